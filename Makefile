@@ -1,0 +1,47 @@
+# `make demo` and `make test` set up everything they need; python 3.11 to 3.13 and make are all that is asked for.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+export FRUITPIPE_CACHE ?= $(HOME)/.cache/fruitpipe
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+MODEL := $(FRUITPIPE_CACHE)/mobilenetv2-1.0-224.tflite
+DEMO := demo
+
+## demo: draw pictures, ingest them, add some, ingest only those, refit, show the result
+.PHONY: demo
+demo: $(VENV)/ready $(MODEL)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
+
+## test: the whole suite (`make test ARGS="tests/unit"` for a part)
+.PHONY: test
+test: $(VENV)/ready-dev $(MODEL)
+	$(BIN)/python -m pytest $(ARGS)
+
+## lint: ruff and mypy
+.PHONY: lint
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+# A virtual environment with exactly the versions of constraints.txt, and a Java runtime where the machine has none.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@bash setup.sh $(VENV) spark,model
+	@touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,model,dev]'
+	@touch $@
+
+# Lies outside the checkout: a second checkout, or a second demo, finds it built.
+$(MODEL): | $(VENV)/ready
+	@$(BIN)/fruitpipe model build $@

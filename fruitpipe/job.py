@@ -1,0 +1,43 @@
+"""How a job starts and ends: settings in, exit code out, and never a traceback for what a user can mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from fruitpipe.errors import FruitpipeError, WrongUsage
+from fruitpipe.settings import JobSettings
+
+S = TypeVar("S", bound=JobSettings)
+
+
+def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] | None = None) -> int:
+    """Runs `job` with the settings that the command line and the environment give, and returns its exit code.
+
+    0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage.
+    """
+    try:
+        job(CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments))
+    except ValidationError as error:
+        return _refused("; ".join(_usage(fault) for fault in error.errors()), 2)
+    except WrongUsage as error:
+        return _refused(error, 2)
+    except FruitpipeError as error:
+        return _refused(error, 1)
+    return 0
+
+
+def _refused(reason: object, code: int) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return code
+
+
+def _usage(fault: object) -> str:
+    assert isinstance(fault, dict)
+    flag = "--" + str(fault["loc"][0]).replace("_", "-") if fault["loc"] else "settings"
+    given = "" if fault["type"] == "missing" else f" {fault['input']}"
+    return f"{flag}{given}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

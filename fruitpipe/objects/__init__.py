@@ -1,0 +1,127 @@
+"""Objects by URI: a local folder and an S3 bucket behind the same few verbs.
+
+A URI is written as people type it and never percent-encoded: ``s3://bucket/a b+c%20d.jpg`` names the key ``a b+c%20d.jpg``.
+boto3 is imported by `s3` alone, and that only where a URI lies in S3.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
+from fruitpipe.objects import local
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["Found", "Gone", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable"]
+
+
+def canonical(uri: str) -> str:
+    """The one spelling of a URI: ``s3://bucket/key`` or ``file:///absolute/path``, without a trailing slash."""
+    scheme, separator, rest = uri.partition(":")
+    if scheme in ("s3", "s3a", "s3n") and rest.startswith("//") and rest.strip("/"):
+        return "s3://" + rest.removeprefix("//").rstrip("/")
+    if scheme == "file" and separator:
+        return "file://" + os.path.abspath("/" + rest.lstrip("/"))
+    if "://" in uri:
+        raise WrongUsage(f"{uri}: not a place that fruitpipe can reach; give a local folder or s3://bucket/prefix")
+    if not uri:
+        raise WrongUsage("an empty URI: give a local folder or s3://bucket/prefix")
+    return "file://" + os.path.abspath(uri)
+
+
+def for_spark(uri: str) -> str:
+    """The URI under which Spark reaches it: S3A serves ``s3a://`` on every platform, ``s3://`` only on EMR."""
+    return uri.replace("s3://", "s3a://", 1) if is_s3(uri) else uri
+
+
+def join(uri: str, *names: str) -> str:
+    """The URI of something below `uri`."""
+    return "/".join((uri.rstrip("/"), *names))
+
+
+def name(uri: str) -> str:
+    """The last part of a URI."""
+    return uri.rstrip("/").rpartition("/")[2]
+
+
+def is_s3(uri: str) -> bool:
+    """Whether the URI lies in S3."""
+    return uri.startswith("s3://")
+
+
+def look(uri: str, known_etag: str | None = None, max_bytes: int | None = None) -> Look:
+    """The object at `uri`, unless it still has `known_etag` or more than `max_bytes` bytes.
+
+    Raises PlatformFault where the store itself fails, after retries: that says nothing of the object.
+    """
+    return _store(uri).look(uri, known_etag, max_bytes)
+
+
+def read(uri: str) -> bytes:
+    """The bytes at `uri`. Raises NotFound, AccessDenied."""
+    return read_with_etag(uri)[0]
+
+
+def read_with_etag(uri: str) -> tuple[bytes, str]:
+    """The bytes at `uri` and the etag to give to a conditional `write`. Raises NotFound, AccessDenied."""
+    found = look(uri)
+    if isinstance(found, Found):
+        return found.body, found.stat.etag
+    if isinstance(found, Unreadable):
+        raise AccessDenied(f"{uri}: {found.message}")
+    raise NotFound(f"{uri}: there is no such object")
+
+
+def exists(uri: str) -> bool:
+    """Whether there is an object at `uri`, or anything below it."""
+    return next(list_all(uri), None) is not None
+
+
+def list_all(uri: str) -> Iterator[Stat]:
+    """Every object below `uri` (or at it), in no promised order; nothing where there is nothing.
+
+    One S3 request for 1,000 objects. Raises NotFound for a bucket that does not exist, AccessDenied.
+    """
+    return _store(uri).list_all(uri)
+
+
+def children(uri: str) -> list[str]:
+    """The names directly below `uri`, folders with a trailing slash, sorted."""
+    return sorted(_store(uri).children(uri))
+
+
+def write(uri: str, body: bytes, *, if_absent: bool = False, if_etag: str | None = None) -> str:
+    """Writes the whole object in one step and returns its etag.
+
+    With `if_absent` or `if_etag` it raises Conflict, and writes nothing, where the object is there already or no longer has
+    that etag.
+    """
+    return _store(uri).write(uri, body, if_absent, if_etag)
+
+
+def delete(uri: str) -> None:
+    """Removes the object at `uri`; one that is not there is as good as removed."""
+    _store(uri).delete(uri)
+
+
+def delete_all(uri: str) -> int:
+    """Removes every object below `uri` and says how many there were."""
+    return _store(uri).delete_all(uri)
+
+
+def content_etag(etag: str) -> str:
+    """The part of an etag that names the bytes, without S3's version id."""
+    return etag.partition("@")[0]
+
+
+def _store(uri: str) -> ModuleType:
+    if not is_s3(uri):
+        return local
+    from fruitpipe.objects import s3  # boto3 takes 0.3 s to import, which a local run need not pay
+
+    return s3

@@ -1,0 +1,124 @@
+"""Files as objects. The etag is made of size, mtime and ctime in nanoseconds: no overwrite keeps all three."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fruitpipe.errors import AccessDenied, Conflict, PlatformFault
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+
+
+def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    try:
+        with _path(uri).open("rb") as file:
+            stat = _stat(uri, os.fstat(file.fileno()))
+            if stat.etag == known_etag:
+                return Unchanged()
+            if max_bytes is not None and stat.length > max_bytes:
+                return TooLarge(stat)
+            return Found(stat, file.read())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return Gone()
+    except PermissionError as error:
+        return Unreadable(str(error.strerror))
+    except OSError as error:
+        raise PlatformFault(f"{uri}: {error.strerror}; check the disk or the mount and start again") from error
+
+
+def list_all(uri: str) -> Iterator[Stat]:
+    top = _path(uri)
+    if top.is_file():
+        yield _stat(uri, top.stat())
+    for folder, _, names in os.walk(top, onerror=_refuse):
+        for name in names:
+            path = Path(folder, name)
+            try:
+                yield _stat(f"file://{path}", path.stat())
+            except FileNotFoundError:  # removed since the folder was read, or a link to nowhere: nothing to list
+                continue
+
+
+def children(uri: str) -> list[str]:
+    top = _path(uri)
+    if not top.exists():
+        return []
+    if not top.is_dir():
+        raise AccessDenied(f"{uri}: is a file; give a folder")
+    return [entry.name + "/" * entry.is_dir() for entry in os.scandir(top)]
+
+
+def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
+    path = _path(uri)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path) if if_absent or if_etag else nullcontext():
+            _check_condition(uri, path, if_absent, if_etag)
+            _replace(path, body)
+        return _stat(uri, path.stat()).etag
+    except PermissionError as error:
+        raise AccessDenied(f"{uri}: may not be written ({error.strerror}); grant write access or give another URI") from error
+    except OSError as error:
+        raise PlatformFault(f"{uri}: {error.strerror}; nothing was written") from error
+
+
+def delete(uri: str) -> None:
+    _path(uri).unlink(missing_ok=True)
+
+
+def delete_all(uri: str) -> int:
+    stats = list(list_all(uri))
+    for stat in stats:
+        delete(stat.path)
+    for folder, _, _ in os.walk(_path(uri), topdown=False):
+        Path(folder).rmdir()
+    return len(stats)
+
+
+def _path(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
+
+
+def _stat(uri: str, status: os.stat_result) -> Stat:
+    etag = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return Stat(uri, etag, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _refuse(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise AccessDenied(f"file://{error.filename}: may not be listed; grant read access to this folder") from error
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise PlatformFault(f"file://{error.filename}: {error.strerror}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_condition(uri: str, path: Path, if_absent: bool, if_etag: str | None) -> None:
+    if if_absent and path.exists():
+        raise Conflict(f"{uri}: is there already; somebody else wrote it first")
+    if if_etag and (not path.exists() or _stat(uri, path.stat()).etag != if_etag):
+        raise Conflict(f"{uri}: was changed by somebody else since it was read")
+
+
+def _replace(path: Path, body: bytes) -> None:
+    """A reader sees the old bytes or the new ones, whatever happens in between."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

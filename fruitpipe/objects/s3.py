@@ -1,0 +1,172 @@
+"""An S3 bucket, or whatever speaks its protocol (AWS_ENDPOINT_URL_S3). The only importer of boto3.
+
+The etag is S3's, followed by ``@`` and the version id in a versioned bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BODY_ATTEMPTS = 4
+CONNECTIONS = 32
+BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+# One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
+OBJECT_FAULTS = {"AccessDenied", "403", "Forbidden", "InvalidObjectState", "KMS.DisabledException", "KMS.NotFoundException"}
+CREDENTIAL_FAULTS = {"ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "TokenRefreshRequired"}
+LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+
+
+def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    for _ in range(BODY_ATTEMPTS):
+        try:
+            return _look_once(uri, known_etag, max_bytes)
+        except BROKEN_BODIES as error:  # boto3 retries requests, but not a body that breaks off
+            broken = error
+    raise PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({broken}); try again later")
+
+
+def list_all(uri: str) -> Iterator[Stat]:
+    bucket, key = _bucket_and_key(uri)
+    with _explained(uri):
+        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+            for entry in page.get("Contents", ()):
+                if _is_at_or_below(entry["Key"], key) and not entry["Key"].endswith("/"):
+                    path = f"s3://{bucket}/{entry['Key']}"
+                    yield Stat(path, entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
+
+
+def children(uri: str) -> list[str]:
+    bucket, key = _bucket_and_key(uri)
+    prefix = f"{key}/" if key else ""
+    found: list[str] = []
+    with _explained(uri):
+        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+            found += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+            found += [entry["Key"] for entry in page.get("Contents", ()) if entry["Key"] != prefix]
+    return [child.removeprefix(prefix) for child in found]
+
+
+def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
+    bucket, key = _bucket_and_key(uri)
+    condition: Any = {"IfNoneMatch": "*"} if if_absent else {}
+    if if_etag:
+        condition = {"IfMatch": _quoted(if_etag)}
+    with _explained(uri):
+        return _etag(_client().put_object(Bucket=bucket, Key=key, Body=body, **condition))
+
+
+def delete(uri: str) -> None:
+    bucket, key = _bucket_and_key(uri)
+    with _explained(uri):
+        _client().delete_object(Bucket=bucket, Key=key)
+
+
+def delete_all(uri: str) -> int:
+    paths = [stat.path for stat in list_all(uri)]
+    for path in paths:
+        delete(path)
+    return len(paths)
+
+
+@cache
+def _client() -> S3Client:
+    retries: Any = {"mode": "adaptive", "max_attempts": 10}
+    return boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30))
+
+
+def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    bucket, key = _bucket_and_key(uri)
+    condition: Any = {"IfNoneMatch": _quoted(known_etag)} if known_etag else {}
+    try:
+        answer = _client().get_object(Bucket=bucket, Key=key, **condition)
+    except ClientError as error:
+        return _nothing_found(uri, error)
+    except BotoCoreError as error:
+        raise _no_service(uri, error) from error
+    stat = Stat(uri, _etag(answer), answer["ContentLength"], answer["LastModified"])
+    if max_bytes is not None and stat.length > max_bytes:
+        answer["Body"].close()
+        return TooLarge(stat)
+    return Found(stat, answer["Body"].read())
+
+
+def _nothing_found(uri: str, error: ClientError) -> Look:
+    code = error.response["Error"]["Code"]
+    if code in ("304", "NotModified"):
+        return Unchanged()
+    if code in ("NoSuchKey", "404"):
+        return Gone()
+    if code in OBJECT_FAULTS:
+        return Unreadable(f"{code}: {error.response['Error'].get('Message', '')}".rstrip(": "))
+    raise _explain(uri, error) from error
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise _explain(uri, error) from error
+    except BotoCoreError as error:
+        raise _no_service(uri, error) from error
+
+
+def _explain(uri: str, error: ClientError) -> FruitpipeError:
+    """The one place where S3's error codes become ours."""
+    code, bucket = error.response["Error"]["Code"], _bucket_and_key(uri)[0]
+    if code in LOST_RACES:
+        return Conflict(f"{uri}: was written by somebody else first")
+    if code == "NoSuchBucket":
+        return NotFound(f"{uri}: there is no bucket {bucket}; check the name and the account")
+    if code in ("NoSuchKey", "404"):
+        return NotFound(f"{uri}: there is no such object")
+    if code in CREDENTIAL_FAULTS:
+        return AccessDenied(f"{uri}: the credentials are not valid ({code}); renew them and start again")
+    if code in OBJECT_FAULTS:
+        return AccessDenied(f"{uri}: access is denied ({code}); grant list, read and write on the bucket {bucket}")
+    return PlatformFault(f"{uri}: S3 answered {code} ({error.response['Error'].get('Message', '')}) after all retries")
+
+
+def _no_service(uri: str, error: BotoCoreError) -> FruitpipeError:
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return AccessDenied(f"{uri}: no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
+    return PlatformFault(f"{uri}: S3 could not be reached ({error})")
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _is_at_or_below(key: str, prefix: str) -> bool:
+    return not prefix or key == prefix or key.startswith(f"{prefix}/")
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag.partition("@")[0]}"'
+
+
+def _etag(answer: Any) -> str:
+    version = answer.get("VersionId")
+    return answer["ETag"].strip('"') + (f"@{version}" if version and version != "null" else "")

@@ -1,0 +1,76 @@
+"""The settings of each job: frozen, validated, from flags and from FRUITPIPE_… in the environment.
+
+A field is a flag (`max_files_per_trigger` is ``--max-files-per-trigger``), its docstring the help text, its bounds the error
+message. So each default stands in one place.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fruitpipe import objects
+
+Uri = Annotated[str, AfterValidator(objects.canonical)]
+
+
+class JobSettings(BaseSettings):
+    """What all jobs have in common."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_prefix="FRUITPIPE_",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        use_attribute_docstrings=True,
+    )
+
+    root: Uri
+    """URI under which the pipeline keeps everything it writes: a local folder or s3://bucket/prefix"""
+
+
+class IngestSettings(JobSettings):
+    """Watches the image prefix and keeps one row of features per image in the Delta table at ROOT/features."""
+
+    images: Uri
+    """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder is its label"""
+    source: Literal["prefix", "events"] = "prefix"
+    """prefix: list the prefix at every trigger, and read manifests; events: read manifests alone"""
+    once: bool = False
+    """catch up with what is there now and end"""
+    trigger_seconds: float = Field(30, ge=0)
+    """seconds from one look for new images to the next; 0 looks again at once"""
+    max_files_per_trigger: int = Field(2000, ge=1)
+    """images, and manifests, that one batch takes from each source"""
+    glob: str = "*.{jpg,jpeg,png,webp}"
+    """names that count as images, upper or lower case"""
+    max_image_bytes: int = Field(50_000_000, ge=1)
+    """a larger image is not read and becomes a row with the reason too-large"""
+
+
+class RefitSettings(JobSettings):
+    """Fits scaler and PCA on the features at ROOT and publishes the reduced features as the next version."""
+
+    variance: float = Field(0.95, gt=0, le=1)
+    """share of the standardised variance to keep, with the fewest components"""
+    components: int | None = Field(None, ge=1)
+    """number of components, instead of a share of the variance"""
+    full: bool = False
+    """read every row again, instead of only what changed since the last version"""
+
+
+class ReconcileSettings(JobSettings):
+    """Compares the image prefix with the table and writes manifests for what is new, changed or gone."""
+
+    images: Uri
+    """URI of the image prefix that ROOT was filled from"""
+    glob: str = "*.{jpg,jpeg,png,webp}"
+    """names that count as images, upper or lower case"""
+    dry_run: bool = False
+    """print the plan and write nothing"""
+    allow_removals: bool = False
+    """remove rows even where more than a tenth of them would go"""
