@@ -1,0 +1,73 @@
+"""Finds the jars that Spark needs beside its own: resolved once by Ivy into the cache, from then on named by path.
+
+Resolving at every start costs seconds and a network; a cluster brings its own jars and needs none of this.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fruitpipe import java
+from fruitpipe.errors import MissingRequirement
+
+DELTA = "io.delta:delta-spark_2.13:4.0.1"
+S3A = "org.apache.hadoop:hadoop-aws:3.4.1"  # the Hadoop that pyspark 4.0 carries; with the AWS SDK 558 MB
+
+
+def cache_folder() -> Path:
+    """Where everything lives that is fetched or built once: FRUITPIPE_CACHE, else ~/.cache/fruitpipe."""
+    return Path(os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe")
+
+
+def paths(*coordinates: str) -> list[str]:
+    """The jar files of Maven `coordinates` with all that they depend on. Raises MissingRequirement."""
+    return [str(jar) for coordinate in coordinates for jar in sorted(_resolved(coordinate).glob("*.jar"))]
+
+
+def _resolved(coordinate: str) -> Path:
+    folder = cache_folder() / "jars" / coordinate.replace(":", "_")
+    if not folder.exists():
+        _resolve(coordinate, folder)
+    return folder
+
+
+def _resolve(coordinate: str, folder: Path) -> None:
+    print(f"Fetching {coordinate} into {folder} (once) ...", file=sys.stderr)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        nothing = Path(work, "nothing.py")
+        nothing.touch()  # spark-submit resolves --packages for any script, also for an empty one
+        answer = subprocess.run(
+            [_spark_submit(), "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)],
+            env={**os.environ, "JAVA_HOME": java.home(), "PYSPARK_PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        fetched = Path(work, "ivy", "jars")
+        if answer.returncode or not list(fetched.glob("*.jar")):
+            raise MissingRequirement(f"{coordinate} could not be fetched from Maven: {_reason(answer.stderr)}; check the network or proxy")
+        shutil.move(fetched, folder)
+
+
+def _spark_submit() -> str:
+    import pyspark
+
+    return str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+
+
+def _reason(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if "unresolved" in line.lower() or "exception" in line.lower()]
+    return lines[0] if lines else "no reason given"
+
+
+if __name__ == "__main__":
+    try:
+        paths(DELTA, *([S3A] if "--s3" in sys.argv else []))
+    except MissingRequirement as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,145 @@
+"""The features table: one row per image, features or the reason why there are none. The only importer of delta.
+
+The stream's driver is its only writer: Delta on S3 is safe with one writing driver and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
+from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql.utils import AnalysisException
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound, WrongRoot
+
+FEATURES = T.StructType(
+    [
+        T.StructField("path", T.StringType(), nullable=False),
+        T.StructField("label", T.StringType(), nullable=False),
+        T.StructField("modification_time", T.TimestampType()),
+        T.StructField("length", T.LongType()),
+        T.StructField("etag", T.StringType()),
+        T.StructField("sha256", T.StringType()),
+        T.StructField("width", T.IntegerType()),
+        T.StructField("height", T.IntegerType()),
+        T.StructField("features", T.ArrayType(T.FloatType())),
+        T.StructField("error", T.StringType()),
+        T.StructField("error_message", T.StringType()),
+        T.StructField("extractor", T.StringType(), nullable=False),
+        T.StructField("ingested_at", T.TimestampType(), nullable=False),
+    ]
+)
+COLUMNS = FEATURES.fieldNames()
+PROPERTIES = {
+    "delta.enableChangeDataFeed": "true",  # the refit reads what changed, not the table
+    "delta.enableDeletionVectors": "false",  # an erased row must leave its file, not be marked in it
+    # Statistics of 1280 floats say nothing and would make each commit larger than its rows.
+    "delta.dataSkippingStatsColumns": "path,label,modification_time,length,error,extractor,ingested_at",
+}
+# What `featurise` says of an image; `rows` with the last two are not rows of the table.
+TOUCHED = "touched"
+GONE = "gone"
+
+
+class Known(NamedTuple):
+    """What the table knows of an image's bytes, to be compared with what the object store has."""
+
+    path: str
+    etag: str | None
+    sha256: str | None
+    extractor: str
+
+
+def features_uri(root: str) -> str:
+    """Where the features table lies."""
+    return objects.for_spark(objects.join(root, "features"))
+
+
+def exists(spark: SparkSession, root: str) -> bool:
+    """Whether there is a features table. Raises WrongRoot for a folder `features` that is none of ours."""
+    if DeltaTable.isDeltaTable(spark, features_uri(root)):
+        return True
+    if objects.children(objects.join(root, "features")):
+        raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
+    return False
+
+
+def create(spark: SparkSession, root: str) -> None:
+    """Makes an empty features table, unless there is one. Raises WrongRoot for a table with other columns."""
+    if exists(spark, root):
+        _check_columns(spark, root)
+        return
+    builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
+    for key, value in PROPERTIES.items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def version(spark: SparkSession, root: str) -> int:
+    """The table's newest version. Raises NotFound where there is no table yet."""
+    if not exists(spark, root):
+        raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
+    _check_columns(spark, root)
+    return int(DeltaTable.forPath(spark, features_uri(root)).history(1).first()["version"])  # type: ignore[index]
+
+
+def rows(spark: SparkSession, root: str) -> DataFrame:
+    """The table as it is now, all columns of FEATURES."""
+    return spark.read.format("delta").load(features_uri(root))
+
+
+def rows_at(spark: SparkSession, root: str, at_version: int) -> DataFrame:
+    """The table as it was at a version, whatever has been committed since."""
+    return spark.read.format("delta").option("versionAsOf", at_version).load(features_uri(root))
+
+
+def changes(spark: SparkSession, root: str, after_version: int, to_version: int) -> DataFrame:
+    """What was committed after one version and up to another: FEATURES and `_change_type`, `_commit_version`.
+
+    Raises NotFound where the change feed no longer reaches back so far.
+    """
+    reader = spark.read.format("delta").option("readChangeFeed", "true")
+    reader = reader.option("startingVersion", after_version + 1).option("endingVersion", to_version)
+    try:
+        return reader.load(features_uri(root))
+    except AnalysisException as error:
+        raise NotFound(f"{root}: changes after version {after_version} are no longer kept; read the whole table") from error
+
+
+def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Known]:
+    """What the table knows of `paths`. Reads three columns of the files whose statistics admit one of them."""
+    wanted = spark.createDataFrame([(path,) for path in paths], "path string")
+    found = rows(spark, root).where(F.col("path").between(min(paths), max(paths)))
+    found = found.join(F.broadcast(wanted), on="path", how="left_semi").select(*Known._fields)
+    return {row["path"]: Known(*row) for row in found.collect()}
+
+
+def append(spark: SparkSession, root: str, new: DataFrame) -> None:
+    """Adds rows of images that the table does not have."""
+    new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
+
+
+def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
+    """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image."""
+    row = {column: f"s.{column}" for column in COLUMNS}
+    touched = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
+    table = DeltaTable.forPath(spark, features_uri(root)).alias("t")
+    (
+        table.merge(outcomes.alias("s"), "t.path = s.path")
+        .whenMatchedDelete(f"s.outcome = '{GONE}'")
+        .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
+        .whenMatchedUpdate(set=row)
+        .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
+        .execute()
+    )
+
+
+def _check_columns(spark: SparkSession, root: str) -> None:
+    there = rows(spark, root).columns
+    if there != COLUMNS:
+        raise WrongRoot(f"{root}/features has the columns {', '.join(there)}, not fruitpipe's; give a --root of its own")
