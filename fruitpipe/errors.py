@@ -37,6 +37,10 @@ class MixedExtractors(FruitpipeError):
     """The table holds features of several extractors, which must never meet in one reduction."""
 
 
+class RemovalsRefused(FruitpipeError):
+    """A listing lacks so many images that it is more likely wrong than they are gone."""
+
+
 class Conflict(FruitpipeError):
     """Somebody else wrote the object first."""
 

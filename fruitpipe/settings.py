@@ -12,6 +12,12 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fruitpipe import objects
+from fruitpipe.jars import cache_folder
+
+def default_model() -> str:
+    """Where `make` builds the model file."""
+    return str(cache_folder() / "mobilenetv2-1.0-224.tflite")
+
 
 Uri = Annotated[str, AfterValidator(objects.canonical)]
 
@@ -40,6 +46,8 @@ class IngestSettings(JobSettings):
     """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder is its label"""
     source: Literal["prefix", "events"] = "prefix"
     """prefix: list the prefix at every trigger, and read manifests; events: read manifests alone"""
+    model: str = Field(default_factory=default_model)
+    """the model file, as `fruitpipe model build` makes it"""
     once: bool = False
     """catch up with what is there now and end"""
     trigger_seconds: float = Field(30, ge=0)
@@ -72,5 +80,7 @@ class ReconcileSettings(JobSettings):
     """names that count as images, upper or lower case"""
     dry_run: bool = False
     """print the plan and write nothing"""
+    model: str = Field(default_factory=default_model)
+    """the model file, as `fruitpipe model build` makes it"""
     allow_removals: bool = False
     """remove rows even where more than a tenth of them would go"""

@@ -35,13 +35,14 @@ FEATURES = T.StructType(
     ]
 )
 COLUMNS = FEATURES.fieldNames()
+OUTCOMES = T.StructType([*FEATURES.fields, T.StructField("outcome", T.StringType())])  # what `featurise` says of each image
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",  # the refit reads what changed, not the table
     "delta.enableDeletionVectors": "false",  # an erased row must leave its file, not be marked in it
     # Statistics of 1280 floats say nothing and would make each commit larger than its rows.
     "delta.dataSkippingStatsColumns": "path,label,modification_time,length,error,extractor,ingested_at",
 }
-# What `featurise` says of an image; `rows` with the last two are not rows of the table.
+# Two outcomes that are no rows of the table.
 TOUCHED = "touched"
 GONE = "gone"
 

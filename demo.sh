@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The whole way on pictures that it draws itself: ingest, add some, ingest only those, refit. Usage: demo.sh FOLDER
+set -eu
+folder=$1
+step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+
+rm -rf "$folder"
+step fruitpipe sample "$folder/images" --labels 12 --images-per-label 20
+step python streaming/ingest.py --images "$folder/images" --root "$folder/root" --once
+step fruitpipe sample "$folder/images" --labels 12 --images-per-label 22
+step python streaming/ingest.py --images "$folder/images" --root "$folder/root" --once
+step python batch/refit.py --root "$folder/root"
+printf '\nThe features: %s/root/features (Delta). The reduced features: %s/root/reduced (Parquet).\n' "$folder" "$folder"

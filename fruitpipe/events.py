@@ -1,0 +1,157 @@
+"""Image events and the manifests that carry them: parse, write, keep one event an image. Standard library only.
+
+An event is a hint that an image may have changed; the object store is the truth. So what matters is that no image is missed,
+and not which of several events of one image is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Literal, cast
+
+Kind = Literal["created", "removed", "erase"]
+KINDS = ("created", "removed", "erase")
+HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
+IMAGE_PATH = re.compile(r"s3://[^/]+/.*[^/]|file:///.*[^/]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvent:
+    """Something happened to the image at `path`, which is a canonical URI and never percent-encoded.
+
+    `etag` and `length` are the object's at that moment, where the event tells them; `sequencer` is S3's hexadecimal counter.
+    """
+
+    event: Kind
+    path: str
+    etag: str | None = None
+    length: int | None = None
+    event_time: datetime | None = None
+    sequencer: str | None = None
+
+
+def parse_line(line: str) -> ImageEvent:
+    """The event that one line of a manifest holds. Raises ValueError, which says what is wrong with the line."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"a JSON {type(fields).__name__}, not an object with the fields event and path")
+    return ImageEvent(
+        event=_kind(fields.get("event")),
+        path=_path(fields.get("path")),
+        etag=_text(fields, "etag"),
+        length=_length(fields.get("length")),
+        event_time=_time(fields.get("event_time")),
+        sequencer=_sequencer(fields.get("sequencer")),
+    )
+
+
+def to_line(event: ImageEvent) -> str:
+    """The event as a line of a manifest, without the line break; the same event always gives the same line.
+
+    Pure ASCII: a key may hold a line break, or a character that a reader of lines takes for one.
+    """
+    fields = {
+        "event": event.event,
+        "path": event.path,
+        "etag": event.etag,
+        "length": event.length,
+        "event_time": event.event_time and _iso(event.event_time),
+        "sequencer": event.sequencer,
+    }
+    return json.dumps(fields)
+
+
+def latest(events: Iterable[ImageEvent]) -> list[ImageEvent]:
+    """One event an image, in the order in which the images were first named.
+
+    An erasure wins over everything; else the greatest sequencer, then the latest time.
+    """
+    kept: dict[str, ImageEvent] = {}
+    for event in events:
+        known = kept.get(event.path)
+        if known is None or _order(event) > _order(known):
+            kept[event.path] = event
+    return list(kept.values())
+
+
+def manifests(events: Iterable[ImageEvent], max_lines: int = 1000) -> Iterator[bytes]:
+    """The bodies of the manifests that carry `events`, each of at most `max_lines` events; none where there are none."""
+    remaining = iter(events)
+    while lines := [to_line(event) for event in islice(remaining, max_lines)]:
+        yield "".join(f"{line}\n" for line in lines).encode()
+
+
+def manifest_name(writer: str, when: datetime, body: bytes) -> str:
+    """A name made of the content, so that whoever writes the same manifest again writes the same object."""
+    return f"{when.astimezone(UTC):%H%M%S}-{writer}-{sha256(body).hexdigest()[:16]}"
+
+
+def manifest_uri(root: str, when: datetime, name: str) -> str:
+    """Where the manifest called `name` lies."""
+    return f"{root}/events/{when.astimezone(UTC):%Y/%m/%d}/{name}.jsonl"
+
+
+def _order(event: ImageEvent) -> tuple[bool, str, datetime]:
+    """S3 compares sequencers as text, the shorter one padded with zeros on the right: the same as without such zeros."""
+    sequencer = (event.sequencer or "").lower().rstrip("0")
+    return event.event == "erase", sequencer, event.event_time or datetime.min.replace(tzinfo=UTC)
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _kind(value: Any) -> Kind:
+    if value not in KINDS:
+        raise ValueError(f"event is {value!r}; it must be one of {', '.join(KINDS)}")
+    return cast("Kind", value)
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value):
+        raise ValueError(f"path is {value!r}; it must name one image as s3://bucket/key or file:///path")
+    return value
+
+
+def _text(fields: dict[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}; it must be text or null")
+    return value
+
+
+def _length(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"length is {value!r}; it must be a number of bytes, 0 or more, or null")
+    return value
+
+
+def _time(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        time = datetime.min
+    if time.tzinfo is None:
+        raise ValueError(f"event_time is {value!r}; it must be ISO 8601 with a time zone, as 2026-11-05T10:00:00.000Z, or null")
+    return time.astimezone(UTC)
+
+
+def _sequencer(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not HEXADECIMAL.fullmatch(value):
+        raise ValueError(f"sequencer is {value!r}; it must be hexadecimal digits or null")
+    return value

@@ -1,0 +1,178 @@
+"""Image references in, feature rows out, as Arrow batches: what every Python worker runs.
+
+Each worker reads objects many at a time ahead of its model, so that inference never waits for the network. An image that
+cannot be decoded becomes a row that says why; a fault of the platform, or of this code, is raised and stops the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from fruitpipe import names, objects
+from fruitpipe.errors import WrongModel
+from fruitpipe.extractor import Extractor, Model, extractor_for, fingerprint
+from fruitpipe.images import BadImage, decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+READERS = 16  # objects read at the same time
+READ_AHEAD = 64  # objects read or being read before the model needs them ...
+READ_AHEAD_BYTES = 64_000_000  # ... as long as they are said to be no larger than this together
+ROWS_PER_BATCH = 256  # 1.3 MB of features: a worker holds no more rows than this
+
+REFERENCES = pa.schema(
+    [
+        ("path", pa.string()),
+        ("length", pa.int64()),  # as announced; only a hint for the read-ahead
+        ("known_etag", pa.string()),  # what the table has for this extractor, if anything
+        ("known_sha256", pa.string()),
+    ]
+)
+OUTCOMES = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.string()),
+        ("modification_time", pa.timestamp("us", tz="UTC")),
+        ("length", pa.int64()),
+        ("etag", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("features", pa.list_(pa.float32())),
+        ("error", pa.string()),
+        ("error_message", pa.string()),
+        ("extractor", pa.string()),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("outcome", pa.string()),
+    ]
+)
+
+
+class Broadcast(Protocol):
+    """The part of Spark's broadcast variables that a worker needs."""
+
+    value: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image to look at, and what the table knows of it."""
+
+    path: str
+    length: int | None = None
+    known_etag: str | None = None
+    known_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Featuriser:
+    """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
+
+    An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
+    etag), ``touched`` (a new etag, but the known bytes) and ``gone``.
+    """
+
+    model: Broadcast
+    extractor: str
+    max_image_bytes: int
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
+        model = self.model.value
+        here = fingerprint(model)
+        if here != self.extractor:
+            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}: install the same versions on every node")
+        extractor = extractor_for(model)
+        outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
+        while chunk := list(islice(outcomes, ROWS_PER_BATCH)):
+            yield _record_batch(chunk)
+
+    def _looks(self, references: Iterator[Reference]) -> Iterator[tuple[Reference, objects.Look]]:
+        """Each reference and what was found there, in order, read ahead within the two bounds."""
+        ahead: deque[tuple[Reference, Future[objects.Look]]] = deque()
+        with ThreadPoolExecutor(READERS, "fruitpipe-read") as readers:
+            for reference in references:
+                while ahead and (len(ahead) >= READ_AHEAD or _bytes_ahead(ahead) >= READ_AHEAD_BYTES):
+                    yield _oldest(ahead)
+                ahead.append((reference, readers.submit(self._look, reference)))
+            while ahead:
+                yield _oldest(ahead)
+
+    def _look(self, reference: Reference) -> objects.Look:
+        return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
+
+    def _outcome(self, extractor: Extractor, reference: Reference, look: objects.Look) -> dict[str, Any]:
+        row = {"path": reference.path, "label": names.label(reference.path)}
+        row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
+        match look:
+            case objects.Gone():
+                return row | {"outcome": "gone"}
+            case objects.Unchanged():
+                return row | {"outcome": "unchanged"}
+            case objects.Unreadable(message):
+                return row | _failed("unreadable", message)
+            case objects.TooLarge(stat):
+                return row | _seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
+            case objects.Found(stat, body):
+                return row | _seen(stat) | _found(extractor, body, reference.known_sha256)
+
+
+def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[str, Any]:
+    digest = {"sha256": hashlib.sha256(body).hexdigest()}
+    if digest["sha256"] == known_sha256:
+        return digest | {"outcome": "touched"}
+    try:
+        picture = decode(body)
+    except BadImage as bad:
+        return digest | _failed(bad.reason, bad.message)
+    features = extractor(picture.pixels)
+    return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
+
+
+def _seen(stat: objects.Stat) -> dict[str, Any]:
+    return {"modification_time": stat.modification_time, "length": stat.length, "etag": stat.etag}
+
+
+def _failed(reason: str, message: str) -> dict[str, Any]:
+    return {"error": reason, "error_message": message, "outcome": "failed"}
+
+
+def _references(batches: Iterable[pa.RecordBatch]) -> Iterator[Reference]:
+    for batch in batches:
+        yield from (Reference(*row) for row in zip(*(batch.column(name).to_pylist() for name in REFERENCES.names), strict=True))
+
+
+def _oldest(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> tuple[Reference, objects.Look]:
+    reference, future = ahead.popleft()
+    return reference, future.result()
+
+
+def _bytes_ahead(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> int:
+    return sum(reference.length or 0 for reference, _ in ahead)
+
+
+def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    columns = [
+        _features([row.get("features") for row in rows]) if field.name == "features" else pa.array([row.get(field.name) for row in rows], field.type)
+        for field in OUTCOMES
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=OUTCOMES)
+
+
+def _features(vectors: list[NDArray[np.float32] | None]) -> pa.ListArray:
+    """A list column built from the vectors' own memory: 1280 Python floats a row would cost more than the model."""
+    offsets = np.cumsum([0] + [0 if vector is None else len(vector) for vector in vectors], dtype=np.int32)
+    values = np.concatenate([vector for vector in vectors if vector is not None] or [np.empty(0, np.float32)])
+    absent = pa.array([vector is None for vector in vectors])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=absent)

@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def decoder_version() -> str:
+    return "decode-0"

@@ -1,0 +1,22 @@
+"""Where everything lies under the root, and whether a root is ours to write to."""
+
+from __future__ import annotations
+
+from fruitpipe import objects
+from fruitpipe.errors import WrongRoot
+
+FOLDERS = ("features", "events", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
+
+
+def folder(root: str, name: str) -> str:
+    """The URI of one of FOLDERS under the root."""
+    assert name in FOLDERS, name
+    return objects.join(root, name)
+
+
+def check(root: str) -> None:
+    """Raises WrongRoot where something lies under the root that fruitpipe did not put there."""
+    foreign = [child for child in objects.children(root) if child.rstrip("/") not in FOLDERS and not child.startswith(".")]
+    if foreign:
+        named = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise WrongRoot(f"{root} holds {named}, which fruitpipe did not write; give an empty --root or one of its own")

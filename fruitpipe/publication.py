@@ -1,0 +1,269 @@
+"""Versions of the reduced features: each in folders of its own, the current one named by a pointer that is switched last.
+
+    <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv
+    <root>/reduced/v000012/   part-*.parquet
+    <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], …}
+
+S3 has no atomic rename, so nothing is ever moved: a folder that `latest.json` does not list is not published, whatever it
+holds. All writes of the pointer are conditional on its etag, so that of two writers one is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fruitpipe import objects
+from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
+from fruitpipe.moments import npz, un_npz
+from fruitpipe.reduction import Reduction
+from fruitpipe.summary import Summary
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+POINTER_ATTEMPTS = 8
+NAME = re.compile(r"v(\d{6,})/")
+# A reader's claim to a number; what makes two runs that start together take different ones.
+CLAIM = "claim.json"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What `latest.json` says: the current version, and all that are published, oldest first."""
+
+    version: str
+    versions: tuple[str, ...]
+    etag: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A version's model: the reduction, the summary of the rows that it knows, and the facts in `reduction.json`."""
+
+    reduction: Reduction
+    summary: Summary
+    facts: dict[str, Any]
+
+
+def reduced_uri(root: str, version: str) -> str:
+    """The folder of a version's Parquet files."""
+    return objects.join(root, "reduced", version)
+
+
+def model_uri(root: str, version: str) -> str:
+    """The folder of a version's model."""
+    return objects.join(root, "models", version)
+
+
+def pointer(root: str) -> Pointer | None:
+    """What is published, or None where nothing is yet. Raises WrongRoot for a pointer that is not fruitpipe's."""
+    uri = _pointer_uri(root)
+    try:
+        body, etag = objects.read_with_etag(uri)
+    except NotFound:
+        return None
+    try:
+        content = json.loads(body)
+        return Pointer(content["version"], tuple(content["versions"]), etag)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WrongRoot(f"{uri}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
+
+
+def versions(root: str) -> list[str]:
+    """The published versions, oldest first."""
+    found = pointer(root)
+    return list(found.versions) if found else []
+
+
+def current(root: str) -> str:
+    """The version that readers get. Raises NotFound where nothing is published yet."""
+    return _published(root).version
+
+
+def claim(root: str) -> str:
+    """A new version's name, higher than any before and taken by no other run, whether those ended or not."""
+    root = objects.canonical(root)
+    numbers = [_number(version) for version in (*_folders(root), *versions(root))]
+    for number in range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + POINTER_ATTEMPTS):
+        version = f"v{number:06d}"
+        body = json.dumps({"began_at": datetime.now(UTC).isoformat()}).encode()
+        try:
+            objects.write(objects.join(model_uri(root, version), CLAIM), body, if_absent=True)
+        except Conflict:  # another run began at the same moment
+            continue
+        return version
+    raise Conflict(f"{root}: {POINTER_ATTEMPTS} other refits began at the same moment; run one at a time")
+
+
+def save_model(root: str, version: str, model: Model) -> None:
+    """Writes a version's three model files."""
+    arrays = npz(model.reduction.arrays() | model.summary.arrays())
+    facts = json.dumps({"version": version} | model.facts, indent=2, ensure_ascii=False).encode()
+    for name, body in (
+        ("reduction.npz", arrays),
+        ("explained_variance.csv", model.reduction.explained_variance_csv()),
+        ("reduction.json", facts),
+    ):
+        objects.write(objects.join(model_uri(root, version), name), body)
+
+
+def load_model(root: str, version: str) -> Model:
+    """What `save_model` wrote. Raises NotFound."""
+    folder = model_uri(objects.canonical(root), version)
+    arrays = un_npz(objects.read(objects.join(folder, "reduction.npz")))
+    facts = json.loads(objects.read(objects.join(folder, "reduction.json")))
+    return Model(Reduction.from_arrays(arrays), Summary.from_arrays(arrays), facts)
+
+
+def load_reduction(root: str, version: str | None = None) -> Reduction:
+    """The current reduction, or that of a published version: `.transform((n, 1280))` gives (n, k). Needs no Spark.
+
+    Raises NotFound where nothing is published yet.
+    """
+    return load_model(root, version or current(root)).reduction
+
+
+def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> DataFrame:
+    """`path`, `label` and `pca_features` of the current version, or of a published one, each row with its `version`.
+
+    Raises NotFound where nothing is published yet.
+    """
+    from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
+
+    chosen = version or current(root)
+    reduced = spark.read.parquet(objects.for_spark(reduced_uri(objects.canonical(root), chosen)))
+    return reduced.withColumn("version", lit(chosen))
+
+
+def switch(root: str, version: str) -> None:
+    """Makes a version, whose files are all written and checked, the current one.
+
+    Raises Conflict where a version that began later is published already: an earlier one never replaces it.
+    """
+
+    def add(found: Pointer | None) -> Pointer:
+        check_not_overtaken(version, found)
+        return Pointer(version, (*(found.versions if found else ()), version))
+
+    _update(root, add)
+
+
+def check_not_overtaken(version: str, found: Pointer | None) -> None:
+    """Raises Conflict where a version that began later than this one is published."""
+    newest = max(found.versions if found else (), key=_number, default=version)
+    if _number(newest) > _number(version):
+        raise Conflict(f"{version} is not published: {newest} began later and was published first; nothing is left to do")
+
+
+def rollback(root: str, version: str) -> None:
+    """Makes a published version the current one again. The next refit goes on from the highest number.
+
+    Raises NotFound for a version that is not published, Conflict where another writer was at it all the time.
+    """
+    wanted = _published(root)
+    if version not in wanted.versions:
+        raise NotFound(f"{version} is not a published version of {root}; there are {_listed(wanted.versions)}")
+
+    def point_back(found: Pointer | None) -> Pointer:
+        if found is None or version not in found.versions:
+            raise Conflict(f"{version} was pruned by another run just now; choose another version")
+        return Pointer(version, found.versions)
+
+    _update(root, point_back)
+
+
+def prune(root: str, keep: int) -> list[str]:
+    """Unpublishes and removes all but the newest `keep` versions and the current one; returns those removed.
+
+    A reader that opened a removed version before may lose it: keep at least 2 where readers take their time.
+    Raises WrongUsage for `keep` below 1, NotFound where nothing is published yet.
+    """
+    if keep < 1:
+        raise WrongUsage(f"keep {keep}: at least 1 version stays")
+    before = _published(root)
+    after = _update(root, lambda found: _with_newest(found or before, keep))
+    gone = [version for version in before.versions if version not in after.versions]
+    for version in gone:
+        discard(root, version)
+    return gone
+
+
+def sweep(root: str) -> list[str]:
+    """Removes what runs left behind that ended before they published; returns the versions' names.
+
+    Only numbers below the newest published version are swept: those can never be published any more, so that a run which
+    is still at work loses nothing that it could use.
+    """
+    root = objects.canonical(root)
+    published = versions(root)
+    newest = max((_number(version) for version in published), default=0)
+    left = sorted(version for version in _folders(root) if version not in published and _number(version) < newest)
+    for version in left:
+        discard(root, version)
+    return left
+
+
+def discard(root: str, version: str) -> None:
+    """Removes the files of a version that is not published, the claim last."""
+    root = objects.canonical(root)
+    objects.delete_all(reduced_uri(root, version))
+    objects.delete_all(model_uri(root, version))
+
+
+def _published(root: str) -> Pointer:
+    found = pointer(root)
+    if found is None:
+        raise NotFound(f"{root}: no reduced features are published yet; run batch/refit.py --root {root} first")
+    return found
+
+
+def _update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
+    """Writes the pointer that `change` makes of the present one, again if another writer came in between."""
+    for _ in range(POINTER_ATTEMPTS):
+        found = pointer(root)
+        wanted = change(found)
+        try:
+            objects.write(_pointer_uri(root), _body(wanted), if_absent=found is None, if_etag=found.etag if found else None)
+        except Conflict:
+            continue
+        return wanted
+    raise Conflict(f"{_pointer_uri(root)}: changed {POINTER_ATTEMPTS} times while it was to be switched; run one writer at a time")
+
+
+def _body(wanted: Pointer) -> bytes:
+    content = {
+        "version": wanted.version,
+        "reduced": f"reduced/{wanted.version}",
+        "model": f"models/{wanted.version}",
+        "versions": list(wanted.versions),
+        "switched_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+    return json.dumps(content, indent=2).encode()
+
+
+def _with_newest(found: Pointer, keep: int) -> Pointer:
+    newest = sorted(found.versions, key=_number)[-keep:]
+    return Pointer(found.version, tuple(version for version in found.versions if version in (*newest, found.version)))
+
+
+def _pointer_uri(root: str) -> str:
+    return objects.join(objects.canonical(root), "reduced", "latest.json")
+
+
+def _folders(root: str) -> set[str]:
+    """The versions that have a folder, published or not."""
+    names = (name for kind in ("models", "reduced") for name in objects.children(objects.join(root, kind)))
+    return {name.rstrip("/") for name in names if NAME.fullmatch(name)}
+
+
+def _number(version: str) -> int:
+    return int(version.removeprefix("v"))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

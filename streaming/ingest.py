@@ -1,0 +1,221 @@
+"""The stream: watches the image prefix and the manifests, and keeps one row per image in the features table.
+
+A micro-batch only names images. The driver reduces it to one reference an image and adds what the table knows of it; the
+workers look at the objects themselves, so whatever a listing or an event claims, the object store decides. A batch that is
+run again, after a crash or from a lost checkpoint, therefore finds its rows there and costs one look an image.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
+
+from fruitpipe import events, featurise, job, layout, names, objects, session, tables
+from fruitpipe.errors import NoImages
+from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this; a restored image may be of any age
+POLL_SECONDS = 0.2
+
+
+class Stopping(Exception):  # noqa: N818 - not a fault
+    """Refuses a batch that Spark begins while the stream is being stopped; it runs at the next start."""
+
+
+def ingest(settings: IngestSettings) -> None:
+    """Runs the stream until it has caught up (`once`) or is told to stop."""
+    layout.check(settings.root)
+    check_images(settings)
+    model = Model.load(settings.model)
+    spark = session.open("fruitpipe ingest", settings.images, settings.root)
+    with session.explained():
+        tables.create(spark, settings.root)
+        objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
+        batches = Batches(spark, settings, model)
+        run(start(spark, settings, batches), batches)
+    print(f"ingest: {batches.summary()}", flush=True)
+
+
+def check_images(settings: IngestSettings) -> None:
+    """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped."""
+    if settings.source == "events":
+        return
+    counts = names.matcher(settings.glob)
+    if not any(counts.match(objects.name(stat.path)) for stat in objects.list_all(settings.images)):
+        raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
+
+
+def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
+    """Starts the query. Each source has its own checkpoint: Spark refuses one that counts other sources."""
+    checkpoint = objects.join(layout.folder(settings.root, "checkpoints"), settings.source)
+    writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(checkpoint))
+    if settings.once:
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{settings.trigger_seconds} seconds").start()
+
+
+def source(spark: SparkSession, settings: IngestSettings) -> DataFrame:
+    """The names of images as they come: `path`, `length` from the listing, `line` from the manifests."""
+    manifests = manifest_lines(spark, settings)
+    return manifests if settings.source == "events" else manifests.unionByName(listing(spark, settings))
+
+
+def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
+    """Every line of every manifest under the root."""
+    folder = objects.for_spark(layout.folder(settings.root, "events"))
+    reader = spark.readStream.format("text").options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER)
+    lines = reader.options(recursiveFileLookup=True, pathGlobFilter="*.jsonl").load(folder)
+    return lines.select(F.lit(None).cast("string").alias("path"), F.lit(None).cast("long").alias("length"), F.col("value").alias("line"))
+
+
+def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
+    """Spark's listing of the image prefix. The content is pruned: the workers read it, many objects at a time."""
+    reader = spark.readStream.format("binaryFile").schema("path string, modificationTime timestamp, length long, content binary")
+    reader = reader.options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER, recursiveFileLookup=True)
+    files = reader.option("pathGlobFilter", names.any_case(settings.glob)).load(objects.for_spark(settings.images))
+    return files.select("path", "length", F.lit(None).cast("string").alias("line"))
+
+
+def run(query: StreamingQuery, batches: Batches) -> None:
+    """Waits for the query's end, or ends it after the batch in hand when SIGTERM or Ctrl-C asks for it."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    try:
+        while not asked.is_set() and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+            pass
+        if asked.is_set():
+            print("ingest: stopping after the batch in hand ...", flush=True)
+            batches.finish(query)
+            query.stop()
+    except PySparkException:
+        if batches.failure:
+            raise batches.failure from None
+        if not batches.stopping:
+            raise
+
+
+@dataclass
+class Batches:
+    """What the query calls with each micro-batch, on the driver, one after the other."""
+
+    spark: SparkSession
+    settings: IngestSettings
+    model: Model
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failure: BaseException | None = None
+    stopping: bool = False
+    latest_id: int = -1
+
+    def __post_init__(self) -> None:
+        self._in_hand = threading.Lock()
+        broadcast = self.spark.sparkContext.broadcast(self.model)
+        self.featuriser = featurise.Featuriser(broadcast, fingerprint(self.model), self.settings.max_image_bytes)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Brings the table to what the object store has for each image that the batch names."""
+        with self._in_hand:
+            if self.stopping:
+                raise Stopping
+            try:
+                self._commit(batch, batch_id)
+            except BaseException as error:
+                self.failure = error
+                raise
+            self.latest_id = batch_id
+
+    def finish(self, query: StreamingQuery) -> None:
+        """Returns when the batch in hand is committed, in the table and in the checkpoint; no other begins."""
+        with self._in_hand:
+            self.stopping = True
+        while self.latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+            pass
+
+    def summary(self) -> str:
+        """What all batches together did, in one line."""
+        count = self.outcomes
+        said = f"{count['featurised']} images featurised, {count['failed']} failed"
+        seen = [f"{count[outcome]} {outcome}" for outcome in ("unchanged", "touched", "gone") if count[outcome]]
+        return ", ".join([said, *seen])
+
+    def _commit(self, batch: DataFrame, batch_id: int) -> None:
+        named, rejected = named_images(batch)
+        if rejected:
+            target = objects.join(layout.folder(self.settings.root, "rejected"), f"{self.settings.source}-{batch_id:09d}.jsonl")
+            objects.write(target, "".join(f"{line}\n" for line in rejected).encode())
+            print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
+        for first in range(0, len(named), self.settings.max_files_per_trigger):
+            self._commit_part(named[first : first + self.settings.max_files_per_trigger], batch_id)
+
+    def _commit_part(self, named: list[events.ImageEvent], batch_id: int) -> None:
+        began = time.monotonic()
+        counts = upsert(self.spark, self.settings.root, named, self.featuriser)
+        self.outcomes += counts
+        seconds = time.monotonic() - began
+        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        print(f"batch {batch_id}: {said} in {seconds:.1f} s ({counts.total() / seconds:.0f} images/s)", flush=True)
+
+
+def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
+    """One event for each image that a micro-batch names, and the lines that are no events."""
+    named, rejected = [], []
+    for path, length, line in batch.select("path", "length", "line").collect():
+        try:
+            named.append(events.parse_line(line) if path is None else events.ImageEvent("created", objects.canonical(path), length=length))
+        except ValueError:
+            rejected.append(line)
+    return events.latest(named), rejected
+
+
+def upsert(spark: SparkSession, root: str, named: list[events.ImageEvent], featuriser: featurise.Featuriser) -> Counter[str]:
+    """Featurises what is new or changed among `named` and commits it; returns how many images had which outcome."""
+    known = tables.known(spark, root, [event.path for event in named])
+    references = reference_table(named, known, featuriser.extractor)
+    outcomes = spark.createDataFrame(references).mapInArrow(featuriser, tables.OUTCOMES).persist()
+    try:
+        counts = Counter({row["outcome"]: row["count"] for row in outcomes.groupBy("outcome").count().collect()})
+        if known and set(counts) - {"unchanged"}:
+            tables.merge(spark, root, outcomes.where("outcome != 'unchanged'"))
+        elif counts["featurised"] + counts["failed"]:
+            tables.append(spark, root, outcomes.where("error IS NOT NULL OR features IS NOT NULL"))
+        return counts
+    finally:
+        outcomes.unpersist()
+
+
+def reference_table(named: list[events.ImageEvent], known: dict[str, tables.Known], extractor: str) -> pa.Table:
+    """`named` with the schema REFERENCES. What another extractor made of an image does not count as known."""
+    current = {path: row for path, row in known.items() if row.extractor == extractor}
+    rows = [(event.path, event.length, current.get(event.path)) for event in named]
+    columns = (
+        [path for path, _, _ in rows],
+        [length for _, length, _ in rows],
+        [row and row.etag for _, _, row in rows],
+        [row and row.sha256 for _, _, row in rows],
+    )
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, featurise.REFERENCES.types, strict=True)], featurise.REFERENCES)
+
+
+def _last_progress(query: StreamingQuery) -> int:
+    progress = query.lastProgress
+    return progress["batchId"] if progress else -1
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(ingest, IngestSettings))
