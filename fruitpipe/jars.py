@@ -12,16 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fruitpipe import java
+from fruitpipe import cache, java
 from fruitpipe.errors import MissingRequirement
 
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
 S3A = "org.apache.hadoop:hadoop-aws:3.4.1"  # the Hadoop that pyspark 4.0 carries; with the AWS SDK 558 MB
-
-
-def cache_folder() -> Path:
-    """Where everything lives that is fetched or built once: FRUITPIPE_CACHE, else ~/.cache/fruitpipe."""
-    return Path(os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe")
 
 
 def paths(*coordinates: str) -> list[str]:
@@ -30,7 +25,7 @@ def paths(*coordinates: str) -> list[str]:
 
 
 def _resolved(coordinate: str) -> Path:
-    folder = cache_folder() / "jars" / coordinate.replace(":", "_")
+    folder = cache.folder() / "jars" / coordinate.replace(":", "_")
     if not folder.exists():
         _resolve(coordinate, folder)
     return folder

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 POINTER_ATTEMPTS = 8
 NAME = re.compile(r"v(\d{6,})/")
-# A reader's claim to a number; what makes two runs that start together take different ones.
+# A run's claim to its number: two runs that start together take different ones.
 CLAIM = "claim.json"
 
 
@@ -100,6 +101,21 @@ def claim(root: str) -> str:
     raise Conflict(f"{root}: {POINTER_ATTEMPTS} other refits began at the same moment; run one at a time")
 
 
+@contextmanager
+def attempt(root: str) -> Iterator[str]:
+    """The name of a new version: made current when the block ends, removed when it raises.
+
+    Raises Conflict where a version that began later was published meanwhile.
+    """
+    version = claim(root)
+    try:
+        yield version
+        switch(root, version)
+    except BaseException:
+        _abandon(root, version)
+        raise
+
+
 def save_model(root: str, version: str, model: Model) -> None:
     """Writes a version's three model files."""
     arrays = npz(model.reduction.arrays() | model.summary.arrays())
@@ -147,17 +163,11 @@ def switch(root: str, version: str) -> None:
     """
 
     def add(found: Pointer | None) -> Pointer:
-        check_not_overtaken(version, found)
-        return Pointer(version, (*(found.versions if found else ()), version))
+        _check_not_overtaken(version, found)
+        others = found.versions if found else ()
+        return Pointer(version, others if version in others else (*others, version))
 
     _update(root, add)
-
-
-def check_not_overtaken(version: str, found: Pointer | None) -> None:
-    """Raises Conflict where a version that began later than this one is published."""
-    newest = max(found.versions if found else (), key=_number, default=version)
-    if _number(newest) > _number(version):
-        raise Conflict(f"{version} is not published: {newest} began later and was published first; nothing is left to do")
 
 
 def rollback(root: str, version: str) -> None:
@@ -167,7 +177,7 @@ def rollback(root: str, version: str) -> None:
     """
     wanted = _published(root)
     if version not in wanted.versions:
-        raise NotFound(f"{version} is not a published version of {root}; there are {_listed(wanted.versions)}")
+        raise NotFound(f"{version} is not a published version of {root}; there are {', '.join(wanted.versions)}")
 
     def point_back(found: Pointer | None) -> Pointer:
         if found is None or version not in found.versions:
@@ -215,6 +225,20 @@ def discard(root: str, version: str) -> None:
     objects.delete_all(model_uri(root, version))
 
 
+def _abandon(root: str, version: str) -> None:
+    """Removes what a failed attempt wrote, unless the switch was done and only its answer was lost."""
+    found = pointer(root)
+    if found is None or version not in found.versions:
+        discard(root, version)
+        _check_not_overtaken(version, found)  # then this is the reason, whatever it broke: the later run swept the files
+
+
+def _check_not_overtaken(version: str, found: Pointer | None) -> None:
+    newest = max(found.versions if found else (), key=_number, default=version)
+    if _number(newest) > _number(version):
+        raise Conflict(f"{version} is not published: {newest} began later and was published first; nothing is left to do")
+
+
 def _published(root: str) -> Pointer:
     found = pointer(root)
     if found is None:
@@ -227,6 +251,8 @@ def _update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
     for _ in range(POINTER_ATTEMPTS):
         found = pointer(root)
         wanted = change(found)
+        if found and wanted.version == found.version and wanted.versions == found.versions:
+            return found
         try:
             objects.write(_pointer_uri(root), _body(wanted), if_absent=found is None, if_etag=found.etag if found else None)
         except Conflict:
@@ -263,7 +289,3 @@ def _folders(root: str) -> set[str]:
 
 def _number(version: str) -> int:
     return int(version.removeprefix("v"))
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -18,7 +18,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from fruitpipe import errors, jars, java, objects
+from fruitpipe import cache, errors, jars, java, objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # n
 def local_settings(jar_paths: list[str]) -> dict[str, str]:
     """The settings of a laptop: everything in one JVM, no ports for others, a log file instead of a talking console."""
     cores = str(os.cpu_count() or 1)
-    log = jars.cache_folder() / "logs" / f"spark-{os.getpid()}.log"
+    log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log_settings = Path(__file__).with_name("log4j2.properties")
     return {
         "spark.driver.extraClassPath": ":".join(jar_paths),

@@ -11,12 +11,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fruitpipe import objects
-from fruitpipe.jars import cache_folder
+from fruitpipe import cache, objects
 
 def default_model() -> str:
     """Where `make` builds the model file."""
-    return str(cache_folder() / "mobilenetv2-1.0-224.tflite")
+    return str(cache.folder() / "mobilenetv2-1.0-224.tflite")
 
 
 Uri = Annotated[str, AfterValidator(objects.canonical)]
@@ -69,6 +68,10 @@ class RefitSettings(JobSettings):
     """number of components, instead of a share of the variance"""
     full: bool = False
     """read every row again, instead of only what changed since the last version"""
+    unless_current: bool = False
+    """no refit while the active components still keep the asked variance of all rows: new rows are projected with them"""
+    keep: int | None = Field(None, ge=1)
+    """newest versions to keep; older ones are removed after the switch, the current one never"""
 
 
 class ReconcileSettings(JobSettings):

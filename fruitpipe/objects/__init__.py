@@ -7,6 +7,7 @@ boto3 is imported by `s3` alone, and that only where a URI lies in S3.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ def canonical(uri: str) -> str:
 
 
 def for_spark(uri: str) -> str:
-    """The URI under which Spark reaches it: S3A serves ``s3a://`` on every platform, ``s3://`` only on EMR."""
-    return uri.replace("s3://", "s3a://", 1) if is_s3(uri) else uri
+    """The spelling that Spark and Hadoop give it themselves: ``s3a://``, which S3A serves on every platform, or ``file:/``."""
+    return re.sub("^s3://", "s3a://", re.sub("^file:///", "file:/", uri))
 
 
 def join(uri: str, *names: str) -> str:

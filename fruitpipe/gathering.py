@@ -1,0 +1,160 @@
+"""The summary of all good rows of the features table: from all of them, or from what changed since a version that knows the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
+
+from fruitpipe import tables
+from fruitpipe.errors import MixedExtractors, NotEnoughRows, NotFound
+from fruitpipe.fitting import summarise
+from fruitpipe.summary import Summary
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from fruitpipe.publication import Model
+
+# Taking rows out reads them and cancels digits. Beyond a tenth of the rows it saves nothing worth having ...
+MOST_REMOVED = 0.1
+# ... and beyond this factor of rounding error since the last full reading, 1e-14 would have grown past the 1e-12 that an
+# incremental and a full refit may differ by.
+MOST_CANCELLATION = 100.0
+ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The state of the features table that a refit works on, whatever is committed meanwhile."""
+
+    root: str
+    table: str
+    version: int
+    extractor: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The summary of all good rows, and what had to be read for it.
+
+    cancellation: the factor by which rounding grew since all rows were last read. added: the new rows where none was changed or
+    removed, else None. how: one line for the user.
+    """
+
+    summary: Summary
+    cancellation: float
+    rows_read: int
+    added: DataFrame | None
+    how: str
+
+
+class _ReadAllError(Exception):
+    """The change feed will not do, and why."""
+
+
+def pin(spark: SparkSession, root: str) -> Pinned:
+    """The newest state of the table at `root`. Reads two small columns.
+
+    Raises NotFound where there is no table, NotEnoughRows for fewer than two good rows, MixedExtractors.
+    """
+    version = tables.version(spark, root)
+    good = tables.rows_at(spark, root, version).where("error IS NULL")
+    rows_by_extractor = {row["extractor"]: row["count"] for row in good.groupBy("extractor").count().collect()}
+    rows = sum(rows_by_extractor.values())
+    if len(rows_by_extractor) > 1:
+        found = ", ".join(f"{extractor} ({count} rows)" for extractor, count in sorted(rows_by_extractor.items()))
+        raise MixedExtractors(
+            f"{root}: features of {len(rows_by_extractor)} extractors must not be mixed: {found}; "
+            f"run batch/reconcile.py --images URI --root {root} and let the stream compute the older ones again"
+        )
+    if rows < 2:  # noqa: PLR2004 - a variance takes two
+        raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
+    return Pinned(root, _table_id(spark, root), version, next(iter(rows_by_extractor)), rows)
+
+
+def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensions: int, *, full: bool = False) -> Gathered:
+    """The summary of all good rows: `previous` with what changed since, where that is exact, else a reading of all rows.
+
+    Costs 63 µs on one core for each row that is read.
+    """
+    try:
+        return _from_changes(spark, pinned, _usable(pinned, previous, full=full), dimensions)
+    except (_ReadAllError, NotFound) as error:
+        reason = str(error)
+    except PySparkException as error:  # the feed's files were vacuumed; whatever else it is, reading all rows will say
+        reason = f"the change feed cannot be read ({type(error).__name__})"
+    rows = tables.rows_at(spark, pinned.root, pinned.version)
+    summary = summarise(rows, "features", dimensions)
+    how = f"features version {pinned.version}: all {summary.count} rows read ({reason})"
+    return Gathered(summary, 1.0, summary.count, None, how)
+
+
+def _usable(pinned: Pinned, previous: Model | None, *, full: bool) -> Model:
+    """`previous`, if its summary is one of earlier rows of the pinned table."""
+    if full:
+        raise _ReadAllError("--full was given")
+    if previous is None:
+        raise _ReadAllError("there is no earlier version")
+    facts = previous.facts
+    if facts["extractor"] != pinned.extractor:
+        raise _ReadAllError(f"the extractor changed from {facts['extractor']} to {pinned.extractor}")
+    if facts["features_table"] != pinned.table or facts["features_version"] > pinned.version:
+        raise _ReadAllError(f"{facts['version']} was fitted on a table that was here before")
+    return previous
+
+
+def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensions: int) -> Gathered:
+    summary, cancellation = previous.summary, float(previous.facts["cancellation"])
+    since = int(previous.facts["features_version"])
+    added = removed = Summary.zero(dimensions)
+    new_rows = None
+    if since < pinned.version:
+        changes = tables.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
+        new_rows = _of_type(changes, ADDING)
+        if _count_removed(changes, summary.count):
+            removed = summarise(_of_type(changes, REMOVING), "features", dimensions)
+        added = summarise(new_rows, "features", dimensions)
+    merged = summary.merge(added)
+    left = merged.subtract(removed)
+    if removed.count:
+        cancellation *= merged.moments.cancellation(left.moments)
+    _check_exact(left, cancellation, pinned)
+    how = (
+        f"features version {pinned.version}: {added.count} rows added and {removed.count} taken out "
+        f"since {previous.facts['version']}, {summary.count} not read again"
+    )
+    only_new = new_rows if not removed.count else None
+    return Gathered(left, cancellation, added.count + removed.count, only_new, how)
+
+
+def _count_removed(changes: DataFrame, rows_before: int) -> int:
+    """How many rows changed or went; reads one small column. Raises _ReadAllError where they are too many."""
+    removed = _of_type(changes, REMOVING).count()
+    if removed > rows_before * MOST_REMOVED:
+        raise _ReadAllError(f"{removed} of {rows_before} rows were changed or removed, more than {MOST_REMOVED:.0%}")
+    return removed
+
+
+def _check_exact(left: Summary, cancellation: float, pinned: Pinned) -> None:
+    if left.count != pinned.rows:
+        raise _ReadAllError(f"the changes add up to {left.count} rows and not to {pinned.rows}")
+    if cancellation > MOST_CANCELLATION:
+        raise _ReadAllError(
+            f"taking rows out would have magnified rounding {cancellation:.3g} times, more than {MOST_CANCELLATION:g}"
+        )
+
+
+def _of_type(changes: DataFrame, types: tuple[str, ...]) -> DataFrame:
+    return changes.where(F.col("_change_type").isin(*types))
+
+
+def _table_id(spark: SparkSession, root: str) -> str:
+    """Delta's own id: a table that was deleted and made anew has another one."""
+    uri = tables.features_uri(root).replace("`", "``")
+    detail = spark.sql(f"DESCRIBE DETAIL delta.`{uri}`").first()
+    assert detail is not None
+    return str(detail["id"])
