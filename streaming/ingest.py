@@ -56,6 +56,8 @@ def check_images(settings: IngestSettings) -> None:
     """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped."""
     if settings.source == "events":
         return
+    if not objects.exists(settings.images):
+        raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
     counts = names.matcher(settings.glob)
     if not any(counts.match(objects.name(stat.path)) for stat in objects.list_all(settings.images)):
         raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
@@ -95,8 +97,7 @@ def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
 def run(query: StreamingQuery, batches: Batches) -> None:
     """Waits for the query's end, or ends it after the batch in hand when SIGTERM or Ctrl-C asks for it."""
     asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+    before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         while not asked.is_set() and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             pass
@@ -109,6 +110,9 @@ def run(query: StreamingQuery, batches: Batches) -> None:
             raise batches.failure from None
         if not batches.stopping:
             raise
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 @dataclass
