@@ -69,7 +69,12 @@ def list_images(settings: ReconcileSettings) -> pa.Table:
     """`path` and `etag` of every image under the prefix."""
     counts = names.matcher(settings.glob)
     stats = [stat for stat in objects.list_all(settings.images) if counts.match(objects.name(stat.path))]
-    return pa.table({"path": pa.array([stat.path for stat in stats], pa.string()), "etag": pa.array([stat.etag for stat in stats], pa.string())})
+    return pa.table(
+        {
+            "path": pa.array([stat.path for stat in stats], pa.string()),
+            "etag": pa.array([stat.etag for stat in stats], pa.string()),
+        }
+    )
 
 
 def table_rows(spark: SparkSession, root: str) -> pa.Table:
@@ -80,7 +85,9 @@ def table_rows(spark: SparkSession, root: str) -> pa.Table:
 
 def compare(listed: pa.Table, rows: pa.Table, extractor: str) -> Plan:
     """What differs between `listed` (path, etag) and `rows` (path, etag, extractor, error). O(n) hash join in Arrow."""
-    content = pc.replace_substring_regex(rows["etag"].cast(pa.string()), pattern="@.*$", replacement="")  # listings tell no version id
+    content = pc.replace_substring_regex(
+        rows["etag"].cast(pa.string()), pattern="@.*$", replacement=""
+    )  # listings tell no version id
     rows = rows.set_column(1, "row_etag", content).append_column("in_table", pa.array([True] * len(rows), pa.bool_()))
     both = listed.append_column("listed", pa.array([True] * len(listed), pa.bool_())).join(rows, "path", join_type="full outer")
     there, kept = pc.is_valid(both["listed"]), pc.is_valid(both["in_table"])

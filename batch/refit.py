@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe import continuity, fitting, gathering, job, objects, publication, session, tables
+from fruitpipe import continuity, fitting, gathering, job, objects, pointer, publication, session, tables
 from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.extractor import FEATURES
 from fruitpipe.publication import Model
@@ -25,9 +26,22 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from fruitpipe.gathering import Gathered, Pinned
+    from fruitpipe.summary import Summary
 
 # Output is float32, so its variances agree with the fit's to about 1e-6.
 VARIANCE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt at a version: what was asked, and what is known of the rows by now."""
+
+    spark: SparkSession
+    settings: RefitSettings
+    version: str
+    pinned: Pinned
+    previous: Model | None
+    gathered: Gathered
 
 
 def refit(settings: RefitSettings) -> None:
@@ -36,54 +50,154 @@ def refit(settings: RefitSettings) -> None:
     _check_usage(settings)
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained():
-        version = _refit(spark, settings)
-    if version:
-        _tidy(settings)
-        print(f"published {publication.reduced_uri(settings.root, version)} in {time.monotonic() - began:.1f} s")
+        tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
+        # The claim comes before the pinning, so that a higher number never holds older rows.
+        with publication.attempt(settings.root) as version:
+            _publish(_gather(spark, settings, version))
+    _tidy(settings)
+    print(f"{time.monotonic() - began:.1f} s")
 
 
-def _refit(spark: SparkSession, settings: RefitSettings) -> str | None:
-    """The version that was published, or None where the current one still holds."""
+def _gather(spark: SparkSession, settings: RefitSettings, version: str) -> Run:
     pinned = gathering.pin(spark, settings.root)
-    previous = _previous(settings.root)
+    found = pointer.find(settings.root)
+    previous = publication.load_model(settings.root, found.version) if found else None
     gathered = gathering.gather(spark, pinned, previous, FEATURES, full=settings.full)
     print(gathered.how)
-    _name_set_aside(gathered)
-    if settings.unless_current and previous and _still_current(settings, previous, gathered):
-        return _extend(spark, settings, pinned, previous, gathered)
-    return _fit_anew(spark, settings, pinned, previous, gathered)
+    _name_set_aside(gathered.summary)
+    return Run(spark, settings, version, pinned, previous, gathered)
 
 
-def _fit_anew(
-    spark: SparkSession, settings: RefitSettings, pinned: Pinned, previous: Model | None, gathered: Gathered
-) -> str:
-    comparable = previous if previous and previous.facts["extractor"] == pinned.extractor else None
-    reduction = fit(
-        gathered.summary.moments,
-        variance=settings.variance,
-        components=settings.components,
-        previous=comparable.reduction if comparable else None,
-    )
-    facts = _facts(settings, pinned, gathered, reduction) | {"variance_kept": reduction.variance_kept}
-    facts["continuity"] = _continuity(comparable, reduction, gathered)
-    rows = fitting.project(tables.rows_at(spark, pinned.root, pinned.version), reduction)
-    with publication.attempt(settings.root) as version:
-        model = Model(reduction, gathered.summary, facts | {"basis": version})
-        _write(spark, settings.root, version, rows, model)
-        _check_variances(spark, settings.root, version, reduction)
-    return version
+def _publish(run: Run) -> None:
+    """Writes data, then model, then the pointer; nothing where the current version still holds."""
+    if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
+        _fit_anew(run)
+    elif run.gathered.added is None:
+        print(f"nothing to publish: {run.previous.facts['version']} has all rows")
+        return
+    else:
+        _extend(run, run.previous, run.gathered.added)
+    publication.switch(run.settings.root, run.version)
 
 
-def _extend(spark: SparkSession, settings: RefitSettings, pinned: Pinned, previous: Model, gathered: Gathered) -> str | None:
-    """The next version with the components of the current one: its vectors as they are, and those of the new rows."""
-    if gathered.added is None or not gathered.rows_read:
-        print(f"{previous.facts['version']} is current: there are no new rows")
-        return None
+def _fit_anew(run: Run) -> None:
+    """A version with components of its own, which vectors of other versions cannot be compared with."""
+    extractor, summary, settings = run.pinned.extractor, run.gathered.summary, run.settings
+    previous = run.previous if run.previous and run.previous.facts["extractor"] == extractor else None
+    basis = previous.reduction if previous else None
+    reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
+    turned = _continuity(previous, reduction, summary)
+    facts = _facts(run, reduction) | {"basis": run.version, "variance_kept": reduction.variance_kept, "continuity": turned}
+    rows = fitting.project(tables.rows_at(run.spark, settings.root, run.pinned.version), reduction)
+    found = _write(run, rows, Model(reduction, summary, facts))
+    _check_variance(found, reduction)
+
+
+def _extend(run: Run, previous: Model, added: DataFrame) -> None:
+    """A version with the components of the current one: its vectors as they are, and those of the new rows."""
+    reduction, summary = previous.reduction, run.gathered.summary
+    kept = reduction.variance_kept_of(summary.moments)
+    mixable = {"previous": previous.facts["version"], "may_mix": True}
+    facts = _facts(run, reduction) | {"basis": previous.facts["basis"], "variance_kept": kept, "continuity": mixable}
+    old = publication.read_reduced(run.spark, run.settings.root, previous.facts["version"]).drop("version")
+    _write(run, old.unionByName(fitting.project(added, reduction)), Model(reduction, summary, facts))
+
+
+def _check_usage(settings: RefitSettings) -> None:
+    if settings.unless_current and (settings.full or settings.components):
+        other = "--full" if settings.full else f"--components {settings.components}"
+        raise WrongUsage(
+            f"--unless-current with {other}: it asks for a share of variance and for a refit only if needed; leave one out"
+        )
+
+
+def _name_set_aside(summary: Summary) -> None:
+    if summary.set_aside:
+        print(f"{summary.set_aside} rows hold a NaN or an infinity and are set aside: {', '.join(summary.examples)}, ...")
+
+
+def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered) -> bool:
+    """Whether the current components will do for all rows; says why."""
+    version = previous.facts["version"]
+    if not gathered.only_added:
+        print(f"a refit is needed: not only were rows added since {version}")
+        return False
     kept = previous.reduction.variance_kept_of(gathered.summary.moments)
-    facts = _facts(settings, pinned, gathered, previous.reduction) | {"variance_kept": kept, "basis": previous.facts["basis"]}
-    facts["continuity"] = {"previous": previous.facts["version"], "may_mix": True}
-    old = publication.read_reduced(spark, settings.root, previous.facts["version"]).drop("version")
-    rows = old.unionByName(fitting.project(gathered.added, previous.reduction))
-    with publication.attempt(settings.root) as version:
-        _write(spark, settings.root, version, rows, Model(previous.reduction, gathered.summary, facts))
-    return version
+    enough = kept >= settings.variance - ROUNDING
+    verdict = "no refit" if enough else "a refit is needed"
+    print(
+        f"{verdict}: the components of {version} keep {_percent(kept)} of the variance of all rows, {_percent(settings.variance)} is asked"
+    )
+    return enough
+
+
+def _facts(run: Run, reduction: Reduction) -> dict[str, Any]:
+    """What `reduction.json` says of the rows and of what was asked."""
+    pinned, summary = run.pinned, run.gathered.summary
+    return {
+        "version": run.version,
+        "k": reduction.k,
+        "variance_asked": None if run.settings.components else run.settings.variance,
+        "rows": summary.moments.count,
+        "rows_set_aside": summary.set_aside,
+        "rows_read": run.gathered.rows_read,
+        "labels": len(summary.labels),
+        "constant_columns": reduction.constant_columns,
+        "features_version": pinned.version,
+        "features_table": pinned.table,
+        "extractor": pinned.extractor,
+        "cancellation": run.gathered.cancellation,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _continuity(previous: Model | None, reduction: Reduction, summary: Summary) -> dict[str, Any] | None:
+    if previous is None:
+        return None
+    turned = continuity.compare(previous.reduction, previous.summary, reduction, summary)
+    return {"previous": previous.facts["version"], "may_mix": False} | turned
+
+
+def _write(run: Run, rows: DataFrame, model: Model) -> Summary:
+    """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
+    uri = objects.for_spark(publication.reduced_uri(run.settings.root, run.version))
+    rows.write.parquet(uri)
+    k, expected = model.reduction.k, model.summary.moments.count
+    found = fitting.summarise(run.spark.read.schema(fitting.REDUCED).parquet(uri), "pca_features", k)
+    if found.moments.count != expected:
+        raise InvalidResult(
+            f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
+        )
+    publication.save_model(run.settings.root, run.version, model)
+    labels, kept = model.facts["labels"], model.facts["variance_kept"]
+    print(f"{run.version}: {expected} rows, {labels} labels; k = {k} keeps {_percent(kept)} of the variance")
+    return found
+
+
+def _check_variance(found: Summary, reduction: Reduction) -> None:
+    """Raises InvalidResult where a written column does not have the variance of its component."""
+    wrong = np.abs(found.moments.variances - reduction.output_variances)
+    share = float(wrong.max() / reduction.output_variances[0])
+    if share > VARIANCE_TOLERANCE:
+        column = int(wrong.argmax())
+        raise InvalidResult(
+            f"component {column + 1}: variance {reduction.output_variances[column]:.6g} expected, "
+            f"{found.moments.variances[column]:.6g} found; nothing is published"
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _tidy(settings: RefitSettings) -> None:
+    """Removes what the new version made superfluous."""
+    removed = publication.sweep(settings.root)
+    if settings.keep:
+        removed += publication.prune(settings.root, settings.keep)
+    if removed:
+        print(f"removed {', '.join(removed)}")
+
+
+if __name__ == "__main__":
+    sys.exit(job.run(refit, RefitSettings))

@@ -57,4 +57,5 @@ def _nearest(points: NDArray[np.float32]) -> NDArray[np.intp]:
     squares = (exact**2).sum(axis=1)
     distances = squares - 2 * exact @ exact.T
     np.fill_diagonal(distances, np.inf)
-    return distances.argmin(axis=1)
+    nearest: NDArray[np.intp] = distances.argmin(axis=1)
+    return nearest

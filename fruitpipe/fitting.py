@@ -6,20 +6,23 @@ row of 13 MB, however many rows and partitions there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fruitpipe.errors import InvalidResult
-from fruitpipe.reduction import Reduction
 from fruitpipe.summary import Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
+
+    from fruitpipe.reduction import Reduction
 
 FAN_IN = 8
 REDUCED = "path string, label string, pca_features array<float>"
@@ -74,24 +77,24 @@ def project_batches(batches: Iterable[pa.RecordBatch], reduction: Reduction) -> 
         features = matrix(vectors, len(reduction.mean))
         finite = np.isfinite(features).all(axis=1)
         reduced = vectors_of(reduction.transform(features[finite]))
-        kept = pa.array(finite)
+        kept = pa.array(finite.tolist(), pa.bool_())
         yield pa.RecordBatch.from_arrays([paths.filter(kept), labels.filter(kept), reduced], schema=REDUCED_SCHEMA)
 
 
-def matrix(vectors: pa.ListArray, dimensions: int) -> NDArray[np.float32]:
+def matrix(vectors: pa.Array[Any], dimensions: int) -> NDArray[np.float32]:
     """The (n, dimensions) float32 of n lists; a null in a list becomes a NaN.
 
     Raises InvalidResult for a list of another length, which a mean over all would hide.
     """
-    lengths = vectors.value_lengths().to_numpy(zero_copy_only=False)
+    lengths = pc.list_value_length(vectors).to_numpy(zero_copy_only=False)
     wrong = lengths != dimensions
     if wrong.any():
         raise InvalidResult(f"{dimensions} numbers expected in each vector, {int(lengths[wrong][0])} found in {int(wrong.sum())}")
-    flat: NDArray[np.float32] = vectors.flatten().to_numpy(zero_copy_only=False)
+    flat: NDArray[np.float32] = pc.list_flatten(vectors).to_numpy(zero_copy_only=False)
     return flat.reshape(len(vectors), dimensions)
 
 
-def vectors_of(rows: NDArray[np.float32]) -> pa.ListArray:
+def vectors_of(rows: NDArray[np.float32]) -> pa.Array[Any]:
     """The (n, k) float32 as n lists, without a copy."""
     offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.ravel()))
@@ -111,5 +114,5 @@ def _one_row(summary: Summary) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array([summary.to_bytes()], pa.binary())], schema=SUMMARY_SCHEMA)
 
 
-def _texts(column: pa.StringArray) -> NDArray[Any]:
+def _texts(column: pa.Array[Any]) -> NDArray[Any]:
     return column.to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""The summary of all good rows of the features table: from all of them, or from what changed since a version that knows the rest."""
+"""The summary of all good rows of the features table: read from all of them, or from what changed since the last refit."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ class Pinned:
 class Gathered:
     """The summary of all good rows, and what had to be read for it.
 
-    cancellation: the factor by which rounding grew since all rows were last read. added: the new rows where none was changed or
-    removed, else None. how: one line for the user.
+    cancellation: the factor by which rounding grew since all rows were last read. only_added: whether all that happened since the
+    previous version is that rows were added, and `added` holds those, if there are any. how: one line for the user.
     """
 
     summary: Summary
     cancellation: float
     rows_read: int
-    added: DataFrame | None
     how: str
+    only_added: bool = False
+    added: DataFrame | None = None
 
 
 class _ReadAllError(Exception):
@@ -90,7 +91,7 @@ def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensio
     rows = tables.rows_at(spark, pinned.root, pinned.version)
     summary = summarise(rows, "features", dimensions)
     how = f"features version {pinned.version}: all {summary.count} rows read ({reason})"
-    return Gathered(summary, 1.0, summary.count, None, how)
+    return Gathered(summary, 1.0, summary.count, how)
 
 
 def _usable(pinned: Pinned, previous: Model | None, *, full: bool) -> Model:
@@ -127,8 +128,14 @@ def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensio
         f"features version {pinned.version}: {added.count} rows added and {removed.count} taken out "
         f"since {previous.facts['version']}, {summary.count} not read again"
     )
-    only_new = new_rows if not removed.count else None
-    return Gathered(left, cancellation, added.count + removed.count, only_new, how)
+    return Gathered(
+        left,
+        cancellation,
+        added.count + removed.count,
+        how,
+        only_added=not removed.count,
+        added=new_rows if added.count else None,
+    )
 
 
 def _count_removed(changes: DataFrame, rows_before: int) -> int:

@@ -117,7 +117,7 @@ class Moments:
 def npz(arrays: dict[str, NDArray[Any]]) -> bytes:
     """Named arrays as the bytes of an .npz file."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes each name for a flag
     return buffer.getvalue()
 
 
@@ -145,4 +145,6 @@ def _check_finite(block: Floats, first_row: int) -> None:
     bad = ~np.isfinite(block).all(axis=1)
     if bad.any():
         row = first_row + int(bad.argmax())
-        raise ValueError(f"{int(bad.sum())} of {len(block)} rows hold a NaN or an infinity, row {row} first; set them aside before")
+        raise ValueError(
+            f"{int(bad.sum())} of {len(block)} rows hold a NaN or an infinity, row {row} first; set them aside before"
+        )

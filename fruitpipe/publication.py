@@ -12,39 +12,32 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fruitpipe import objects
-from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
+from fruitpipe import objects, pointer
+from fruitpipe.errors import Conflict, NotFound, WrongUsage
 from fruitpipe.moments import npz, un_npz
+from fruitpipe.pointer import Pointer
 from fruitpipe.reduction import Reduction
 from fruitpipe.summary import Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyspark.sql import DataFrame, SparkSession
 
-POINTER_ATTEMPTS = 8
+CLAIM_ATTEMPTS = 8
 NAME = re.compile(r"v(\d{6,})/")
 # A run's claim to its number: two runs that start together take different ones.
 CLAIM = "claim.json"
 
 
-@dataclass(frozen=True)
-class Pointer:
-    """What `latest.json` says: the current version, and all that are published, oldest first."""
-
-    version: str
-    versions: tuple[str, ...]
-    etag: str | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A version's model: the reduction, the summary of the rows that it knows, and the facts in `reduction.json`."""
+    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states."""
 
     reduction: Reduction
     summary: Summary
@@ -61,36 +54,22 @@ def model_uri(root: str, version: str) -> str:
     return objects.join(root, "models", version)
 
 
-def pointer(root: str) -> Pointer | None:
-    """What is published, or None where nothing is yet. Raises WrongRoot for a pointer that is not fruitpipe's."""
-    uri = _pointer_uri(root)
-    try:
-        body, etag = objects.read_with_etag(uri)
-    except NotFound:
-        return None
-    try:
-        content = json.loads(body)
-        return Pointer(content["version"], tuple(content["versions"]), etag)
-    except (ValueError, KeyError, TypeError) as error:
-        raise WrongRoot(f"{uri}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
-
-
 def versions(root: str) -> list[str]:
     """The published versions, oldest first."""
-    found = pointer(root)
+    found = pointer.find(root)
     return list(found.versions) if found else []
 
 
 def current(root: str) -> str:
     """The version that readers get. Raises NotFound where nothing is published yet."""
-    return _published(root).version
+    return pointer.get(root).version
 
 
 def claim(root: str) -> str:
     """A new version's name, higher than any before and taken by no other run, whether those ended or not."""
     root = objects.canonical(root)
-    numbers = [_number(version) for version in (*_folders(root), *versions(root))]
-    for number in range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + POINTER_ATTEMPTS):
+    numbers = [pointer.number(version) for version in (*_folders(root), *versions(root))]
+    for number in range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + CLAIM_ATTEMPTS):
         version = f"v{number:06d}"
         body = json.dumps({"began_at": datetime.now(UTC).isoformat()}).encode()
         try:
@@ -98,28 +77,29 @@ def claim(root: str) -> str:
         except Conflict:  # another run began at the same moment
             continue
         return version
-    raise Conflict(f"{root}: {POINTER_ATTEMPTS} other refits began at the same moment; run one at a time")
+    raise Conflict(f"{root}: {CLAIM_ATTEMPTS} other refits began at the same moment; run one at a time")
 
 
 @contextmanager
 def attempt(root: str) -> Iterator[str]:
-    """The name of a new version: made current when the block ends, removed when it raises.
+    """A new version's name; what is written for it is removed at the end of the block, unless `switch` published it.
 
-    Raises Conflict where a version that began later was published meanwhile.
+    Raises Conflict where a version that began later was published meanwhile: that then is the reason, whatever broke.
     """
     version = claim(root)
     try:
         yield version
-        switch(root, version)
-    except BaseException:
-        _abandon(root, version)
-        raise
+    finally:
+        found = pointer.find(root)
+        if found is None or version not in found.versions:
+            discard(root, version)
+            _check_not_overtaken(version, found)
 
 
 def save_model(root: str, version: str, model: Model) -> None:
     """Writes a version's three model files."""
     arrays = npz(model.reduction.arrays() | model.summary.arrays())
-    facts = json.dumps({"version": version} | model.facts, indent=2, ensure_ascii=False).encode()
+    facts = json.dumps(model.facts, indent=2, ensure_ascii=False).encode()
     for name, body in (
         ("reduction.npz", arrays),
         ("explained_variance.csv", model.reduction.explained_variance_csv()),
@@ -149,7 +129,7 @@ def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> 
 
     Raises NotFound where nothing is published yet.
     """
-    from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
+    from pyspark.sql.functions import lit  # noqa: PLC0415 - plain Python reads reductions without Spark
 
     chosen = version or current(root)
     reduced = spark.read.parquet(objects.for_spark(reduced_uri(objects.canonical(root), chosen)))
@@ -167,7 +147,7 @@ def switch(root: str, version: str) -> None:
         others = found.versions if found else ()
         return Pointer(version, others if version in others else (*others, version))
 
-    _update(root, add)
+    pointer.update(root, add)
 
 
 def rollback(root: str, version: str) -> None:
@@ -175,7 +155,7 @@ def rollback(root: str, version: str) -> None:
 
     Raises NotFound for a version that is not published, Conflict where another writer was at it all the time.
     """
-    wanted = _published(root)
+    wanted = pointer.get(root)
     if version not in wanted.versions:
         raise NotFound(f"{version} is not a published version of {root}; there are {', '.join(wanted.versions)}")
 
@@ -184,7 +164,7 @@ def rollback(root: str, version: str) -> None:
             raise Conflict(f"{version} was pruned by another run just now; choose another version")
         return Pointer(version, found.versions)
 
-    _update(root, point_back)
+    pointer.update(root, point_back)
 
 
 def prune(root: str, keep: int) -> list[str]:
@@ -195,8 +175,8 @@ def prune(root: str, keep: int) -> list[str]:
     """
     if keep < 1:
         raise WrongUsage(f"keep {keep}: at least 1 version stays")
-    before = _published(root)
-    after = _update(root, lambda found: _with_newest(found or before, keep))
+    before = pointer.get(root)
+    after = pointer.update(root, lambda found: _with_newest(found or before, keep))
     gone = [version for version in before.versions if version not in after.versions]
     for version in gone:
         discard(root, version)
@@ -211,8 +191,8 @@ def sweep(root: str) -> list[str]:
     """
     root = objects.canonical(root)
     published = versions(root)
-    newest = max((_number(version) for version in published), default=0)
-    left = sorted(version for version in _folders(root) if version not in published and _number(version) < newest)
+    newest = max((pointer.number(version) for version in published), default=0)
+    left = sorted(version for version in _folders(root) if version not in published and pointer.number(version) < newest)
     for version in left:
         discard(root, version)
     return left
@@ -225,67 +205,17 @@ def discard(root: str, version: str) -> None:
     objects.delete_all(model_uri(root, version))
 
 
-def _abandon(root: str, version: str) -> None:
-    """Removes what a failed attempt wrote, unless the switch was done and only its answer was lost."""
-    found = pointer(root)
-    if found is None or version not in found.versions:
-        discard(root, version)
-        _check_not_overtaken(version, found)  # then this is the reason, whatever it broke: the later run swept the files
-
-
 def _check_not_overtaken(version: str, found: Pointer | None) -> None:
-    newest = max(found.versions if found else (), key=_number, default=version)
-    if _number(newest) > _number(version):
-        raise Conflict(f"{version} is not published: {newest} began later and was published first; nothing is left to do")
-
-
-def _published(root: str) -> Pointer:
-    found = pointer(root)
-    if found is None:
-        raise NotFound(f"{root}: no reduced features are published yet; run batch/refit.py --root {root} first")
-    return found
-
-
-def _update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
-    """Writes the pointer that `change` makes of the present one, again if another writer came in between."""
-    for _ in range(POINTER_ATTEMPTS):
-        found = pointer(root)
-        wanted = change(found)
-        if found and wanted.version == found.version and wanted.versions == found.versions:
-            return found
-        try:
-            objects.write(_pointer_uri(root), _body(wanted), if_absent=found is None, if_etag=found.etag if found else None)
-        except Conflict:
-            continue
-        return wanted
-    raise Conflict(f"{_pointer_uri(root)}: changed {POINTER_ATTEMPTS} times while it was to be switched; run one writer at a time")
-
-
-def _body(wanted: Pointer) -> bytes:
-    content = {
-        "version": wanted.version,
-        "reduced": f"reduced/{wanted.version}",
-        "model": f"models/{wanted.version}",
-        "versions": list(wanted.versions),
-        "switched_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-    }
-    return json.dumps(content, indent=2).encode()
+    if found and pointer.number(found.newest) > pointer.number(version):
+        raise Conflict(f"{version} is not published: {found.newest} began later and was published first; nothing is left to do")
 
 
 def _with_newest(found: Pointer, keep: int) -> Pointer:
-    newest = sorted(found.versions, key=_number)[-keep:]
+    newest = sorted(found.versions, key=pointer.number)[-keep:]
     return Pointer(found.version, tuple(version for version in found.versions if version in (*newest, found.version)))
-
-
-def _pointer_uri(root: str) -> str:
-    return objects.join(objects.canonical(root), "reduced", "latest.json")
 
 
 def _folders(root: str) -> set[str]:
     """The versions that have a folder, published or not."""
     names = (name for kind in ("models", "reduced") for name in objects.children(objects.join(root, kind)))
     return {name.rstrip("/") for name in names if NAME.fullmatch(name)}
-
-
-def _number(version: str) -> int:
-    return int(version.removeprefix("v"))

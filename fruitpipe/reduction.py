@@ -12,13 +12,15 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fruitpipe.errors import NotEnoughRows, WrongUsage
 from fruitpipe.moments import BLOCK_ROWS, Floats, Moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ARRAYS = ("mean", "scale", "components", "explained_variance_ratio")
 # A share of variance is a sum of rounded numbers: 100 % is reached at 1 - 1e-12.
@@ -144,7 +146,8 @@ def principal_angles_degrees(first: Floats, second: Floats) -> Floats:
     overlap = shorter @ longer.T
     cosines = np.linalg.svd(overlap, compute_uv=False).clip(0, 1)
     sines = np.linalg.svd(shorter - overlap @ longer, compute_uv=False)[::-1].clip(0, 1)
-    return np.degrees(np.where(cosines**2 > 0.5, np.arcsin(sines), np.arccos(cosines)))  # noqa: PLR2004 - 45 degrees
+    angles: Floats = np.degrees(np.where(cosines**2 > 0.5, np.arcsin(sines), np.arccos(cosines)))  # noqa: PLR2004 - 45 degrees
+    return angles
 
 
 def _correlation(moments: Moments) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -163,7 +166,8 @@ def _without_noise(eigenvalues: Floats, degrees_of_freedom: int) -> Floats:
     rounding = eigenvalues[0] * len(eigenvalues) * np.finfo(np.float64).eps
     clean = np.where(eigenvalues > rounding, eigenvalues, 0.0)
     clean[degrees_of_freedom:] = 0.0
-    return clean * (len(eigenvalues) / clean.sum())
+    scaled: Floats = clean * (len(eigenvalues) / clean.sum())
+    return scaled
 
 
 def _choose_k(ratios: Floats, variance: float, components: int | None, rows: int) -> int:

@@ -6,12 +6,14 @@ Mergeable like the moments in it, so that partitions, executors and refits add u
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fruitpipe.moments import Floats, Moments, npz, un_npz
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EXAMPLES = 3
 

@@ -66,10 +66,19 @@ def check_images(settings: IngestSettings) -> None:
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
     """Starts the query. Each source has its own checkpoint: Spark refuses one that counts other sources."""
     checkpoint = objects.join(layout.folder(settings.root, "checkpoints"), settings.source)
+    drop_if_damaged(checkpoint)
     writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(checkpoint))
     if settings.once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{settings.trigger_seconds} seconds").start()
+
+
+def drop_if_damaged(checkpoint: str) -> None:
+    """Removes a checkpoint that lost its identity: the table knows what is done, so that costs a look an image and no more."""
+    children = objects.children(checkpoint)
+    if "offsets/" in children and "metadata" not in children:
+        print(f"ingest: {checkpoint} has lost its metadata; it begins anew, and every image is looked at once", flush=True)
+        objects.delete_all(checkpoint)
 
 
 def source(spark: SparkSession, settings: IngestSettings) -> DataFrame:

@@ -1,0 +1,266 @@
+"""The stream on real Spark: what comes under the prefix, or by manifest, is in the table once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fruitpipe import events, objects, tables
+from fruitpipe.errors import NoImages, WrongModel, WrongRoot
+from fruitpipe.extractor import Extractor, Model, fingerprint
+from fruitpipe.images import decode
+from fruitpipe.settings import IngestSettings, ReconcileSettings
+from tests.pictures import fill, jpeg, put
+
+from batch.reconcile import reconcile
+from streaming.ingest import ingest
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def run(spark, images, root, capsys):
+    """One run of the stream to its end; returns its last line."""
+
+    def run(**settings):
+        ingest(IngestSettings(images=str(images), root=root, once=True, **settings))
+        return capsys.readouterr().out.splitlines()[-1]
+
+    return run
+
+
+@pytest.fixture
+def catch_up(images, root, run):
+    """Reconciliation and a run: what a scheduled safety net does."""
+
+    def catch_up(**settings):
+        reconcile(ReconcileSettings(images=str(images), root=root, **settings))
+        return run()
+
+    return catch_up
+
+
+@pytest.fixture
+def table(spark, root):
+    """The rows, by the file's name."""
+
+    def table():
+        return {objects.name(row["path"]): row for row in tables.rows(spark, root).collect()}
+
+    return table
+
+
+def vector_of(body):
+    return Extractor(Model.load(IngestSettings(images="x", root="x").model).body)(decode(body).pixels)
+
+
+def write_manifest(root, *lines):
+    body = "".join(f"{line}\n" for line in lines).encode()
+    now = datetime.now(UTC)
+    objects.write(events.manifest_uri(root, now, events.manifest_name("test", now, body)), body)
+
+
+def test_each_image_becomes_one_row_with_label_size_and_the_extractors_vector(images, run, table):
+    (uri,) = fill(images, 1)
+    assert run() == "ingest: 1 images featurised, 0 failed"
+    (row,) = table().values()
+    assert (row["path"], row["label"], row["width"], row["height"], row["error"]) == (uri, "Kiwi", 100, 100, None)
+    np.testing.assert_allclose(row["features"], vector_of(jpeg(0)), atol=1e-6)
+
+
+def test_a_second_run_computes_only_what_was_added(images, run, table):
+    fill(images, 5)
+    run()
+    fill(images, 3, first=5)
+    assert run() == "ingest: 3 images featurised, 0 failed"
+    assert len(table()) == 8
+    assert run() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_batches_are_bounded_and_none_is_lost_between_them(images, run, table):
+    fill(images, 7)
+    assert run(max_files_per_trigger=2) == "ingest: 7 images featurised, 0 failed"
+    assert len(table()) == 7
+
+
+def test_bad_files_are_rows_with_their_reasons_and_cost_their_neighbours_nothing(images, run, catch_up, table):
+    good = fill(images, 13)
+    put(images / "Kiwi" / "z.jpg", b"")
+    put(images / "Kiwi" / "r.jpg", np.random.default_rng(0).bytes(4984))
+    put(images / "Kiwi" / "h.jpg", jpeg(0)[:100])
+    run()
+    catch_up()  # Spark's listing never shows an empty file
+    rows = table()
+    assert len(rows) == 16
+    assert {name: rows[name]["error"] for name in ("z.jpg", "r.jpg", "h.jpg")} == {"z.jpg": "empty", "r.jpg": "not-an-image", "h.jpg": "truncated"}
+    for seed, uri in enumerate(good):
+        np.testing.assert_array_equal(np.float32(rows[objects.name(uri)]["features"]), vector_of(jpeg(seed)))
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_an_image_over_the_byte_limit_is_never_read_and_says_the_limit(images, run, table):
+    fill(images, 1)
+    put(images / "Kiwi" / "big.jpg", jpeg(1, size=1000))
+    run(max_image_bytes=20_000)
+    row = table()["big.jpg"]
+    assert (row["error"], row["sha256"], row["features"]) == ("too-large", None, None)
+    assert row["error_message"].endswith("at most 20000 are read")
+
+
+@pytest.mark.parametrize("name", ["a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.JPG", "a#b?c&d='e\".jpeg", "pêche.jpg", "pe\u0302che.jpg", "🍓.PNG", "x:y.jpg"])
+def test_a_name_is_stored_as_its_owner_typed_it(images, run, catch_up, table, name):
+    uri = put(images / "Apple Golden 2" / name, jpeg(0))
+    run()
+    assert {row["path"]: row["label"] for row in table().values()} == {uri: "Apple Golden 2"}
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_the_listing_and_an_event_give_an_image_the_same_identity(images, root, run, table):
+    names = ("a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg")
+    uris = [put(images / "Apple Golden 2" / name, jpeg(seed)) for seed, name in enumerate(names)]
+    run()
+    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    assert run(source="events") == "ingest: 0 images featurised, 0 failed, 4 unchanged"
+    assert set(table()) == set(names)
+
+
+def test_an_overwritten_image_gets_the_new_vector_and_a_touched_one_no_model_call(images, catch_up, run, table):
+    fill(images, 1)
+    run()
+    put(images / "Kiwi" / "0000.jpg", jpeg(7))
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["0000.jpg"]["features"]), vector_of(jpeg(7)))
+    (images / "Kiwi" / "0000.jpg").touch()
+    assert catch_up() == "ingest: 0 images featurised, 0 failed, 1 touched"
+    np.testing.assert_array_equal(np.float32(table()["0000.jpg"]["features"]), vector_of(jpeg(7)))
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_a_good_image_that_turns_bad_loses_its_vector_and_gets_one_again_when_mended(images, catch_up, run, table):
+    fill(images, 2)
+    run()
+    put(images / "Kiwi" / "0001.jpg", jpeg(1)[:500])
+    catch_up()
+    assert (table()["0001.jpg"]["error"], table()["0001.jpg"]["features"]) == ("truncated", None)
+    put(images / "Kiwi" / "0001.jpg", jpeg(1))
+    catch_up()
+    assert (table()["0001.jpg"]["error"], len(table()["0001.jpg"]["features"])) == (None, 1280)
+
+
+def test_a_removed_image_loses_its_row(images, catch_up, run, table):
+    fill(images, 11)
+    run()
+    (images / "Kiwi" / "0003.jpg").unlink()
+    assert catch_up() == "ingest: 0 images featurised, 0 failed, 1 gone"
+    assert len(table()) == 10
+
+
+def test_an_old_file_is_read_whatever_its_age(images, run, table):
+    fill(images, 3)
+    run()
+    for first, days in ((3, 10), (4, 40)):
+        (uri,) = fill(images, 1, first=first)
+        old = time.time() - days * 86400
+        os.utime(uri.removeprefix("file://"), (old, old))
+        run()
+    assert len(table()) == 5
+
+
+@pytest.mark.parametrize("lines", [("Put 01", "Delete 03", "Put 02"), ("Put 01",) * 5, ("Put 02", "Put 01")])
+def test_events_of_one_image_in_any_order_end_in_what_the_store_holds(images, root, run, table, lines):
+    fill(images, 1)
+    uri = put(images / "Kiwi" / "x.jpg", jpeg(9))
+    kinds = {"Put": "created", "Delete": "removed"}
+    write_manifest(root, *(events.to_line(events.ImageEvent(kinds[kind], uri, sequencer=number)) for kind, number in map(str.split, lines)))
+    if "Delete 03" in lines:
+        Path(uri.removeprefix("file://")).unlink()
+    run(source="events")
+    assert set(table()) == (set() if "Delete 03" in lines else {"x.jpg"})
+
+
+def test_a_line_that_is_no_event_is_kept_and_stops_nothing(images, root, run, table):
+    (uri,) = fill(images, 1)
+    write_manifest(root, "{nonsense", events.to_line(events.ImageEvent("created", uri)), '{"event": "created"}')
+    run(source="events")
+    assert len(table()) == 1
+    (rejected,) = objects.list_all(f"{root}/rejected")
+    assert objects.read(rejected.path) == b'{nonsense\n{"event": "created"}\n'
+
+
+@pytest.mark.parametrize("lost", ["checkpoints/prefix/metadata", "checkpoints"])
+def test_a_lost_checkpoint_costs_looks_and_no_model_call(images, root, run, table, lost):
+    fill(images, 6)
+    run()
+    objects.delete_all(f"{root}/{lost}")
+    fill(images, 2, first=6)
+    assert run().startswith("ingest: 2 images featurised, 0 failed")
+    assert len(table()) == 8
+
+
+def test_switching_between_listing_and_events_loses_and_recomputes_nothing(images, root, run, table):
+    fill(images, 3)
+    run()
+    uris = fill(images, 2, first=3)
+    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    assert run(source="events") == "ingest: 2 images featurised, 0 failed"
+    fill(images, 1, first=5)
+    assert run().startswith("ingest: 1 images featurised, 0 failed")
+    assert len(table()) == 6
+
+
+def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root, run, catch_up, table):
+    fill(images, 2)
+    run()
+    tables.rows(spark, root)  # what an older extractor would have left
+    from delta.tables import DeltaTable
+
+    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    assert catch_up() == "ingest: 2 images featurised, 0 failed"
+    assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
+
+
+def test_no_images_is_an_error_and_nothing_is_written(images, root, run):
+    for case in (images, images / "empty"):
+        case.mkdir(exist_ok=True)
+        with pytest.raises(NoImages, match="images"):
+            run()
+    assert not objects.exists(root)
+
+
+def test_a_root_with_other_peoples_files_is_refused(tmp_path, images, run):
+    fill(images, 1)
+    put(tmp_path / "root" / "notes.txt", b"mine")
+    with pytest.raises(WrongRoot, match=r"holds notes\.txt"):
+        run()
+    assert [entry.name for entry in (tmp_path / "root").iterdir()] == ["notes.txt"]
+
+
+def test_a_model_file_with_one_changed_byte_stops_the_job_before_it_writes(tmp_path, images, root, run):
+    fill(images, 1)
+    body = bytearray(Path(IngestSettings(images="x", root="x").model).read_bytes())
+    body[1_000_000] ^= 1
+    with pytest.raises(WrongModel, match="model"):
+        run(model=put(tmp_path / "damaged.tflite", bytes(body)))
+    assert not objects.exists(root)
+
+
+def test_sigterm_ends_a_running_stream_after_the_batch_in_hand(images, root, tmp_path):
+    fill(images, 3)
+    command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
+        first = stream.stdout.readline()
+        stream.terminate()
+        rest, complaints = stream.communicate(timeout=60)
+    assert first.startswith("batch 0: 3 featurised")
+    assert (stream.returncode, complaints) == (0, "")
+    assert rest.splitlines()[-1] == "ingest: 3 images featurised, 0 failed"
+    assert (tmp_path / "root/checkpoints/prefix/commits/0").exists()
