@@ -116,10 +116,11 @@ def check_removals(plan: Plan, settings: ReconcileSettings) -> None:
 
 def write_manifests(root: str, plan: Plan) -> int:
     """Writes the plan's events where the stream reads them and returns the number of manifests."""
-    now, count = datetime.now(UTC), 0
-    for count, body in enumerate(events.manifests(plan.events()), start=1):
+    now = datetime.now(UTC)
+    bodies = list(events.manifests(plan.events()))
+    for body in bodies:
         objects.write(events.manifest_uri(root, now, events.manifest_name("reconcile", now, body)), body)
-    return count
+    return len(bodies)
 
 
 if __name__ == "__main__":

@@ -32,29 +32,29 @@ READ_AHEAD_BYTES = 64_000_000  # ... as long as they are said to be no larger th
 ROWS_PER_BATCH = 256  # 1.3 MB of features: a worker holds no more rows than this
 
 REFERENCES = pa.schema(
-    [
-        ("path", pa.string()),
-        ("length", pa.int64()),  # as announced; only a hint for the read-ahead
-        ("known_etag", pa.string()),  # what the table has for this extractor, if anything
-        ("known_sha256", pa.string()),
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("length", pa.int64()),  # as announced; only a hint for the read-ahead
+        pa.field("known_etag", pa.string()),  # what the table has for this extractor, if anything
+        pa.field("known_sha256", pa.string()),
     ]
 )
 OUTCOMES = pa.schema(
-    [
-        ("path", pa.string()),
-        ("label", pa.string()),
-        ("modification_time", pa.timestamp("us", tz="UTC")),
-        ("length", pa.int64()),
-        ("etag", pa.string()),
-        ("sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("features", pa.list_(pa.float32())),
-        ("error", pa.string()),
-        ("error_message", pa.string()),
-        ("extractor", pa.string()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
-        ("outcome", pa.string()),
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("modification_time", pa.timestamp("us", tz="UTC")),
+        pa.field("length", pa.int64()),
+        pa.field("etag", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("features", pa.list_(pa.float32())),
+        pa.field("error", pa.string()),
+        pa.field("error_message", pa.string()),
+        pa.field("extractor", pa.string()),
+        pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
+        pa.field("outcome", pa.string()),
     ]
 )
 
@@ -92,7 +92,7 @@ class Featuriser:
         model = self.model.value
         here = fingerprint(model)
         if here != self.extractor:
-            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}: install the same versions on every node")
+            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
         extractor = extractor_for(model)
         outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
         while chunk := list(islice(outcomes, ROWS_PER_BATCH)):
@@ -113,7 +113,7 @@ class Featuriser:
         return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
 
     def _outcome(self, extractor: Extractor, reference: Reference, look: objects.Look) -> dict[str, Any]:
-        row = {"path": reference.path, "label": names.label(reference.path)}
+        row: dict[str, Any] = {"path": reference.path, "label": names.label(reference.path)}
         row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
         match look:
             case objects.Gone():
@@ -163,16 +163,17 @@ def _bytes_ahead(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> int:
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    columns = [
-        _features([row.get("features") for row in rows]) if field.name == "features" else pa.array([row.get(field.name) for row in rows], field.type)
-        for field in OUTCOMES
-    ]
+    columns = [_column(field, [row.get(field.name) for row in rows]) for field in OUTCOMES]
     return pa.RecordBatch.from_arrays(columns, schema=OUTCOMES)
 
 
-def _features(vectors: list[NDArray[np.float32] | None]) -> pa.ListArray:
+def _column(field: pa.Field[Any], values: list[Any]) -> pa.Array[Any]:
+    return _features(values) if field.name == "features" else pa.array(values, field.type)
+
+
+def _features(vectors: list[NDArray[np.float32] | None]) -> pa.ListArray[Any]:
     """A list column built from the vectors' own memory: 1280 Python floats a row would cost more than the model."""
     offsets = np.cumsum([0] + [0 if vector is None else len(vector) for vector in vectors], dtype=np.int32)
     values = np.concatenate([vector for vector in vectors if vector is not None] or [np.empty(0, np.float32)])
     absent = pa.array([vector is None for vector in vectors])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=absent)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=absent)  # type: ignore[call-overload,no-any-return]

@@ -46,7 +46,9 @@ def _resolve(coordinate: str, folder: Path) -> None:
         )
         fetched = Path(work, "ivy", "jars")
         if answer.returncode or not list(fetched.glob("*.jar")):
-            raise MissingRequirement(f"{coordinate} could not be fetched from Maven: {_reason(answer.stderr)}; check the network or proxy")
+            raise MissingRequirement(
+                f"{coordinate}: Maven did not give it ({_reason(answer.stderr)}); check the network or proxy"
+            )
         shutil.move(fetched, folder)
 
 

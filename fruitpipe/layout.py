@@ -7,6 +7,8 @@ from fruitpipe.errors import WrongRoot
 
 FOLDERS = ("features", "events", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
+EXAMPLES = 3
+
 
 def folder(root: str, name: str) -> str:
     """The URI of one of FOLDERS under the root."""
@@ -18,5 +20,5 @@ def check(root: str) -> None:
     """Raises WrongRoot where something lies under the root that fruitpipe did not put there."""
     foreign = [child for child in objects.children(root) if child.rstrip("/") not in FOLDERS and not child.startswith(".")]
     if foreign:
-        named = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        named = ", ".join(foreign[:EXAMPLES]) + (f" and {len(foreign) - EXAMPLES} more" if len(foreign) > EXAMPLES else "")
         raise WrongRoot(f"{root} holds {named}, which fruitpipe did not write; give an empty --root or one of its own")

@@ -44,7 +44,7 @@ ALWAYS = {
 
 def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # noqa: A001 - session.open says what it does
     """A Spark session for a job that works on `uris`; S3A's jars are added where one of them lies in S3."""
-    builder = SparkSession.builder.appName(name).config(map=dict(ALWAYS))
+    builder = SparkSession.builder.appName(name).config(map={**ALWAYS})
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # started by spark-submit: the cluster decides the rest
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
@@ -53,7 +53,7 @@ def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # n
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
     settings = local_settings(jars.paths(*wanted), log) | s3a_settings(os.environ)
     try:
-        return builder.master(master or "local[*]").config(map=settings).getOrCreate()
+        return builder.master(master or "local[*]").config(map={**settings}).getOrCreate()
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fruitpipe import cache, objects
 
+
 def default_model() -> str:
     """Where `make` builds the model file."""
     return str(cache.folder() / "mobilenetv2-1.0-224.tflite")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
-from pyspark.sql.utils import AnalysisException
 
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, WrongRoot
@@ -120,15 +120,15 @@ def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Kno
     return {row["path"]: Known(*row) for row in found.collect()}
 
 
-def append(spark: SparkSession, root: str, new: DataFrame) -> None:
+def append(root: str, new: DataFrame) -> None:
     """Adds rows of images that the table does not have."""
     new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
 
 
 def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
     """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image."""
-    row = {column: f"s.{column}" for column in COLUMNS}
-    touched = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
+    row: dict[str, str | Column] = {column: f"s.{column}" for column in COLUMNS}
+    touched: dict[str, str | Column] = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
     table = DeltaTable.forPath(spark, features_uri(root)).alias("t")
     (
         table.merge(outcomes.alias("s"), "t.path = s.path")

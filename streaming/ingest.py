@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import events, featurise, job, layout, names, objects, session, tables
 from fruitpipe.errors import NoImages
@@ -25,8 +24,6 @@ from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.settings import IngestSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
@@ -34,7 +31,7 @@ EVER = "36500d"  # Spark's file source forgets, and then ignores, files older th
 POLL_SECONDS = 0.2
 
 
-class Stopping(Exception):  # noqa: N818 - not a fault
+class Stopping(Exception):
     """Refuses a batch that Spark begins while the stream is being stopped; it runs at the next start."""
 
 
@@ -92,7 +89,7 @@ def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     folder = objects.for_spark(layout.folder(settings.root, "events"))
     reader = spark.readStream.format("text").options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER)
     lines = reader.options(recursiveFileLookup=True, pathGlobFilter="*.jsonl").load(folder)
-    return lines.select(F.lit(None).cast("string").alias("path"), F.lit(None).cast("long").alias("length"), F.col("value").alias("line"))
+    return lines.selectExpr("CAST(NULL AS string) AS path", "CAST(NULL AS bigint) AS length", "value AS line")
 
 
 def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
@@ -100,7 +97,7 @@ def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     reader = spark.readStream.format("binaryFile").schema("path string, modificationTime timestamp, length long, content binary")
     reader = reader.options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER, recursiveFileLookup=True)
     files = reader.option("pathGlobFilter", names.any_case(settings.glob)).load(objects.for_spark(settings.images))
-    return files.select("path", "length", F.lit(None).cast("string").alias("line"))
+    return files.selectExpr("path", "length", "CAST(NULL AS string) AS line")
 
 
 def run(query: StreamingQuery, batches: Batches) -> None:
@@ -190,10 +187,14 @@ def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
     named, rejected = [], []
     for path, length, line in batch.select("path", "length", "line").collect():
         try:
-            named.append(events.parse_line(line) if path is None else events.ImageEvent("created", objects.canonical(path), length=length))
+            named.append(events.parse_line(line) if path is None else _listed(path, length))
         except ValueError:
             rejected.append(line)
     return events.latest(named), rejected
+
+
+def _listed(path: str, length: int) -> events.ImageEvent:
+    return events.ImageEvent("created", objects.canonical(path), length=length)
 
 
 def upsert(spark: SparkSession, root: str, named: list[events.ImageEvent], featuriser: featurise.Featuriser) -> Counter[str]:
@@ -206,7 +207,7 @@ def upsert(spark: SparkSession, root: str, named: list[events.ImageEvent], featu
         if known and set(counts) - {"unchanged"}:
             tables.merge(spark, root, outcomes.where("outcome != 'unchanged'"))
         elif counts["featurised"] + counts["failed"]:
-            tables.append(spark, root, outcomes.where("error IS NOT NULL OR features IS NOT NULL"))
+            tables.append(root, outcomes.where("error IS NOT NULL OR features IS NOT NULL"))
         return counts
     finally:
         outcomes.unpersist()
@@ -216,13 +217,13 @@ def reference_table(named: list[events.ImageEvent], known: dict[str, tables.Know
     """`named` with the schema REFERENCES. What another extractor made of an image does not count as known."""
     current = {path: row for path, row in known.items() if row.extractor == extractor}
     rows = [(event.path, event.length, current.get(event.path)) for event in named]
-    columns = (
-        [path for path, _, _ in rows],
-        [length for _, length, _ in rows],
-        [row and row.etag for _, _, row in rows],
-        [row and row.sha256 for _, _, row in rows],
+    return pa.Table.from_pylist(
+        [
+            {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
+            for path, length, row in rows
+        ],
+        featurise.REFERENCES,
     )
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, featurise.REFERENCES.types, strict=True)], featurise.REFERENCES)
 
 
 def _last_progress(query: StreamingQuery) -> int:

@@ -9,16 +9,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
 from fruitpipe.objects import local
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 __all__ = ["Found", "Gone", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable"]
+
+
+class Store(Protocol):
+    """What `local` and `s3` have in common; a module is as good as an object."""
+
+    def look(self, uri: str, known_etag: str | None, max_bytes: int | None) -> Look: ...
+    def list_all(self, uri: str) -> Iterator[Stat]: ...
+    def children(self, uri: str) -> list[str]: ...
+    def write(self, uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str: ...
+    def delete(self, uri: str) -> None: ...
+    def delete_all(self, uri: str) -> int: ...
 
 
 def canonical(uri: str) -> str:
@@ -120,7 +128,7 @@ def content_etag(etag: str) -> str:
     return etag.partition("@")[0]
 
 
-def _store(uri: str) -> ModuleType:
+def _store(uri: str) -> Store:
     if not is_s3(uri):
         return local
     from fruitpipe.objects import s3  # boto3 takes 0.3 s to import, which a local run need not pay

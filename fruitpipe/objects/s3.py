@@ -92,7 +92,8 @@ def delete_all(uri: str) -> int:
 @cache
 def _client() -> S3Client:
     retries: Any = {"mode": "adaptive", "max_attempts": 10}
-    return boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30))
+    config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30)
+    return boto3.client("s3", config=config)
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -169,4 +170,5 @@ def _quoted(etag: str) -> str:
 
 def _etag(answer: Any) -> str:
     version = answer.get("VersionId")
-    return answer["ETag"].strip('"') + (f"@{version}" if version and version != "null" else "")
+    content: str = answer["ETag"].strip('"')
+    return content + (f"@{version}" if version and version != "null" else "")
