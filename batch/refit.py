@@ -124,10 +124,8 @@ def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered)
         return False
     kept = previous.reduction.variance_kept_of(gathered.summary.moments)
     enough = kept >= settings.variance - ROUNDING
-    verdict = "no refit" if enough else "a refit is needed"
-    print(
-        f"{verdict}: the components of {version} keep {_percent(kept)} of the variance of all rows, {_percent(settings.variance)} is asked"
-    )
+    verdict, asked = "no refit" if enough else "a refit is needed", _percent(settings.variance)
+    print(f"{verdict}: the components of {version} keep {_percent(kept)} of the variance of all rows, {asked} is asked")
     return enough
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 
 Kind = Literal["created", "removed", "erase"]
 KINDS = ("created", "removed", "erase")
+MAX_LENGTH = 2**63 - 1
 HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
 IMAGE_PATH = re.compile(r"s3://[^/]+/.*[^/]|file:///.*[^/]", re.DOTALL)
 
@@ -42,12 +43,12 @@ def parse_line(line: str) -> ImageEvent:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON ({error})") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"a JSON {type(fields).__name__}, not an object with the fields event and path")
+    if not isinstance(fields, dict) or not fields:
+        raise ValueError(f"{fields!r}: not a JSON object with the fields event and path")
     return ImageEvent(
         event=_kind(fields.get("event")),
         path=_path(fields.get("path")),
-        etag=_text(fields, "etag"),
+        etag=_etag(fields.get("etag")),
         length=_length(fields.get("length")),
         event_time=_time(fields.get("event_time")),
         sequencer=_sequencer(fields.get("sequencer")),
@@ -117,23 +118,27 @@ def _kind(value: Any) -> Kind:
 
 
 def _path(value: Any) -> str:
-    if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value):
+    if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value) or not _encodable(value):
         raise ValueError(f"path is {value!r}; it must name one image as s3://bucket/key or file:///path")
     return value
 
 
-def _text(fields: dict[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; it must be text or null")
+def _encodable(text: str) -> bool:
+    """JSON can spell half a surrogate pair, which no object's name holds and Arrow refuses."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _etag(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value.isascii()):
+        raise ValueError(f"etag is {value!r}; it must be plain text or null")
     return value
 
 
 def _length(value: Any) -> int | None:
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"length is {value!r}; it must be a number of bytes, 0 or more, or null")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_LENGTH:
+        raise ValueError(f"length is {value!r}; it must be a number of bytes from 0 to {MAX_LENGTH}, or null")
     return value
 
 
@@ -142,11 +147,11 @@ def _time(value: Any) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        time = datetime.min
-    if time.tzinfo is None:
-        raise ValueError(f"event_time is {value!r}; it must be ISO 8601 with a time zone, as 2026-11-05T10:00:00.000Z, or null")
-    return time.astimezone(UTC)
+        if time.tzinfo:
+            return time.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"event_time is {value!r}; it must be ISO 8601 with a time zone, as 2026-11-05T10:00:00.000Z, or null")
 
 
 def _sequencer(value: Any) -> str | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fruitpipe.errors import InvalidResult
+from fruitpipe.moments import finite_rows
 from fruitpipe.summary import Summary
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def project_batches(batches: Iterable[pa.RecordBatch], reduction: Reduction) -> 
     for batch in batches:
         paths, labels, vectors = batch.columns
         features = matrix(vectors, len(reduction.mean))
-        finite = np.isfinite(features).all(axis=1)
+        finite = finite_rows(features)
         reduced = vectors_of(reduction.transform(features[finite]))
-        kept = pa.array(finite.tolist(), pa.bool_())
+        kept = pa.array(finite, pa.bool_())
         yield pa.RecordBatch.from_arrays([paths.filter(kept), labels.filter(kept), reduced], schema=REDUCED_SCHEMA)
 
 

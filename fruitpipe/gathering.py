@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
@@ -86,8 +87,8 @@ def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensio
         return _from_changes(spark, pinned, _usable(pinned, previous, full=full), dimensions)
     except (_ReadAllError, NotFound) as error:
         reason = str(error)
-    except PySparkException as error:  # the feed's files were vacuumed; whatever else it is, reading all rows will say
-        reason = f"the change feed cannot be read ({type(error).__name__})"
+    except (PySparkException, Py4JError):  # if it is anything else than a vacuum, the reading of all rows will say
+        reason = "the change feed's files cannot be read; a vacuum may have removed them"
     rows = tables.rows_at(spark, pinned.root, pinned.version)
     summary = summarise(rows, "features", dimensions)
     how = f"features version {pinned.version}: all {summary.count} rows read ({reason})"

@@ -114,6 +114,12 @@ class Moments:
         return cls.from_arrays(un_npz(body))
 
 
+def finite_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of (n, d) rows, (n,), hold neither a NaN nor an infinity."""
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(rows), axis=1)
+    return finite
+
+
 def npz(arrays: dict[str, NDArray[Any]]) -> bytes:
     """Named arrays as the bytes of an .npz file."""
     buffer = io.BytesIO()
@@ -142,7 +148,7 @@ def _of_block(block: Floats, first_row: int) -> Moments:
 
 
 def _check_finite(block: Floats, first_row: int) -> None:
-    bad = ~np.isfinite(block).all(axis=1)
+    bad = ~finite_rows(block)
     if bad.any():
         row = first_row + int(bad.argmax())
         raise ValueError(

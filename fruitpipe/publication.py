@@ -129,7 +129,7 @@ def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> 
 
     Raises NotFound where nothing is published yet.
     """
-    from pyspark.sql.functions import lit  # noqa: PLC0415 - plain Python reads reductions without Spark
+    from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
 
     chosen = version or current(root)
     reduced = spark.read.parquet(objects.for_spark(reduced_uri(objects.canonical(root), chosen)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe.moments import Floats, Moments, npz, un_npz
+from fruitpipe.moments import Floats, Moments, finite_rows, npz, un_npz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class Summary:
     @classmethod
     def of(cls, features: NDArray[np.float32], labels: NDArray[Any], paths: NDArray[Any]) -> Summary:
         """The summary of (n, d) features with their n labels and n paths."""
-        finite = np.isfinite(features).all(axis=1)
+        finite = finite_rows(features)
         bad = sorted(paths[~finite])
         good = features if finite.all() else features[finite]
         names, sums, counts = _sums_by_label(good, labels[finite])

@@ -15,7 +15,9 @@ from fruitpipe.reduction import Reduction, fit, principal_angles_degrees
 
 def sample(count=60, columns=12, seed=0):
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(count, 4)) @ rng.normal(size=(4, columns)) + 0.3 * rng.normal(size=(count, columns))).astype(np.float32)
+    return (rng.normal(size=(count, 4)) @ rng.normal(size=(4, columns)) + 0.3 * rng.normal(size=(count, columns))).astype(
+        np.float32
+    )
 
 
 def standardised(rows):
@@ -77,7 +79,9 @@ def test_all_of_the_variance_takes_all_directions_and_no_more():
 
 @pytest.mark.parametrize("components", [13, 1000])
 def test_more_components_than_directions_are_refused_with_the_bound(components):
-    with pytest.raises(WrongUsage, match=f"components {components}: 60 rows, which vary in 12 independent directions, allow 1 to 12"):
+    with pytest.raises(
+        WrongUsage, match=f"components {components}: 60 rows, which vary in 12 independent directions, allow 1 to 12"
+    ):
         fit_rows(sample(), components=components)
 
 
