@@ -1,0 +1,84 @@
+"""The jobs with images, table and results on an S3 server over HTTP: S3A and boto3, the same commands as on a folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fruitpipe import objects, publication
+from fruitpipe.objects import s3 as s3_objects
+from tests.pictures import jpeg
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def environment(s3, monkeypatch):
+    """This process's S3 is the server's, too."""
+    s3_objects._client.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    yield
+    s3_objects._client.cache_clear()
+
+
+@pytest.fixture
+def job(environment):  # noqa: ARG001 - what it runs inherits it
+    def job(script, *arguments, **changed):
+        command = [sys.executable, script, *arguments]
+        return subprocess.run(
+            command, cwd=CHECKOUT, env=os.environ | changed, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return job
+
+
+def upload(bucket, s3, names):
+    for seed, name in enumerate(names):
+        s3.s3.put_object(Bucket=bucket, Key=name, Body=jpeg(seed))
+
+
+def test_images_table_and_results_live_in_s3(s3, job):
+    images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/pipe/root"
+    bucket = images.split("/")[2]
+    keys = [f"in/{label}/{name}" for label in ("Apple Golden 2", "Kiwi") for name in ("a b.jpg", "a+b.JPG", "a%20b.jpg", "pêche.jpg")]
+    upload(bucket, s3, keys)
+    s3.s3.put_object(Bucket=bucket, Key="in/Kiwi/empty.jpg", Body=b"")
+
+    ingested = job("streaming/ingest.py", "--images", images, "--root", root, "--once")
+    assert (ingested.returncode, ingested.stderr) == (0, "")
+    assert ingested.stdout.splitlines()[-1] == "ingest: 8 images featurised, 0 failed"
+
+    s3.s3.put_object(Bucket=bucket, Key=keys[0], Body=jpeg(50))
+    s3.s3.delete_object(Bucket=bucket, Key=keys[1])
+    planned = job("batch/reconcile.py", "--images", images, "--root", root, "--allow-removals")
+    assert planned.stdout.splitlines()[0] == "reconcile: 1 new, 1 changed, 1 gone, 0 stale, 0 unreadable", planned.stderr
+    followed = job("streaming/ingest.py", "--images", images, "--root", root, "--once", "--source", "events")
+    assert followed.stdout.splitlines()[-1] == "ingest: 1 images featurised, 1 failed, 1 gone", followed.stderr
+
+    refitted = job("batch/refit.py", "--root", root, "--components", "4")
+    assert (refitted.returncode, refitted.stderr) == (0, "")
+    assert "k = 4 keeps" in refitted.stdout
+    reduction = publication.load_reduction(root)
+    assert reduction.transform(np.zeros((2, 1280), np.float32)).shape == (2, 4)
+    assert [child for child in objects.children(f"{root}/reduced") if child.endswith("/")] == ["v000001/"]
+
+
+def test_what_is_wrong_with_a_bucket_is_one_line(s3, job):
+    images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/root"
+    upload(images.split("/")[2], s3, ["in/Kiwi/0.jpg"])
+    cases = {
+        "there is no bucket no-such-bucket-of-ours": {"images": "s3://no-such-bucket-of-ours/in"},
+        "there is nothing there": {"images": f"{images}/elsewhere"},
+        "credentials are not valid": {"AWS_SECRET_ACCESS_KEY": "wrong"},
+        "there are no features yet": {"script": "batch/refit.py"},
+    }
+    for expected, case in cases.items():
+        script = case.pop("script", "streaming/ingest.py")
+        given = ("--images", case.pop("images", images)) if "ingest" in script else ()
+        done = job(script, "--root", root, *given, **case)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        assert expected in done.stderr
+    assert not objects.exists(root)
