@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fruitpipe import objects
+from fruitpipe import cache, objects
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import EXTRACTOR, INPUT_SHAPE, WEIGHTS_SHA256, Extractor, pack, quiet
 
@@ -85,8 +85,7 @@ def keras_model(weights: bytes) -> Any:
 
 
 def _cache_file() -> Path:
-    folder = os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe"
-    return Path(folder, f"{EXTRACTOR}.weights")
+    return cache.folder() / f"{EXTRACTOR}.weights"
 
 
 def _download() -> bytes:
