@@ -272,8 +272,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     elif image.format == "PNG" and isinstance(transparent, int | tuple):
         image.info["transparency"] = _in_8_bits(image, transparent)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        coloured = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(coloured, mask=coloured)  # in place: alpha_composite holds two more pictures of that size
+        return white
     return _in_srgb(image)
 
 

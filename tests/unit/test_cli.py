@@ -1,0 +1,75 @@
+"""The command line: exit codes, one line for each error, no traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fruitpipe import cli, publication, weights
+from fruitpipe.errors import NotFound, WrongModel
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return ended.value.code
+
+
+def test_sample_draws_and_says_how_many(tmp_path, capsys):
+    assert run("sample", str(tmp_path), "--labels", "2", "--images-per-label", "3") == 0
+    assert "6" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.jpg"))) == 6
+
+
+def test_wrong_usage_exits_with_2_and_one_line(tmp_path, capsys):
+    assert run("sample", str(tmp_path), "--labels", "99") == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["sample"], ["nonsense"], ["rollback", "v000001"], ["sample", "x", "--labels", "many"]])
+def test_a_command_line_that_does_not_parse_exits_with_2(arguments, monkeypatch):
+    monkeypatch.delenv("FRUITPIPE_ROOT", raising=False)
+    assert run(*arguments) == 2
+
+
+def test_a_failure_exits_with_1_and_one_line(monkeypatch, capsys):
+    def refuse(path):
+        raise WrongModel(f"{path}: wrong digest")
+
+    monkeypatch.setattr(weights, "build", refuse)
+    assert run("model", "build", "m.tflite") == 1
+    assert capsys.readouterr().err == "error: m.tflite: wrong digest\n"
+
+
+def test_rollback_names_root_and_version(monkeypatch, capsys):
+    called = []
+    monkeypatch.setattr(publication, "rollback", lambda *arguments: called.append(arguments))
+    assert run("rollback", "--root", "somewhere", "v000012") == 0
+    assert called == [("somewhere", "v000012")]
+    assert "v000012" in capsys.readouterr().out
+
+
+def test_rollback_of_nothing_fails_in_one_line(monkeypatch, capsys):
+    def refuse(root, version):
+        raise NotFound(f"{root} has no {version}")
+
+    monkeypatch.setattr(publication, "rollback", refuse)
+    assert run("rollback", "--root", "r", "v000001") == 1
+    assert capsys.readouterr().err == "error: r has no v000001\n"
+
+
+def test_a_bug_is_not_dressed_up_as_a_users_mistake(monkeypatch):
+    def broken(_path):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(weights, "build", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["model", "build", "m.tflite"])
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, fruitpipe.cli; print([m for m in ('numpy', 'PIL', 'tensorflow', 'boto3', 'pyspark') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

@@ -1,0 +1,329 @@
+"""Bytes to pictures: what a person sees, or the one right reason why not."""
+
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, UnidentifiedImageError
+
+from fruitpipe import images
+from fruitpipe.images import MAX_PIXELS, BadImage, decode
+from tests import pictures
+
+JPEG = pictures.jpeg(3)
+COLOUR = Image.open(io.BytesIO(JPEG)).convert("RGB")
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def expected(image):
+    """The notebook's preprocessing by hand."""
+    small = image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
+    return np.asarray(small, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def reason(body):
+    with pytest.raises(BadImage) as caught:
+        decode(body)
+    return caught.value.reason
+
+
+def png(width, height, depth, colour_type, rows, *extra):
+    """A PNG made by hand, for what Pillow does not write."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    parts = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+FILES = {
+    "jpeg": JPEG,
+    "progressive": encoded(COLOUR, "JPEG", progressive=True),
+    "png": encoded(COLOUR),
+    "gif": encoded(COLOUR, "GIF"),
+    "animated gif": encoded(COLOUR, "GIF", save_all=True, append_images=[COLOUR.rotate(9)]),
+    "webp": encoded(COLOUR, "WEBP"),
+    "lossless webp": encoded(COLOUR, "WEBP", lossless=True),
+    "bmp": encoded(COLOUR, "BMP"),
+    "tiff": encoded(COLOUR, "TIFF"),
+    "lzw tiff": encoded(COLOUR, "TIFF", compression="tiff_lzw"),
+    "jpeg tiff": encoded(COLOUR, "TIFF", compression="jpeg"),
+}
+
+
+def test_a_jpeg_is_decoded_exactly_as_the_notebook_did():
+    picture = decode(JPEG)
+    np.testing.assert_array_equal(picture.pixels, expected(COLOUR))
+    assert (picture.pixels.shape, picture.pixels.dtype, picture.width, picture.height) == ((224, 224, 3), np.float32, 100, 100)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_accepted_format_is_decoded_from_its_first_frame(name):
+    np.testing.assert_array_equal(decode(FILES[name]).pixels, expected(Image.open(io.BytesIO(FILES[name]))))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2)])
+def test_a_picture_of_any_shape_is_stretched_to_the_extractors_size(size):
+    picture = decode(encoded(Image.new("RGB", size, (10, 200, 30))))
+    assert (picture.width, picture.height) == size
+    np.testing.assert_allclose(picture.pixels[100, 100], np.array([10, 200, 30]) / 127.5 - 1, atol=1e-6)
+
+
+def test_a_cmyk_jpeg_has_the_colours_that_a_person_sees():
+    pixels = decode(encoded(Image.new("CMYK", (100, 100), (0, 255, 255, 0)), "JPEG")).pixels
+    np.testing.assert_allclose(pixels[112, 112], [1, -1, -1], atol=0.03)
+
+
+TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_turned_picture_gives_the_same_pixels_as_the_upright_one(kind, orientation):
+    upright = COLOUR.resize((60, 40))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright if TURNS[orientation] is None else upright.transpose(TURNS[orientation])
+    options = {"lossless": True} if kind == "WEBP" else {}
+    picture = decode(encoded(stored, kind, exif=exif, **options))
+    np.testing.assert_array_equal(picture.pixels, expected(upright))
+    assert (picture.width, picture.height) == (60, 40)
+
+
+def test_an_exif_block_that_does_not_parse_leaves_the_picture_as_it_is():
+    np.testing.assert_array_equal(decode(encoded(COLOUR, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")).pixels, expected(COLOUR))
+
+
+def test_16_bit_grey_is_scaled_to_8_bits():
+    ramp = np.linspace(0, 65535, 10000).astype(np.uint16).reshape(100, 100)
+    narrow = Image.fromarray((ramp >> 8).astype(np.uint8))
+    for kind in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(decode(encoded(Image.fromarray(ramp), kind)).pixels, expected(narrow))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bit_pixels_are_refused_by_name_and_never_white(mode):
+    body = encoded(COLOUR.convert("L").convert(mode), "TIFF")
+    with pytest.raises(BadImage, match="32-bit") as caught:
+        decode(body)
+    assert caught.value.reason == "unsupported-format"
+
+
+def transparent():
+    half = COLOUR.convert("RGBA")
+    half.paste((200, 0, 0, 0), (0, 0, 50, 100))
+    return half
+
+
+PALETTE = COLOUR.quantize(8)
+SEE_THROUGH = {
+    "RGBA": encoded(transparent()),
+    "RGBA WEBP": encoded(transparent(), "WEBP", lossless=True),
+    "LA": encoded(transparent().convert("LA")),
+    "palette of one transparent colour": encoded(Image.new("RGB", (9, 9), "red").quantize(2), transparency=0),
+    "palette with alphas": png(1, 1, 8, 3, b"\0\0", (b"PLTE", b"\1\2\3"), (b"tRNS", b"\0")),
+    "tRNS on grey": png(1, 1, 8, 0, b"\0\x40", (b"tRNS", b"\0\x40")),
+    "tRNS on 4-bit grey": png(1, 1, 4, 0, b"\0\x70", (b"tRNS", b"\0\7")),
+    "tRNS on 16-bit grey": png(1, 1, 16, 0, b"\0\x40\1", (b"tRNS", b"\x40\1")),
+    "tRNS on 16-bit colour": png(1, 1, 16, 2, b"\0" + b"\x12\x34" * 3, (b"tRNS", b"\x12\x34" * 3)),
+    "tRNS on colour": png(1, 1, 8, 2, b"\0\1\2\3", (b"tRNS", b"\0\1\0\2\0\3")),
+    "GIF": encoded(Image.new("P", (9, 9), 2), "GIF", transparency=2),
+}
+
+
+@pytest.mark.parametrize("name", SEE_THROUGH)
+def test_what_is_transparent_is_white(name):
+    np.testing.assert_array_equal(decode(SEE_THROUGH[name]).pixels[:, :10], 1)
+
+
+@pytest.mark.parametrize("image", [COLOUR.convert("1"), COLOUR.convert("L"), PALETTE], ids=lambda image: image.mode)
+def test_bits_greys_and_palettes_are_converted_to_colour(image):
+    np.testing.assert_array_equal(decode(encoded(image)).pixels, expected(image))
+
+
+def test_a_lab_picture_is_converted_to_colour():
+    lab = Image.merge("LAB", [Image.new("L", (9, 9), level) for level in (255, 128, 128)])
+    np.testing.assert_allclose(decode(encoded(lab, "TIFF")).pixels, 1, atol=0.03)
+
+
+def test_a_wrong_extension_is_no_matter_as_only_the_bytes_count():
+    assert decode(FILES["png"]).width == 100
+
+
+@pytest.mark.parametrize(
+    ("body", "expected_reason"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not-an-image"),
+        (b"just some text", "not-an-image"),
+        (np.random.default_rng(1).bytes(4984), "not-an-image"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported-format"),
+        (b"%PDF-1.7\n...", "unsupported-format"),
+        (b"PK\x03\x04" + bytes(40), "unsupported-format"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "unsupported-format"),
+        (encoded(COLOUR, "ICO"), "unsupported-format"),
+        (encoded(COLOUR, "JPEG2000"), "unsupported-format"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else value,
+)
+def test_what_is_no_picture_says_what_it_is(body, expected_reason):
+    assert reason(body) == expected_reason
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_anywhere_is_truncated(name):
+    body = FILES[name]
+    lengths = sorted({*range(8, min(len(body), 200)), *range(200, len(body), 211), *range(len(body) - 16, len(body))})
+    assert {length: found for length in lengths if (found := reason(body[:length])) != "truncated"} == {}
+
+
+def test_a_png_without_its_last_chunk_is_truncated():
+    assert reason(FILES["png"][:-12]) == "truncated"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_half_a_jpeg_with_an_end_marker_is_truncated_and_not_filled_with_grey(share):
+    assert reason(JPEG[: int(len(JPEG) * share)] + b"\xff\xd9") == "truncated"
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_picture_that_is_grey_to_the_last_pixel_is_no_truncated_one(mode, progressive):
+    colour = 128 if mode == "L" else (128,) * len(mode)
+    assert decode(encoded(Image.new(mode, (50, 33), colour), "JPEG", progressive=progressive)).width == 50
+
+
+def test_corrupt_huffman_tables_are_damage():
+    table = JPEG.index(b"\xff\xc4")
+    assert reason(JPEG[: table + 5] + b"\xff" * 16 + JPEG[table + 21 :]) == "not-an-image"
+
+
+def test_a_checksum_over_pixels_that_does_not_hold_is_damage():
+    body = bytearray(FILES["png"])
+    body[body.index(b"IDAT") + 4 + struct.unpack(">I", body[body.index(b"IDAT") - 4 : body.index(b"IDAT")])[0]] ^= 1
+    assert reason(bytes(body)) == "not-an-image"
+
+
+def test_zero_width_is_damage():
+    assert reason(png(0, 5, 8, 2, b"")) == "not-an-image"
+    start = JPEG.index(b"\xff\xc0")
+    assert reason(JPEG[: start + 7] + b"\0\0" + JPEG[start + 9 :]) == "not-an-image"
+
+
+@pytest.mark.parametrize("size", [(20000, 10000), (12000, 12000)])
+def test_a_bomb_is_refused_with_its_size_and_the_bound(size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        body = encoded(Image.new("1", size))
+    with pytest.raises(BadImage, match=f"{size[0] * size[1]} pixels, at most {MAX_PIXELS}") as caught:
+        decode(body)
+    assert caught.value.reason == "too-many-pixels"
+
+
+def test_a_header_that_claims_too_much_is_refused_without_any_pixel():
+    claim = png(60000, 60000, 8, 2, b"")
+    assert reason(claim) == reason(claim[:33]) == "too-many-pixels"
+
+
+def test_a_bomb_is_refused_before_memory_is_taken():
+    code = (
+        "import io,resource\nfrom fruitpipe.images import decode, BadImage\nimport sys\nbody=sys.stdin.buffer.read()\n"
+        "peak=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore=peak()\n"
+        "try: decode(body)\nexcept BadImage as bad: print(bad.reason, (peak()-before)//1024)"
+    )
+    body = png(60000, 60000, 8, 2, b"\0" * 1000)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    answer = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True, env=environment)
+    found, megabytes = answer.stdout.split()
+    assert found == b"too-many-pixels"
+    assert int(megabytes) < 20
+
+
+def test_odd_metadata_warns_nobody():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode(encoded(COLOUR, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\x7f"))
+
+
+def test_a_bad_image_survives_the_way_from_executor_to_driver():
+    bad = pickle.loads(pickle.dumps(BadImage("truncated", "half of it")))
+    assert (bad.reason, bad.message, str(bad)) == ("truncated", "half of it", "truncated: half of it")
+
+
+def test_the_decoder_version_names_the_rules_and_the_libraries():
+    version = images.decoder_version()
+    assert images.PREPROCESSING in version
+    assert Image.__version__ in version
+    assert version == images.decoder_version()
+
+
+def test_a_fault_of_our_own_code_is_no_bad_image(monkeypatch):
+    def broken(image):
+        raise KeyError(image)
+
+    monkeypatch.setattr(images, "_rgb", broken)
+    with pytest.raises(KeyError):
+        decode(JPEG)
+
+
+def test_a_missing_library_is_no_bad_image(monkeypatch):
+    def lacking(*_arguments, **_options):
+        raise ImportError
+
+    monkeypatch.setattr(images.Image, "open", lacking)
+    with pytest.raises(ImportError):
+        decode(JPEG)
+
+
+def test_what_pillow_cannot_identify_is_mapped(monkeypatch):
+    def refusing(*_arguments, **_options):
+        raise UnidentifiedImageError
+
+    monkeypatch.setattr(images.Image, "open", refusing)
+    assert reason(JPEG) == "not-an-image"
+
+
+SMALL = [encoded(COLOUR.resize((24, 24)), kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")] + [
+    encoded(COLOUR.resize((24, 24)), "TIFF", compression="tiff_lzw"),
+    encoded(COLOUR.resize((24, 24)).quantize(9), transparency=3),
+    encoded(COLOUR.resize((24, 24)).convert("CMYK"), "JPEG"),
+]
+
+
+@settings(derandomize=True, deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_mutated_bytes_give_a_picture_or_a_bad_image_and_nothing_else(data):
+    body = bytearray(data.draw(st.sampled_from(SMALL)))
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(body)))
+        body[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    try:
+        outcome = decode(bytes(body)).pixels.shape
+    except BadImage as bad:
+        outcome = bad.reason
+    assert outcome in {(224, 224, 3), "empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated"}
