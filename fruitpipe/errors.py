@@ -45,6 +45,14 @@ class Conflict(FruitpipeError):
     """Somebody else wrote the object first."""
 
 
+class OtherWriter(FruitpipeError):
+    """Another process is writing under this root."""
+
+
+class LeaseLost(FruitpipeError):
+    """This process may no longer be the only writer."""
+
+
 class PlatformFault(FruitpipeError):
     """The object store, the cluster or a file on it does not work as it must; no image is to blame."""
 

@@ -7,6 +7,7 @@ from fruitpipe.errors import WrongRoot
 
 FOLDERS = ("features", "events", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
+WRITER = "writer.json"
 EXAMPLES = 3
 
 
@@ -16,9 +17,16 @@ def folder(root: str, name: str) -> str:
     return objects.join(root, name)
 
 
+def place(root: str, name: str) -> str:
+    """The URI of a single object directly under the root."""
+    return objects.join(root, name)
+
+
 def check(root: str) -> None:
     """Raises WrongRoot where something lies under the root that fruitpipe did not put there."""
-    foreign = [child for child in objects.children(root) if child.rstrip("/") not in FOLDERS and not child.startswith(".")]
+    foreign = [
+        child for child in objects.children(root) if child.rstrip("/") not in (*FOLDERS, WRITER) and not child.startswith(".")
+    ]
     if foreign:
         named = ", ".join(foreign[:EXAMPLES]) + (f" and {len(foreign) - EXAMPLES} more" if len(foreign) > EXAMPLES else "")
         raise WrongRoot(f"{root} holds {named}, which fruitpipe did not write; give an empty --root or one of its own")

@@ -25,6 +25,7 @@ from fruitpipe.errors import PlatformFault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
 # What the jobs rely on, wherever they run.
 ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -96,7 +97,7 @@ def explained() -> Iterator[None]:
     """Turns an error of Spark that carries one of ours, from a Python worker or a callback, back into it."""
     try:
         yield
-    except (PySparkException, Py4JError) as error:
+    except SPARK_ERRORS as error:
         ours = own_error(str(error))
         if ours is None:
             raise
@@ -105,6 +106,11 @@ def explained() -> Iterator[None]:
 
 def own_error(text: str) -> errors.FruitpipeError | None:
     """The last of our errors that `text`, a traceback as Spark passes it on, tells of."""
+    missing = re.findall(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", text, flags=re.MULTILINE)
+    if missing:
+        return errors.MissingRequirement(
+            f"the workers' Python has no module {missing[-1]}; install fruitpipe there as on this node"
+        )
     found = re.findall(r"^\s*fruitpipe\.errors\.(\w+): (.*)$", text, flags=re.MULTILINE)
     if not found:
         return None

@@ -15,13 +15,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from pyspark.errors import PySparkException
-
-from fruitpipe import events, featurise, job, layout, names, objects, session, tables
+from fruitpipe import events, featurise, job, layout, lease, names, objects, session, tables
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.settings import IngestSettings
+from fruitpipe.upsert import Upsert
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,13 +38,20 @@ def ingest(settings: IngestSettings) -> None:
     layout.check(settings.root)
     check_images(settings)
     model = Model.load(settings.model)
-    spark = session.open("fruitpipe ingest", settings.images, settings.root)
-    with session.explained():
+    with lease.held(settings.root) as held, session.explained():
+        spark = session.open("fruitpipe ingest", settings.images, settings.root)
         tables.create(spark, settings.root)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
-        batches = Batches(spark, settings, model)
+        batches = Batches(settings, upserter(spark, settings, model, held))
         run(start(spark, settings, batches), batches)
     print(f"ingest: {batches.summary()}", flush=True)
+
+
+def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease) -> Upsert:
+    """What commits a batch of this job: the model goes to the workers once, and the lease is asked before each commit."""
+    broadcast = spark.sparkContext.broadcast(model)
+    featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
+    return Upsert(spark, settings.root, featuriser, before_commit=held.check)
 
 
 def check_images(settings: IngestSettings) -> None:
@@ -111,7 +116,7 @@ def run(query: StreamingQuery, batches: Batches) -> None:
             print("ingest: stopping after the batch in hand ...", flush=True)
             batches.finish(query)
             query.stop()
-    except PySparkException:
+    except session.SPARK_ERRORS:
         if batches.failure:
             raise batches.failure from None
         if not batches.stopping:
@@ -125,9 +130,8 @@ def run(query: StreamingQuery, batches: Batches) -> None:
 class Batches:
     """What the query calls with each micro-batch, on the driver, one after the other."""
 
-    spark: SparkSession
     settings: IngestSettings
-    model: Model
+    upsert: Upsert
     outcomes: Counter[str] = field(default_factory=Counter)
     failure: BaseException | None = None
     stopping: bool = False
@@ -135,8 +139,6 @@ class Batches:
 
     def __post_init__(self) -> None:
         self._in_hand = threading.Lock()
-        broadcast = self.spark.sparkContext.broadcast(self.model)
-        self.featuriser = featurise.Featuriser(broadcast, fingerprint(self.model), self.settings.max_image_bytes)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Brings the table to what the object store has for each image that the batch names."""
@@ -175,7 +177,7 @@ class Batches:
 
     def _commit_part(self, named: list[events.ImageEvent], batch_id: int) -> None:
         began = time.monotonic()
-        counts = upsert(self.spark, self.settings.root, named, self.featuriser)
+        counts = self.upsert(named)
         self.outcomes += counts
         seconds = time.monotonic() - began
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
@@ -195,35 +197,6 @@ def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
 
 def _listed(path: str, length: int) -> events.ImageEvent:
     return events.ImageEvent("created", objects.canonical(path), length=length)
-
-
-def upsert(spark: SparkSession, root: str, named: list[events.ImageEvent], featuriser: featurise.Featuriser) -> Counter[str]:
-    """Featurises what is new or changed among `named` and commits it; returns how many images had which outcome."""
-    known = tables.known(spark, root, [event.path for event in named])
-    references = reference_table(named, known, featuriser.extractor)
-    outcomes = spark.createDataFrame(references).mapInArrow(featuriser, tables.OUTCOMES).persist()
-    try:
-        counts = Counter({row["outcome"]: row["count"] for row in outcomes.groupBy("outcome").count().collect()})
-        if known and set(counts) - {"unchanged"}:
-            tables.merge(spark, root, outcomes.where("outcome != 'unchanged'"))
-        elif counts["featurised"] + counts["failed"]:
-            tables.append(root, outcomes.where("error IS NOT NULL OR features IS NOT NULL"))
-        return counts
-    finally:
-        outcomes.unpersist()
-
-
-def reference_table(named: list[events.ImageEvent], known: dict[str, tables.Known], extractor: str) -> pa.Table:
-    """`named` with the schema REFERENCES. What another extractor made of an image does not count as known."""
-    current = {path: row for path, row in known.items() if row.extractor == extractor}
-    rows = [(event.path, event.length, current.get(event.path)) for event in named]
-    return pa.Table.from_pylist(
-        [
-            {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
-            for path, length, row in rows
-        ],
-        featurise.REFERENCES,
-    )
 
 
 def _last_progress(query: StreamingQuery) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from delta.tables import DeltaTable
+from pyspark import cloudpickle
 
 from batch.reconcile import reconcile
-from fruitpipe import events, objects, tables
-from fruitpipe.errors import NoImages, WrongModel, WrongRoot
+from fruitpipe import events, featurise, lease, objects, tables
+from fruitpipe.errors import LeaseLost, NoImages, PlatformFault, WrongModel, WrongRoot
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings, ReconcileSettings
@@ -58,6 +60,27 @@ def table(spark, root):
         return {objects.name(row["path"]): row for row in tables.rows(spark, root).collect()}
 
     return table
+
+
+DEADLY = b"what crashes a decoder"
+
+
+class DeadlyFeaturiser(featurise.Featuriser):
+    """Its process is killed by an image that ends in DEADLY, as by a fault in a native decoder."""
+
+    def _look(self, reference):
+        found = super()._look(reference)
+        if found.body.endswith(DEADLY):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
+@pytest.fixture
+def deadly(monkeypatch):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
+    monkeypatch.setattr(featurise, "Featuriser", DeadlyFeaturiser)
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 def vector_of(body):
@@ -276,3 +299,46 @@ def test_sigterm_ends_a_running_stream_after_the_batch_in_hand(images, root, tmp
     assert (stream.returncode, complaints) == (0, "")
     assert rest.splitlines()[-1] == "ingest: 3 images featurised, 0 failed"
     assert (tmp_path / "root/checkpoints/prefix/commits/0").exists()
+
+
+def test_a_second_stream_is_refused_at_once_and_told_who_holds_the_root(images, root, run):
+    fill(images, 2)
+    command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root]
+    with lease.held(root):
+        second = subprocess.run([*command, "--once"], capture_output=True, text=True, timeout=60, check=False)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert f"process {os.getpid()} since 20" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert run() == "ingest: 2 images featurised, 0 failed"
+
+
+def test_a_stream_that_lost_its_lease_stops_before_it_writes(images, root, run, monkeypatch):
+    fill(images, 2)
+
+    def lost(_):
+        raise LeaseLost("the lease was lost")
+
+    monkeypatch.setattr(lease._FolderLease, "check", lost)
+    with pytest.raises(LeaseLost):
+        run()
+    assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))
+    monkeypatch.undo()
+    assert run() == "ingest: 2 images featurised, 0 failed"
+
+
+def test_an_image_that_takes_the_worker_down_is_found_and_costs_its_neighbours_nothing(images, run, table, deadly):  # noqa: ARG001
+    uris = fill(images, 9)
+    put(images / "Kiwi" / "deadly.jpg", jpeg(5) + DEADLY)
+    assert run() == "ingest: 9 images featurised, 1 failed"
+    rows = table()
+    assert rows["deadly.jpg"]["error"] == "crashes-decoder"
+    for seed, uri in enumerate(uris):
+        np.testing.assert_array_equal(np.float32(rows[objects.name(uri)]["features"]), vector_of(jpeg(seed)))
+
+
+def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(images, root, run, deadly):  # noqa: ARG001
+    for seed in range(6):
+        put(images / "Kiwi" / f"{seed}.jpg", jpeg(seed) + DEADLY)
+    with pytest.raises(PlatformFault, match="all 6 images of this batch are crashes-decoder"):
+        run()
+    assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))

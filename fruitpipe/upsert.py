@@ -1,0 +1,121 @@
+"""Images that were named → rows of the table: one reference an image, featurised on the workers, committed in one step.
+
+Whatever is run again finds its rows in the table and does nothing twice, so a batch needs no memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from fruitpipe import featurise, names, session, tables
+from fruitpipe.errors import PlatformFault
+from fruitpipe.events import ImageEvent
+
+# As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
+WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back", "PYTHON_WORKER", "EOFException")
+ALIKE = 5  # so many images of one batch, and not one that fares better: the platform is at fault, and not they
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
+
+    `before_commit` raises where this process may no longer write.
+    """
+
+    spark: SparkSession
+    root: str
+    featuriser: featurise.Featuriser
+    before_commit: Callable[[], None]
+
+    def __call__(self, named: Sequence[ImageEvent]) -> Counter[str]:
+        """Featurises what is new or changed among `named` and commits it; returns how many images had which outcome.
+
+        One commit, or none where nothing changed. Raises PlatformFault where all fail alike, and commits nothing then.
+        """
+        known = tables.known(self.spark, self.root, [event.path for event in named])
+        parts = list(self._outcomes(reference_table(named, known, self.featuriser.extractor)))
+        try:
+            counts, reasons = _counted(parts, "outcome"), _counted(parts, "error")
+            _check_not_alike(reasons, len(named), parts)
+            self.before_commit()
+            self._commit(reduce(DataFrame.unionByName, parts), counts, merge=bool(known))
+            return counts
+        finally:
+            for part in parts:
+                part.unpersist()
+
+    def _commit(self, outcomes: DataFrame, counts: Counter[str], *, merge: bool) -> None:
+        if merge and set(counts) - {"unchanged"}:
+            tables.merge(self.spark, self.root, outcomes.where("outcome != 'unchanged'"))
+        elif counts["featurised"] + counts["failed"]:  # nothing to match: an append spares the join
+            tables.append(self.root, outcomes.where("outcome IN ('featurised', 'failed')"))
+
+    def _outcomes(self, references: pa.Table) -> Iterator[DataFrame]:
+        """The outcomes of all references, computed once and kept, in one part or, where workers die, in several.
+
+        An image that takes its worker down is found by halving: its neighbours are computed again without it.
+        """
+        outcomes = self.spark.createDataFrame(references).mapInArrow(self.featuriser, tables.OUTCOMES).persist()
+        try:
+            outcomes.count()
+        except session.SPARK_ERRORS as error:
+            outcomes.unpersist()
+            if not any(sign in str(error) for sign in WORKER_DIED):
+                raise
+            yield from self._halves(references)
+        else:
+            yield outcomes
+
+    def _halves(self, references: pa.Table) -> Iterator[DataFrame]:
+        half = len(references) // 2
+        if half:
+            yield from self._outcomes(references.slice(0, half))
+            yield from self._outcomes(references.slice(half))
+        else:
+            yield self._crashed(references["path"][0].as_py())
+
+    def _crashed(self, path: str) -> DataFrame:
+        row = dict.fromkeys(tables.OUTCOMES.fieldNames()) | {
+            "path": path,
+            "label": names.label(path),
+            "error": "crashes-decoder",
+            "error_message": "decoding it, alone, took the worker process down",
+            "extractor": self.featuriser.extractor,
+            "ingested_at": datetime.now(UTC),
+            "outcome": "failed",
+        }
+        return self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
+
+
+def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], extractor: str) -> pa.Table:
+    """`named` with the schema REFERENCES. What another extractor made of an image does not count as known."""
+    current = {path: row for path, row in known.items() if row.extractor == extractor}
+    rows = [(event.path, event.length, current.get(event.path)) for event in named]
+    columns = [
+        {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
+        for path, length, row in rows
+    ]
+    return pa.Table.from_pylist(columns, featurise.REFERENCES)
+
+
+def _counted(parts: list[DataFrame], column: str) -> Counter[str]:
+    found = reduce(DataFrame.unionByName, parts).groupBy(column).count().collect()
+    return Counter({row[column]: row["count"] for row in found})
+
+
+def _check_not_alike(reasons: Counter[str], images: int, parts: list[DataFrame]) -> None:
+    """A permission that was taken away, or a worker that crashes on anything, is not the images' fault."""
+    for reason in ("unreadable", "crashes-decoder"):
+        if reasons[reason] == images >= ALIKE:
+            message = parts[0].select("error_message").first()["error_message"]  # type: ignore[index]
+            raise PlatformFault(
+                f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
+            )
