@@ -2,7 +2,9 @@
 # The whole way on pictures that it draws itself: ingest, add some, ingest only those, refit. Usage: demo.sh FOLDER
 set -eu
 folder=$1
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+bold='' plain=''
+if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+step() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
 
 rm -rf "$folder"
 step fruitpipe sample "$folder/images" --labels 12 --images-per-label 20

@@ -1,0 +1,129 @@
+"""Objects by URI on a local folder; the same verbs on S3 are tested against a server."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.errors import Conflict, NotFound, WrongUsage
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("s3://b/a b+c%20d#e?f/", "s3://b/a b+c%20d#e?f"),
+        ("s3a://b/k", "s3://b/k"),
+        ("s3n://b", "s3://b"),
+        ("file:/x//y/../z", "file:///x/z"),
+        ("file:///x/y%20z", "file:///x/y%20z"),
+        ("/x/é", "file:///x/é"),
+        ("/x/a:b", "file:///x/a:b"),
+    ],
+)
+def test_a_uri_has_one_spelling(given, expected):
+    assert objects.canonical(given) == expected
+    assert objects.canonical(expected) == expected
+
+
+@pytest.mark.parametrize("uri", ["", "gs://b/k", "https://b/k", "s3://", "s3:///"])
+def test_a_place_that_cannot_be_reached_is_wrong_usage(uri):
+    with pytest.raises(WrongUsage, match="s3://bucket/prefix"):
+        objects.canonical(uri)
+
+
+def test_spark_gets_the_spelling_that_it_gives_itself():
+    assert objects.for_spark("s3://b/s3://k") == "s3a://b/s3://k"
+    assert objects.for_spark("file:///x/y") == "file:/x/y"
+
+
+def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
+    uri = f"file://{tmp_path}/deep/folder/x"
+    etag = objects.write(uri, b"abc")
+    found = objects.look(uri)
+    assert (found.body, found.stat.etag, found.stat.length, found.stat.path) == (b"abc", etag, 3, uri)
+    assert found.stat.modification_time.tzinfo is not None
+
+
+def test_a_look_tells_unchanged_gone_too_large_and_found_apart(tmp_path):
+    uri = f"file://{tmp_path}/x"
+    etag = objects.write(uri, b"abc")
+    assert objects.look(uri, known_etag=etag) == objects.Unchanged()
+    assert isinstance(objects.look(uri, known_etag="another"), objects.Found)
+    assert objects.look(uri, max_bytes=2).stat.length == 3
+    assert isinstance(objects.look(uri, max_bytes=3), objects.Found)
+    objects.delete(uri)
+    assert objects.look(uri) == objects.Gone()
+    assert objects.look(f"file://{tmp_path}") == objects.Gone()
+
+
+def test_an_overwrite_with_the_same_size_and_time_has_another_etag(tmp_path):
+    uri = f"file://{tmp_path}/x"
+    first = objects.write(uri, b"abc")
+    times = os.stat(tmp_path / "x")
+    (tmp_path / "x").write_bytes(b"xyz")
+    os.utime(tmp_path / "x", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert objects.look(uri).stat.etag != first
+
+
+def test_a_listing_holds_every_file_below_and_none_beside(tmp_path):
+    for name in ("in/a.jpg", "in/deep/er/b.jpg", "in/.hidden", "in/_c", "inside/d.jpg"):
+        objects.write(f"file://{tmp_path}/{name}", b"")
+    listed = {stat.path.removeprefix(f"file://{tmp_path}/") for stat in objects.list_all(f"file://{tmp_path}/in")}
+    assert listed == {"in/a.jpg", "in/deep/er/b.jpg", "in/.hidden", "in/_c"}
+    assert objects.children(f"file://{tmp_path}/in") == [".hidden", "_c", "a.jpg", "deep/"]
+    assert not objects.exists(f"file://{tmp_path}/nowhere")
+
+
+def test_a_conditional_write_loses_against_whoever_was_first(tmp_path):
+    uri = f"file://{tmp_path}/x"
+    etag = objects.write(uri, b"1", if_absent=True)
+    with pytest.raises(Conflict):
+        objects.write(uri, b"2", if_absent=True)
+    objects.write(uri, b"3", if_etag=etag)
+    with pytest.raises(Conflict):
+        objects.write(uri, b"4", if_etag=etag)
+    assert objects.read(uri) == b"3"
+
+
+def test_of_many_conditional_writers_at_once_one_wins(tmp_path):
+    uri, won = f"file://{tmp_path}/x", []
+
+    def write(number):
+        try:
+            objects.write(uri, str(number).encode(), if_absent=True)
+        except Conflict:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert objects.read(uri) == str(won[0]).encode()
+
+
+def test_a_written_file_may_be_read_by_whoever_the_umask_lets(tmp_path):
+    before = os.umask(0o022)
+    try:
+        objects.write(f"file://{tmp_path}/x", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o644
+
+
+def test_reading_what_is_not_there_names_it(tmp_path):
+    with pytest.raises(NotFound, match="x: there is no such object"):
+        objects.read(f"file://{tmp_path}/x")
+
+
+def test_everything_below_a_folder_is_removed_and_counted(tmp_path):
+    for name in ("a", "b/c", "b/d/e"):
+        objects.write(f"file://{tmp_path}/in/{name}", b"")
+    assert objects.delete_all(f"file://{tmp_path}/in") == 3
+    assert not (tmp_path / "in").exists()
+    assert objects.delete_all(f"file://{tmp_path}/in") == 0
