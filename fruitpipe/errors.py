@@ -50,7 +50,7 @@ class OtherWriter(FruitpipeError):
 
 
 class LeaseLost(FruitpipeError):
-    """This process may no longer be the only writer."""
+    """Whoever holds it may no longer be the only writer."""
 
 
 class PlatformFault(FruitpipeError):

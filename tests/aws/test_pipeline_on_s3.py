@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fruitpipe import objects, publication
 from fruitpipe.objects import s3 as s3_objects
 from tests.pictures import jpeg
@@ -16,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 @pytest.fixture
 def environment(s3, monkeypatch):
-    """This process's S3 is the server's, too."""
+    """The S3 of these tests is the server's, too."""
     s3_objects._client.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
@@ -43,7 +44,9 @@ def upload(bucket, s3, names):
 def test_images_table_and_results_live_in_s3(s3, job):
     images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/pipe/root"
     bucket = images.split("/")[2]
-    keys = [f"in/{label}/{name}" for label in ("Apple Golden 2", "Kiwi") for name in ("a b.jpg", "a+b.JPG", "a%20b.jpg", "pêche.jpg")]
+    keys = [
+        f"in/{label}/{name}" for label in ("Apple Golden 2", "Kiwi") for name in ("a b.jpg", "a+b.JPG", "a%20b.jpg", "pêche.jpg")
+    ]
     upload(bucket, s3, keys)
     s3.s3.put_object(Bucket=bucket, Key="in/Kiwi/empty.jpg", Body=b"")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyspark
 import pytest
+
 from fruitpipe import jars, java, tables
 from tests.pictures import fill
 

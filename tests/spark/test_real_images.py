@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fruitpipe import publication, tables
-from fruitpipe.settings import IngestSettings, RefitSettings
 from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.functions import array_to_vector
 
 from batch.refit import refit
+from fruitpipe import publication, tables
+from fruitpipe.settings import IngestSettings, RefitSettings
 from streaming.ingest import ingest
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "fruits-360" / "Training"

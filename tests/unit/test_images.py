@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from fruitpipe import images
 from fruitpipe.images import MAX_PIXELS, BadImage, decode
@@ -41,9 +41,9 @@ def reason(body):
     return caught.value.reason
 
 
-def png(width, height, depth, colour_type, rows, *extra):
+def png(width, height, depth, colour_type, rows, *extra, interlaced=False):
     """A PNG made by hand, for what Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlaced)
     parts = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
@@ -90,6 +90,41 @@ def test_a_cmyk_jpeg_has_the_colours_that_a_person_sees():
     np.testing.assert_allclose(pixels[112, 112], [1, -1, -1], atol=0.03)
 
 
+def test_an_ycck_jpeg_has_the_colours_that_a_person_sees():
+    """As Photoshop writes them; made of a CMYK one that holds Y, Cb, Cr and K, with the mark that says so."""
+    body = bytearray(encoded(Image.new("CMYK", (100, 100), (76, 84, 254, 0)), "JPEG"))
+    body[body.index(b"Adobe") + 11] = 2
+    np.testing.assert_allclose(decode(bytes(body)).pixels[112, 112], [1, -1, -1], atol=0.05)
+
+
+def test_an_interlaced_png_has_the_pixels_of_the_plain_one():
+    red, green, blue, white = b"\xff\0\0", b"\0\xff\0", b"\0\0\xff", b"\xff\xff\xff"
+    plain = png(2, 2, 8, 2, b"\0" + red + green + b"\0" + blue + white)
+    interlaced = png(2, 2, 8, 2, b"\0" + red + b"\0" + green + b"\0" + blue + white, interlaced=True)
+    np.testing.assert_array_equal(decode(interlaced).pixels, decode(plain).pixels)
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+# A space whose red is sRGB's blue: the same profile with these two exchanged, under another name.
+EXCHANGED = SRGB
+for old, new in ((b"rXYZ", b"wXYZ"), (b"bXYZ", b"rXYZ"), (b"wXYZ", b"bXYZ"), (b"\0s\0R\0G\0B", b"\0x\0R\0G\0B")):
+    EXCHANGED = EXCHANGED.replace(old, new)
+RED = Image.new("RGB", (50, 50), "red")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_colours_are_what_the_embedded_profile_means_by_them(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = decode(encoded(RED, kind, icc_profile=EXCHANGED, **options)).pixels
+    np.testing.assert_allclose(pixels[9, 9], [-1, -1, 1], atol=0.05)
+
+
+@pytest.mark.parametrize("profile", [SRGB, b"no profile" * 30, EXCHANGED[:200], b"\xff" * 300], ids=len)
+def test_the_usual_profile_and_one_that_does_not_parse_change_nothing(profile):
+    plain = decode(encoded(RED, "JPEG")).pixels
+    np.testing.assert_array_equal(decode(encoded(RED, "JPEG", icc_profile=profile)).pixels, plain)
+
+
 TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,6 +152,47 @@ def test_a_turned_picture_gives_the_same_pixels_as_the_upright_one(kind, orienta
 
 def test_an_exif_block_that_does_not_parse_leaves_the_picture_as_it_is():
     np.testing.assert_array_equal(decode(encoded(COLOUR, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")).pixels, expected(COLOUR))
+
+
+@pytest.mark.parametrize("tag", [(282, 2, 3, 0x313131), (65000, 16, 1, 8), (282, 5, 1, 9999), (34665, 4, 1, 60000)])
+def test_an_odd_tag_beside_the_orientation_does_not_keep_a_picture_from_being_turned(tag):
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHII", *tag)
+    picture = decode(encoded(COLOUR.resize((60, 40)), "JPEG", exif=exif + bytes(64)))
+    assert (picture.width, picture.height) == (40, 60)
+
+
+def test_a_transparent_16_bit_colour_is_white_in_a_turned_picture_too():
+    colour, turned = b"\1\x20\2\x20\3\x20", b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x0112, 3, 1, 6, 0)
+    for extra in ((), ((b"eXIf", turned),)):
+        np.testing.assert_array_equal(decode(png(1, 1, 16, 2, b"\0" + colour, (b"tRNS", colour), *extra)).pixels, 1)
+
+
+def grey_tiff(depth, pixels, *, black_is_zero=1, more=()):
+    """An uncompressed TIFF of 2 x 1 pixels made by hand; `more` fields are (tag, type, value)."""
+    sizes = [(256, 3, 2), (257, 3, 1), (258, 3, depth), (259, 3, 1), (262, 3, black_is_zero), (277, 3, 1), (278, 3, 1)]
+    fields = sorted([*sizes, (273, 4, 8 + 2 + 12 * (9 + len(more)) + 4), (279, 4, len(pixels)), *more])
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
+    return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4) + pixels
+
+
+@pytest.mark.parametrize(
+    ("depth", "pixels", "black_is_zero", "levels"),
+    [
+        (8, b"\xff\x40", 1, [255, 64]),
+        (8, b"\xff\x40", 0, [0, 191]),
+        (12, b"\xff\xf4\x00", 1, [255, 64]),
+        (16, b"\xff\xff\x00\x40", 1, [255, 64]),
+        (16, b"\xff\xff\x00\x40", 0, [0, 191]),
+    ],
+)
+def test_grey_of_any_depth_is_as_light_as_it_is_meant(depth, pixels, black_is_zero, levels):
+    twin = Image.fromarray(np.array([levels], np.uint8))
+    np.testing.assert_array_equal(decode(grey_tiff(depth, pixels, black_is_zero=black_is_zero)).pixels, expected(twin))
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 6, 7, 8, 9, 11, 13, 99])
+def test_a_field_of_any_type_leaves_a_tiff_whole(kind):
+    assert decode(grey_tiff(8, b"\xff\x40", more=[(65000, kind, 0)])).width == 2
 
 
 def test_16_bit_grey_is_scaled_to_8_bits():
@@ -264,6 +340,20 @@ def test_a_bomb_is_refused_before_memory_is_taken():
     assert int(megabytes) < 20
 
 
+def test_many_large_pictures_one_after_another_take_the_memory_of_one():
+    code = (
+        "import resource,sys\nfrom fruitpipe.images import decode\nbody=sys.stdin.buffer.read()\n"
+        "peak=lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == 'linux' else 1024**2)\n"
+        "decode(body); first=peak()\nfor _ in range(39): decode(body)\nprint(first, peak())"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    body = encoded(Image.new("RGB", (4000, 3000), (10, 200, 30)), "JPEG")
+    answer = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True, env=environment)
+    first, last = map(int, answer.stdout.split())
+    assert last < 300
+    assert last - first < 60, "the allocator may keep one picture more, but not one for each"
+
+
 def test_odd_metadata_warns_nobody():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -323,7 +413,9 @@ def test_mutated_bytes_give_a_picture_or_a_bad_image_and_nothing_else(data):
         place = data.draw(st.integers(0, len(body)))
         body[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
     try:
-        outcome = decode(bytes(body)).pixels.shape
+        pixels = decode(bytes(body)).pixels
+        outcome = pixels.shape
+        assert -1 <= pixels.min() <= pixels.max() <= 1
     except BadImage as bad:
         outcome = bad.reason
     assert outcome in {(224, 224, 3), "empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated"}

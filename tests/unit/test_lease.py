@@ -12,7 +12,13 @@ import pytest
 from fruitpipe import lease
 from fruitpipe.errors import LeaseLost, OtherWriter
 
-HOLD = "import sys\nfrom fruitpipe import lease\nwith lease.held(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+HOLD = """
+import sys
+from fruitpipe import lease
+with lease.held(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture

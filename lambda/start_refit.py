@@ -1,0 +1,378 @@
+"""Adds the refit as a step to the long-lived EMR cluster: once a request, and none while a refit waits or runs.
+
+The event is a schedule's, or by hand `{}`, `{"variance": 0.9}` or `{"components": 200}`. Deliveries come more than once and
+at the same moment, listing before adding races, and EMR takes no client token. So an invocation first claims the right to add
+in `<root>/triggers/refit.json`, by a conditional write, and puts the claim's token into the step's name: whoever comes after
+one that was killed finds the step by that name. A claim without a step expires by itself after FRUITPIPE_GUARD_SECONDS.
+
+What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it in a dead-letter queue.
+Environment: FRUITPIPE_ROOT; CLUSTER_ID, or CLUSTER_TAG (key=value); FRUITPIPE_HOME (/opt/fruitpipe);
+FRUITPIPE_GUARD_SECONDS (120), more than the function's timeout; FRUITPIPE_MIN_INTERVAL_SECONDS (60) between two starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+Fields = dict[str, Any]
+
+PREFIX = "fruitpipe-refit-"
+ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+ACTIVE = ["PENDING", "RUNNING", "CANCEL_PENDING"]
+UNSUCCESSFUL = {"FAILED", "CANCELLED", "INTERRUPTED"}
+THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
+LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}
+BACKOFF_SECONDS = (1, 2, 4, 8)
+LOOKS, LOOK_SECONDS = 15, 2.0
+MAX_COMPONENTS = 1280
+MAX_REMEMBERED = 100
+SERVER_FAULT = 500
+# What a schedule's input says of itself; EventBridge Scheduler puts the values in place of <aws.scheduler.…>.
+ORIGIN = {"execution_id", "schedule_arn", "scheduled_time"}
+
+
+class NotStarted(Exception):
+    """The request stands, but nothing was started; one sentence says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which cluster, which root, and how long a claim holds."""
+
+    root: str
+    home: str
+    cluster_id: str
+    cluster_tag: str
+    guard_seconds: int
+    min_interval_seconds: int
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        cluster_id, cluster_tag = os.environ.get("CLUSTER_ID", ""), os.environ.get("CLUSTER_TAG", "")
+        if bool(cluster_id) == bool(cluster_tag):
+            raise NotStarted(f"set either CLUSTER_ID or CLUSTER_TAG; they are {cluster_id!r} and {cluster_tag!r}")
+        if cluster_tag and not cluster_tag.partition("=")[1]:
+            raise NotStarted(f"CLUSTER_TAG is {cluster_tag!r}; set it to key=value")
+        home = (os.environ.get("FRUITPIPE_HOME") or "/opt/fruitpipe").rstrip("/")
+        guard, interval = _seconds("FRUITPIPE_GUARD_SECONDS", 120), _seconds("FRUITPIPE_MIN_INTERVAL_SECONDS", 60)
+        return cls(_root(), home, cluster_id, cluster_tag, guard, interval)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to add the step called after `token`, and what became of it."""
+
+    token: str = ""
+    cluster_id: str = ""
+    claimed_at: float = 0
+    expires_at: float = 0
+    deliveries: list[str] = field(default_factory=list)
+    """by what the request that claimed is known"""
+    answered: list[str] = field(default_factory=list)
+    """the same of earlier requests, each answered with a step"""
+    step_id: str | None = None
+    etag: str = ""
+
+    @property
+    def settled(self) -> list[str]:
+        return (self.answered + (self.deliveries if self.step_id else []))[-MAX_REMEMBERED:]
+
+    @property
+    def is_held(self) -> bool:
+        return self.step_id is None and time.time() < self.expires_at
+
+
+def handler(event: Any, context: Any) -> Fields:
+    """The entry point of the Lambda function: `{"started": true, "step_id": …}` or `{"started": false, "reason": …}`."""
+    settings = Settings.from_environment()
+    _check_time(settings, context)
+    arguments = refit_arguments(event)
+    with _explained():
+        result = start(settings, arguments, deliveries(event or {}, context))
+    print(json.dumps({"action": "start-refit", **result}))
+    return result
+
+
+def refit_arguments(event: Any) -> list[str]:
+    """The refit's own flags. Raises NotStarted for what the refit would refuse minutes later."""
+    asked = {name: value for name, value in _asked(event).items() if value is not None}
+    if unknown := asked.keys() - {"variance", "components"}:
+        raise NotStarted(f"the event holds {', '.join(sorted(unknown))}; it may hold variance or components")
+    if len(asked) > 1:
+        raise NotStarted(f"variance {asked['variance']} and components {asked['components']} exclude each other; give one")
+    for name, value in asked.items():
+        if name == "variance" and not (_is_number(value, (int, float)) and 0 < value <= 1):
+            raise NotStarted(f"variance is {value!r}; give a share above 0 and up to 1, as 0.95")
+        if name == "components" and not (_is_number(value, int) and 1 <= value <= MAX_COMPONENTS):
+            raise NotStarted(f"components is {value!r}; give a whole number from 1 to {MAX_COMPONENTS}")
+    return [text for name, value in asked.items() for text in (f"--{name}", str(value))]
+
+
+def deliveries(event: Fields, context: Any) -> list[str]:
+    """By what a second delivery of the same request is known: ids are new with an attempt, a schedule's time is not."""
+    rule, due = event.get("schedule_arn"), event.get("scheduled_time")
+    if "detail-type" in event:
+        rule, due = next(iter(event.get("resources") or []), None), event.get("time")
+    known = {
+        "request": getattr(context, "aws_request_id", None),
+        "event": event.get("id"),
+        "execution": event.get("execution_id"),
+        "schedule": rule and due and f"{rule}@{due}",
+    }
+    return [f"{kind}:{value}" for kind, value in known.items() if value and "<aws.scheduler." not in str(value)]
+
+
+def start(settings: Settings, arguments: list[str], ids: list[str]) -> Fields:
+    """Adds the step, or says why there is nothing to do. Raises NotStarted."""
+    cluster = living_cluster(settings)
+    for _ in range(LOOKS):
+        last = find_step(settings.root, read_claim(settings.root))
+        if reason := nothing_to_do(settings, cluster, last, ids):
+            return {"started": False, "reason": reason}
+        if not (last and last.is_held) and (mine := take(settings, cluster["Id"], last, ids)):
+            return submit(settings, mine, arguments)
+        time.sleep(LOOK_SECONDS)
+    raise NotStarted(
+        f"another invocation has claimed the refit and added no step yet; its claim expires by itself "
+        f"{settings.guard_seconds} s after it was made: try again then"
+    )
+
+
+def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: list[str]) -> str | None:
+    """Why no step is wanted. Raises NotStarted where one is, but would wait for ever behind another."""
+    if last and set(ids) & set(last.settled):
+        return "this event was delivered before and its refit was started then"
+    active = _steps(cluster["Id"], StepStates=ACTIVE)
+    if refits := [step for step in active if _is_refit(step)]:
+        return f"a refit is {refits[0]['Status']['State']}: step {refits[0]['Id']} on cluster {cluster['Id']}"
+    if last and last.step_id and _is_recent(last, settings):
+        return f"the refit {last.step_id} was started just now; the least interval is {settings.min_interval_seconds} s"
+    if active and cluster.get("StepConcurrencyLevel", 1) == 1:
+        raise NotStarted(
+            f"cluster {cluster['Id']} runs one step at a time and {active[0]['Id']} ({active[0]['Name']}) is "
+            f"{active[0]['Status']['State']}; run aws emr modify-cluster --cluster-id {cluster['Id']} --step-concurrency-level 2"
+        )
+    return None
+
+
+def living_cluster(settings: Settings) -> Fields:
+    """The one cluster with the id or the tag that can take a step. Raises NotStarted."""
+    if settings.cluster_id:
+        return _cluster_by_id(settings.cluster_id)
+    pages = _emr().get_paginator("list_clusters").paginate(ClusterStates=ALIVE)
+    described: list[Fields] = [
+        _emr().describe_cluster(ClusterId=one["Id"])["Cluster"] for page in pages for one in page["Clusters"]
+    ]
+    tagged = [one for one in described if settings.cluster_tag in _tags(one) and one["Status"]["State"] in ALIVE]
+    if len(tagged) != 1:
+        found = ", ".join(one["Id"] for one in tagged) or "there is none"
+        raise NotStarted(f"1 living cluster must have the tag {settings.cluster_tag}: {found}; start or end clusters, or tag one")
+    return tagged[0]
+
+
+def _cluster_by_id(cluster_id: str) -> Fields:
+    try:
+        cluster: Fields = _emr().describe_cluster(ClusterId=cluster_id)["Cluster"]
+    except _emr().exceptions.InvalidRequestException as error:
+        raise NotStarted(f"there is no such cluster as {cluster_id}; set CLUSTER_ID to a living one, or CLUSTER_TAG") from error
+    if (state := cluster["Status"]["State"]) not in ALIVE:
+        raise NotStarted(f"cluster {cluster_id} is {state}; start another and set CLUSTER_ID to it, or set CLUSTER_TAG")
+    return cluster
+
+
+def read_claim(root: str) -> Claim | None:
+    """The last claim; an empty one for what cannot be read, which no claim of ours may be blocked by."""
+    try:
+        answer = _s3().get_object(**_place(root))
+    except _s3().exceptions.NoSuchKey:
+        return None
+    try:
+        return replace(Claim(**json.loads(answer["Body"].read())), etag=answer["ETag"])
+    except (ValueError, TypeError):
+        return Claim(etag=answer["ETag"])
+
+
+def find_step(root: str, claim: Claim | None) -> Claim | None:
+    """The claim with its step, also where the claimant was killed, or lost EMR's answer, before it could note it."""
+    if claim is None or claim.step_id or not claim.token:
+        return claim
+    try:
+        found = [step["Id"] for step in _steps(claim.cluster_id) if step["Name"] == PREFIX + claim.token]
+    except _emr().exceptions.InvalidRequestException:
+        return claim  # EMR has forgotten the cluster
+    return note(root, replace(claim, step_id=found[0])) if found else claim
+
+
+def take(settings: Settings, cluster_id: str, last: Claim | None, ids: list[str]) -> Claim | None:
+    """A claim of our own in place of the `last` one; None where another invocation was faster."""
+    now = time.time()
+    mine = Claim(uuid4().hex[:12], cluster_id, now, now + settings.guard_seconds, ids, last.settled if last else [])
+    try:
+        return _write(settings.root, mine, {"IfMatch": last.etag} if last else {"IfNoneMatch": "*"})
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in LOST_RACES:
+            raise
+    # A write whose answer was lost is repeated by boto3, and then loses against itself.
+    found = read_claim(settings.root)
+    return found if found and found.token == mine.token else None
+
+
+def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
+    """Adds the step that the claim is for. A refusal frees the claim; without a clear answer it stands until it expires."""
+    command = ["spark-submit", f"{settings.home}/batch/refit.py", "--root", settings.root, *arguments]
+    jar = {"Jar": "command-runner.jar", "Args": command}
+    step = {"Name": PREFIX + mine.token, "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}
+    try:
+        noted = note(settings.root, replace(mine, step_id=add_step(mine.cluster_id, step)))
+    except BotoCoreError:
+        noted = find_step(settings.root, mine) or mine
+        if not noted.step_id:
+            raise
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= SERVER_FAULT:
+            raise
+        note(settings.root, replace(mine, expires_at=0, deliveries=[]))
+        raise NotStarted(_refusal(mine.cluster_id, error)) from error
+    return {"started": True, "cluster_id": mine.cluster_id, "step_id": noted.step_id, "name": step["Name"]}
+
+
+def add_step(cluster_id: str, step: Fields) -> str:
+    """The new step's id. Tries again only where EMR surely did nothing: otherwise there could be a second step."""
+    for pause in (*BACKOFF_SECONDS, None):
+        try:
+            added: str = _emr(1).add_job_flow_steps(JobFlowId=cluster_id, Steps=[step])["StepIds"][0]
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in THROTTLED or pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            break
+    return added
+
+
+def note(root: str, claim: Claim) -> Claim:
+    """Writes what became of the claim. Nothing depends on it: the step's name tells the same."""
+    try:
+        return _write(root, claim, {"IfMatch": claim.etag})
+    except (ClientError, BotoCoreError) as error:
+        print(json.dumps({"action": "note-claim", "token": claim.token, "failed": str(error)}))
+        return claim
+
+
+def _write(root: str, claim: Claim, condition: Fields) -> Claim:
+    body = {name: value for name, value in asdict(claim).items() if name != "etag"}
+    answer = _s3().put_object(**_place(root), Body=json.dumps(body, indent=2).encode(), **condition)
+    return replace(claim, etag=answer["ETag"])
+
+
+def _refusal(cluster_id: str, error: ClientError) -> str:
+    message = error.response["Error"].get("Message", "")
+    if error.response["Error"]["Code"] in THROTTLED:
+        return f"AddJobFlowSteps was still throttled after {len(BACKOFF_SECONDS)} more attempts; try again later"
+    if "maximum number" in message.lower():
+        return f"cluster {cluster_id} has the maximum number of steps pending or running, 256; try again later"
+    return f"cluster {cluster_id} refused the step ({_said(error)}); mend that and try again"
+
+
+def _is_recent(last: Claim, settings: Settings) -> bool:
+    """A start that came to nothing does not stand in the way of the next."""
+    if time.time() >= last.claimed_at + settings.min_interval_seconds:
+        return False
+    step = _emr().describe_step(ClusterId=last.cluster_id, StepId=last.step_id)["Step"]
+    return step["Status"]["State"] not in UNSUCCESSFUL
+
+
+def _is_refit(step: Fields) -> bool:
+    """Ours, or one that somebody added by hand."""
+    arguments = step.get("Config", {}).get("Args", [])
+    return step["Name"].startswith(PREFIX) or any(argument.endswith("batch/refit.py") for argument in arguments)
+
+
+def _steps(cluster_id: str, **states: list[str]) -> list[Fields]:
+    pages = _emr().get_paginator("list_steps").paginate(ClusterId=cluster_id, **states)
+    return [step for page in pages for step in page["Steps"]]
+
+
+def _tags(cluster: Fields) -> set[str]:
+    return {f"{tag['Key']}={tag.get('Value', '')}" for tag in cluster.get("Tags", [])}
+
+
+def _asked(event: Any) -> Fields:
+    """What the event says of the refit. The `detail` of an EventBridge event is an object, or one as text."""
+    asked = event if event is not None else {}
+    if isinstance(event, dict) and "detail-type" in event:
+        asked = event.get("detail") or {}
+        asked = json.loads(asked) if isinstance(asked, str) and asked.startswith("{") else asked
+    if not isinstance(asked, dict):
+        raise NotStarted(f'the event is {asked!r}; give {{}}, {{"variance": 0.9}} or {{"components": 200}}')
+    return {name: value for name, value in asked.items() if name not in ORIGIN}
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _check_time(settings: Settings, context: Any) -> None:
+    """A claim that expires while its holder still runs would let two of them add."""
+    remaining = context.get_remaining_time_in_millis() / 1000 if hasattr(context, "get_remaining_time_in_millis") else 0
+    if remaining >= settings.guard_seconds:
+        raise NotStarted(
+            f"FRUITPIPE_GUARD_SECONDS is {settings.guard_seconds}, but this function may run for {remaining:.0f} s; "
+            f"set its timeout below the guard"
+        )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise NotStarted(f"{error.operation_name} answered {_said(error)}; mend that, or try again later") from error
+    except BotoCoreError as error:
+        raise NotStarted(f"AWS gave no answer ({error}); try again later") from error
+
+
+def _said(error: ClientError) -> str:
+    return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
+
+
+def _place(root: str) -> Fields:
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": f"{prefix}/triggers/refit.json".removeprefix("/")}
+
+
+def _root() -> str:
+    root = os.environ.get("FRUITPIPE_ROOT", "").replace("s3a://", "s3://", 1).rstrip("/")
+    if not root.startswith("s3://"):
+        raise NotStarted(f"FRUITPIPE_ROOT is {root!r}; set it to s3://bucket/prefix")
+    return root
+
+
+def _seconds(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal():
+        raise NotStarted(f"{variable} is {text!r}; set it to a whole number of seconds")
+    return int(text)
+
+
+@cache
+def _emr(attempts: int = 6) -> Any:
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    return boto3.client("emr", config=Config(retries=retries, connect_timeout=5, read_timeout=10))
+
+
+@cache
+def _s3() -> Any:
+    return boto3.client("s3", config=Config(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))

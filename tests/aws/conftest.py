@@ -1,0 +1,190 @@
+"""An AWS emulator and an S3 server, both over HTTP on the loopback, each started once when a test first asks for it."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from fruitpipe import cache
+
+REGION = "eu-west-1"
+ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
+REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 60
+
+# S3 URL-encodes the keys in its notifications and numbers the events of a key; this emulator does neither.
+EMULATOR = """
+import time
+from urllib.parse import quote_plus
+from ministack import app
+from ministack.services import s3
+
+def as_s3_sends_it(deliver):
+    def encoded(arn, payload, region):
+        for record in payload.get("Records", ()):
+            about = record["s3"]["object"]
+            about = {**about, "key": quote_plus(about["key"], safe="/"), "sequencer": f"{time.time_ns():018X}"}
+            record["s3"] = {**record["s3"], "object": about}
+        deliver(arn, payload, region)
+    return encoded
+
+s3._deliver_event_to_sqs = as_s3_sends_it(s3._deliver_event_to_sqs)
+s3._deliver_event_to_sns = as_s3_sends_it(s3._deliver_event_to_sns)
+app.main()
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that speaks AWS's protocols: all of them, or S3's alone."""
+
+    name: str
+    endpoint: str
+    region: str = REGION
+    access_key: str = ACCESS_KEY
+    secret_key: str = SECRET_KEY
+
+    @property
+    def environment(self):
+        """What a process needs in its environment so that this is all the AWS it sees."""
+        endpoint = "AWS_ENDPOINT_URL_S3" if self.name == "versitygw" else "AWS_ENDPOINT_URL"
+        return {
+            endpoint: self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def client(self, service: str) -> Any:
+        session = boto3.session.Session(self.access_key, self.secret_key, region_name=self.region)
+        return session.client(service, endpoint_url=self.endpoint)
+
+    @cached_property
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    def bucket(self) -> str:
+        """A new, empty bucket."""
+        name = f"fruits-{uuid.uuid4().hex[:16]}"
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
+        return name
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory):
+    """The emulator. Its `environment` is this process's own during each test that asks for it."""
+    folder, port = tmp_path_factory.mktemp("emulator"), free_port()
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder), "AWS_DEFAULT_REGION": REGION}
+    with started([sys.executable, "-c", EMULATOR], settings, folder, f"http://127.0.0.1:{port}/_ministack/health"):
+        yield Server("ministack", f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="session")
+def s3(request, tmp_path_factory):
+    """A real S3 server where there is one, else the emulator's S3."""
+    program = versitygw()
+    if not program:
+        yield request.getfixturevalue("aws")
+        return
+    folder, port = tmp_path_factory.mktemp("s3"), free_port()
+    (folder / "buckets").mkdir()
+    settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
+    with started([program, *options, "posix", str(folder / "buckets")], settings, folder, f"http://127.0.0.1:{port}/health"):
+        yield Server("versitygw", f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(autouse=True)
+def _environment(request, monkeypatch):
+    if "aws" in request.fixturenames:
+        for name, value in request.getfixturevalue("aws").environment.items():
+            monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def load_lambda(monkeypatch):
+    """Loads a new copy of a Lambda function's module, whose clients are yet to be made."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "lambda" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)  # where a dataclass looks for its own module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Waits until a function gives something true, and returns that."""
+    return wait_until
+
+
+def wait_until(look, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"nothing true came of {look} in {seconds} s"
+        time.sleep(0.05)
+    return seen
+
+
+@contextlib.contextmanager
+def started(command, settings, folder, health):
+    """Runs a server in an environment of its own until the block ends; its children end with it."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | settings
+    log = folder / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output, start_new_session=True) as process,
+    ):
+        try:
+            wait_until(lambda: process.poll() is not None or answers(health), START_SECONDS)
+            assert process.poll() is None, log.read_text()
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def versitygw():
+    """The program of the S3 server, where it is installed."""
+    folders = [cache.folder() / "bin"]
+    if shutil.which("go"):
+        answer = subprocess.run(["go", "env", "GOPATH"], capture_output=True, text=True, check=False)
+        folders.append(Path(answer.stdout.strip()) / "bin")
+    return shutil.which("versitygw") or next(
+        (found for folder in folders if (found := shutil.which("versitygw", path=folder))), None
+    )
