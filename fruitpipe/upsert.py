@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import reduce
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from fruitpipe import featurise, names, session, tables
 from fruitpipe.errors import PlatformFault
@@ -21,6 +21,14 @@ from fruitpipe.events import ImageEvent
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back", "PYTHON_WORKER", "EOFException")
 ALIKE = 5  # so many images of one batch, and not one that fares better: the platform is at fault, and not they
+
+
+@dataclass(frozen=True)
+class Part:
+    """Outcomes that are computed and kept, and how many of them there are of each `outcome` and `error`."""
+
+    outcomes: DataFrame
+    counts: list[Row]
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,14 @@ class Upsert:
         known = tables.known(self.spark, self.root, [event.path for event in named])
         parts = list(self._outcomes(reference_table(named, known, self.featuriser.extractor)))
         try:
-            counts, reasons = _counted(parts, "outcome"), _counted(parts, "error")
-            _check_not_alike(reasons, len(named), parts)
+            _check_not_alike(parts)
+            counts = _counted(parts, "outcome")
             self.before_commit()
-            self._commit(reduce(DataFrame.unionByName, parts), counts, merge=bool(known))
+            self._commit(reduce(DataFrame.unionByName, (part.outcomes for part in parts)), counts, merge=bool(known))
             return counts
         finally:
             for part in parts:
-                part.unpersist()
+                part.outcomes.unpersist()
 
     def _commit(self, outcomes: DataFrame, counts: Counter[str], *, merge: bool) -> None:
         if merge and set(counts) - {"unchanged"}:
@@ -58,23 +66,23 @@ class Upsert:
         elif counts["featurised"] + counts["failed"]:  # nothing to match: an append spares the join
             tables.append(self.root, outcomes.where("outcome IN ('featurised', 'failed')"))
 
-    def _outcomes(self, references: pa.Table) -> Iterator[DataFrame]:
+    def _outcomes(self, references: pa.Table) -> Iterator[Part]:
         """The outcomes of all references, computed once and kept, in one part or, where workers die, in several.
 
         An image that takes its worker down is found by halving: its neighbours are computed again without it.
         """
         outcomes = self.spark.createDataFrame(references).mapInArrow(self.featuriser, tables.OUTCOMES).persist()
         try:
-            outcomes.count()
+            counts = outcomes.groupBy("outcome", "error").count().collect()
         except session.SPARK_ERRORS as error:
             outcomes.unpersist()
             if not any(sign in str(error) for sign in WORKER_DIED):
                 raise
             yield from self._halves(references)
         else:
-            yield outcomes
+            yield Part(outcomes, counts)
 
-    def _halves(self, references: pa.Table) -> Iterator[DataFrame]:
+    def _halves(self, references: pa.Table) -> Iterator[Part]:
         half = len(references) // 2
         if half:
             yield from self._outcomes(references.slice(0, half))
@@ -82,7 +90,7 @@ class Upsert:
         else:
             yield self._crashed(references["path"][0].as_py())
 
-    def _crashed(self, path: str) -> DataFrame:
+    def _crashed(self, path: str) -> Part:
         row = dict.fromkeys(tables.OUTCOMES.fieldNames()) | {
             "path": path,
             "label": names.label(path),
@@ -92,7 +100,8 @@ class Upsert:
             "ingested_at": datetime.now(UTC),
             "outcome": "failed",
         }
-        return self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
+        outcomes = self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
+        return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1)])
 
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], extractor: str) -> pa.Table:
@@ -106,16 +115,20 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known],
     return pa.Table.from_pylist(columns, featurise.REFERENCES)
 
 
-def _counted(parts: list[DataFrame], column: str) -> Counter[str]:
-    found = reduce(DataFrame.unionByName, parts).groupBy(column).count().collect()
-    return Counter({row[column]: row["count"] for row in found})
+def _counted(parts: list[Part], column: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in (row for part in parts for row in part.counts):
+        counts[row[column]] += row["count"]
+    return counts
 
 
-def _check_not_alike(reasons: Counter[str], images: int, parts: list[DataFrame]) -> None:
+def _check_not_alike(parts: list[Part]) -> None:
     """A permission that was taken away, or a worker that crashes on anything, is not the images' fault."""
+    reasons = _counted(parts, "error")
+    images = reasons.total()
     for reason in ("unreadable", "crashes-decoder"):
         if reasons[reason] == images >= ALIKE:
-            message = parts[0].select("error_message").first()["error_message"]  # type: ignore[index]
+            message = parts[0].outcomes.select("error_message").first()["error_message"]  # type: ignore[index]
             raise PlatformFault(
                 f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
             )
