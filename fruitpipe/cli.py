@@ -33,18 +33,26 @@ def sample(
     ] = 20,
 ) -> None:
     """Draw a labelled data set of fruit-like pictures."""
+    from fruitpipe import objects
     from fruitpipe.sample import draw
 
-    drawn = draw(Path(folder), labels, images_per_label)
-    print(f"{folder}: {drawn} pictures drawn, {labels * images_per_label - drawn} were there")
+    uri = objects.canonical(folder)
+    if objects.is_s3(uri):
+        raise WrongUsage(f"{folder}: pictures are drawn into a local folder; upload it with: aws s3 cp --recursive")
+    drawn = draw(Path(uri.removeprefix("file://")), labels, images_per_label)
+    print(f"{folder}: {drawn} pictures drawn, {labels * images_per_label - drawn} were there; {labels} labels")
 
 
 @model.command()
-def build(path: Annotated[str, typer.Argument(metavar="PATH", help="Where the model file is written.")]) -> None:
+def build(
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH", help="Where the model file is written; without it, where the jobs look.")
+    ] = None,
+) -> None:
     """Fetch and verify the ImageNet weights and convert them to the model file."""
-    from fruitpipe import weights
+    from fruitpipe import settings, weights
 
-    weights.build(path)
+    weights.build(path or settings.default_model())
 
 
 @app.command()

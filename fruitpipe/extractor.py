@@ -12,8 +12,10 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,12 +141,14 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             label = json.loads(archive.read(_MEMBER))
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise WrongModel(
             f"{name}: {len(body)} bytes without a readable {_MEMBER}, so not a model of fruitpipe; {_REBUILD}"
         ) from error
 
 
+# What zipfile and json raise for damaged bytes; RuntimeError where a flipped bit claims encryption or another method.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
 _LABEL_TYPES = {"weights_sha256": str, "flatbuffer_sha256": str, "flatbuffer_bytes": int}
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, ImageCms, ImageOps, features
+from PIL import Image, ImageCms, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 if TYPE_CHECKING:
@@ -36,14 +36,25 @@ PNG_DEPTH = "fruitpipe.depth"  # in a picture's info: bits a channel in the file
 PNG_SIZE_END = 24  # signature, length and name of the first chunk, width, height
 JPEG = b"\xff\xd8\xff"
 ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # Any marker but the restarts, the stuffed zero and the fill bytes that stand among compressed pixels.
 JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 JPEG_END, JPEG_SCAN = 0xD9, 0xDA
 GIF_END, GIF_FRAME, GIF_EXTENSION = 0x3B, 0x2C, 0x21
-TIFF_NUMBERS = {1: "B", 2: "B", 3: "H", 4: "I", 5: "Q", 7: "B", 10: "Q", 12: "d"}
+TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of a number of each type
+TIFF_UNSIGNED = {3: "H", 4: "I"}
 TIFF_INLINE_BYTES = 4  # a value as short as this stands where a longer one's place would
-TIFF_PIXELS = ((273, 279), (324, 325))  # strips, tiles: where each begins, how many bytes it has
+TIFF_DEPTH, TIFF_MEANING = 258, 262  # tags: bits a channel; 0 where white is zero
+TIFF_PIXELS = {273: 279, 324: 325}  # strips, tiles: where each begins, how many bytes it has
 # Known by their first bytes, and not taken. A person who sees the name of the format knows what to do.
 FOREIGN = {
     b"%PDF": "PDF",
@@ -53,6 +64,8 @@ FOREIGN = {
     b"\x00\x00\x00\x0cJXL": "JPEG XL",
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
     b"\x00\x00\x01\x00": "ICO",
+    b"II+\x00": "BigTIFF",
+    b"MM\x00+": "BigTIFF",
     b"%!PS": "PostScript",
 }
 SIGNATURES = (JPEG, PNG, b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
@@ -109,8 +122,11 @@ def _decoded(body: bytes) -> Picture:
         raise BadImage("truncated", f"{len(body)} bytes, without the end of a {image.format} file")
     if body.startswith(PNG) and not _checksums_hold(body):
         raise BadImage("not-an-image", f"damaged: {len(body)} bytes, a checksum over its pixels does not hold")
-    image = _turned(image)
-    small = _rgb(image).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+    turn = _turn(image)
+    image = _rgb(image)
+    if turn is not None:
+        image = image.transpose(turn)
+    small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
     return Picture(np.asarray(small, dtype=np.float32) / np.float32(127.5) - np.float32(1), image.width, image.height)
 
 
@@ -245,19 +261,25 @@ def _tiff_is_cut(body: bytes) -> bool:
     (entries,) = struct.unpack_from(order + "H", body, directory)
     for place in range(directory + 2, directory + 2 + 12 * entries, 12):
         tag, kind, count, value = struct.unpack_from(order + "HHII", body, place)
-        code = TIFF_NUMBERS.get(kind, "")
-        start = value if struct.calcsize(f"{count}{code}") > TIFF_INLINE_BYTES else place + 8
-        runs[tag] = struct.unpack_from(f"{order}{count}{code}", body, start) if code else ()
-    ends = [at + size for a, b in TIFF_PIXELS for at, size in zip(runs.get(a, ()), runs.get(b, ()), strict=False)]
+        size = TIFF_BYTES.get(kind, 0) * count
+        start = value if size > TIFF_INLINE_BYTES else place + 8
+        if start + size > len(body):
+            return True
+        if kind in TIFF_UNSIGNED and tag in (*TIFF_PIXELS, *TIFF_PIXELS.values()):
+            runs[tag] = struct.unpack_from(f"{order}{count}{TIFF_UNSIGNED[kind]}", body, start)
+    ends = [at + size for a, b in TIFF_PIXELS.items() for at, size in zip(runs.get(a, ()), runs.get(b, ()), strict=False)]
     return max(ends, default=0) > len(body)
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    """As a person holds it. An EXIF block that does not parse says nothing of the picture: viewers pass over it, too."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes it stand as a person holds it. An EXIF block that does not parse says nothing: viewers pass over it, too.
+
+    Not ImageOps.exif_transpose, which leaves the picture as it is where it cannot write another of its EXIF tags anew.
+    """
     try:
-        return ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) != 1 else image
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except DECODER_FAULTS:
-        return image
+        return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -280,9 +302,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image, transparent: object) -> Image.Image:
-    """16 bits scaled to 8, as Pillow does it with colour; its own conversion of grey makes nearly all of it white."""
+    """12 or 16 bits scaled to 8, as Pillow does it with colour; its own conversion of grey makes nearly all of it white."""
+    tags = getattr(image, "tag_v2", {})
     levels = np.asarray(image)
-    grey = (levels >> 8).astype(np.uint8)
+    grey = (levels >> (tags.get(TIFF_DEPTH, (16,))[0] - 8)).astype(np.uint8)
+    if tags.get(TIFF_MEANING) == 0:  # Pillow sees to it at 8 bits, but not at 16
+        grey = ~grey
     if isinstance(transparent, int):
         grey[levels == transparent] = 255
     return Image.fromarray(grey)

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fruitpipe import cache, objects
-from fruitpipe.errors import MissingRequirement, WrongModel
-from fruitpipe.extractor import EXTRACTOR, INPUT_SHAPE, WEIGHTS_SHA256, Extractor, pack, quiet
+from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault, WrongModel
+from fruitpipe.extractor import EXTRACTOR, INPUT_SHAPE, WEIGHTS_SHA256, Extractor, Model, fingerprint, pack, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +52,7 @@ def build(path: str) -> None:
     print("Converting with TensorFlow ...", flush=True)
     body = pack(_converted(keras_model(weights)), digest(weights))
     objects.write(uri, body)
-    print(f"Model: {path} ({len(body) / 1e6:.1f} MB, weights {digest(weights)[:12]}…, verified)")
+    print(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(Model.parse(body))})")
 
 
 def obtain() -> bytes:
@@ -63,8 +63,7 @@ def obtain() -> bytes:
         print(f"Weights: {kept}", flush=True)
         return weights
     weights = _download()
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a download next time, and no more
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(AccessDenied, PlatformFault):  # a cache that cannot be written costs a download, and no more
         objects.write(objects.canonical(str(kept)), weights)
     return weights
 

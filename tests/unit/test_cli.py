@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fruitpipe import cli, publication, weights
+from fruitpipe import cli, publication, settings, weights
 from fruitpipe.errors import NotFound, WrongModel
 
 
@@ -19,6 +19,19 @@ def test_sample_draws_and_says_how_many(tmp_path, capsys):
     assert run("sample", str(tmp_path), "--labels", "2", "--images-per-label", "3") == 0
     assert "6" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.jpg"))) == 6
+
+
+@pytest.mark.parametrize(("place", "hint"), [("s3://bucket/images", "aws s3 cp"), ("gs://bucket", "local folder")])
+def test_sample_draws_into_a_local_folder_only(tmp_path, monkeypatch, capsys, place, hint):
+    monkeypatch.chdir(tmp_path)
+    assert run("sample", place) == 2
+    assert hint in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sample_takes_the_uri_of_a_local_folder(tmp_path):
+    assert run("sample", f"file://{tmp_path}/images", "--labels", "1", "--images-per-label", "1") == 0
+    assert (tmp_path / "images" / "Apple Red" / "0000.jpg").is_file()
 
 
 def test_wrong_usage_exits_with_2_and_one_line(tmp_path, capsys):
@@ -41,6 +54,13 @@ def test_a_failure_exits_with_1_and_one_line(monkeypatch, capsys):
     monkeypatch.setattr(weights, "build", refuse)
     assert run("model", "build", "m.tflite") == 1
     assert capsys.readouterr().err == "error: m.tflite: wrong digest\n"
+
+
+def test_the_model_is_built_where_the_jobs_look_for_it_unless_told_otherwise(monkeypatch):
+    built = []
+    monkeypatch.setattr(weights, "build", built.append)
+    assert run("model", "build") == run("model", "build", "m.tflite") == 0
+    assert built == [settings.default_model(), "m.tflite"]
 
 
 def test_rollback_names_root_and_version(monkeypatch, capsys):

