@@ -60,7 +60,8 @@ class Settings:
             return "other_kind"
         if not event["path"].startswith(f"{self.images}/"):
             return "outside_prefix"
-        return None if self.names.match(event["path"].rpartition("/")[2]) else "other_name"
+        name = event["path"].rpartition("/")[2]  # empty where somebody created a folder
+        return None if name and self.names.match(name) else "other_name"
 
 
 @dataclass

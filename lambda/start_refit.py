@@ -7,7 +7,8 @@ one that was killed finds the step by that name. A claim without a step expires 
 
 What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it in a dead-letter queue.
 Environment: FRUITPIPE_ROOT; CLUSTER_ID, or CLUSTER_TAG (key=value); FRUITPIPE_HOME (/opt/fruitpipe);
-FRUITPIPE_GUARD_SECONDS (120), more than the function's timeout; FRUITPIPE_MIN_INTERVAL_SECONDS (60) between two starts.
+FRUITPIPE_GUARD_SECONDS (120), more than the function's timeout and less than the 180 s after which Lambda makes its third and
+last attempt; FRUITPIPE_MIN_INTERVAL_SECONDS (60) between two starts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -100,7 +101,7 @@ def handler(event: Any, context: Any) -> Fields:
     _check_time(settings, context)
     arguments = refit_arguments(event)
     with _explained():
-        result = start(settings, arguments, deliveries(event or {}, context))
+        result = start(settings, arguments, deliveries(event if isinstance(event, dict) else {}, context))
     print(json.dumps({"action": "start-refit", **result}))
     return result
 
@@ -310,11 +311,13 @@ def _tags(cluster: Fields) -> set[str]:
 
 
 def _asked(event: Any) -> Fields:
-    """What the event says of the refit. The `detail` of an EventBridge event is an object, or one as text."""
-    asked = event if event is not None else {}
+    """What the event says of the refit. The `detail` of an EventBridge event is an object, a schedule's is one as text."""
+    asked: Any = event if event is not None else {}
     if isinstance(event, dict) and "detail-type" in event:
         asked = event.get("detail") or {}
-        asked = json.loads(asked) if isinstance(asked, str) and asked.startswith("{") else asked
+    if isinstance(asked, str):
+        with suppress(ValueError):
+            asked = json.loads(asked)
     if not isinstance(asked, dict):
         raise NotStarted(f'the event is {asked!r}; give {{}}, {{"variance": 0.9}} or {{"components": 200}}')
     return {name: value for name, value in asked.items() if name not in ORIGIN}

@@ -157,6 +157,7 @@ def payload(name):
         ({"variance": 1}, ["--variance", "1"]),
         ({"components": 200}, ["--components", "200"]),
         ({"variance": None, "components": 1}, ["--components", "1"]),
+        ('{"components": 200}', ["--components", "200"]),
         (payload("schedule"), []),
         (payload("rule"), []),
         (payload("schedule-with-input"), ["--variance", "0.9"]),
@@ -200,6 +201,7 @@ def test_the_claim_names_the_step_and_who_asked_for_it(trigger):
         ({"full": True}, "the event holds full;"),
         ([1], "the event is [1];"),
         ("refit", "the event is 'refit';"),
+        ({"detail-type": "Scheduled Event", "detail": "{"}, "the event is '{';"),
     ],
 )
 def test_an_event_that_asks_for_what_cannot_be_is_refused(trigger, event, complaint):
@@ -276,6 +278,16 @@ def test_many_invocations_at_the_same_moment_add_one_step(trigger):
 def test_a_running_refit_that_several_find_at_once_stays_the_only_one(trigger, emr):
     emr.every_step = "RUNNING"
     test_many_invocations_at_the_same_moment_add_one_step(trigger)
+
+
+def test_the_claim_holds_on_a_real_s3_server_too(trigger, s3, monkeypatch):
+    trigger.bucket, trigger.aws = s3.bucket(), s3
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+    monkeypatch.setenv("FRUITPIPE_ROOT", f"s3://{trigger.bucket}/pipeline")
+    test_many_invocations_at_the_same_moment_add_one_step(trigger)
+    trigger.let_pass(600)
+    assert trigger()["started"]
+    assert len(trigger.steps) == 2
 
 
 def test_two_functions_on_lambda_that_are_invoked_at_once_add_one_step(trigger, aws, emr, eventually):

@@ -178,6 +178,12 @@ def test_what_is_not_about_an_image_is_dropped_and_counted(collect, name, counte
     assert +batch.counts == {counted: 1}
 
 
+def test_a_folder_is_no_image_whatever_names_count(collector):
+    settings = collector.Settings(ROOT, IMAGES, collector.matcher("*"))
+    body = payload("s3-created-put").replace("r_109_100.jpg", "")
+    assert collector.collect([message(body)], settings).counts["other_name"] == 1
+
+
 def test_another_bucket_is_outside_the_prefix(collect):
     batch = collect(payload("s3-created-put").replace('"name": "fruits-images"', '"name": "fruits-images-2"'))
     assert batch.counts["outside_prefix"] == 1
