@@ -14,11 +14,13 @@ DEMO := demo
 ## demo: draw pictures, ingest them, add some, ingest only those, refit, show the result
 .PHONY: demo
 demo: $(VENV)/ready $(MODEL)
+	@$(BIN)/python -m fruitpipe.jars
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
 ## test: the whole suite (`make test ARGS="tests/unit"` for a part)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
+	@$(BIN)/python -m fruitpipe.jars --s3
 	$(BIN)/python -m pytest $(ARGS)
 
 ## lint: ruff and mypy
