@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe import continuity, fitting, gathering, job, objects, pointer, publication, session, tables
+from fruitpipe import continuity, fitting, gathering, job, layout, parquet, pointer, publication, session, tables
 from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.extractor import FEATURES
 from fruitpipe.publication import Model
@@ -23,13 +23,15 @@ from fruitpipe.reduction import ROUNDING, Reduction, fit
 from fruitpipe.settings import RefitSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
+    from fruitpipe.fitting import Source
     from fruitpipe.gathering import Gathered, Pinned
     from fruitpipe.summary import Summary
 
 # Output is float32, so its variances agree with the fit's to about 1e-6.
 VARIANCE_TOLERANCE = 1e-3
+VARIANCE_FLOOR = 1e-6  # of the first component's: below that, float32 has no digits left to compare
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def refit(settings: RefitSettings) -> None:
     """Runs the job: one version more, or one clear error and nothing written or switched."""
     began = time.monotonic()
     _check_usage(settings)
+    layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained():
         tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
@@ -71,16 +74,18 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str) -> Run:
 def _publish(run: Run) -> None:
     """Writes data, then model, then the pointer; nothing where the current version still holds."""
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
-        _fit_anew(run)
+        model = _fit_anew(run)
     elif run.gathered.added is None:
         print(f"nothing to publish: {run.previous.facts['version']} has all rows")
         return
     else:
-        _extend(run, run.previous, run.gathered.added)
+        model = _extend(run, run.previous, run.gathered.added)
     publication.switch(run.settings.root, run.version)
+    facts, kept = model.facts, _percent(model.facts["variance_kept"])
+    print(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
 
 
-def _fit_anew(run: Run) -> None:
+def _fit_anew(run: Run) -> Model:
     """A version with components of its own, which vectors of other versions cannot be compared with."""
     extractor, summary, settings = run.pinned.extractor, run.gathered.summary, run.settings
     previous = run.previous if run.previous and run.previous.facts["extractor"] == extractor else None
@@ -88,22 +93,26 @@ def _fit_anew(run: Run) -> None:
     reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
     turned = _continuity(previous, reduction, summary)
     facts = _facts(run, reduction) | {"basis": run.version, "variance_kept": reduction.variance_kept, "continuity": turned}
-    rows = fitting.project(tables.rows_at(run.spark, settings.root, run.pinned.version), reduction)
-    found = _write(run, rows, Model(reduction, summary, facts))
-    _check_variance(found, reduction)
+    model = Model(reduction, summary, facts)
+    _check_variance(_write(run, run.pinned.source(run.spark), model), reduction)
+    return model
 
 
-def _extend(run: Run, previous: Model, added: DataFrame) -> None:
-    """A version with the components of the current one: its vectors as they are, and those of the new rows."""
+def _extend(run: Run, previous: Model, added: Source) -> Model:
+    """A version with the components of the current one: copies of its files, and files for the new rows."""
     reduction, summary = previous.reduction, run.gathered.summary
     kept = reduction.variance_kept_of(summary.moments)
     mixable = {"previous": previous.facts["version"], "may_mix": True}
     facts = _facts(run, reduction) | {"basis": previous.facts["basis"], "variance_kept": kept, "continuity": mixable}
-    old = publication.read_reduced(run.spark, run.settings.root, previous.facts["version"]).drop("version")
-    _write(run, old.unionByName(fitting.project(added, reduction)), Model(reduction, summary, facts))
+    publication.copy_reduced(run.settings.root, previous.facts["version"], run.version)
+    model = Model(reduction, summary, facts)
+    _write(run, added, model)
+    return model
 
 
 def _check_usage(settings: RefitSettings) -> None:
+    if settings.components and "variance" in settings.model_fields_set:
+        raise WrongUsage(f"--variance {settings.variance} and --components {settings.components} exclude each other; give one")
     if settings.unless_current and (settings.full or settings.components):
         other = "--full" if settings.full else f"--components {settings.components}"
         raise WrongUsage(
@@ -156,28 +165,27 @@ def _continuity(previous: Model | None, reduction: Reduction, summary: Summary) 
     return {"previous": previous.facts["version"], "may_mix": False} | turned
 
 
-def _write(run: Run, rows: DataFrame, model: Model) -> Summary:
+def _write(run: Run, features: Source, model: Model) -> Summary:
     """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
-    uri = objects.for_spark(publication.reduced_uri(run.settings.root, run.version))
-    rows.write.parquet(uri)
-    k, expected = model.reduction.k, model.summary.moments.count
-    found = fitting.summarise(run.spark.read.schema(fitting.REDUCED).parquet(uri), "pca_features", k)
+    uri = publication.reduced_uri(run.settings.root, run.version)
+    fitting.write(features, model.reduction, uri, run.version)
+    expected = model.summary.moments.count
+    written = fitting.of_files(run.spark, parquet.listed(uri), "pca_features")
+    found = fitting.summarise(written, model.reduction.k)
     if found.moments.count != expected:
         raise InvalidResult(
             f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
         )
     publication.save_model(run.settings.root, run.version, model)
-    labels, kept = model.facts["labels"], model.facts["variance_kept"]
-    print(f"{run.version}: {expected} rows, {labels} labels; k = {k} keeps {_percent(kept)} of the variance")
     return found
 
 
 def _check_variance(found: Summary, reduction: Reduction) -> None:
     """Raises InvalidResult where a written column does not have the variance of its component."""
-    wrong = np.abs(found.moments.variances - reduction.output_variances)
-    share = float(wrong.max() / reduction.output_variances[0])
-    if share > VARIANCE_TOLERANCE:
-        column = int(wrong.argmax())
+    expected = reduction.output_variances
+    share = np.abs(found.moments.variances - expected) / (expected + VARIANCE_FLOOR * expected[0])
+    if share.max() > VARIANCE_TOLERANCE:
+        column = int(share.argmax())
         raise InvalidResult(
             f"component {column + 1}: variance {reduction.output_variances[column]:.6g} expected, "
             f"{found.moments.variances[column]:.6g} found; nothing is published"

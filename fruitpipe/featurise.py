@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 READERS = 16  # objects read at the same time
 READ_AHEAD = 64  # objects read or being read before the model needs them ...
+UNKNOWN_BYTES = 1_000_000  # counted for an object whose length is not announced
 READ_AHEAD_BYTES = 64_000_000  # ... as long as they are said to be no larger than this together
 ROWS_PER_BATCH = 256  # 1.3 MB of features: a worker holds no more rows than this
 
@@ -123,9 +124,9 @@ class Featuriser:
             case objects.Unreadable(message):
                 return row | _failed("unreadable", message)
             case objects.TooLarge(stat):
-                return row | _seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
+                return row | seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
             case objects.Found(stat, body):
-                return row | _seen(stat) | _found(extractor, body, reference.known_sha256)
+                return row | seen(stat) | _found(extractor, body, reference.known_sha256)
 
 
 def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[str, Any]:
@@ -140,7 +141,8 @@ def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[
     return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
 
 
-def _seen(stat: objects.Stat) -> dict[str, Any]:
+def seen(stat: objects.Stat) -> dict[str, Any]:
+    """The columns that an object's stat fills."""
     return {"modification_time": stat.modification_time, "length": stat.length, "etag": stat.etag}
 
 
@@ -159,7 +161,7 @@ def _oldest(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> tuple[Refer
 
 
 def _bytes_ahead(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> int:
-    return sum(reference.length or 0 for reference, _ in ahead)
+    return sum(reference.length or UNKNOWN_BYTES for reference, _ in ahead)
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:

@@ -41,7 +41,7 @@ def foreign_format(body: bytes) -> str | None:
     """The name of a format that is known and not taken."""
     if body[4:8] == b"ftyp":
         return "HEIC or AVIF"
-    if b"<svg" in body[:1024].lower():
+    if b"<svg" in body[:1024].lower() and not body.startswith(SIGNATURES):  # a JPEG's metadata may hold one, too
         return "SVG"
     return next((name for magic, name in FOREIGN.items() if body.startswith(magic)), None)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-from fruitpipe import tables
-from fruitpipe.errors import MixedExtractors, NotEnoughRows, NotFound
-from fruitpipe.fitting import summarise
+from fruitpipe import session, tables
+from fruitpipe.errors import InvalidResult, MixedExtractors, NotEnoughRows, NotFound
+from fruitpipe.fitting import Source, of_files, of_rows, summarise
+from fruitpipe.parquet import LARGEST_BYTES, File
 from fruitpipe.summary import Summary
 
 if TYPE_CHECKING:
@@ -24,18 +24,31 @@ MOST_REMOVED = 0.1
 # ... and beyond this factor of rounding error since the last full reading, 1e-14 would have grown past the 1e-12 that an
 # incremental and a full refit may differ by.
 MOST_CANCELLATION = 100.0
+# As Spark and Delta word it when files that the feed names are no longer there.
+FILES_GONE = ("FILE_NOT_EXIST", "FileNotFound", "does not exist")
 ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """The state of the features table that a refit works on, whatever is committed meanwhile."""
+    """The state of the features table that a refit works on, whatever is committed meanwhile.
+
+    rows: the good ones. files: those that hold them. plain: whether all that a file holds is in the table.
+    """
 
     root: str
     table: str
     version: int
     extractor: str
     rows: int
+    files: tuple[File, ...]
+    plain: bool
+
+    def source(self, spark: SparkSession) -> Source:
+        """All features: straight from the files, where those hold what the table does and are not too large for that."""
+        if self.plain and max(file.length for file in self.files) <= LARGEST_BYTES:
+            return of_files(spark, self.files, "features")
+        return of_rows(tables.rows_at(spark, self.root, self.version), "features")
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class Gathered:
     rows_read: int
     how: str
     only_added: bool = False
-    added: DataFrame | None = None
+    added: Source | None = None
 
 
 class _ReadAllError(Exception):
@@ -65,8 +78,11 @@ def pin(spark: SparkSession, root: str) -> Pinned:
     """
     version = tables.version(spark, root)
     good = tables.rows_at(spark, root, version).where("error IS NULL")
-    rows_by_extractor = {row["extractor"]: row["count"] for row in good.groupBy("extractor").count().collect()}
-    rows = sum(rows_by_extractor.values())
+    counts = good.groupBy("extractor", "_metadata.file_name", "_metadata.file_size").count().collect()
+    rows_by_extractor = Counter[str]()
+    for row in counts:
+        rows_by_extractor[row["extractor"]] += row["count"]
+    rows = rows_by_extractor.total()
     if len(rows_by_extractor) > 1:
         found = ", ".join(f"{extractor} ({count} rows)" for extractor, count in sorted(rows_by_extractor.items()))
         raise MixedExtractors(
@@ -75,7 +91,9 @@ def pin(spark: SparkSession, root: str) -> Pinned:
         )
     if rows < 2:  # noqa: PLR2004 - a variance takes two
         raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
-    return Pinned(root, _table_id(spark, root), version, next(iter(rows_by_extractor)), rows)
+    files = tuple(File(tables.file_uri(root, row["file_name"]), row["file_size"]) for row in counts)
+    table = tables.describe(spark, root)
+    return Pinned(root, table.id, version, next(iter(rows_by_extractor)), rows, files, table.plain)
 
 
 def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensions: int, *, full: bool = False) -> Gathered:
@@ -87,10 +105,13 @@ def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensio
         return _from_changes(spark, pinned, _usable(pinned, previous, full=full), dimensions)
     except (_ReadAllError, NotFound) as error:
         reason = str(error)
-    except (PySparkException, Py4JError):  # if it is anything else than a vacuum, the reading of all rows will say
+    except session.SPARK_ERRORS as error:
+        if not any(sign in str(error) for sign in FILES_GONE):
+            raise
         reason = "the change feed's files cannot be read; a vacuum may have removed them"
-    rows = tables.rows_at(spark, pinned.root, pinned.version)
-    summary = summarise(rows, "features", dimensions)
+    summary = summarise(pinned.source(spark), dimensions)
+    if summary.count != pinned.rows:
+        raise InvalidResult(f"{pinned.root}: {pinned.rows} rows expected in its features, {summary.count} read; run it again")
     how = f"features version {pinned.version}: all {summary.count} rows read ({reason})"
     return Gathered(summary, 1.0, summary.count, how)
 
@@ -116,10 +137,10 @@ def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensio
     new_rows = None
     if since < pinned.version:
         changes = tables.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
-        new_rows = _of_type(changes, ADDING)
+        new_rows = of_rows(_of_type(changes, ADDING), "features")
         if _count_removed(changes, summary.count):
-            removed = summarise(_of_type(changes, REMOVING), "features", dimensions)
-        added = summarise(new_rows, "features", dimensions)
+            removed = summarise(of_rows(_of_type(changes, REMOVING), "features"), dimensions)
+        added = summarise(new_rows, dimensions)
     merged = summary.merge(added)
     left = merged.subtract(removed)
     if removed.count:
@@ -158,11 +179,3 @@ def _check_exact(left: Summary, cancellation: float, pinned: Pinned) -> None:
 
 def _of_type(changes: DataFrame, types: tuple[str, ...]) -> DataFrame:
     return changes.where(F.col("_change_type").isin(*types))
-
-
-def _table_id(spark: SparkSession, root: str) -> str:
-    """Delta's own id: a table that was deleted and made anew has another one."""
-    uri = tables.features_uri(root).replace("`", "``")
-    detail = spark.sql(f"DESCRIBE DETAIL delta.`{uri}`").first()
-    assert detail is not None
-    return str(detail["id"])

@@ -37,13 +37,10 @@ def _resolve(coordinate: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         nothing = Path(work, "nothing.py")
         nothing.touch()  # spark-submit resolves --packages for any script, also for an empty one
-        answer = subprocess.run(
-            [_spark_submit(), "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)],
-            env={**os.environ, "JAVA_HOME": java.home(), "PYSPARK_PYTHON": sys.executable},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        spark = spark_environment()
+        submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
+        command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)]
+        answer = subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False)
         fetched = Path(work, "ivy", "jars")
         if answer.returncode or not list(fetched.glob("*.jar")):
             raise MissingRequirement(
@@ -52,10 +49,17 @@ def _resolve(coordinate: str, folder: Path) -> None:
         shutil.move(fetched, folder)
 
 
-def _spark_submit() -> str:
+def spark_environment() -> dict[str, str]:
+    """What Spark's launcher is to see in the environment: this Python's own Spark, and no other that is installed."""
     import pyspark
 
-    return str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    return {
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "JAVA_HOME": java.home(),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",
+    }
 
 
 def _reason(log: str) -> str:

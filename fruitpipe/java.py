@@ -35,11 +35,14 @@ exec "{java}" "$@" 2>>"${{FRUITPIPE_LOG:-/dev/stderr}}"
 def home() -> str:
     """The folder to set as JAVA_HOME. Raises MissingRequirement where there is no suitable Java."""
     java = executable()
-    launcher = cache.folder() / "java" / hashlib.sha256(java.encode()).hexdigest()[:8] / "bin" / "java"
+    script = LAUNCHER.format(module=INCUBATOR, java=java)
+    launcher = cache.folder() / "java" / hashlib.sha256(script.encode()).hexdigest()[:8] / "bin" / "java"
     if not launcher.exists():
         launcher.parent.mkdir(parents=True, exist_ok=True)
-        launcher.write_text(LAUNCHER.format(module=INCUBATOR, java=java))
-        launcher.chmod(0o755)
+        written = launcher.with_name(f"java.{os.getpid()}")  # two jobs may start at once
+        written.write_text(script)
+        written.chmod(0o755)
+        written.replace(launcher)
     return str(launcher.parent.parent)
 
 

@@ -18,7 +18,7 @@ S = TypeVar("S", bound=JobSettings)
 def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] | None = None) -> int:
     """Runs `job` with the settings that the command line and the environment give, and returns its exit code.
 
-    0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage.
+    0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage. 130: Ctrl-C before there was work.
     """
     try:
         job(CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments))
@@ -28,6 +28,8 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
         return _refused(error, 2)
     except FruitpipeError as error:
         return _refused(error, 1)
+    except KeyboardInterrupt:
+        return _refused("interrupted; start it again to go on", 130)
     return 0
 
 

@@ -106,6 +106,14 @@ class _S3Lease:
             raise _refusal(self._root, record)
         return self._take_with(if_etag=etag)
 
+    def _is_mine_still(self) -> bool:
+        """A write whose answer was lost is repeated by boto3, and then loses against itself."""
+        body, etag = objects.read_with_etag(self._uri)
+        if not self._me.items() <= _parsed(body.decode()).items():
+            return False
+        self._etag = etag
+        return True
+
     def _take_with(self, **condition: Any) -> str:
         try:
             return self._write(self._seconds, **condition)
@@ -124,8 +132,9 @@ class _S3Lease:
             try:
                 self._etag = self._write(self._seconds, if_etag=self._etag)
             except Conflict:
-                self._lost = True
-                return
+                if not self._is_mine_still():
+                    self._lost = True
+                    return
             except FruitpipeError:  # the store is out of reach: the next renewal may succeed before the lease ends
                 continue
 

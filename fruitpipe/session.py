@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +18,18 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from fruitpipe import cache, errors, jars, java, objects
+from fruitpipe import cache, errors, jars, objects
 from fruitpipe.errors import PlatformFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# S3A's own list leaves out the profiles of ~/.aws, which is where a laptop has its credentials.
+CREDENTIALS = (
+    "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+    "software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider",
+    "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
+)
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
 # What the jobs rely on, wherever they run.
 ALWAYS = {
@@ -50,7 +55,7 @@ def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # n
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    os.environ |= {"JAVA_HOME": java.home(), "PYSPARK_PYTHON": sys.executable, "FRUITPIPE_LOG": str(log)}
+    os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
     settings = local_settings(jars.paths(*wanted), log) | s3a_settings(os.environ)
     try:
@@ -66,7 +71,7 @@ def local_settings(jar_paths: list[str], log: Path) -> dict[str, str]:
     return {
         # Spark's own jars first: the AWS SDK's bundle carries an older SLF4J, which would win.
         "spark.driver.extraClassPath": ":".join([str(Path(pyspark.__file__).parent / "jars" / "*"), *jar_paths]),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{log_settings} -Dfruitpipe.log={log}",
+        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{log_settings}" "-Dfruitpipe.log={log}"',
         "spark.driver.memory": "2g",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
@@ -79,12 +84,13 @@ def local_settings(jar_paths: list[str], log: Path) -> dict[str, str]:
 
 
 def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """S3A told of the endpoint that boto3 already takes from `environment` (AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL)."""
+    """S3A told to look for endpoint and credentials where boto3 looks: in `environment`, in profiles, at the instance."""
+    credentials = {"spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(CREDENTIALS)}
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
-        return {}
+        return credentials
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "eu-west-1"
-    return {
+    return credentials | {
         "spark.hadoop.fs.s3a.endpoint": endpoint,
         "spark.hadoop.fs.s3a.endpoint.region": region,
         "spark.hadoop.fs.s3a.path.style.access": "true",

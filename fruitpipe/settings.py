@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fruitpipe import cache, objects
+from fruitpipe.errors import WrongUsage
 
 
 def default_model() -> str:
@@ -19,7 +20,15 @@ def default_model() -> str:
     return str(cache.folder() / "mobilenetv2-1.0-224.tflite")
 
 
-Uri = Annotated[str, AfterValidator(objects.canonical)]
+def spark_readable(uri: str) -> str:
+    """The canonical URI. Raises WrongUsage for one that Spark would take for a pattern and Python would not."""
+    canonical = objects.canonical(uri)
+    if found := set(canonical) & set("*?[]{}\\"):
+        raise WrongUsage(f"{uri}: holds {' '.join(sorted(found))}, which Spark takes for a pattern; give a folder without them")
+    return canonical
+
+
+Uri = Annotated[str, AfterValidator(spark_readable)]
 
 
 class JobSettings(BaseSettings):

@@ -42,6 +42,8 @@ PROPERTIES = {
     # Statistics of 1280 floats say nothing and would make each commit larger than its rows.
     "delta.dataSkippingStatsColumns": "path,label,modification_time,length,error,extractor,ingested_at",
 }
+# What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
+HIDING = {"deletionVectors", "columnMapping"}
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
 GONE = "gone"
@@ -56,9 +58,29 @@ class Known(NamedTuple):
     extractor: str
 
 
+class Table(NamedTuple):
+    """Delta's own id, which a table that was deleted and made anew has not, and whether its files are to be read as they are."""
+
+    id: str
+    plain: bool
+
+
 def features_uri(root: str) -> str:
     """Where the features table lies."""
     return objects.for_spark(objects.join(root, "features"))
+
+
+def file_uri(root: str, name: str) -> str:
+    """Where one of the table's files lies. It has no partitions, so they lie side by side."""
+    return objects.join(root, "features", name)
+
+
+def describe(spark: SparkSession, root: str) -> Table:
+    """What the table says of itself."""
+    detail = DeltaTable.forPath(spark, features_uri(root)).detail().first()
+    assert detail is not None
+    plain = not detail["partitionColumns"] and HIDING.isdisjoint(detail["tableFeatures"] or ())
+    return Table(detail["id"], plain)
 
 
 def exists(spark: SparkSession, root: str) -> bool:

@@ -14,12 +14,12 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from fruitpipe import featurise, names, session, tables
+from fruitpipe import featurise, names, objects, session, tables
 from fruitpipe.errors import PlatformFault
 from fruitpipe.events import ImageEvent
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
-WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back", "PYTHON_WORKER", "EOFException")
+WORKER_DIED = "Python worker exited unexpectedly"
 ALIKE = 5  # so many images of one batch, and not one that fares better: the platform is at fault, and not they
 
 
@@ -66,7 +66,7 @@ class Upsert:
         elif counts["featurised"] + counts["failed"]:  # nothing to match: an append spares the join
             tables.append(self.root, outcomes.where("outcome IN ('featurised', 'failed')"))
 
-    def _outcomes(self, references: pa.Table) -> Iterator[Part]:
+    def _outcomes(self, references: pa.Table, *, again: bool = True) -> Iterator[Part]:
         """The outcomes of all references, computed once and kept, in one part or, where workers die, in several.
 
         An image that takes its worker down is found by halving: its neighbours are computed again without it.
@@ -76,30 +76,39 @@ class Upsert:
             counts = outcomes.groupBy("outcome", "error").count().collect()
         except session.SPARK_ERRORS as error:
             outcomes.unpersist()
-            if not any(sign in str(error) for sign in WORKER_DIED):
+            if WORKER_DIED not in str(error):
                 raise
-            yield from self._halves(references)
+            yield from self._without_the_deadly(references, again=again)
         else:
             yield Part(outcomes, counts)
 
-    def _halves(self, references: pa.Table) -> Iterator[Part]:
+    def _without_the_deadly(self, references: pa.Table, *, again: bool) -> Iterator[Part]:
+        """A lone image gets a second try: a worker may also be killed for what is none of its images' doing."""
         half = len(references) // 2
         if half:
             yield from self._outcomes(references.slice(0, half))
             yield from self._outcomes(references.slice(half))
+        elif again:
+            yield from self._outcomes(references, again=False)
         else:
             yield self._crashed(references["path"][0].as_py())
 
     def _crashed(self, path: str) -> Part:
-        row = dict.fromkeys(tables.OUTCOMES.fieldNames()) | {
-            "path": path,
-            "label": names.label(path),
-            "error": "crashes-decoder",
-            "error_message": "decoding it, alone, took the worker process down",
-            "extractor": self.featuriser.extractor,
-            "ingested_at": datetime.now(UTC),
-            "outcome": "failed",
-        }
+        found = objects.look(path, max_bytes=0)  # its etag, so that only other bytes are tried again
+        seen = featurise.seen(found.stat) if isinstance(found, objects.TooLarge) else {}
+        row = (
+            dict.fromkeys(tables.OUTCOMES.fieldNames())
+            | seen
+            | {
+                "path": path,
+                "label": names.label(path),
+                "error": "crashes-decoder",
+                "error_message": "decoding it, alone, took the worker process down",
+                "extractor": self.featuriser.extractor,
+                "ingested_at": datetime.now(UTC),
+                "outcome": "failed",
+            }
+        )
         outcomes = self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
         return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1)])
 

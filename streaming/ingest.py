@@ -116,14 +116,14 @@ def run(query: StreamingQuery, batches: Batches) -> None:
             print("ingest: stopping after the batch in hand ...", flush=True)
             batches.finish(query)
             query.stop()
-    except session.SPARK_ERRORS:
-        if batches.failure:
-            raise batches.failure from None
-        if not batches.stopping:
+    except session.SPARK_ERRORS as error:
+        if not batches.failure and Stopping.__name__ not in str(error):
             raise
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+    if batches.failure:
+        raise batches.failure
 
 
 @dataclass
@@ -189,10 +189,17 @@ def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
     named, rejected = [], []
     for path, length, line in batch.select("path", "length", "line").collect():
         try:
-            named.append(events.parse_line(line) if path is None else _listed(path, length))
+            named.append(_parsed(line) if path is None else _listed(path, length))
         except ValueError:
             rejected.append(line)
     return events.latest(named), rejected
+
+
+def _parsed(line: str) -> events.ImageEvent:
+    event = events.parse_line(line)
+    if event.event == "erase":
+        raise ValueError("erasure is not carried out by this version")
+    return event
 
 
 def _listed(path: str, length: int) -> events.ImageEvent:

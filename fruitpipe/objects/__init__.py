@@ -25,6 +25,7 @@ class Store(Protocol):
     def list_all(self, uri: str) -> Iterator[Stat]: ...
     def children(self, uri: str) -> list[str]: ...
     def write(self, uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str: ...
+    def copy(self, uri: str, to: str) -> None: ...
     def delete(self, uri: str) -> None: ...
     def delete_all(self, uri: str) -> int: ...
 
@@ -113,6 +114,11 @@ def write(uri: str, body: bytes, *, if_absent: bool = False, if_etag: str | None
     return _store(uri).write(uri, body, if_absent, if_etag)
 
 
+def copy(uri: str, to: str) -> None:
+    """Copies an object to another URI of the same kind of store, without passing its bytes through here where it can."""
+    _store(uri).copy(uri, to)
+
+
 def delete(uri: str) -> None:
     """Removes the object at `uri`; one that is not there is as good as removed."""
     _store(uri).delete(uri)
@@ -121,11 +127,6 @@ def delete(uri: str) -> None:
 def delete_all(uri: str) -> int:
     """Removes every object below `uri` and says how many there were."""
     return _store(uri).delete_all(uri)
-
-
-def content_etag(etag: str) -> str:
-    """The part of an etag that names the bytes, without S3's version id."""
-    return etag.partition("@")[0]
 
 
 def _store(uri: str) -> Store:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fruitpipe.errors import AccessDenied, Conflict, PlatformFault
+from fruitpipe.errors import AccessDenied, Conflict, NotFound, PlatformFault
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
 
 
@@ -35,7 +36,7 @@ def list_all(uri: str) -> Iterator[Stat]:
     top = _path(uri)
     if top.is_file():
         yield _stat(uri, top.stat())
-    for folder, _, names in os.walk(top, onerror=_refuse):
+    for folder, names in _walk(top):
         for name in names:
             path = Path(folder, name)
             try:
@@ -45,39 +46,52 @@ def list_all(uri: str) -> Iterator[Stat]:
 
 
 def children(uri: str) -> list[str]:
-    top = _path(uri)
-    if not top.exists():
-        return []
-    if not top.is_dir():
-        raise AccessDenied(f"{uri}: is a file; give a folder")
-    return [entry.name + "/" * entry.is_dir() for entry in os.scandir(top)]
+    with _explained(uri):
+        top = _path(uri)
+        return [entry.name + "/" * entry.is_dir() for entry in os.scandir(top)] if top.exists() else []
 
 
 def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
     path = _path(uri)
-    try:
+    with _explained(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path) if if_absent or if_etag else nullcontext():
             _check_condition(uri, path, if_absent, if_etag)
             _replace(path, body)
         return _stat(uri, path.stat()).etag
-    except PermissionError as error:
-        raise AccessDenied(f"{uri}: may not be written ({error.strerror}); grant write access or give another URI") from error
-    except OSError as error:
-        raise PlatformFault(f"{uri}: {error.strerror}; nothing was written") from error
+
+
+def copy(uri: str, to: str) -> None:
+    with _explained(to):
+        _path(to).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_path(uri), _path(to))
 
 
 def delete(uri: str) -> None:
-    _path(uri).unlink(missing_ok=True)
+    with _explained(uri):
+        _path(uri).unlink(missing_ok=True)
 
 
 def delete_all(uri: str) -> int:
     stats = list(list_all(uri))
     for stat in stats:
         delete(stat.path)
-    for folder, _, _ in os.walk(_path(uri), topdown=False):
-        Path(folder).rmdir()
+    with _explained(uri):
+        for folder, _, _ in os.walk(_path(uri), topdown=False):
+            Path(folder).rmdir()
     return len(stats)
+
+
+def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below and its files; linked folders too, as Spark lists them, but each folder once, whatever the links."""
+    visited = set()
+    for folder, folders, names in os.walk(top, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        yield folder, names
 
 
 def _path(uri: str) -> Path:
@@ -90,10 +104,23 @@ def _stat(uri: str, status: os.stat_result) -> Stat:
 
 
 def _refuse(error: OSError) -> None:
-    if isinstance(error, PermissionError):
-        raise AccessDenied(f"file://{error.filename}: may not be listed; grant read access to this folder") from error
+    """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise PlatformFault(f"file://{error.filename}: {error.strerror}") from error
+        with _explained(f"file://{error.filename}"):
+            raise error
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """The one place where the operating system's errors become ours."""
+    try:
+        yield
+    except PermissionError as error:
+        raise AccessDenied(f"{uri}: {error.strerror}; grant access or give another URI") from error
+    except (NotADirectoryError, IsADirectoryError) as error:
+        raise NotFound(f"{uri}: {error.strerror}: {error.filename}; give another URI") from error
+    except OSError as error:
+        raise PlatformFault(f"{uri}: {error.strerror}; mend the disk or the mount and start again") from error
 
 
 @contextmanager

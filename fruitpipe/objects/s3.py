@@ -5,6 +5,7 @@ The etag is S3's, followed by ``@`` and the version id in a versioned bucket.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +29,7 @@ from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged,
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_MAKING = threading.Lock()
 BODY_ATTEMPTS = 4
 CONNECTIONS = 32
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
@@ -76,6 +78,13 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
         return _etag(_client().put_object(Bucket=bucket, Key=key, Body=body, **condition))
 
 
+def copy(uri: str, to: str) -> None:
+    bucket, key = _bucket_and_key(uri)
+    to_bucket, to_key = _bucket_and_key(to)
+    with _explained(to):
+        _client().copy({"Bucket": bucket, "Key": key}, to_bucket, to_key)
+
+
 def delete(uri: str) -> None:
     bucket, key = _bucket_and_key(uri)
     with _explained(uri):
@@ -89,8 +98,13 @@ def delete_all(uri: str) -> int:
     return len(paths)
 
 
-@cache
 def _client() -> S3Client:
+    with _MAKING:  # boto3's session is not safe for threads, the client is; many readers ask at once
+        return _made_client()
+
+
+@cache
+def _made_client() -> S3Client:
     retries: Any = {"mode": "adaptive", "max_attempts": 10}
     config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30)
     return boto3.client("s3", config=config)

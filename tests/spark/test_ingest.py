@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from delta.tables import DeltaTable
 from pyspark import cloudpickle
+from pyspark.sql import SparkSession
 
 from batch.reconcile import reconcile
 from fruitpipe import events, featurise, lease, objects, tables
@@ -21,7 +22,8 @@ from fruitpipe.errors import LeaseLost, NoImages, PlatformFault, WrongModel, Wro
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings, ReconcileSettings
-from streaming.ingest import ingest
+from streaming.ingest import Batches, ingest, start
+from streaming.ingest import run as run_query
 from tests.pictures import fill, jpeg, put
 
 
@@ -264,11 +266,37 @@ def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root,
 
 
 def test_no_images_is_an_error_and_nothing_is_written(images, root, run):
-    for case in (images, images / "empty"):
-        case.mkdir(exist_ok=True)
-        with pytest.raises(NoImages, match="images"):
-            run()
+    with pytest.raises(NoImages, match="there is nothing there"):
+        run()
+    put(images / "Kiwi" / "notes.txt", b"none")
+    with pytest.raises(NoImages, match=r"no image matches \*\.\{jpg"):
+        run()
     assert not objects.exists(root)
+
+
+def test_a_linked_folder_is_listed_as_spark_lists_it(images, tmp_path, run, catch_up, table):
+    fill(tmp_path / "elsewhere", 2)
+    images.mkdir()
+    (images / "Kiwi").symlink_to(tmp_path / "elsewhere" / "Kiwi")
+    (images / "Kiwi" / "loop").symlink_to(images)
+    assert run().startswith("ingest: 2 images featurised")
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+    assert len(table()) == 2
+
+
+def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(images, root):
+    fill(images, 1)
+    settings = IngestSettings(images=str(images), root=root)
+
+    def fails(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise LeaseLost("the lease was lost")
+
+    batches = Batches(settings, fails)
+    spark = SparkSession.getActiveSession()
+    objects.write(f"{root}/events/_exists", b"")
+    with pytest.raises(LeaseLost):
+        run_query(start(spark, settings, batches), batches)
 
 
 def test_a_root_with_other_peoples_files_is_refused(tmp_path, images, run):

@@ -20,6 +20,7 @@ from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
         (["--root", "r", "--components", "0"], "--components 0: input should be greater than or equal to 1"),
         (["--root", "r", "--components", "many"], "--components many: input should be a valid integer"),
         (["--root", "gs://b"], "gs://b: not a place that fruitpipe can reach"),
+        (["--root", "pics [2024]"], "pics [2024]: holds [ ], which Spark takes for a pattern"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(capsys, arguments, said):

@@ -1,0 +1,144 @@
+"""What the refit costs: against Spark ML, by rows that are new, and by all rows. Prints a table.
+
+    python benchmarks/refit.py                                                                  a laptop: some minutes
+    python benchmarks/refit.py --rows 20000 --new-rows 1000 --grown-rows 200000                 the figures of the README
+
+1. **Spark ML.** Its StandardScaler and PCA on the same rows in the same warm session, as a notebook has it: fit the scaler, fit
+   the PCA with all components, read k from the cumulative variance, fit the PCA again with k, transform, write Parquet. Ours is
+   the whole job with all rows read: pin, sum up, fit, project, write, read back and check, save the model, switch, sweep.
+2. **New rows.** The next refit by the change feed, the same with --full, and --unless-current.
+3. **Growth.** The time for more rows in the warm session; the driver's peak memory in a process of its own, its JVM included.
+
+How the rows are made: benchmarks/features.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.ml.feature import PCA, StandardScaler
+from pyspark.ml.functions import array_to_vector, vector_to_array
+
+CHECKOUT = Path(__file__).parents[1]
+sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
+
+from batch.refit import refit  # noqa: E402
+from benchmarks import features, process  # noqa: E402
+from fruitpipe import publication, session, tables  # noqa: E402
+from fruitpipe.extractor import FEATURES  # noqa: E402
+from fruitpipe.settings import RefitSettings  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+VARIANCE = 0.95
+WARM_UPS, WARM_ROWS = 3, 1_500  # until Java's compiler has seen both ways; rows enough for all 1280 components
+SCRIPT, FILL = str(CHECKOUT / "batch" / "refit.py"), str(CHECKOUT / "benchmarks" / "features.py")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The time that `work` takes; what it prints is kept back."""
+    began = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        work()
+    return time.perf_counter() - began
+
+
+def ours(root: str, **flags: bool) -> float:
+    return seconds(lambda: refit(RefitSettings(root=root, variance=VARIANCE, **flags)))  # type: ignore[arg-type]
+
+
+def spark_ml(spark: SparkSession, root: str, to: str) -> int:
+    """The notebook's way; returns k."""
+    raw = tables.rows(spark, root).select("path", "label", array_to_vector("features").alias("raw"))
+    scaler = StandardScaler(inputCol="raw", outputCol="scaled", withMean=True, withStd=True)
+    scaled = scaler.fit(raw).transform(raw)
+    shares = PCA(k=FEATURES, inputCol="scaled", outputCol="reduced").fit(scaled).explainedVariance
+    k = int(np.searchsorted(np.cumsum(shares), VARIANCE)) + 1
+    reduced = PCA(k=k, inputCol="scaled", outputCol="reduced").fit(scaled).transform(scaled)
+    reduced.select("path", "label", vector_to_array("reduced", "float32").alias("pca_features")).write.parquet(to)
+    return k
+
+
+def facts(root: str) -> dict[str, object]:
+    return publication.load_model(root, publication.current(root)).facts
+
+
+def compare_with_spark_ml(spark: SparkSession, folder: Path, rows: int) -> str:
+    """Line 1; leaves the root with one version."""
+    warm, root = str(folder / "warm"), str(folder / "root")
+    for number in range(WARM_UPS):
+        ours(warm, full=True)
+        spark_ml(spark, warm, str(folder / f"warm-{number}"))
+    found = {}
+    theirs = seconds(lambda: found.update(k=spark_ml(spark, root, str(folder / "ml"))))
+    mine = ours(root, full=True)
+    k = (facts(root)["k"], found["k"])
+    return f"{rows:,} rows  Spark ML {theirs:.1f} s (k = {k[1]})  ours {mine:.1f} s (k = {k[0]})  {theirs / mine:.1f} x faster"
+
+
+def compare_with_full(root: str, rows: int, new_rows: int) -> list[str]:
+    """Lines 2: three ways to take in the same number of new rows."""
+    lines = []
+    first = rows
+    for name, flags in (("incremental", {}), ("--full", {"full": True}), ("--unless-current", {"unless_current": True})):
+        if flags != {"full": True}:  # --full sees the rows that the incremental refit saw
+            process.cost(FILL, root, str(new_rows), "--first", str(first))
+            first += new_rows
+        took = ours(root, **flags)
+        said = facts(root)
+        lines.append(f"{name:<17} {said['rows_read']:>7,} of {said['rows']:,} rows read  {took:.1f} s")
+    return lines
+
+
+def growth(folder: Path, sizes: tuple[int, int]) -> list[str]:
+    """Lines 3: a refit of all rows of two tables."""
+    lines = []
+    for rows in sizes:
+        root = str(folder / f"grown-{rows}")
+        process.cost(FILL, root, str(rows))
+        took = ours(root, full=True)
+        alone = process.cost(SCRIPT, "--root", root, "--full")
+        shutil.rmtree(root)
+        lines.append(
+            f"{rows:>7,} rows  {took:.1f} s, {1e3 * took / rows:.2f} ms a row  "
+            f"driver's peak: Python {alone.python_mb:.0f} MB, JVM {alone.jvm_mb:.0f} MB"
+        )
+    return lines
+
+
+def run(folder: Path, rows: int, new_rows: int, grown_rows: int) -> None:
+    print(f"rows made of {features.base().source}", flush=True)
+    for name, count in (("warm", WARM_ROWS), ("root", rows)):
+        process.cost(FILL, str(folder / name), str(count))
+    spark = session.open("fruitpipe benchmark: refit", str(folder))
+    print("1.", compare_with_spark_ml(spark, folder, rows), flush=True)
+    print("2.", *compare_with_full(str(folder / "root"), rows, new_rows), sep="\n   ", flush=True)
+    if grown_rows:
+        print("3.", *growth(folder, (rows, grown_rows)), sep="\n   ", flush=True)
+    spark.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the refit costs. The full figures: 20000, 1000 and 200000 rows.")
+    parser.add_argument("--rows", type=int, default=4_000, help="rows of the comparisons (default: %(default)s)")
+    parser.add_argument("--new-rows", type=int, default=200, help="rows that come after the first refit (default: %(default)s)")
+    parser.add_argument("--grown-rows", type=int, default=16_000, help="rows of the larger table (default: %(default)s; 0: none)")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder:
+        run(Path(folder), given.rows, given.new_rows, given.grown_rows)
+
+
+if __name__ == "__main__":
+    main()
