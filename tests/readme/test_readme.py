@@ -29,8 +29,6 @@ def run(command, folder):
     outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that runs the tests
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    }
     done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done.stderr[-2000:]}"
     return done.stdout
