@@ -23,6 +23,11 @@ test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python -m fruitpipe.jars --s3
 	$(BIN)/python -m pytest $(ARGS)
 
+## soak: kill the refit fifty times under a reader's eyes (ARGS="--rounds 5 --seed 1" for others)
+.PHONY: soak
+soak: $(VENV)/ready-dev
+	$(BIN)/python tests/soak/refit_kills.py $(ARGS)
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(VENV)/ready-dev

@@ -9,7 +9,7 @@
 2. **New rows.** The next refit by the change feed, the same with --full, and --unless-current.
 3. **Growth.** The time for more rows in the warm session; the driver's peak memory in a process of its own, its JVM included.
 
-How the rows are made: benchmarks/features.py.
+Times are medians of three rounds, with the fastest and the slowest. How the rows are made: benchmarks/features.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 VARIANCE = 0.95
+ROUNDS = 3
 WARM_UPS, WARM_ROWS = 3, 1_500  # until Java's compiler has seen both ways; rows enough for all 1280 components
 SCRIPT, FILL = str(CHECKOUT / "batch" / "refit.py"), str(CHECKOUT / "benchmarks" / "features.py")
 
@@ -75,31 +78,46 @@ def facts(root: str) -> dict[str, object]:
     return publication.load_model(root, publication.current(root)).facts
 
 
+def own_basis(said: dict[str, object]) -> bool:
+    return said["basis"] == said["version"]
+
+
+def spread(times: list[float]) -> str:
+    return f"{median(times):.1f} s ({min(times):.1f} to {max(times):.1f})"
+
+
 def compare_with_spark_ml(spark: SparkSession, folder: Path, rows: int) -> str:
-    """Line 1; leaves the root with one version."""
+    """Line 1; leaves the root with ROUNDS versions."""
     warm, root = str(folder / "warm"), str(folder / "root")
     for number in range(WARM_UPS):
         ours(warm, full=True)
         spark_ml(spark, warm, str(folder / f"warm-{number}"))
-    found = {}
-    theirs = seconds(lambda: found.update(k=spark_ml(spark, root, str(folder / "ml"))))
-    mine = ours(root, full=True)
-    k = (facts(root)["k"], found["k"])
-    return f"{rows:,} rows  Spark ML {theirs:.1f} s (k = {k[1]})  ours {mine:.1f} s (k = {k[0]})  {theirs / mine:.1f} x faster"
+    theirs, mine, found = [], [], 0
+    for number in range(ROUNDS):  # in turn, so that a busy moment of the machine meets both
+        began = time.perf_counter()
+        found = spark_ml(spark, root, str(folder / f"ml-{number}"))
+        theirs.append(time.perf_counter() - began)
+        mine.append(ours(root, full=True))
+    return (
+        f"{rows:,} rows  Spark ML {spread(theirs)} (k = {found})  ours {spread(mine)} (k = {facts(root)['k']})  "
+        f"{median(theirs) / median(mine):.1f} x faster"
+    )
 
 
 def compare_with_full(root: str, rows: int, new_rows: int) -> list[str]:
-    """Lines 2: three ways to take in the same number of new rows."""
-    lines = []
-    first = rows
-    for name, flags in (("incremental", {}), ("--full", {"full": True}), ("--unless-current", {"unless_current": True})):
-        if flags != {"full": True}:  # --full sees the rows that the incremental refit saw
-            process.cost(FILL, root, str(new_rows), "--first", str(first))
-            first += new_rows
-        took = ours(root, **flags)
-        said = facts(root)
-        lines.append(f"{name:<17} {said['rows_read']:>7,} of {said['rows']:,} rows read  {took:.1f} s")
-    return lines
+    """Lines 2: three ways to take in the same number of new rows, ROUNDS times; new rows each time, except for --full."""
+    ways = {"incremental": {}, "--full": {"full": True}, "--unless-current": {"unless_current": True}}
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    read = {}
+    for _ in range(ROUNDS):
+        for name, flags in ways.items():
+            if name != "--full":
+                process.cost(FILL, root, str(new_rows), "--first", str(rows))
+                rows += new_rows
+            took[name].append(ours(root, **flags))
+            said = facts(root)
+            read[name] = f"{said['rows_read']:>7,} of {said['rows']:,} rows read" + ("" if own_basis(said) else ", no refit")
+    return [f"{name:<16} {spread(took[name])}  {read[name]}" for name in ways]
 
 
 def growth(folder: Path, sizes: tuple[int, int]) -> list[str]:
@@ -108,7 +126,7 @@ def growth(folder: Path, sizes: tuple[int, int]) -> list[str]:
     for rows in sizes:
         root = str(folder / f"grown-{rows}")
         process.cost(FILL, root, str(rows))
-        took = ours(root, full=True)
+        took = median(ours(root, full=True) for _ in range(ROUNDS))
         alone = process.cost(SCRIPT, "--root", root, "--full")
         shutil.rmtree(root)
         lines.append(
@@ -119,7 +137,7 @@ def growth(folder: Path, sizes: tuple[int, int]) -> list[str]:
 
 
 def run(folder: Path, rows: int, new_rows: int, grown_rows: int) -> None:
-    print(f"rows made of {features.base().source}", flush=True)
+    print(f"rows made of {features.base().source}; load of the machine before: {os.getloadavg()[0]:.1f}", flush=True)
     for name, count in (("warm", WARM_ROWS), ("root", rows)):
         process.cost(FILL, str(folder / name), str(count))
     spark = session.open("fruitpipe benchmark: refit", str(folder))

@@ -1,7 +1,7 @@
 """Vectors in Spark: summed up, reduced and read back as Arrow batches, without a Python loop over rows.
 
-The functions that take an iterator of batches run in the Python workers. Partial sums are merged there too: the driver gets one
-row of 13 MB, however many rows and partitions there are.
+The functions that take an iterator of batches run in the Python workers. Partial sums are merged there too: the driver gets four
+rows of 13 MB at the most, however many rows and partitions there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import TaskContext
 
-from fruitpipe import objects, parquet
+from fruitpipe import objects, parquet, workers
 from fruitpipe.errors import InvalidResult
 from fruitpipe.moments import finite_rows
 from fruitpipe.summary import Summary
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fruitpipe.reduction import Reduction
 
 FAN_IN = 8
+TASK_ROWS = 25_000
+FEW = 4  # summaries, 13 MB each, that the driver merges: a level of the tree costs 0.3 s
 SUMMARY = "summary binary"
 REDUCED_SCHEMA = pa.schema([("path", pa.string()), ("label", pa.string()), ("pca_features", pa.list_(pa.float32()))])
 SUMMARY_SCHEMA = pa.schema([("summary", pa.binary())])
@@ -37,25 +39,30 @@ SUMMARY_SCHEMA = pa.schema([("summary", pa.binary())])
 
 @dataclass(frozen=True)
 class Source:
-    """Vectors with path and label: the rows of `frame`, or what a worker makes of them with `read`."""
+    """Vectors with path and label: the rows of `frame`, or what a worker makes of them with `read`, in `tasks` tasks."""
 
     frame: DataFrame
     read: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]] = iter
+    tasks: int | None = None
 
     def map(self, work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: str) -> DataFrame:
         """What `work` makes of the batches of (path, label, vector) of each task."""
         return self.frame.mapInArrow(partial(_read_and, read=self.read, work=work), schema)
 
 
-def of_rows(rows: DataFrame, column: str) -> Source:
-    """The vectors in `column` of `rows`, but for those that are null."""
-    return Source(rows.where(rows[column].isNotNull()).select("path", "label", column))
+def of_rows(rows: DataFrame, column: str, count: int | None = None) -> Source:
+    """The vectors in `column` of `rows`, but for those that are null. With their number, in no more tasks than it takes."""
+    vectors = rows.where(rows[column].isNotNull()).select("path", "label", column)
+    if count is None:
+        return Source(vectors)
+    tasks = max(rows.sparkSession.sparkContext.defaultParallelism, -(-count // TASK_ROWS))
+    return Source(vectors.coalesce(tasks), tasks=tasks)
 
 
 def of_files(spark: SparkSession, files: Sequence[File], column: str) -> Source:
     """The vectors in `column` of Parquet files, but for those that are null; nine times cheaper to read than rows."""
     numbers, shares = parquet.tasks(spark, files)
-    return Source(numbers, partial(parquet.read, shares=shares, column=column))
+    return Source(numbers, partial(parquet.read, shares=shares, column=column), len(shares))
 
 
 def summarise(source: Source, dimensions: int) -> Summary:
@@ -65,9 +72,10 @@ def summarise(source: Source, dimensions: int) -> Summary:
     """
     partials = source.map(partial(summarise_batches, dimensions=dimensions), SUMMARY)
     merge = partial(merge_batches, dimensions=dimensions)
-    for parts in _levels(partials.sparkSession.sparkContext.defaultParallelism):
+    for parts in _levels(source.tasks or partials.sparkSession.sparkContext.defaultParallelism * FAN_IN):
         partials = partials.repartition(parts).mapInArrow(merge, SUMMARY)
-    return reduce(Summary.merge, (Summary.from_bytes(row["summary"]) for row in partials.collect()), Summary.zero(dimensions))
+    bodies = partials.toArrow().column(0)  # collect() would pass each through a pickle
+    return reduce(Summary.merge, (Summary.from_bytes(body.as_py()) for body in bodies), Summary.zero(dimensions))
 
 
 def write(features: Source, reduction: Reduction, folder: str, name: str) -> int:
@@ -91,6 +99,7 @@ def summarise_batches(batches: Iterable[pa.RecordBatch], dimensions: int) -> Ite
 
 def merge_batches(batches: Iterable[pa.RecordBatch], dimensions: int) -> Iterator[pa.RecordBatch]:
     """One row for all batches of summaries; they are held one at a time."""
+    workers.keep_warm()
     total = Summary.zero(dimensions)
     for batch in batches:
         for body in batch.column(0):
@@ -141,19 +150,15 @@ def _read_and(
     read: Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]],
     work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
 ) -> Iterator[pa.RecordBatch]:
+    workers.keep_warm()
     return work(read(batches))
 
 
-def _levels(cores: int) -> Iterator[int]:
-    """How many summaries each level of the tree leaves: one for each core, then an eighth of them, down to one.
-
-    Up to eight cores leave one at once: a level costs 0.3 s, and there are few partitions to merge.
-    """
-    if cores > FAN_IN or cores == 1:
-        yield cores
-    while cores > 1:
-        cores = -(-cores // FAN_IN)
-        yield cores
+def _levels(summaries: int) -> Iterator[int]:
+    """How many summaries each level of the tree leaves, an eighth of those before, until they are few enough for the driver."""
+    while summaries > FEW:
+        summaries = -(-summaries // FAN_IN)
+        yield summaries
 
 
 def _one_row(summary: Summary) -> Iterator[pa.RecordBatch]:

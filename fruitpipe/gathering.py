@@ -137,9 +137,11 @@ def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensio
     new_rows = None
     if since < pinned.version:
         changes = tables.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
-        new_rows = of_rows(_of_type(changes, ADDING), "features")
-        if _count_removed(changes, summary.count):
-            removed = summarise(of_rows(_of_type(changes, REMOVING), "features"), dimensions)
+        counts = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
+        _check_removed(_count(counts, REMOVING), summary.count)
+        new_rows = _of_type(changes, ADDING, counts)
+        if _count(counts, REMOVING):
+            removed = summarise(_of_type(changes, REMOVING, counts), dimensions)
         added = summarise(new_rows, dimensions)
     merged = summary.merge(added)
     left = merged.subtract(removed)
@@ -160,12 +162,9 @@ def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensio
     )
 
 
-def _count_removed(changes: DataFrame, rows_before: int) -> int:
-    """How many rows changed or went; reads one small column. Raises _ReadAllError where they are too many."""
-    removed = _of_type(changes, REMOVING).count()
+def _check_removed(removed: int, rows_before: int) -> None:
     if removed > rows_before * MOST_REMOVED:
         raise _ReadAllError(f"{removed} of {rows_before} rows were changed or removed, more than {MOST_REMOVED:.0%}")
-    return removed
 
 
 def _check_exact(left: Summary, cancellation: float, pinned: Pinned) -> None:
@@ -177,5 +176,9 @@ def _check_exact(left: Summary, cancellation: float, pinned: Pinned) -> None:
         )
 
 
-def _of_type(changes: DataFrame, types: tuple[str, ...]) -> DataFrame:
-    return changes.where(F.col("_change_type").isin(*types))
+def _of_type(changes: DataFrame, types: tuple[str, ...], counts: dict[str, int]) -> Source:
+    return of_rows(changes.where(F.col("_change_type").isin(*types)), "features", count=_count(counts, types))
+
+
+def _count(counts: dict[str, int], types: tuple[str, ...]) -> int:
+    return sum(counts.get(kind, 0) for kind in types)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fruitpipe import cache, objects
-from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault, WrongModel
+from fruitpipe.errors import AccessDenied, MissingRequirement, NotFound, PlatformFault, WrongModel
 from fruitpipe.extractor import EXTRACTOR, INPUT_SHAPE, WEIGHTS_SHA256, Extractor, Model, fingerprint, pack, quiet
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def obtain() -> bytes:
         print(f"Weights: {kept}", flush=True)
         return weights
     weights = _download()
-    with contextlib.suppress(AccessDenied, PlatformFault):  # a cache that cannot be written costs a download, and no more
+    # A cache that cannot be written costs a download, and no more.
+    with contextlib.suppress(AccessDenied, NotFound, PlatformFault):
         objects.write(objects.canonical(str(kept)), weights)
     return weights
 

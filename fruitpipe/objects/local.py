@@ -125,8 +125,13 @@ def _explained(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.with_name(f".{path.name}.lock").open("w") as file:
+    """One writer at a time; what a writer that was killed had begun is removed. All names that this leaves are hidden ones."""
+    lock = path.with_name(f".{path.name}.lock")
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for begun in os.listdir(path.parent):
+            if begun.startswith(f".{path.name}.") and begun != lock.name:
+                path.with_name(begun).unlink(missing_ok=True)
         yield
 
 

@@ -11,11 +11,11 @@ from fruitpipe.objects import s3 as s3_objects
 
 @pytest.fixture
 def root(s3, monkeypatch):
-    s3_objects._client.cache_clear()
+    s3_objects._made_client.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield f"s3://{s3.bucket()}/root"
-    s3_objects._client.cache_clear()
+    s3_objects._made_client.cache_clear()
 
 
 def test_a_second_writer_is_told_who_holds_the_root_and_since_when(root):

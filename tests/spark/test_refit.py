@@ -1,9 +1,12 @@
 """The refit on a features table: what it publishes, what it refuses, and that reading only what is new changes nothing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
@@ -344,16 +347,19 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
     add(features(10))
     run("--components", "2")
     before = files(root)
-    project = fitting.project
+    write = fitting.write
 
-    def spoiled(rows, reduction):
-        done = project(rows, reduction)
+    def spoiled(features, reduction, folder, name):
+        write(features, reduction, folder, name)
+        file = next(Path(folder.removeprefix("file://")).glob("*.parquet"))
+        table = pq.read_table(file)
+        vectors = np.stack(table["pca_features"].to_numpy())
         if spoil == "rows":
-            return done.where("path NOT LIKE '%/00003.jpg'")
-        other = "slice(pca_features, 1, 1)" if spoil == "length" else "transform(pca_features, x -> float(2 * x))"
-        return done.withColumn("pca_features", F.expr(other))
+            table, vectors = table.slice(1), vectors[1:]
+        other = {"rows": vectors, "length": vectors[:, :1], "variance": vectors * 2}[spoil]
+        pq.write_table(table.set_column(2, "pca_features", fitting.vectors_of(other)), file)
 
-    monkeypatch.setattr(fitting, "project", spoiled)
+    monkeypatch.setattr(fitting, "write", spoiled)
     code, printed = run("--components", "2")
     expected = {"rows": "10 rows of finite numbers expected, 9 found", "length": "2 numbers expected", "variance": "variance"}
     assert code == 1
@@ -362,10 +368,44 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
     assert files(root) == before
 
 
+def test_files_and_rows_say_the_same_and_files_that_may_hide_rows_are_left_to_spark(spark, root, add):
+    add(features(60), errors={7})
+    add(features(5), first=60)
+    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00009.jpg'")
+    pinned = gathering.pin(spark, root)
+    assert (pinned.rows, pinned.plain, pinned.source(spark).tasks is None) == (63, True, False)
+    by_rows = fitting.summarise(fitting.of_rows(tables.rows(spark, root), "features"), DIMENSIONS)
+    by_files = fitting.summarise(pinned.source(spark), DIMENSIONS)
+    assert by_files.count == by_rows.count == 63
+    np.testing.assert_allclose(by_files.moments.m2, by_rows.moments.m2, atol=1e-9)
+    uri = tables.features_uri(root)
+    spark.sql(f"ALTER TABLE delta.`{uri}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
+    hiding = gathering.pin(spark, root)
+    assert (hiding.rows, hiding.plain, hiding.source(spark).tasks) == (63, False, None)
+    assert fitting.summarise(hiding.source(spark), DIMENSIONS).count == 63
+
+
+def test_files_that_are_too_large_for_a_worker_are_left_to_spark(spark, root, add):
+    add(features(5))
+    pinned = gathering.pin(spark, root)
+    large = replace(pinned, files=(pinned.files[0]._replace(length=gathering.LARGEST_BYTES + 1),))
+    assert large.source(spark).tasks is None
+    assert fitting.summarise(large.source(spark), DIMENSIONS).count == 5
+
+
+def test_a_root_with_odd_characters_is_read_and_written_like_any_other(spark, tmp_path):
+    root = f"file://{tmp_path}/a b+c%20d é"
+    tables.create(spark, root)
+    write(root, frame(spark, features(9)))
+    refit(RefitSettings(root=root, components=2))
+    assert len(reduced(spark, root)[0]) == 9
+    assert gathering.pin(spark, root).source(spark).tasks
+
+
 def test_errors_of_workers_arrive_as_ours(spark, root, add):
     add(features(4))
     with pytest.raises(Exception, match="1279 numbers expected in each vector, 1280 found") as caught:
-        fitting.summarise(tables.rows(spark, root), "features", 1279)
+        fitting.summarise(fitting.of_rows(tables.rows(spark, root), "features"), 1279)
     assert InvalidResult.__name__ in str(caught.value)
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from fruitpipe.errors import InvalidResult
-from fruitpipe.fitting import matrix, merge_batches, project_batches, summarise_batches, vectors_of
+from fruitpipe.fitting import _levels, matrix, merge_batches, project_batches, summarise_batches, vectors_of
 from fruitpipe.moments import Moments
 from fruitpipe.reduction import fit
 from fruitpipe.summary import Summary
@@ -95,3 +95,10 @@ def test_projection_keeps_paths_labels_and_vectors_together():
     assert reduced["path"].to_pylist() == PATHS[5:9]
     assert reduced["label"].to_pylist() == LABELS[5:9]
     np.testing.assert_array_equal(matrix(reduced["pca_features"], 2), reduction.transform(ROWS[5:9]))
+
+
+@pytest.mark.parametrize(
+    ("summaries", "levels"), [(0, []), (1, []), (4, []), (5, [1]), (16, [2]), (100, [13, 2]), (1000, [125, 16, 2])]
+)
+def test_the_driver_gets_few_summaries_however_many_there_are(summaries, levels):
+    assert list(_levels(summaries)) == levels
