@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from fruitpipe import cache, java
+from fruitpipe import cache, java, truststore
 from fruitpipe.errors import MissingRequirement
 
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
@@ -40,6 +40,8 @@ def _resolve(coordinate: str, folder: Path) -> None:
         spark = spark_environment()
         submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
         command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)]
+        if java.is_from_wheel():
+            spark["SPARK_SUBMIT_OPTS"] = " ".join(truststore.write(Path(work, "truststore")))
         answer = subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False)
         fetched = Path(work, "ivy", "jars")
         if answer.returncode or not list(fetched.glob("*.jar")):
@@ -63,8 +65,8 @@ def spark_environment() -> dict[str, str]:
 
 
 def _reason(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if "unresolved" in line.lower() or "exception" in line.lower()]
-    return lines[0] if lines else "no reason given"
+    lines = [line.strip() for line in log.splitlines() if "exception" in line.lower() or "not found" in line.lower()]
+    return max(lines, key=lambda line: "exception" in line.lower(), default="no reason given")
 
 
 if __name__ == "__main__":

