@@ -99,7 +99,7 @@ def pin(spark: SparkSession, root: str) -> Pinned:
 def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensions: int, *, full: bool = False) -> Gathered:
     """The summary of all good rows: `previous` with what changed since, where that is exact, else a reading of all rows.
 
-    Costs 63 µs on one core for each row that is read.
+    Costs 40 µs on one core for each row that is read.
     """
     try:
         return _from_changes(spark, pinned, _usable(pinned, previous, full=full), dimensions)

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,8 +76,8 @@ def delete_all(uri: str) -> int:
     stats = list(list_all(uri))
     for stat in stats:
         delete(stat.path)
-    with _explained(uri):
-        for folder, _, _ in os.walk(_path(uri), topdown=False):
+    for folder, _, _ in os.walk(_path(uri), topdown=False):
+        with suppress(OSError):  # another run wrote into it meanwhile, or removed it: what was listed is gone
             Path(folder).rmdir()
     return len(stats)
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from fruitpipe.gathering import MOST_CANCELLATION
 from fruitpipe.moments import BLOCK_ROWS, Moments
 
 SCALES = np.array([1e-8, 1e-4, 1.0, 1e4, 1e8, 1.0, 1.0])
@@ -161,3 +162,34 @@ def test_bytes_bring_back_the_same_bits():
     assert back.count == 20
     np.testing.assert_array_equal(back.mean, moments.mean)
     np.testing.assert_array_equal(back.m2, moments.m2)
+
+
+@settings(derandomize=True, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 1000), count=st.integers(3, 60))
+def test_whichever_rows_are_taken_out_the_rest_is_left(data, seed, count):
+    rows = sample(count, seed)
+    gone = data.draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=max(1, count // 10)))
+    before, rest = Moments.of(rows), Moments.of(np.delete(rows, list(gone), axis=0))
+    after = before.subtract(Moments.of(rows[list(gone)]))
+    # Before it is used, the refit asks how much rounding grew, and reads all rows where it grew more than this.
+    assume(before.cancellation(after) <= MOST_CANCELLATION)
+    assert_same(after, rest)
+
+
+@settings(derandomize=True, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(1, 30), times=st.integers(2, 5))
+def test_rows_that_come_several_times_count_several_times(seed, count, times):
+    once = Moments.of(sample(count, seed))
+    many = Moments.of(np.repeat(sample(count, seed), times, axis=0))
+    assert_same(many, Moments(count * times, once.mean, once.m2 * times))
+    assert not many.m2[5:].any(), "a constant column stays exactly constant"
+
+
+@settings(derandomize=True, deadline=None)
+@given(seed=st.integers(0, 1000), exponents=st.lists(st.integers(-8, 8), min_size=7, max_size=7))
+def test_the_scale_of_a_column_changes_nothing_but_its_scale(seed, exponents):
+    plain = np.random.default_rng(seed).normal(size=(40, 7)) + 3
+    factors = 2.0 ** np.round(np.array(exponents) * np.log2(10))  # powers of two, so that scaling itself rounds nothing
+    scaled, expected = Moments.of(plain * factors), Moments.of(plain)
+    np.testing.assert_array_equal(scaled.mean, expected.mean * factors)
+    np.testing.assert_allclose(scaled.m2, expected.m2 * factors * factors[:, None], rtol=1e-12)

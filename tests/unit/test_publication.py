@@ -10,6 +10,7 @@ import pytest
 
 from fruitpipe import objects, pointer, publication
 from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
+from fruitpipe.objects import local
 from fruitpipe.publication import Model
 from fruitpipe.reduction import fit
 from fruitpipe.summary import Summary
@@ -223,6 +224,35 @@ def test_sweep_removes_what_a_killed_run_left_but_nothing_of_a_run_at_work(root)
     assert folders(root)[0] == ["notes.txt", "v000002/", "v000003/"]
     publication.switch(root, at_work)
     assert seen_by_a_reader(root) == at_work
+
+
+def test_a_folder_that_a_run_at_work_writes_into_meanwhile_does_not_fail_the_sweep(root, monkeypatch):
+    publication.claim(root)
+    publish(root)
+    late = objects.join(publication.reduced_uri(root, "v000001"), "part-0.parquet")
+    objects.write(late, b"begun")
+    delete = local.delete
+
+    def and_another_one_comes(uri):
+        delete(uri)
+        if uri == late:
+            local.write(objects.join(publication.reduced_uri(root, "v000001"), "part-1.parquet"), b"late", False, None)
+
+    monkeypatch.setattr(local, "delete", and_another_one_comes)
+    assert publication.sweep(root) == ["v000001"]
+    monkeypatch.setattr(local, "delete", delete)
+    assert publication.sweep(root) == ["v000001"], "what came too late is the next run's to remove"
+    assert folders(root) == [["v000002/"], [".latest.json.lock", "latest.json", "v000002/"]]
+
+
+def test_what_a_killed_writer_of_the_pointer_had_begun_is_hidden_and_removed_by_the_next(root):
+    publish(root)
+    begun = objects.join(root, "reduced", ".latest.json.0123")
+    objects.write(begun, b"{")
+    assert seen_by_a_reader(root) == "v000001"
+    publish(root)
+    assert not objects.exists(begun)
+    assert seen_by_a_reader(root) == "v000002"
 
 
 def test_a_pointer_that_is_something_else_is_not_overwritten(root):

@@ -206,3 +206,47 @@ def test_the_table_of_variances_has_a_line_a_component_and_ends_at_one():
 def test_features_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"\(n, 12\) is expected"):
         fit_rows(sample()).transform(np.zeros(shape))
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), count=st.integers(2, 40), exponents=st.lists(st.integers(-8, 8), min_size=12, max_size=12))
+def test_with_as_many_components_as_there_can_be_nothing_is_lost(seed, count, exponents):
+    rows = sample(count=count, seed=seed) * 10.0 ** np.array(exponents)
+    k = min(12, count - 1)
+    reduction = fit_rows(rows, components=k)
+    assert reduction.variance_kept == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(reduction.transform(rows) @ reduction.components, standardised(rows), atol=1e-4)
+    with pytest.raises(WrongUsage, match=f"allow 1 to {k}"):
+        fit_rows(rows, components=k + 1)
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), count=st.integers(2, 40))
+def test_one_component_is_the_direction_of_most_variance(seed, count):
+    rows = sample(count=count, seed=seed)
+    reduction = fit_rows(rows, components=1)
+    assert reduction.transform(rows).shape == (count, 1)
+    assert reduction.variance_kept == pytest.approx(by_svd(rows)[1][0])
+    for direction in np.random.default_rng(seed).normal(size=(5, 12)):
+        others = standardised(rows) @ direction / np.linalg.norm(direction)
+        assert others.var(ddof=1) <= reduction.output_variances[0] * (1 + 1e-9)
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), count=st.integers(13, 40), times=st.integers(2, 4))
+def test_rows_that_come_several_times_give_the_same_components(seed, count, times):
+    rows = sample(count=count, seed=seed)
+    once, many = fit_rows(rows, variance=1.0), fit_rows(np.repeat(rows, times, axis=0), variance=1.0)
+    assert many.k == once.k
+    np.testing.assert_allclose(many.explained_variance_ratio, once.explained_variance_ratio, atol=1e-12)
+    np.testing.assert_allclose(many.components[:3], once.components[:3], atol=1e-6)
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), place=st.integers(0, 12), value=st.floats(-1e8, 1e8, width=32))
+def test_a_constant_column_of_any_value_in_any_place_changes_no_vector(seed, place, value):
+    rows = sample(seed=seed)
+    with_constant = np.insert(rows, place, np.float32(value), axis=1)
+    np.testing.assert_allclose(
+        fit_rows(with_constant, components=4).transform(with_constant), fit_rows(rows, components=4).transform(rows), atol=1e-5
+    )
