@@ -7,7 +7,8 @@
    the PCA with all components, read k from the cumulative variance, fit the PCA again with k, transform, write Parquet. Ours is
    the whole job with all rows read: pin, sum up, fit, project, write, read back and check, save the model, switch, sweep.
 2. **New rows.** The next refit by the change feed, the same with --full, and --unless-current.
-3. **Growth.** The time for more rows in the warm session; the driver's peak memory in a process of its own, its JVM included.
+3. **Growth.** The time for more rows in the warm session, and for new ones beside them; the driver's peak memory in a process of
+   its own, its JVM included.
 
 Times are medians of three rounds, with the fastest and the slowest. How the rows are made: benchmarks/features.py.
 """
@@ -105,7 +106,7 @@ def compare_with_spark_ml(spark: SparkSession, folder: Path, rows: int) -> str:
 
 
 def compare_with_full(root: str, rows: int, new_rows: int) -> list[str]:
-    """Lines 2: three ways to take in the same number of new rows, ROUNDS times; new rows each time, except for --full."""
+    """Lines 2: three ways to take in the same number of new rows, ROUNDS times; new rows each time."""
     # New rows always cost a little of the share that is kept; whoever keeps components asks for a little less of it.
     keeping = {"unless_current": True, "variance": VARIANCE - 0.01}
     ways: dict[str, dict[str, Any]] = {"incremental": {}, "--full": {"full": True}, "--unless-current": keeping}
@@ -113,40 +114,45 @@ def compare_with_full(root: str, rows: int, new_rows: int) -> list[str]:
     read = {}
     for _ in range(ROUNDS):
         for name, flags in ways.items():
-            if name != "--full":
-                process.cost(FILL, root, str(new_rows), "--first", str(rows))
-                rows += new_rows
+            process.cost(FILL, root, str(new_rows), "--first", str(rows))
+            rows += new_rows
             took[name].append(ours(root, **flags))
             said = facts(root)
             read[name] = f"{said['rows_read']:>7,} of {said['rows']:,} rows read" + ("" if own_basis(said) else ", no refit")
     return [f"{name:<16} {spread(took[name])}  {read[name]}" for name in ways]
 
 
-def growth(folder: Path, sizes: tuple[int, int]) -> list[str]:
-    """Lines 3: a refit of all rows of two tables."""
+def growth(folder: Path, sizes: tuple[int, int], new_rows: int) -> list[str]:
+    """Lines 3: a refit of all rows of two tables, and one that takes in new rows."""
     lines = []
     for rows in sizes:
         root = str(folder / f"grown-{rows}")
         process.cost(FILL, root, str(rows))
         took = median(ours(root, full=True) for _ in range(ROUNDS))
+        process.cost(FILL, root, str(new_rows), "--first", str(rows))
+        new = ours(root)
+        assert facts(root)["rows_read"] == new_rows, "an incremental refit read more than the new rows"
         alone = process.cost(SCRIPT, "--root", root, "--full")
         shutil.rmtree(root)
         lines.append(
-            f"{rows:>7,} rows  {took:.1f} s, {1e3 * took / rows:.2f} ms a row  "
+            f"{rows:>7,} rows  --full {took:.1f} s, {1e3 * took / rows:.2f} ms a row  with {new_rows:,} new {new:.1f} s  "
             f"driver's peak: Python {alone.python_mb:.0f} MB, JVM {alone.jvm_mb:.0f} MB"
         )
     return lines
 
 
-def run(folder: Path, rows: int, new_rows: int, grown_rows: int) -> None:
+def run(folder: Path, rows: int, new_rows: int, grown_rows: int, *, growth_alone: bool) -> None:
     print(f"rows made of {features.base().source}; load of the machine before: {os.getloadavg()[0]:.1f}", flush=True)
     for name, count in (("warm", WARM_ROWS), ("root", rows)):
         process.cost(FILL, str(folder / name), str(count))
     spark = session.open("fruitpipe benchmark: refit", str(folder))
-    print("1.", compare_with_spark_ml(spark, folder, rows), flush=True)
-    print("2.", *compare_with_full(str(folder / "root"), rows, new_rows), sep="\n   ", flush=True)
+    if growth_alone:
+        ours(str(folder / "warm"), full=True)
+    else:
+        print("1.", compare_with_spark_ml(spark, folder, rows), flush=True)
+        print("2.", *compare_with_full(str(folder / "root"), rows, new_rows), sep="\n   ", flush=True)
     if grown_rows:
-        print("3.", *growth(folder, (rows, grown_rows)), sep="\n   ", flush=True)
+        print("3.", *growth(folder, (rows, grown_rows), new_rows), sep="\n   ", flush=True)
     spark.stop()
 
 
@@ -155,9 +161,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4_000, help="rows of the comparisons (default: %(default)s)")
     parser.add_argument("--new-rows", type=int, default=200, help="rows that come after the first refit (default: %(default)s)")
     parser.add_argument("--grown-rows", type=int, default=16_000, help="rows of the larger table (default: %(default)s; 0: none)")
+    parser.add_argument("--growth-alone", action="store_true", help="the third part without the others")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder:
-        run(Path(folder), given.rows, given.new_rows, given.grown_rows)
+        run(Path(folder), given.rows, given.new_rows, given.grown_rows, growth_alone=given.growth_alone)
 
 
 if __name__ == "__main__":
