@@ -15,6 +15,7 @@ DEMO := demo
 .PHONY: demo
 demo: $(VENV)/ready $(MODEL)
 	@$(BIN)/python -m fruitpipe.jars
+	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
 ## test: the whole suite (`make test ARGS="tests/unit"` for a part)

@@ -145,7 +145,7 @@ def run(folder: Path, rows: int, new_rows: int, grown_rows: int, *, growth_alone
     print(f"rows made of {features.base().source}; load of the machine before: {os.getloadavg()[0]:.1f}", flush=True)
     for name, count in (("warm", WARM_ROWS), ("root", rows)):
         process.cost(FILL, str(folder / name), str(count))
-    spark = session.open("fruitpipe benchmark: refit", str(folder))
+    spark = session.open("fruitpipe benchmark: refit", str(folder), java=())  # both compilers, as Spark ML computes in Java
     if growth_alone:
         ours(str(folder / "warm"), full=True)
     else:

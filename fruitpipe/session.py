@@ -18,7 +18,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from fruitpipe import cache, errors, jars, objects
+from fruitpipe import archive, cache, errors, jars, objects
 from fruitpipe.errors import PlatformFault
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ CREDENTIALS = (
     "software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider",
     "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
 )
+# The second compiler's code pays off after many minutes of Java's own work; until then the model could use its processor time.
+FOR_MINUTES = ("-XX:TieredStopAtLevel=1",)
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
 # What the jobs rely on, wherever they run.
 ALWAYS = {
@@ -48,8 +50,13 @@ ALWAYS = {
 }
 
 
-def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # noqa: A001 - session.open says what it does
-    """A Spark session for a job that works on `uris`; S3A's jars are added where one of them lies in S3."""
+def open(  # noqa: A001 - session.open says what it does
+    name: str, *uris: str, master: str | None = None, java: tuple[str, ...] = FOR_MINUTES
+) -> SparkSession:
+    """A Spark session for a job that works on `uris`; S3A's jars are added where one of them lies in S3.
+
+    java: options for a laptop's Java, by default those that suit a run of some minutes.
+    """
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS})
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # started by spark-submit: the cluster decides the rest
         return builder.getOrCreate()
@@ -57,21 +64,22 @@ def open(name: str, *uris: str, master: str | None = None) -> SparkSession:  # n
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
-    settings = local_settings(jars.paths(*wanted), log) | s3a_settings(os.environ)
+    settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
     try:
         return builder.master(master or "local[*]").config(map={**settings}).getOrCreate()
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
 
 
-def local_settings(jar_paths: list[str], log: Path) -> dict[str, str]:
+def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> dict[str, str]:
     """The settings of a laptop: everything in one JVM, no ports for others, a log file instead of a talking console."""
     cores = str(os.cpu_count() or 1)
     log_settings = Path(__file__).with_name("log4j2.properties")
+    java_options = [f"-Dlog4j2.configurationFile=file:{log_settings}", f"-Dfruitpipe.log={log}", *java, *archive.options()]
     return {
         # Spark's own jars first: the AWS SDK's bundle carries an older SLF4J, which would win.
         "spark.driver.extraClassPath": ":".join([str(Path(pyspark.__file__).parent / "jars" / "*"), *jar_paths]),
-        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{log_settings}" "-Dfruitpipe.log={log}"',
+        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in java_options),
         "spark.driver.memory": "2g",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",

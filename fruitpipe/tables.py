@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import pyarrow as pa
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -135,8 +136,11 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
 
 
 def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Known]:
-    """What the table knows of `paths`. Reads three columns of the files whose statistics admit one of them."""
-    found = rows(spark, root).where(F.col("path").isin(list(paths))).select(*Known._fields)
+    """What the table knows of `paths`. Reads four columns of the files whose statistics admit one of them."""
+    wanted = spark.createDataFrame(pa.table({"path": pa.array(paths, pa.string())}))
+    # A list in the query would be filtered as early, but Spark takes 0.3 ms a name to read one.
+    near = rows(spark, root).where(F.col("path").between(min(paths, default=""), max(paths, default="")))
+    found = near.join(F.broadcast(wanted), "path", "left_semi").select(*Known._fields)
     return {row["path"]: Known(*row) for row in found.collect()}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -20,6 +21,7 @@ from fruitpipe.events import ImageEvent
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
+IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
 ALIKE = 5  # so many images of one batch, and not one that fares better: the platform is at fault, and not they
 
 
@@ -29,6 +31,14 @@ class Part:
 
     outcomes: DataFrame
     counts: list[Row]
+
+
+@dataclass(frozen=True)
+class Featurised:
+    """A chunk that is ready to be committed, and whether the table has rows of its images."""
+
+    parts: list[Part]
+    merge: bool
 
 
 @dataclass(frozen=True)
@@ -43,24 +53,43 @@ class Upsert:
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
 
-    def __call__(self, named: Sequence[ImageEvent]) -> Counter[str]:
-        """Featurises what is new or changed among `named` and commits it; returns how many images had which outcome.
+    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
+        """Featurises what is new or changed among `named`, one event an image; gives each commit's outcomes, counted.
 
-        One commit, or none where nothing changed. Raises PlatformFault where all fail alike, and commits nothing then.
+        A chunk of images is featurised while the one before is committed, or found to need no commit. Where it is `stopping`, the
+        chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
+        size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
         known = tables.known(self.spark, self.root, [event.path for event in named])
-        parts = list(self._outcomes(reference_table(named, known, self.featuriser.extractor)))
+        before: Future[Counter[str]] | None = None
+        with ThreadPoolExecutor(1, "fruitpipe-commit") as committer:
+            for first in range(0, len(named), size):
+                if stopping():
+                    break
+                featurised = self._featurised(named[first : first + size], known)
+                if before:
+                    yield before.result()
+                before = committer.submit(self._commit, featurised)
+            if before:
+                yield before.result()
+
+    def _featurised(self, chunk: Sequence[ImageEvent], known: dict[str, tables.Known]) -> Featurised:
+        references = reference_table(chunk, known, self.featuriser.extractor)
+        return Featurised(list(self._outcomes(references)), merge=any(event.path in known for event in chunk))
+
+    def _commit(self, featurised: Featurised) -> Counter[str]:
+        parts = featurised.parts
         try:
             _check_not_alike(parts)
             counts = _counted(parts, "outcome")
             self.before_commit()
-            self._commit(reduce(DataFrame.unionByName, (part.outcomes for part in parts)), counts, merge=bool(known))
+            self._write(reduce(DataFrame.unionByName, (part.outcomes for part in parts)), counts, merge=featurised.merge)
             return counts
         finally:
             for part in parts:
                 part.outcomes.unpersist()
 
-    def _commit(self, outcomes: DataFrame, counts: Counter[str], *, merge: bool) -> None:
+    def _write(self, outcomes: DataFrame, counts: Counter[str], *, merge: bool) -> None:
         if merge and set(counts) - {"unchanged"}:
             tables.merge(self.spark, self.root, outcomes.where("outcome != 'unchanged'"))
         elif counts["featurised"] + counts["failed"]:  # nothing to match: an append spares the join

@@ -30,7 +30,7 @@ POLL_SECONDS = 0.2
 
 
 class Stopping(Exception):
-    """Refuses a batch that Spark begins while the stream is being stopped; it runs at the next start."""
+    """Refuses what Spark begins, or the rest of a batch, while the stream is being stopped; it runs at the next start."""
 
 
 def ingest(settings: IngestSettings) -> None:
@@ -147,15 +147,18 @@ class Batches:
                 raise Stopping
             try:
                 self._commit(batch, batch_id)
+            except Stopping:
+                raise
             except BaseException as error:
                 self.failure = error
                 raise
             self.latest_id = batch_id
 
     def finish(self, query: StreamingQuery) -> None:
-        """Returns when the batch in hand is committed, in the table and in the checkpoint; no other begins."""
+        """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
+        self.stopping = True
         with self._in_hand:
-            self.stopping = True
+            pass
         while self.latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             pass
 
@@ -172,16 +175,19 @@ class Batches:
             target = objects.join(layout.folder(self.settings.root, "rejected"), f"{self.settings.source}-{batch_id:09d}.jsonl")
             objects.write(target, "".join(f"{line}\n" for line in rejected).encode())
             print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
-        for first in range(0, len(named), self.settings.max_files_per_trigger):
-            self._commit_part(named[first : first + self.settings.max_files_per_trigger], batch_id)
+        done, since = 0, time.monotonic()
+        for counts in self.upsert(named, lambda: self.stopping):
+            done, since = done + counts.total(), self._say(batch_id, counts, since)
+        if done < len(named):
+            raise Stopping
 
-    def _commit_part(self, named: list[events.ImageEvent], batch_id: int) -> None:
-        began = time.monotonic()
-        counts = self.upsert(named)
+    def _say(self, batch_id: int, counts: Counter[str], since: float) -> float:
+        """Adds up what a commit did and prints it; returns the time."""
         self.outcomes += counts
-        seconds = time.monotonic() - began
+        now = time.monotonic()
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        print(f"batch {batch_id}: {said} in {seconds:.1f} s ({counts.total() / seconds:.0f} images/s)", flush=True)
+        print(f"batch {batch_id}: {said} in {now - since:.1f} s ({counts.total() / (now - since):.0f} images/s)", flush=True)
+        return now
 
 
 def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:

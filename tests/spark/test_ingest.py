@@ -287,7 +287,7 @@ def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(image
     fill(images, 1)
     settings = IngestSettings(images=str(images), root=root)
 
-    def fails(_):
+    def fails(_named, _stopping):
         os.kill(os.getpid(), signal.SIGTERM)
         raise LeaseLost("the lease was lost")
 
