@@ -1,0 +1,104 @@
+"""A stream for the benchmarks, run in this process: who waits for rows sees them at the moment of their commit.
+
+What runs is the job's own: its source, its batches, its commit. Only what starts and ends it is the benchmark's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fruitpipe import events, layout, lease, objects, session, tables
+from fruitpipe.extractor import Model
+from streaming import ingest
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.events import ImageEvent
+    from fruitpipe.settings import IngestSettings
+
+PROGRESSES = 2_000  # of Spark's reports on its triggers; its default keeps 100
+PHASES = ("latestOffset", "walCommit", "getBatch", "queryPlanning", "addBatch", "commitOffsets")
+
+
+@dataclass
+class Watched:
+    """Notes when each image's row is committed, and how long the parts of a batch took."""
+
+    upsert: Callable[[Sequence[ImageEvent]], Counter[str]]
+    committed: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self._news = threading.Condition()
+
+    def __call__(self, named: Sequence[ImageEvent]) -> Counter[str]:
+        counts = self.upsert(named)
+        now = time.perf_counter()
+        with self._news:
+            self.committed |= {event.path: now for event in named}
+            self._news.notify_all()
+        return counts
+
+    def wait(self, paths: Sequence[str], seconds: float = 300) -> float:
+        """Waits until each of `paths` has its row; returns the moment of the last commit."""
+        with self._news:
+            if not self._news.wait_for(lambda: self.committed.keys() >= set(paths), seconds):
+                raise TimeoutError(f"no row of one of {len(paths)} images after {seconds} s")
+            return max(self.committed[path] for path in paths)
+
+    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, whose time is noted under `name`."""
+
+        def run(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return work(*given, **named)
+            finally:
+                self.parts[name].append(time.perf_counter() - began)
+
+        return run
+
+
+@contextlib.contextmanager
+def running(spark: SparkSession, settings: IngestSettings, upsert: Callable[..., Any] | None = None) -> Iterator[tuple[Watched, Any]]:
+    """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
+    spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
+    tables.create(spark, settings.root)
+    objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
+    with lease.held(settings.root) as held, session.explained():
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model), held))
+        batches = ingest.Batches(settings, watched)  # type: ignore[arg-type]
+        with contextlib.redirect_stdout(io.StringIO()):
+            query = ingest.start(spark, settings, batches)
+            try:
+                yield watched, query
+            finally:
+                batches.finish(query)
+                query.stop()
+
+
+def announce(root: str, paths: Sequence[str], events_a_manifest: int = 1000) -> None:
+    """Writes what the collector would: manifests that say that images were created."""
+    now = datetime.now(UTC)
+    created = (events.ImageEvent("created", path, event_time=now) for path in paths)
+    for body in events.manifests(created, events_a_manifest):
+        objects.write(events.manifest_uri(root, now, events.manifest_name("s3", now, body)), body)
+
+
+def phases(query: Any) -> dict[str, list[float]]:
+    """Seconds of each phase of the triggers that found something, as Spark reports them."""
+    found = [progress["durationMs"] for progress in query.recentProgress if progress["numInputRows"]]
+    return {phase: [durations.get(phase, 0) / 1000 for durations in found] for phase in (*PHASES, "triggerExecution")}
+
+
