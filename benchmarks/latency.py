@@ -24,11 +24,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
-from benchmarks import s3_server, stream  # noqa: E402
-from fruitpipe import objects, session, tables, upsert  # noqa: E402
-from fruitpipe.settings import IngestSettings  # noqa: E402
-from streaming import ingest  # noqa: E402
-from tests.pictures import jpeg  # noqa: E402
+from benchmarks import s3_server, stream
+from fruitpipe import objects, session, tables, upsert
+from fruitpipe.settings import IngestSettings
+from streaming import ingest
+from tests.pictures import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,16 +73,12 @@ def timed_parts(watched: stream.Watched) -> Iterator[None]:
     }
     before = {name: getattr(*place) for name, place in parts.items()}
     try:
-        for name, (owner, attribute) in parts.items():
-            work = before[name]
-            if name == "featurised":
-                work = lambda *given, outcomes=work, **named: list(outcomes(*given, **named))  # noqa: E731 - a generator's work
-            timed = watched.timed(name, work)
-            setattr(owner, attribute, (lambda timed: lambda *given, **named: timed(*given, **named))(timed))
+        for name, place in parts.items():
+            setattr(*place, watched.timed(name, before[name]))
         yield
     finally:
-        for name, (owner, attribute) in parts.items():
-            setattr(owner, attribute, before[name])
+        for name, place in parts.items():
+            setattr(*place, before[name])
 
 
 def table(name: str, seconds: dict[str, list[float]]) -> list[str]:

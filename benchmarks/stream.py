@@ -10,6 +10,7 @@ import io
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -58,12 +59,13 @@ class Watched:
             return max(self.committed[path] for path in paths)
 
     def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """`work`, whose time is noted under `name`."""
+        """`work`, a function or a method, whose time is noted under `name`; a generator is run to its end."""
 
         def run(*given: Any, **named: Any) -> Any:
             began = time.perf_counter()
             try:
-                return work(*given, **named)
+                done = work(*given, **named)
+                return list(done) if isinstance(done, Generator) else done
             finally:
                 self.parts[name].append(time.perf_counter() - began)
 
@@ -71,7 +73,9 @@ class Watched:
 
 
 @contextlib.contextmanager
-def running(spark: SparkSession, settings: IngestSettings, upsert: Callable[..., Any] | None = None) -> Iterator[tuple[Watched, Any]]:
+def running(
+    spark: SparkSession, settings: IngestSettings, upsert: Callable[..., Any] | None = None
+) -> Iterator[tuple[Watched, Any]]:
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
     tables.create(spark, settings.root)
@@ -100,5 +104,3 @@ def phases(query: Any) -> dict[str, list[float]]:
     """Seconds of each phase of the triggers that found something, as Spark reports them."""
     found = [progress["durationMs"] for progress in query.recentProgress if progress["numInputRows"]]
     return {phase: [durations.get(phase, 0) / 1000 for durations in found] for phase in (*PHASES, "triggerExecution")}
-
-
