@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import s3_server, stream
-from fruitpipe import objects, session, tables, upsert
+from fruitpipe import lookup, objects, session, upsert
 from fruitpipe.settings import IngestSettings
 from streaming import ingest
 from tests.pictures import jpeg
@@ -67,7 +67,7 @@ def timed_parts(watched: stream.Watched) -> Iterator[None]:
     """Notes how long the parts of a batch take."""
     parts = {
         "names collected": (ingest, "named_images"),
-        "table looked up": (tables, "known"),
+        "table looked up": (lookup.Lookup, "__call__"),
         "featurised": (upsert.Upsert, "_outcomes"),
         "committed": (upsert.Upsert, "_commit"),
     }

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from delta.tables import DeltaTable
+from numpy.typing import NDArray
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
@@ -142,6 +144,11 @@ def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Kno
     near = rows(spark, root).where(F.col("path").between(min(paths, default=""), max(paths, default="")))
     found = near.join(F.broadcast(wanted), "path", "left_semi").select(*Known._fields)
     return {row["path"]: Known(*row) for row in found.collect()}
+
+
+def path_codes(spark: SparkSession, root: str) -> NDArray[np.uint32]:
+    """CRC-32 of every row's path, (rows,) uint32. Reads one column of the whole table."""
+    return rows(spark, root).select(F.crc32("path").alias("code")).toArrow()["code"].to_numpy().astype(np.uint32)
 
 
 def append(root: str, new: DataFrame) -> None:

@@ -45,13 +45,14 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write.
+    `before_commit` raises where this process may no longer write; `known` tells what the table has of images.
     """
 
     spark: SparkSession
     root: str
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
+    known: Callable[[Sequence[str]], dict[str, tables.Known]]
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
         """Featurises what is new or changed among `named`, one event an image; gives each commit's outcomes, counted.
@@ -60,7 +61,7 @@ class Upsert:
         chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
         size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
-        known = tables.known(self.spark, self.root, [event.path for event in named])
+        known = self.known([event.path for event in named])
         before: Future[Counter[str]] | None = None
         with ThreadPoolExecutor(1, "fruitpipe-commit") as committer:
             for first in range(0, len(named), size):

@@ -13,11 +13,13 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fruitpipe import events, featurise, job, layout, lease, names, objects, session, tables
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.lookup import Lookup
 from fruitpipe.settings import IngestSettings
 from fruitpipe.upsert import Upsert
 
@@ -51,7 +53,8 @@ def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: 
     """What commits a batch of this job: the model goes to the workers once, and the lease is asked before each commit."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
-    return Upsert(spark, settings.root, featuriser, before_commit=held.check)
+    known = Lookup(partial(tables.path_codes, spark, settings.root), partial(tables.known, spark, settings.root))
+    return Upsert(spark, settings.root, featuriser, held.check, known)
 
 
 def check_images(settings: IngestSettings) -> None:

@@ -1,0 +1,78 @@
+import random
+import zlib
+
+import numpy as np
+import pytest
+
+from fruitpipe import lookup
+from fruitpipe.lookup import Lookup
+from fruitpipe.tables import Known
+
+
+class Rows:
+    """A table of rows by path, which counts what it is asked."""
+
+    def __init__(self, *paths):
+        self.paths, self.asked, self.read = set(paths), [], 0
+
+    def codes(self):
+        self.read += 1
+        return np.array([zlib.crc32(path.encode()) for path in self.paths], np.uint32)
+
+    def ask(self, paths):
+        self.asked.append(list(paths))
+        return {path: Known(path, "etag", "sha256", "extractor") for path in paths if path in self.paths}
+
+
+def paths(first, end):
+    return [f"s3://fruits/p\u00eache/{number}.jpg" for number in range(first, end)]
+
+
+def test_new_images_are_not_asked_for_and_known_ones_are():
+    rows = Rows(*paths(0, 50))
+    known = Lookup(rows.codes, rows.ask)
+    assert known(paths(50, 1000)) == {}
+    assert rows.asked == []
+    assert set(known(paths(40, 60))) == set(paths(40, 50))
+    assert rows.asked == [paths(40, 60)], "the ten that were asked for before may have been written since"
+    assert rows.read == 1
+
+
+def test_an_empty_table_knows_nothing():
+    rows = Rows()
+    assert Lookup(rows.codes, rows.ask)(paths(0, 3)) == {}
+    assert rows.asked == []
+
+
+def test_an_image_that_was_asked_for_is_asked_for_again_however_many_came_since(monkeypatch):
+    monkeypatch.setattr(lookup, "RECENT", 10)
+    rows = Rows()
+    known = Lookup(rows.codes, rows.ask)
+    for first in range(0, 100, 7):
+        assert known(paths(first, first + 7)) == {}
+        rows.paths.update(paths(first, first + 7))
+    for path in paths(0, 105):
+        assert set(known([path])) == {path}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_in_the_table_is_found(seed):
+    chance = np.random.default_rng(seed)
+    everything = paths(0, 400)
+    there = set(chance.choice(everything, 200, replace=False))
+    rows = Rows(*there)
+    known = Lookup(rows.codes, rows.ask)
+    for _ in range(20):
+        some = list(chance.choice(everything, 30, replace=False))
+        assert set(known(some)) == there.intersection(some)
+
+
+def test_a_path_that_shares_anothers_code_costs_a_question_and_is_not_taken_for_it():
+    chance, twins = random.Random(0), {}
+    while True:
+        path = f"s3://fruits/{chance.getrandbits(64):016x}.jpg"
+        if (other := twins.setdefault(zlib.crc32(path.encode()), path)) != path:
+            break
+    rows = Rows(other)
+    assert Lookup(rows.codes, rows.ask)([path]) == {}
+    assert rows.asked == [[path]]
