@@ -45,4 +45,5 @@ class Lookup:
         if not len(self._sorted):
             return np.zeros(len(asked), bool)
         places = np.searchsorted(self._sorted, asked).clip(max=len(self._sorted) - 1)
-        return np.equal(self._sorted[places], asked)
+        found: NDArray[np.bool_] = self._sorted[places] == asked
+        return found
