@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this; a restored image may be of any age
 POLL_SECONDS = 0.2
+EVENT_BYTES = 256  # an event as the collector writes it; a manifest may hold one or thousands, so a batch is bounded by bytes
 
 
 class Stopping(Exception):
@@ -93,9 +94,10 @@ def source(spark: SparkSession, settings: IngestSettings) -> DataFrame:
 
 
 def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
-    """Every line of every manifest under the root."""
+    """Every line of every manifest under the root; a batch takes manifests of about as many events as it takes images."""
     folder = objects.for_spark(layout.folder(settings.root, "events"))
-    reader = spark.readStream.format("text").options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER)
+    bound = settings.max_files_per_trigger * EVENT_BYTES
+    reader = spark.readStream.format("text").options(maxBytesPerTrigger=bound, maxFileAge=EVER)
     lines = reader.options(recursiveFileLookup=True, pathGlobFilter="*.jsonl").load(folder)
     return lines.selectExpr("CAST(NULL AS string) AS path", "CAST(NULL AS bigint) AS length", "value AS line")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -48,8 +49,8 @@ def catch_up(images, root, run):
     """Reconciliation and a run: what a scheduled safety net does."""
 
     def catch_up(**settings):
-        reconcile(ReconcileSettings(images=str(images), root=root, **settings))
-        return run()
+        reconcile(ReconcileSettings(images=str(images), root=root))
+        return run(**settings)
 
     return catch_up
 
@@ -116,6 +117,18 @@ def test_batches_are_bounded_and_none_is_lost_between_them(images, run, table):
     fill(images, 7)
     assert run(max_files_per_trigger=2) == "ingest: 7 images featurised, 0 failed"
     assert len(table()) == 7
+
+
+def test_a_batch_is_bounded_by_the_events_in_its_manifests_and_not_by_their_number(images, root, run, table, capsys):
+    uris = fill(images, 12)
+    for first in range(0, 12, 4):
+        write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris[first : first + 4]))
+    ingest(IngestSettings(images=str(images), root=root, source="events", once=True, max_files_per_trigger=4))
+    batches = [line for line in capsys.readouterr().out.splitlines() if line.startswith("batch")]
+    assert len(batches) == 3
+    assert len(table()) == 12
+    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    assert run(source="events", max_files_per_trigger=1000) == "ingest: 0 images featurised, 0 failed, 12 unchanged"
 
 
 def test_bad_files_are_rows_with_their_reasons_and_cost_their_neighbours_nothing(images, run, catch_up, table):
@@ -224,7 +237,8 @@ def test_events_of_one_image_in_any_order_end_in_what_the_store_holds(images, ro
     if "Delete 03" in lines:
         Path(uri.removeprefix("file://")).unlink()
     run(source="events")
-    assert set(table()) == (set() if "Delete 03" in lines else {"x.jpg"})
+    wanted = {} if "Delete 03" in lines else {"x.jpg": hashlib.sha256(jpeg(9)).hexdigest()}
+    assert {name: row["sha256"] for name, row in table().items()} == wanted
 
 
 def test_a_line_that_is_no_event_is_kept_and_stops_nothing(images, root, run, table):
@@ -246,15 +260,26 @@ def test_a_lost_checkpoint_costs_looks_and_no_model_call(images, root, run, tabl
     assert len(table()) == 8
 
 
-def test_switching_between_listing_and_events_loses_and_recomputes_nothing(images, root, run, table):
-    fill(images, 3)
+def test_switching_between_listing_and_events_and_back_loses_and_recomputes_nothing(images, root, run, catch_up, table):
+    fill(images, 12)
     run()
-    uris = fill(images, 2, first=3)
-    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
-    assert run(source="events") == "ingest: 2 images featurised, 0 failed"
-    fill(images, 1, first=5)
+    added = fill(images, 2, first=12)
+    overwritten = put(images / "Kiwi" / "0000.jpg", jpeg(70))
+    removed = f"file://{images}/Kiwi/0001.jpg"
+    (images / "Kiwi" / "0001.jpg").unlink()
+    said = [events.ImageEvent("created", uri) for uri in (*added, overwritten)] + [events.ImageEvent("removed", removed)]
+    write_manifest(root, *map(events.to_line, said))
+    fill(images, 1, first=20)  # uploaded before there were notifications
+    assert run(source="events") == "ingest: 3 images featurised, 0 failed, 1 gone"
+    assert catch_up(source="events") == "ingest: 1 images featurised, 0 failed"
+    computed = {name: row["ingested_at"] for name, row in table().items()}
+    assert set(computed) == {path.name for path in (images / "Kiwi").iterdir()}
+
+    fill(images, 1, first=30)
     assert run().startswith("ingest: 1 images featurised, 0 failed")
-    assert len(table()) == 6
+    assert run(source="events") == "ingest: 0 images featurised, 0 failed"
+    assert {name: row["ingested_at"] for name, row in table().items() if name != "0030.jpg"} == computed
+    assert set(table()) - set(computed) == {"0030.jpg"}
 
 
 def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root, run, catch_up, table):
