@@ -21,7 +21,7 @@ from streaming import ingest
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pyspark.sql import SparkSession
 
@@ -36,20 +36,23 @@ PHASES = ("latestOffset", "walCommit", "getBatch", "queryPlanning", "addBatch", 
 class Watched:
     """Notes when each image's row is committed, and how long the parts of a batch took."""
 
-    upsert: Callable[[Sequence[ImageEvent]], Counter[str]]
+    upsert: Callable[[Sequence[ImageEvent], Callable[[], bool]], Iterable[Counter[str]]]
     committed: dict[str, float] = field(default_factory=dict)
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
 
-    def __call__(self, named: Sequence[ImageEvent]) -> Counter[str]:
-        counts = self.upsert(named)
-        now = time.perf_counter()
-        with self._news:
-            self.committed |= {event.path: now for event in named}
-            self._news.notify_all()
-        return counts
+    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
+        """What the stream calls with a batch; each commit is of the next so many images."""
+        done = 0
+        for counts in self.upsert(named, stopping):
+            now = time.perf_counter()
+            with self._news:
+                self.committed |= {event.path: now for event in named[done : done + counts.total()]}
+                self._news.notify_all()
+            done += counts.total()
+            yield counts
 
     def wait(self, paths: Sequence[str], seconds: float = 300) -> float:
         """Waits until each of `paths` has its row; returns the moment of the last commit."""

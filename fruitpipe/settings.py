@@ -61,7 +61,7 @@ class IngestSettings(JobSettings):
     """catch up with what is there now and end"""
     trigger_seconds: float = Field(30, ge=0)
     """seconds from one look for new images to the next; 0 looks again at once"""
-    max_files_per_trigger: int = Field(2000, ge=1)
+    max_files_per_trigger: int = Field(10_000, ge=1)
     """images from the listing, and about as many events from manifests, that one batch takes"""
     glob: str = "*.{jpg,jpeg,png,webp}"
     """names that count as images, upper or lower case"""
