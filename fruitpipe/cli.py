@@ -66,6 +66,48 @@ def rollback(
     print(f"{root}: {version} is the current version")
 
 
+@app.command()
+def status(
+    root: Root,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="With --watch: from one look to the next.")] = 5,
+) -> None:
+    """Show what is in the table, what came last, which versions are published and what is stored."""
+    from fruitpipe import snapshot, status, views
+
+    def look() -> status.Status:
+        return status.of(snapshot.Snapshot(root))
+
+    if watch:
+        views.watch(look, seconds, as_json=as_json)
+    else:
+        views.show(look(), as_json=as_json)
+
+
+@app.command()
+def errors(  # noqa: PLR0913, PLR0917 - flags
+    root: Root,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only images with this reason, such as truncated.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Only images with this label.")] = None,
+    csv: Annotated[str | None, typer.Option("--csv", metavar="URI", help="Write them all to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of a table.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Have the stream look at them again.")] = False,
+) -> None:
+    """List the images that could not be featurised, with the reason."""
+    from fruitpipe import error_rows, objects, snapshot, views
+
+    rows = error_rows.find(snapshot.Snapshot(root), reason, label)
+    if csv:
+        objects.write(objects.canonical(csv), error_rows.to_csv(rows))
+        print(f"{csv}: {len(rows)} images written")
+    elif not retry:
+        views.show_errors(rows, as_json=as_json)
+    if retry:
+        named = error_rows.retry(root, rows)
+        print(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can mend."""
     try:

@@ -98,6 +98,17 @@ def delete_all(uri: str) -> int:
     return len(paths)
 
 
+def credentials() -> dict[str, str]:
+    """Keys and region as boto3 finds them, under the names that they have in the environment, for other readers of S3."""
+    session = boto3.Session()
+    found = session.get_credentials()
+    if found is None:
+        raise AccessDenied("no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
+    keys = found.get_frozen_credentials()
+    named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
+    return {name: key for name, key in named.items() if key} | {"AWS_REGION": session.region_name or "eu-west-1"}
+
+
 def _client() -> S3Client:
     with _MAKING:  # boto3's session is not safe for threads, the client is; many readers ask at once
         return _made_client()

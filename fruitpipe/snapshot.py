@@ -1,0 +1,88 @@
+"""The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
+
+The only importer of deltalake, which only ever reads here: the stream's driver is the table's one writer. Delta's log and
+Parquet's columns decide what is fetched, so no query touches the 5 kB of features that a row has.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound, PlatformFault
+
+TABLE = "features"  # its name in the SQL
+# Between two batches the stream compacts and clears away, which are commits as well.
+BATCHES = ("WRITE", "MERGE")
+COMMITS = 50  # looked through for the last batch
+
+
+class Commit(NamedTuple):
+    """A version of the table and when it was committed."""
+
+    version: int
+    at: datetime
+
+
+class Snapshot:
+    """The newest state of the table when this object was made, whatever is committed since."""
+
+    def __init__(self, root: str) -> None:
+        """Raises NotFound where there is no table yet."""
+        self.root = objects.canonical(root)
+        uri = objects.join(self.root, "features")
+        if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
+            raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
+        try:
+            self._table = DeltaTable(uri.removeprefix("file://"), storage_options=_storage_options(uri))
+        except TableNotFoundError as error:
+            raise NotFound(f"{uri}: is no Delta table; give a --root of fruitpipe's own") from error
+        except (DeltaError, OSError) as error:
+            raise PlatformFault(f"{uri}: Delta's log cannot be read ({error}); try again") from error
+
+    @property
+    def version(self) -> int:
+        """The table's version."""
+        return int(self._table.version())
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
+        try:
+            result = QueryBuilder().register(TABLE, self._table).execute(sql).read_all()
+        except (DeltaError, OSError) as error:
+            raise PlatformFault(f"{self.root}/features: cannot be read ({error}); try again") from error
+        rows: list[dict[str, Any]] = pa.table(result).to_pylist()
+        return rows
+
+    def batches(self) -> list[Commit]:
+        """The latest commits that brought rows, newest first; reads the last entries of the log."""
+        history = self._table.history(COMMITS)
+        brought = (entry for entry in history if entry.get("operation") in BATCHES)
+        return [Commit(int(entry["version"]), datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)) for entry in brought]
+
+
+def text(value: str) -> str:
+    """A SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def timestamp(value: datetime) -> str:
+    """A SQL literal."""
+    return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
+
+
+def _storage_options(uri: str) -> dict[str, str]:
+    """Endpoint and credentials as boto3 finds them, so that all readers of a bucket agree."""
+    if not objects.is_s3(uri):
+        return {}
+    from fruitpipe.objects import s3
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    local = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
+    return s3.credentials() | local

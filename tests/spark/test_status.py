@@ -1,0 +1,106 @@
+"""Status and errors without Spark, on a table that Spark wrote; counted against what was put there."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fruitpipe import cli, snapshot, status
+from fruitpipe.settings import IngestSettings
+from streaming.ingest import ingest
+from tests.pictures import fill, jpeg, put
+
+
+@pytest.fixture
+def ingested(spark, root, tmp_path, capsys):  # noqa: ARG001 - the job finds the session that is there
+    """Brings images to the table: six of Kiwi, one cut short, one of text whose name and label need quoting."""
+    images = tmp_path / "images"
+    fill(images, 6)
+    put(images / "Kiwi" / "cut.jpg", (images / "Kiwi").glob("*.jpg").__next__().read_bytes()[:-40])
+    put(images / "Pomme d'api" / "l'été.jpg", b"no picture")
+
+    def run(**settings):
+        ingest(IngestSettings(images=str(images), root=root, once=True, **settings))
+        return capsys.readouterr().out
+
+    run()
+    return run
+
+
+def called(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    assert ended.value.code in (None, 0)
+
+
+def test_status_counts_what_was_ingested(ingested, root, capsys):  # noqa: ARG001
+    called("status", "--root", root, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["images"], told["featurised"], told["failed"], told["not_in_current"]) == (8, 6, 2, 6)
+    assert told["labels"] == {"Kiwi": 7, "Pomme d'api": 1}
+    assert told["errors"] == {"not-an-image": 1, "truncated": 1}
+    assert told["last_batch"]["images"] == 8
+    assert 0 <= told["last_batch"]["median_lag_seconds"] <= told["last_batch"]["largest_lag_seconds"] < 600
+    assert (told["current"], told["versions"]) == (None, [])
+    written = sum(path.stat().st_size for path in Path(root.removeprefix("file://"), "features").rglob("*") if path.is_file())
+    assert told["storage_bytes"]["features"] == written
+
+
+def test_the_last_batch_is_the_one_that_brought_rows_last(ingested, root, tmp_path):
+    put(tmp_path / "images" / "Lemon" / "new.jpg", (tmp_path / "images" / "Kiwi" / "cut.jpg").read_bytes())
+    ingested()
+    now = status.of(snapshot.Snapshot(root))
+    assert (now.images, now.last_batch.images, now.labels["Lemon"]) == (9, 1, 1)
+
+
+def test_errors_are_listed_by_reason_and_label(ingested, root, capsys):  # noqa: ARG001
+    called("errors", "--root", root)
+    assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["truncated", "not-an-image"]
+    called("errors", "--root", root, "--label", "Pomme d'api", "--json")
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["error"], row["length"]) == ("not-an-image", 10)
+    called("errors", "--root", root, "--reason", "truncated", "--label", "Pomme d'api")
+    assert capsys.readouterr().out == ""
+
+
+def test_errors_are_exported_as_csv(ingested, root, tmp_path):  # noqa: ARG001
+    called("errors", "--root", root, "--csv", str(tmp_path / "bad.csv"))
+    with (tmp_path / "bad.csv").open(newline="") as file:
+        assert {(row["label"], row["error"]) for row in csv.DictReader(file)} == {
+            ("Kiwi", "truncated"),
+            ("Pomme d'api", "not-an-image"),
+        }
+
+
+def test_retry_has_the_stream_look_at_what_was_mended_in_place(ingested, root, tmp_path, capsys):
+    put(tmp_path / "images" / "Kiwi" / "cut.jpg", jpeg(99))  # under the same name, which a listing passes over
+    assert ingested().splitlines()[-1].startswith("ingest: 0 images featurised, 0 failed")
+    called("errors", "--root", root, "--retry")
+    assert "2 images again" in capsys.readouterr().out
+    assert ingested().splitlines()[-1].startswith("ingest: 1 images featurised, 0 failed, 1 unchanged")
+    assert status.of(snapshot.Snapshot(root)).errors == {"not-an-image": 1}
+
+
+def test_a_root_without_a_table_is_a_line_and_not_a_traceback(tmp_path, capsys):
+    for command in ("status", "errors"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "--root", str(tmp_path)])
+        assert ended.value.code == 1
+        assert "run streaming/ingest.py" in capsys.readouterr().err
+
+
+def test_neither_needs_spark(ingested, root):  # noqa: ARG001
+    code = (
+        "import sys; from fruitpipe import cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "finally: print('pyspark' in sys.modules, file=sys.stderr)"
+    )
+    for command in ("status", "errors"):
+        answer = subprocess.run([sys.executable, "-c", code, command, "--root", root], capture_output=True, text=True, check=True)
+        assert answer.stderr == "False\n"
+        assert answer.stdout
