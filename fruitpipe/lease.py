@@ -12,8 +12,9 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,9 +81,10 @@ class _S3Lease:
 
     def __init__(self, root: str, seconds: float) -> None:
         self._root, self._uri, self._seconds = root, layout.place(root, layout.WRITER), seconds
-        self._me, self._done = _me(), threading.Event()
+        # Two processes may have one name, as in containers; the token tells this one's record from all others.
+        self._me, self._done = _me() | {"token": uuid.uuid4().hex}, threading.Event()
         self._lost = False
-        self._etag = self._take()
+        self._take()
         self._thread = threading.Thread(target=self._renew_until_done, daemon=True, name="fruitpipe-lease")
         self._thread.start()
 
@@ -94,47 +96,55 @@ class _S3Lease:
         self._done.set()
         self._thread.join()
         if not self._lost:
-            self._write(0, if_etag=self._etag)
+            with suppress(FruitpipeError):  # a store that is out of reach now frees the root when the lease ends
+                self._write(0, if_etag=self._etag)
 
-    def _take(self) -> str:
+    def _take(self) -> None:
         try:
             body, etag = objects.read_with_etag(self._uri)
         except NotFound:
-            return self._take_with(if_absent=True)
+            self._take_with(if_absent=True)
+            return
         record = _parsed(body.decode())
         if datetime.fromisoformat(record.get("expires_at", "1970-01-01T00:00:00+00:00")) > datetime.now(UTC):
             raise _refusal(self._root, record)
-        return self._take_with(if_etag=etag)
+        self._take_with(if_etag=etag)
 
-    def _is_mine_still(self) -> bool:
-        """A write whose answer was lost is repeated by boto3, and then loses against itself."""
-        body, etag = objects.read_with_etag(self._uri)
-        if not self._me.items() <= _parsed(body.decode()).items():
-            return False
-        self._etag = etag
-        return True
-
-    def _take_with(self, **condition: Any) -> str:
+    def _take_with(self, **condition: Any) -> None:
         try:
-            return self._write(self._seconds, **condition)
+            self._write(self._seconds, **condition)
         except Conflict:
             raise _refusal(self._root, _parsed(objects.read(self._uri).decode())) from None
 
-    def _write(self, seconds: float, **condition: Any) -> str:
+    def _write(self, seconds: float, **condition: Any) -> None:
         valid_until = time.monotonic() + seconds
         record = self._me | {"expires_at": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()}
-        etag = objects.write(self._uri, json.dumps(record).encode(), **condition)
+        try:
+            self._etag = objects.write(self._uri, json.dumps(record).encode(), **condition)
+        except Conflict:
+            self._etag = self._written_after_all(record)
         self._valid_until = valid_until
-        return etag
+
+    def _written_after_all(self, record: dict[str, str]) -> str:
+        """A write whose answer was lost is repeated by boto3, and then loses against itself; so does the renewal after it.
+
+        Raises Conflict for somebody else's record.
+        """
+        body, etag = objects.read_with_etag(self._uri)
+        there = _parsed(body.decode())
+        if there == record:
+            return etag
+        if there.get("token") != record["token"]:
+            raise Conflict(f"{self._uri}: was written by somebody else first")
+        return objects.write(self._uri, json.dumps(record).encode(), if_etag=etag)
 
     def _renew_until_done(self) -> None:
         while not self._done.wait(self._seconds / RENEWALS):
             try:
-                self._etag = self._write(self._seconds, if_etag=self._etag)
+                self._write(self._seconds, if_etag=self._etag)
             except Conflict:
-                if not self._is_mine_still():
-                    self._lost = True
-                    return
+                self._lost = True
+                return
             except FruitpipeError:  # the store is out of reach: the next renewal may succeed before the lease ends
                 continue
 

@@ -106,16 +106,11 @@ def aws(tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3(request, tmp_path_factory):
     """A real S3 server where there is one, else the emulator's S3."""
-    program = versitygw()
-    if not program:
+    if not versitygw():
         yield request.getfixturevalue("aws")
         return
-    folder, port = tmp_path_factory.mktemp("s3"), free_port()
-    (folder / "buckets").mkdir()
-    settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
-    with started([program, *options, "posix", str(folder / "buckets")], settings, folder, f"http://127.0.0.1:{port}/health"):
-        yield Server("versitygw", f"http://127.0.0.1:{port}")
+    with versitygw_started(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +164,17 @@ def started(command, settings, folder, health):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def versitygw_started(folder):
+    """The S3 server, with its buckets in a folder, until the block ends."""
+    port = free_port()
+    (folder / "buckets").mkdir()
+    settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
+    with started([versitygw(), *options, "posix", str(folder / "buckets")], settings, folder, f"http://127.0.0.1:{port}/health"):
+        yield Server("versitygw", f"http://127.0.0.1:{port}")
 
 
 def answers(url):

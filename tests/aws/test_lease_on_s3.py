@@ -5,8 +5,9 @@ import time
 import pytest
 
 from fruitpipe import lease, objects
-from fruitpipe.errors import Conflict, LeaseLost, OtherWriter
+from fruitpipe.errors import Conflict, LeaseLost, OtherWriter, PlatformFault
 from fruitpipe.objects import s3 as s3_objects
+from tests.s3_proxy import Proxy, started
 
 
 @pytest.fixture
@@ -63,6 +64,42 @@ def test_a_holder_whose_lease_was_taken_over_may_no_longer_write(root, eventuall
     with lease.held(root, lease_seconds=8.0) as held:
         objects.write(f"{root}/writer.json", b'{"holder": "somebody else"}')
         assert eventually(lambda: lost(held))
+
+
+@pytest.fixture
+def through(s3, root, monkeypatch):  # noqa: ARG001 - after it has set the environment
+    """The way to the server leads through a proxy."""
+    with started(Proxy(s3.endpoint, faults=("lost-answer",))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        s3_objects._made_client.cache_clear()
+        yield proxy
+
+
+def test_a_lease_whose_answer_was_lost_is_held_all_the_same(root, through, monkeypatch):
+    fates = iter([None, "lost-answer"])  # the look is answered, the write is not, and is repeated
+    monkeypatch.setattr(through._chance, "random", lambda: 0.0 if next(fates, None) else 1.0)
+    through.fail_share = 0.5
+    with lease.held(root) as held:
+        held.check()
+    assert through.counts(within="writer.json")["PUT"] == 3
+    assert through.failed() == {"lost-answer": 1}
+
+
+def test_a_renewal_after_one_whose_answer_was_lost_for_good_is_no_lost_lease(root, monkeypatch):
+    held = lease._S3Lease(root, 60.0)
+    earlier, written = held._etag, objects.write
+
+    def unanswered(*arguments, **condition):
+        written(*arguments, **condition)
+        raise PlatformFault("S3 could not be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "write", unanswered)
+        with pytest.raises(PlatformFault):
+            held._write(60.0, if_etag=earlier)
+    held._write(60.0, if_etag=earlier)
+    held.check()
+    held.release()
 
 
 def test_of_two_that_find_no_lease_one_gets_it(root):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
 
 from fruitpipe import pointer, publication  # noqa: E402
+from tests import processes  # noqa: E402
 
 KEEP = 3
 DEADLINE_SECONDS = 300
@@ -137,39 +137,11 @@ def start(root: Path, *flags: str) -> subprocess.Popen[bytes]:
 
 def kill(process: subprocess.Popen[bytes], *, whole_tree: bool) -> None:
     """Signal 9 to the process, and to those that it started or not; returns when none of them is left."""
-    family = list(tree(process.pid)) if process.poll() is None else []
+    family = list(processes.tree(process.pid)) if process.poll() is None else []
     for pid in family if whole_tree else [process.pid] * bool(family):
-        with_signal(pid)
+        processes.kill(pid)
     process.wait()
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while any(running(pid) for pid in family):
-        assert time.monotonic() < deadline, f"processes {family} did not end"
-        time.sleep(0.05)
-
-
-def with_signal(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and all that it started, directly or not."""
-    yield pid
-    try:
-        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return
-    for child in children:
-        yield from tree(int(child))
+    processes.wait_for_end(family)
 
 
 def assert_no_leftovers(root: Path) -> None:

@@ -1,0 +1,239 @@
+"""Random histories of a folder under the real stream: after reconciliation and one more run the table equals the folder.
+
+    python tests/soak/histories.py [--histories 200] [--seed 0]
+
+A history is made of uploads, overwrites (some with the old size and time), removals, renames and restored old files; of their
+events, which come twice, in any order or never; and of runs of the stream, from either source, some of which crash before or
+after the table's commit or find their checkpoint lost. What the table must hold is worked out from the files themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import mock
+
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+CHECKOUT = Path(__file__).parents[2]
+sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not installed packages
+
+from batch.reconcile import reconcile  # noqa: E402
+from fruitpipe import events, lease, objects, session, tables  # noqa: E402
+from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
+from streaming.ingest import Batches, ingest  # noqa: E402
+from tests import oracle  # noqa: E402
+from tests.pictures import jpeg  # noqa: E402
+
+STEPS = 14
+# Two names that differ in their spelling alone, two that Spark's listing hides, one that is no image.
+NAMES = ["Kiwi/a b.jpg", "Kiwi/a%20b.jpg", "Label=x/pêche.PNG", "top.jpg", "Kiwi/_new.jpg", ".kept/0.jpg", "Kiwi/notes.txt"]
+SUFFIXES = (".jpg", ".png")
+GOOD = [jpeg(seed, size=24) for seed in range(6)]
+# Contents by number, and for a bad one the reason that is to be found.
+BAD = {b"": "empty", GOOD[0][:300]: "truncated", b"<html>gone</html>": "not-an-image"}
+BODIES = [*GOOD, *BAD]
+
+
+class Crash(Exception):
+    """The process ended here."""
+
+
+class BucketHistory(RuleBasedStateMachine):
+    """One folder, one root, and what happens to them."""
+
+    counts: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._temporary = tempfile.TemporaryDirectory(prefix="fruitpipe-history-")
+        self.images, self.root = Path(self._temporary.name, "images"), Path(self._temporary.name, "root")
+        self.images.mkdir()
+        self.pending: list[events.ImageEvent] = []
+        self.sequence = 0
+        self.spark = session.open("fruitpipe histories")
+
+    @initialize(bodies=st.lists(st.sampled_from(BODIES), min_size=3, max_size=len(NAMES)))
+    def begin(self, bodies: list[bytes]) -> None:
+        for name, body in zip(NAMES, bodies, strict=False):
+            self._put(self.images / name, body)
+
+    @rule(name=st.sampled_from(NAMES), body=st.sampled_from(BODIES))
+    def upload(self, name: str, body: bytes) -> None:
+        self._put(self.images / name, body)
+
+    @rule(number=st.integers(0), seed=st.integers(0, 9))
+    def overwrite_with_the_old_size_and_time(self, number: int, seed: int) -> None:
+        path = self._chosen(number)
+        if path is not None:
+            before = path.stat()
+            body = random.Random(seed).randbytes(before.st_size)
+            path.write_bytes(body)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            self._happened("created", path)
+
+    @rule(number=st.integers(0))
+    def remove(self, number: int) -> None:
+        path = self._chosen(number)
+        if path is not None:
+            path.unlink()
+            self._happened("removed", path)
+
+    @rule(number=st.integers(0), to=st.sampled_from(NAMES))
+    def rename(self, number: int, to: str) -> None:
+        path = self._chosen(number)
+        if path is not None and path != self.images / to:
+            (self.images / to).parent.mkdir(exist_ok=True)
+            path.rename(self.images / to)
+            self._happened("removed", path)
+            self._happened("created", self.images / to)
+
+    @rule(number=st.integers(0), days=st.sampled_from([1, 10, 400]))
+    def restore_an_old_time(self, number: int, days: int) -> None:
+        path = self._chosen(number)
+        if path is not None:
+            old = time.time() - days * 86400
+            os.utime(path, (old, old))
+            self._happened("created", path)
+
+    @precondition(lambda self: self.pending)
+    @rule(order=st.randoms(use_true_random=False), lost=st.integers(0, 2), twice=st.booleans())
+    def deliver(self, order: random.Random, lost: int, twice: bool) -> None:
+        """The events so far, shuffled, some of them lost and perhaps all of them twice."""
+        told = order.sample(self.pending, max(len(self.pending) - lost, 0)) * (1 + twice)
+        order.shuffle(told)
+        self.pending = self.pending if twice else []
+        for body in events.manifests(told, max_lines=3):
+            now = datetime.now(UTC)
+            objects.write(events.manifest_uri(f"file://{self.root}", now, events.manifest_name("test", now, body)), body)
+
+    @rule(
+        source=st.sampled_from(["prefix", "events"]),
+        files=st.sampled_from([2, 100]),
+        crash=st.sampled_from([None] * 2 + ["before", "after"]),
+    )
+    def run(self, source: str, files: int, crash: str | None) -> None:
+        """One run of the stream, which may die just before or just after a batch is committed to the table."""
+        if source == "events" or self._seen():
+            try:
+                with dying(crash):
+                    self._ingest(source, max_files_per_trigger=files)
+                self.counts["runs to the end"] += 1
+            except Crash:
+                self.counts[f"runs that died {crash} a commit"] += 1
+
+    @rule(source=st.sampled_from(["prefix", "events"]))
+    def lose_the_checkpoint(self, source: str) -> None:
+        objects.delete_all(f"file://{self.root}/checkpoints/{source}")
+
+    def teardown(self) -> None:
+        """The end of every history: a reconciliation and a run; the table equals the folder, and nothing is left to do."""
+        self.counts["histories"] += 1
+        try:
+            self._ingest("events")
+            self._reconcile()
+            self._ingest("prefix" if self._seen() else "events")
+            self._assert_equal()
+            manifests = len(list(objects.list_all(f"file://{self.root}/events")))
+            self._reconcile()
+            assert len(list(objects.list_all(f"file://{self.root}/events"))) == manifests, "it found something to do again"
+        finally:
+            self._temporary.cleanup()
+
+    def _assert_equal(self) -> None:
+        bodies = oracle.files(self.images, *SUFFIXES)
+        bad = {body: BAD.get(body, "not-an-image") for body in bodies.values() if body not in GOOD}
+        table = tables.rows(self.spark, f"file://{self.root}")
+        assert not (wrong := oracle.differences(oracle.expected_rows(bodies, bad), oracle.actual_rows(table))), wrong
+
+    def _put(self, path: Path, body: bytes) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(body)
+        self._happened("created", path)
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self.images.rglob("*") if path.is_file())
+
+    def _seen(self) -> bool:
+        """Whether there is an image at all: a stream that lists a prefix without any refuses to start."""
+        return any(path.suffix.lower() in SUFFIXES for path in self._files())
+
+    def _chosen(self, number: int) -> Path | None:
+        files = self._files()
+        return files[number % len(files)] if files else None
+
+    def _happened(self, kind: Any, path: Path) -> None:
+        self.counts["changes"] += 1
+        self.sequence += 1
+        if path.suffix != ".txt":
+            self.pending.append(events.ImageEvent(kind, f"file://{path}", sequencer=f"{self.sequence:08X}"))
+
+    def _ingest(self, source: Any, **more: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            ingest(IngestSettings(images=str(self.images), root=str(self.root), source=source, once=True, **more))
+
+    def _reconcile(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            reconcile(ReconcileSettings(images=str(self.images), root=str(self.root), allow_removals=True))
+
+
+@contextlib.contextmanager
+def dying(when: str | None) -> Any:
+    """A process that ends at its first commit: before the table has it, or between the table and the checkpoint."""
+
+    def dies(*_: Any) -> None:
+        raise Crash
+
+    def commits_and_dies(batches: Batches, *batch: Any) -> None:
+        commit(batches, *batch)
+        raise Crash
+
+    commit = Batches._commit
+    if when == "before":
+        with mock.patch.object(lease._FolderLease, "check", dies):
+            yield
+    elif when == "after":
+        with mock.patch.object(Batches, "_commit", commits_and_dies):
+            yield
+    else:
+        yield
+
+
+def run(histories: int, seed: int | None, *, shrink: bool = False) -> Counter[str]:
+    """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
+    phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])]
+    settings = hypothesis.settings(
+        max_examples=histories, stateful_step_count=STEPS, deadline=None, database=None, phases=phases,
+        derandomize=seed is None, suppress_health_check=list(hypothesis.HealthCheck), print_blob=True,
+    )  # fmt: skip
+    machine = type("History", (BucketHistory,), {"counts": Counter()})
+    if seed is not None:
+        machine = hypothesis.seed(seed)(machine)
+    run_state_machine_as_test(machine, settings=settings)
+    return machine.counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Random histories of a folder under the real stream.")
+    parser.add_argument("--histories", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    counts = run(given.histories, given.seed)
+    said = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+    print(f"seed {given.seed}: {said}; the table equals the folder after each history")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The stream on an S3 server that fails: a share of all requests, the lease's, the table's and the checkpoint's included.
+
+    python tests/soak/s3_faults.py [--images 2000] [--fail-share 0.05] [--seed 0]
+
+A failing request is refused with 503 SlowDown, never arrives, loses its answer, or gets half of it. All rows must be right, and
+none may say that an image is to blame. Needs versitygw (`go install github.com/versity/versitygw/cmd/versitygw@latest`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).parents[2]
+sys.path.insert(0, str(CHECKOUT))  # the tests are no installed package
+
+from tests import oracle  # noqa: E402
+from tests.aws.conftest import Server, versitygw, versitygw_started  # noqa: E402
+from tests.pictures import jpeg  # noqa: E402
+from tests.s3_proxy import Proxy, started  # noqa: E402
+
+BAD = {b"": "empty", jpeg(0)[:500]: "truncated"}
+DEADLINE_SECONDS = 900
+
+
+def upload(server: Server, bucket: str, count: int) -> dict[str, bytes]:
+    """`count` images and two that are none, by their URIs."""
+    keys = [f"in/Label {number % 20}/{number:05}.jpg" for number in range(count)] + ["in/Kiwi/empty.jpg", "in/Kiwi/cut.jpg"]
+    bodies = [jpeg(number) for number in range(count)] + list(BAD)
+    with ThreadPoolExecutor(8) as uploads:
+        list(uploads.map(lambda key, body: server.s3.put_object(Bucket=bucket, Key=key, Body=body), keys, bodies))
+    return {f"s3://{bucket}/{key}": body for key, body in zip(keys, bodies, strict=True)}
+
+
+def ingest_through(proxy: Proxy, server: Server, bucket: str) -> list[str]:
+    """The jobs as anybody starts them, their S3 behind the proxy; the last line of each."""
+    environment = os.environ | server.environment | {"AWS_ENDPOINT_URL_S3": proxy.endpoint}
+    where = ["--images", f"s3://{bucket}/in", "--root", f"s3://{bucket}/root"]
+    said = []
+    for job in (
+        ["streaming/ingest.py", "--once"],
+        ["batch/reconcile.py"],
+        ["streaming/ingest.py", "--once", "--source", "events"],
+    ):
+        command = [sys.executable, job[0], *where, *job[1:]]
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), f"{job}: {done.stdout}{done.stderr}"
+        said.append(done.stdout.splitlines()[-1])
+    return said
+
+
+def soak(spark: Any, server: Server, count: int, proxy: Proxy) -> list[str]:
+    """Uploads, ingests through the proxy and compares; what the jobs said. Raises AssertionError with the rows that differ."""
+    from fruitpipe import tables
+
+    bucket = server.bucket()
+    bodies = upload(server, bucket, count)
+    said = ingest_through(proxy, server, bucket)
+    table = tables.rows(spark, f"s3://{bucket}/root")
+    assert not (wrong := oracle.differences(oracle.expected_rows(bodies, BAD), oracle.actual_rows(table))), wrong
+    return said
+
+
+def main() -> None:
+    from fruitpipe import session
+
+    parser = argparse.ArgumentParser(description="The stream on an S3 server that fails a share of all requests.")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--fail-share", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if not versitygw():
+        sys.exit("versitygw is not installed: go install github.com/versity/versitygw/cmd/versitygw@latest")
+    with tempfile.TemporaryDirectory(prefix="fruitpipe-soak-") as folder, versitygw_started(Path(folder)) as server:
+        os.environ |= server.environment
+        spark = session.open("fruitpipe soak", "s3://")
+        with started(Proxy(server.endpoint, fail_share=given.fail_share, seed=given.seed)) as proxy:
+            began = time.monotonic()
+            said = soak(spark, server, given.images, proxy)
+        spark.stop()
+    for line in said:
+        print(line)
+    print(f"seed {given.seed}: {proxy.counts().total()} requests {dict(proxy.counts())}, failed {dict(proxy.failed())}")
+    print(f"{given.images + len(BAD)} images in {time.monotonic() - began:.0f} s, all rows right")
+
+
+if __name__ == "__main__":
+    main()
