@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fruitpipe import formats
@@ -146,7 +146,8 @@ def _blaming(body: bytes, what: str) -> Iterator[None]:
         yield
     except DECODER_FAULTS as error:
         reason, prefix = ("truncated", "cut short") if formats.is_cut(body) else ("not-an-image", "damaged")
-        raise BadImage(reason, f"{prefix}: {len(body)} bytes, {what} ({str(error)[:200]})") from error
+        said = "no picture is found in it" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
+        raise BadImage(reason, f"{prefix}: {len(body)} bytes, {what} ({said})") from error
 
 
 def _filled_up(body: bytes, image: Image.Image) -> bool:

@@ -24,8 +24,12 @@ def expected_rows(bodies: Mapping[str, bytes], bad: Mapping[bytes, str]) -> list
 
 
 def actual_rows(table: Any) -> list[Row]:
-    """The same columns of a features table, sorted; features as a digest."""
-    rows = table.select(*COLUMNS).toArrow()
+    """The same columns of a features table, a Spark DataFrame, sorted; features as a digest."""
+    return rows_of(table.select(*COLUMNS).toArrow())
+
+
+def rows_of(rows: Any) -> list[Row]:
+    """The same of a table in Arrow."""
     features = (None if vector is None else _digest(vector) for vector in rows["features"].to_numpy(zero_copy_only=False))
     return sorted(zip(*(rows[name].to_pylist() for name in COLUMNS[:-1]), features, strict=True))
 

@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 # What becomes of a request that fails: it is refused, never arrives, arrives but its answer is lost, or the answer breaks off.
 FAULTS = ("slow-down", "reset", "lost-answer", "broken-body")
-SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>'
+REFUSAL = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>as the test has it</Message></Error>'
 # Of one connection, not of the request; the proxy reads the body before it passes it on, so nobody needs to wait for its word.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "proxy-connection"}
 BLOCK_BYTES = 1 << 16
@@ -51,6 +51,8 @@ class Proxy:
     seed: int = 0
     faults: tuple[str, ...] = FAULTS
     endpoint: str = ""
+    # For a key, what GETs of it are answered, one after the other: an HTTP status and S3's code. Then they are passed on.
+    refusals: dict[str, Iterator[tuple[int, str]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,12 @@ class Proxy:
     def failed(self) -> Counter[str]:
         """How many requests failed in which way."""
         return Counter(request.fault for request in list(self.requests) if request.fault)
+
+    def refusal(self, method: str, target: str) -> tuple[int, str] | None:
+        """How this GET of an object is to be refused, if it is."""
+        key = unquote(urlsplit(target).path).partition("/")[2].partition("/")[2]
+        with self._lock:
+            return next(self.refusals[key], None) if method == "GET" and key in self.refusals else None
 
     def admit(self, method: str, target: str) -> str | None:
         """Notes a request and says in which way it is to fail, if it is."""
@@ -100,8 +108,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         fault = self.proxy.admit(self.command, self.path)
         time.sleep(self.proxy.delay_seconds)
-        if fault == "slow-down":
-            self._answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
+        refusal = (503, "SlowDown") if fault == "slow-down" else self.proxy.refusal(self.command, self.path)
+        if refusal:
+            self._answer(refusal[0], [("Content-Type", "application/xml")], REFUSAL.format(refusal[1]).encode())
         elif fault == "reset":
             self._reset()
         else:

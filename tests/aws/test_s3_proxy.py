@@ -59,6 +59,16 @@ def test_a_request_fails_in_the_way_that_was_asked_for(s3, client_of, fault):
     assert proxy.failed() == {fault: 2}
 
 
+def test_one_object_is_refused_as_often_as_was_asked_for(s3, client_of):
+    bucket = s3.bucket()
+    s3.s3.put_object(Bucket=bucket, Key="a b", Body=BODY)
+    with started(Proxy(s3.endpoint, refusals={"a b": iter([(403, "AccessDenied")])})) as proxy:
+        client = client_of(proxy.endpoint)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.get_object(Bucket=bucket, Key="a b")
+        assert client.get_object(Bucket=bucket, Key="a b")["Body"].read() == BODY
+
+
 def test_the_same_seed_fails_the_same_requests():
     one, same, other = (Proxy("", fail_share=0.05, seed=seed) for seed in (1, 1, 2))
     fates = [[proxy.admit("GET", f"/b/{number}") for number in range(2000)] for proxy in (one, same, other)]

@@ -2,21 +2,23 @@
 
     python tests/soak/s3_faults.py [--images 2000] [--fail-share 0.05] [--seed 0]
 
-A failing request is refused with 503 SlowDown, never arrives, loses its answer, or gets half of it. All rows must be right, and
-none may say that an image is to blame. Needs versitygw (`go install github.com/versity/versitygw/cmd/versitygw@latest`).
+A failing request is refused with 503 SlowDown, never arrives, loses its answer, or gets half of it. All rows must be right; the
+two objects that the server will not give are `unreadable`, and right when a later look may read them.
+Needs versitygw (`go install github.com/versity/versitygw/cmd/versitygw@latest`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # the tests are no installed package
@@ -27,6 +29,9 @@ from tests.pictures import jpeg  # noqa: E402
 from tests.s3_proxy import Proxy, started  # noqa: E402
 
 BAD = {b"": "empty", jpeg(0)[:500]: "truncated"}
+# One object that may not be read and one that is archived, both mended later; one that is refused only three times.
+REFUSED = {"in/Label 1/00001.jpg": (403, "AccessDenied"), "in/Label 2/00002.jpg": (403, "InvalidObjectState")}
+SLOW = "in/Label 3/00003.jpg"
 DEADLINE_SECONDS = 900
 
 
@@ -39,39 +44,38 @@ def upload(server: Server, bucket: str, count: int) -> dict[str, bytes]:
     return {f"s3://{bucket}/{key}": body for key, body in zip(keys, bodies, strict=True)}
 
 
-def ingest_through(proxy: Proxy, server: Server, bucket: str) -> list[str]:
-    """The jobs as anybody starts them, their S3 behind the proxy; the last line of each."""
+def run(proxy: Proxy, server: Server, bucket: str, script: str, *flags: str) -> str:
+    """A job as anybody starts it, its S3 behind the proxy; its last line."""
     environment = os.environ | server.environment | {"AWS_ENDPOINT_URL_S3": proxy.endpoint}
-    where = ["--images", f"s3://{bucket}/in", "--root", f"s3://{bucket}/root"]
-    said = []
-    for job in (
-        ["streaming/ingest.py", "--once"],
-        ["batch/reconcile.py"],
-        ["streaming/ingest.py", "--once", "--source", "events"],
-    ):
-        command = [sys.executable, job[0], *where, *job[1:]]
-        done = subprocess.run(
-            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, ""), f"{job}: {done.stdout}{done.stderr}"
-        said.append(done.stdout.splitlines()[-1])
-    return said
+    command = [sys.executable, script, "--images", f"s3://{bucket}/in", "--root", f"s3://{bucket}/root", *flags]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout.splitlines()[-1]
 
 
-def soak(spark: Any, server: Server, count: int, proxy: Proxy) -> list[str]:
-    """Uploads, ingests through the proxy and compares; what the jobs said. Raises AssertionError with the rows that differ."""
-    from fruitpipe import tables
+def soak(server: Server, count: int, proxy: Proxy, rows: Callable[[str], list[oracle.Row]]) -> list[str]:
+    """Uploads, ingests through the proxy and compares; what the jobs said. `rows` reads the table at a root.
 
+    Raises AssertionError with the rows that differ.
+    """
     bucket = server.bucket()
-    bodies = upload(server, bucket, count)
-    said = ingest_through(proxy, server, bucket)
-    table = tables.rows(spark, f"s3://{bucket}/root")
-    assert not (wrong := oracle.differences(oracle.expected_rows(bodies, BAD), oracle.actual_rows(table))), wrong
+    bodies, root = upload(server, bucket, count), f"s3://{bucket}/root"
+    proxy.refusals = {key: itertools.repeat(refusal) for key, refusal in REFUSED.items()}
+    proxy.refusals[SLOW] = iter([(503, "SlowDown")] * 3)
+    said = [run(proxy, server, bucket, "streaming/ingest.py", "--once")]
+    unreadable = [row for row in rows(root) if row[4] == "unreadable"]
+    assert sorted(row[0] for row in unreadable) == sorted(f"s3://{bucket}/{key}" for key in REFUSED), unreadable
+    proxy.refusals.clear()
+    said.append(run(proxy, server, bucket, "batch/reconcile.py"))
+    said.append(run(proxy, server, bucket, "streaming/ingest.py", "--once", "--source", "events"))
+    assert not (wrong := oracle.differences(oracle.expected_rows(bodies, BAD), rows(root))), wrong
     return said
 
 
 def main() -> None:
-    from fruitpipe import session
+    from fruitpipe import session, tables
 
     parser = argparse.ArgumentParser(description="The stream on an S3 server that fails a share of all requests.")
     parser.add_argument("--images", type=int, default=2000)
@@ -85,7 +89,7 @@ def main() -> None:
         spark = session.open("fruitpipe soak", "s3://")
         with started(Proxy(server.endpoint, fail_share=given.fail_share, seed=given.seed)) as proxy:
             began = time.monotonic()
-            said = soak(spark, server, given.images, proxy)
+            said = soak(server, given.images, proxy, lambda root: oracle.actual_rows(tables.rows(spark, root)))
         spark.stop()
     for line in said:
         print(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,13 +20,14 @@ from pyspark.sql import SparkSession
 
 from batch.reconcile import reconcile
 from fruitpipe import events, featurise, lease, objects, tables
-from fruitpipe.errors import LeaseLost, NoImages, PlatformFault, WrongModel, WrongRoot
+from fruitpipe.errors import LeaseLost, MissingRequirement, NoImages, PlatformFault, WrongModel, WrongRoot
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings, ReconcileSettings
 from streaming.ingest import Batches, ingest, start
 from streaming.ingest import run as run_query
 from tests.pictures import fill, jpeg, put
+from tests.soak.histories import Crash, dying
 
 
 @pytest.fixture
@@ -78,12 +80,34 @@ class DeadlyFeaturiser(featurise.Featuriser):
         return found
 
 
+class LackingFeaturiser(featurise.Featuriser):
+    """Its worker's Python lacks a module, as a packed environment may."""
+
+    def __call__(self, batches):
+        import a_module_that_only_the_driver_has  # noqa: F401
+
+        return super().__call__(batches)
+
+
+class RefusedFeaturiser(featurise.Featuriser):
+    """The store gives it only images whose name does not begin with `refused`."""
+
+    def _look(self, reference):
+        refused = objects.name(reference.path).startswith("refused")
+        return objects.Unreadable("AccessDenied: as the test has it") if refused else super()._look(reference)
+
+
 @pytest.fixture
-def deadly(monkeypatch):
+def featuriser(monkeypatch):
+    """Has the stream use another featuriser."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
-    monkeypatch.setattr(featurise, "Featuriser", DeadlyFeaturiser)
-    yield
+    yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def deadly(featuriser):
+    featuriser(DeadlyFeaturiser)
 
 
 def vector_of(body):
@@ -340,42 +364,62 @@ def test_a_model_file_with_one_changed_byte_stops_the_job_before_it_writes(tmp_p
     assert not objects.exists(root)
 
 
-def test_sigterm_ends_a_running_stream_after_the_batch_in_hand(images, root, tmp_path):
+def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_batch_in_hand(images, root, tmp_path):
     fill(images, 3)
     command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
-        first = stream.stdout.readline()
+        said = [stream.stdout.readline()]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        fill(images, 1, first=3)
+        said.append(stream.stdout.readline())
         stream.terminate()
         rest, complaints = stream.communicate(timeout=60)
-    assert first.startswith("batch 0: 3 featurised")
+    assert [line.partition(" in ")[0] for line in said] == ["batch 0: 3 featurised", "batch 1: 1 featurised"]
     assert (stream.returncode, complaints) == (0, "")
-    assert rest.splitlines()[-1] == "ingest: 3 images featurised, 0 failed"
-    assert (tmp_path / "root/checkpoints/prefix/commits/0").exists()
-
-
-def test_a_second_stream_is_refused_at_once_and_told_who_holds_the_root(images, root, run):
-    fill(images, 2)
-    command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root]
-    with lease.held(root):
-        second = subprocess.run([*command, "--once"], capture_output=True, text=True, timeout=60, check=False)
+    assert rest.splitlines()[-1] == "ingest: 4 images featurised, 0 failed"
+    assert (tmp_path / "root/checkpoints/prefix/commits/1").exists()
     assert (second.returncode, second.stdout) == (1, "")
-    assert f"process {os.getpid()} since 20" in second.stderr
-    assert len(second.stderr.splitlines()) == 1
-    assert run() == "ingest: 2 images featurised, 0 failed"
+    assert re.fullmatch(
+        rf"error: .* is being written by .*, process {stream.pid} since 20.*; stop that stream first.*\n", second.stderr
+    )
 
 
-def test_a_stream_that_lost_its_lease_stops_before_it_writes(images, root, run, monkeypatch):
+def test_a_stream_that_lost_its_lease_in_mid_batch_stops_before_it_writes(images, root, run, table, monkeypatch):
     fill(images, 2)
+    check = lease._FolderLease.check
 
-    def lost(_):
-        raise LeaseLost("the lease was lost")
+    def lost(held):
+        objects.delete(f"{root}/writer.json")
+        with lease.held(root):  # another stream, which finds the root free
+            check(held)
 
-    monkeypatch.setattr(lease._FolderLease, "check", lost)
-    with pytest.raises(LeaseLost):
-        run()
+    with monkeypatch.context() as patch:
+        patch.setattr(lease._FolderLease, "check", lost)
+        with pytest.raises(LeaseLost, match="was removed or replaced while this stream held it; start it again"):
+            run()
     assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))
-    monkeypatch.undo()
+    assert not table()
     assert run() == "ingest: 2 images featurised, 0 failed"
+
+
+@pytest.mark.parametrize(
+    ("when", "offsets", "commits", "rows", "next_run"),
+    [
+        ("before", 1, 0, 0, "ingest: 3 images featurised, 0 failed"),
+        ("after", 1, 0, 3, "ingest: 0 images featurised, 0 failed, 3 unchanged"),
+    ],
+)
+def test_a_batch_that_ended_around_its_commit_is_in_the_table_once(
+    images, root, run, table, when, offsets, commits, rows, next_run
+):
+    """Offsets written and no commit; the table committed and the checkpoint not."""
+    fill(images, 3)
+    with dying(when), pytest.raises(Crash):
+        run()
+    in_checkpoint = [len(list(objects.list_all(f"{root}/checkpoints/prefix/{log}/0"))) for log in ("offsets", "commits")]
+    assert (in_checkpoint, len(table())) == ([offsets, commits], rows)
+    assert run() == next_run
+    assert len(table()) == 3
 
 
 def test_an_image_that_takes_the_worker_down_is_found_and_costs_its_neighbours_nothing(images, run, table, deadly):  # noqa: ARG001
@@ -394,3 +438,40 @@ def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(im
     with pytest.raises(PlatformFault, match="all 6 images of this batch are crashes-decoder"):
         run()
     assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))
+
+
+def test_a_worker_that_lacks_a_module_stops_the_stream_with_its_name_and_no_image_is_blamed(images, run, table, featuriser):
+    fill(images, 10)
+    featuriser(LackingFeaturiser)
+    with pytest.raises(MissingRequirement, match="has no module a_module_that_only_the_driver_has; install fruitpipe there"):
+        run()
+    assert not table()
+
+
+def test_an_image_that_the_store_refuses_is_a_row_until_a_later_look_may_read_it(
+    images, run, catch_up, table, featuriser, monkeypatch
+):
+    fill(images, 3)
+    put(images / "Kiwi" / "refused.jpg", jpeg(9))
+    featuriser(RefusedFeaturiser)
+    assert run() == "ingest: 3 images featurised, 1 failed"
+    assert (table()["refused.jpg"]["error"], table()["refused.jpg"]["features"]) == ("unreadable", None)
+    monkeypatch.undo()
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["refused.jpg"]["features"]), vector_of(jpeg(9)))
+
+
+def test_a_store_that_refuses_every_image_stops_the_stream_and_writes_no_row(images, run, table, featuriser):
+    for seed in range(6):
+        put(images / "Kiwi" / f"refused-{seed}.jpg", jpeg(seed))
+    featuriser(RefusedFeaturiser)
+    with pytest.raises(PlatformFault, match=r"all 6 images of this batch are unreadable \(AccessDenied: as the test has it\)"):
+        run()
+    assert not table()
+
+
+def test_two_spellings_of_one_name_are_two_images(images, run, table):
+    for seed, name in enumerate(("p\u00eache.jpg", "pe\u0302che.jpg")):
+        put(images / "Kiwi" / name, jpeg(seed))
+    assert run() == "ingest: 2 images featurised, 0 failed"
+    assert set(table()) == {"p\u00eache.jpg", "pe\u0302che.jpg"}

@@ -395,10 +395,16 @@ def test_a_missing_library_is_no_bad_image(monkeypatch):
 
 def test_what_pillow_cannot_identify_is_mapped(monkeypatch):
     def refusing(*_arguments, **_options):
-        raise UnidentifiedImageError
+        raise UnidentifiedImageError("cannot identify image file <_io.BytesIO object at 0x7f00>")
 
     monkeypatch.setattr(images.Image, "open", refusing)
     assert reason(JPEG) == "not-an-image"
+
+
+def test_the_same_bytes_give_the_same_message_in_every_process():
+    """Pillow names the address of the object that it read from."""
+    with pytest.raises(BadImage, match=r"10 bytes, its header does not decode \(no picture is found in it\)"):
+        decode(FILES["png"][:10])
 
 
 SMALL = [encoded(COLOUR.resize((24, 24)), kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")] + [

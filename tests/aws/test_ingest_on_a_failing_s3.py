@@ -1,0 +1,84 @@
+"""The stream on an S3 server that fails: a few images of what the soak does with two thousand."""
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.errors import AccessDenied
+from fruitpipe.objects import s3 as s3_objects
+from tests import oracle
+from tests.pictures import jpeg
+from tests.s3_proxy import Proxy, started
+from tests.soak.s3_faults import REFUSED, soak
+
+IMAGES = 40
+
+
+@pytest.fixture
+def proxy(s3, monkeypatch):
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    with started(Proxy(s3.endpoint)) as proxy:
+        yield proxy
+    s3_objects._made_client.cache_clear()
+
+
+@pytest.fixture
+def through(proxy, monkeypatch):
+    """The way to S3 of the test's own process leads through the proxy, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+    s3_objects._made_client.cache_clear()
+    return proxy
+
+
+def rows(root):
+    """The table as its log has it; a session with S3A's jars would be one more."""
+    live, log = {}, sorted(stat.path for stat in objects.list_all(f"{root}/features/_delta_log") if stat.path.endswith(".json"))
+    for path in log:
+        for action in map(json.loads, objects.read(path).splitlines()):
+            if "add" in action:
+                live[action["add"]["path"]] = True
+            if "remove" in action:
+                live.pop(action["remove"]["path"])
+    files = [pq.read_table(io.BytesIO(objects.read(f"{root}/features/{name}")), columns=list(oracle.COLUMNS)) for name in live]
+    return oracle.rows_of(pa.concat_tables(files))
+
+
+def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
+    s3_objects._made_client.cache_clear()
+    proxy.fail_share, proxy.seed = 0.05, 1
+    first, _, last = soak(s3, IMAGES, proxy, rows)
+    assert first == f"ingest: {IMAGES - len(REFUSED)} images featurised, {len(REFUSED) + 1} failed"
+    assert last == f"ingest: {len(REFUSED)} images featurised, 1 failed"
+    assert proxy.failed().total() > 0
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidObjectState", "KMS.DisabledException"])
+def test_an_object_that_the_store_will_not_give_is_unreadable_and_says_why(s3, through, code):
+    bucket = s3.bucket()
+    s3.s3.put_object(Bucket=bucket, Key="x.jpg", Body=jpeg(0))
+    through.refusals["x.jpg"] = iter([(403, code)])
+    assert objects.look(f"s3://{bucket}/x.jpg") == objects.Unreadable(f"{code}: as the test has it")
+    assert objects.look(f"s3://{bucket}/x.jpg").body == jpeg(0)
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId"])
+def test_credentials_that_end_are_nobodys_image(s3, through, code):
+    through.refusals["x.jpg"] = iter([(400 if code == "ExpiredToken" else 403, code)])
+    with pytest.raises(AccessDenied, match=rf"not valid \({code}\); renew them"):
+        objects.look(f"s3://{s3.bucket()}/x.jpg")
+
+
+@pytest.mark.parametrize("fault", ["slow-down", "reset", "lost-answer", "broken-body"])
+def test_a_look_outlives_three_failures_of_any_kind(s3, through, monkeypatch, fault):
+    bucket = s3.bucket()
+    s3.s3.put_object(Bucket=bucket, Key="x.jpg", Body=jpeg(0))
+    failures = iter([0.0] * 3)
+    monkeypatch.setattr(through._chance, "random", lambda: next(failures, 1.0))
+    through.fail_share, through.faults = 0.5, (fault,)
+    assert objects.look(f"s3://{bucket}/x.jpg").body == jpeg(0)
+    assert through.failed() == {fault: 3}
