@@ -24,10 +24,12 @@ test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python -m fruitpipe.jars --s3
 	$(BIN)/python -m pytest $(ARGS)
 
-## soak: kill the refit fifty times under a reader's eyes (ARGS="--rounds 5 --seed 1" for others)
+## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
+SOAK := refit_kills ingest_kills histories s3_faults cold_warm_edit odd_pictures
 .PHONY: soak
-soak: $(VENV)/ready-dev
-	$(BIN)/python tests/soak/refit_kills.py $(ARGS)
+soak: $(VENV)/ready-dev $(MODEL)
+	@$(BIN)/python -m fruitpipe.jars --s3
+	for harness in $(SOAK); do $(BIN)/python tests/soak/$$harness.py $(ARGS); done
 
 ## lint: ruff and mypy
 .PHONY: lint

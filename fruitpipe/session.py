@@ -32,6 +32,8 @@ CREDENTIALS = (
 )
 # The second compiler's code pays off after many minutes of Java's own work; until then the model could use its processor time.
 FOR_MINUTES = ("-XX:TieredStopAtLevel=1",)
+# All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
+LOCAL = "local[*, 2]"
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
 # What the jobs rely on, wherever they run.
 ALWAYS = {
@@ -66,7 +68,7 @@ def open(  # noqa: A001 - session.open says what it does
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
     settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
     try:
-        return builder.master(master or "local[*]").config(map={**settings}).getOrCreate()
+        return builder.master(master or LOCAL).config(map={**settings}).getOrCreate()
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
 
