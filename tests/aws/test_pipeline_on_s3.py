@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitpipe import objects, publication
+from fruitpipe import lease, objects, publication
 from fruitpipe.objects import s3 as s3_objects
 from tests.pictures import jpeg
 
@@ -67,6 +67,17 @@ def test_images_table_and_results_live_in_s3(s3, job):
     reduction = publication.load_reduction(root)
     assert reduction.transform(np.zeros((2, 1280), np.float32)).shape == (2, 4)
     assert [child for child in objects.children(f"{root}/reduced") if child.endswith("/")] == ["v000001/"]
+
+
+def test_a_second_stream_on_a_root_in_s3_is_refused_before_it_writes(s3, job):
+    images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/root"
+    upload(images.split("/")[2], s3, ["in/Kiwi/0.jpg"])
+    with lease.held(root):
+        second = job("streaming/ingest.py", "--images", images, "--root", root, "--once")
+        assert objects.children(root) == ["writer.json"]
+    assert (second.returncode, second.stdout, len(second.stderr.splitlines())) == (1, "", 1)
+    assert f"error: {root} is being written by" in second.stderr
+    assert f"process {os.getpid()} since 20" in second.stderr
 
 
 def test_what_is_wrong_with_a_bucket_is_one_line(s3, job):
