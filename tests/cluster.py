@@ -60,6 +60,9 @@ def submit_command(cluster: Cluster, python: str, driver_python: str, **settings
         "spark.pyspark.python": python,
         "spark.pyspark.driver.python": driver_python,
         "spark.driver.host": "127.0.0.1",
+        # No job begins before all executors are there, or the first one could do it alone.
+        "spark.cores.max": str(len(cluster.workers)),
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
     } | settings
