@@ -144,6 +144,7 @@ class BucketHistory(RuleBasedStateMachine):
             manifests = len(list(objects.list_all(f"file://{self.root}/events")))
             self._reconcile()
             assert len(list(objects.list_all(f"file://{self.root}/events"))) == manifests, "it found something to do again"
+            print(f"history {self.counts['histories']}: {self.sequence} changes, the table equals the folder", flush=True)
         finally:
             self._temporary.cleanup()
 
