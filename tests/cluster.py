@@ -18,7 +18,7 @@ import pyspark
 from fruitpipe import jars, java
 
 SPARK_HOME = Path(pyspark.__file__).parent
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 240
 
 
 @dataclass(frozen=True)
