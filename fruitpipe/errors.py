@@ -29,6 +29,10 @@ class WrongRoot(FruitpipeError):
     """The root holds something that fruitpipe did not write."""
 
 
+class WrongRegion(FruitpipeError):
+    """A bucket lies where data must not go."""
+
+
 class NotEnoughRows(FruitpipeError):
     """The table holds too few good rows for what was asked."""
 

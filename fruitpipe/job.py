@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from fruitpipe import regions
 from fruitpipe.errors import FruitpipeError, WrongUsage
 from fruitpipe.settings import JobSettings
 
@@ -21,7 +22,9 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
     0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage. 130: Ctrl-C before there was work.
     """
     try:
-        job(CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments))
+        settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)
+        regions.check(settings.places, settings.regions)
+        job(settings)
     except ValidationError as error:
         return _refused("; ".join(_usage(fault) for fault in error.errors()), 2)
     except WrongUsage as error:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fruitpipe import cache, objects
+from fruitpipe import cache, objects, regions
 from fruitpipe.errors import WrongUsage
 
 
@@ -29,6 +29,8 @@ def spark_readable(uri: str) -> str:
 
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
+Regions = Annotated[str, AfterValidator(regions.parse)]
+UNION = ",".join(regions.UNION)
 
 
 class JobSettings(BaseSettings):
@@ -46,6 +48,13 @@ class JobSettings(BaseSettings):
 
     root: Uri
     """URI under which the pipeline keeps everything it writes: a local folder or s3://bucket/prefix"""
+    regions: Regions = UNION
+    """regions in which buckets may lie, with commas between them; any for all of them"""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every URI that the job reads images from or writes to."""
+        return tuple(value for name in ("root", "images") if (value := getattr(self, name, None)))
 
 
 class IngestSettings(JobSettings):

@@ -129,6 +129,13 @@ def delete_all(uri: str) -> int:
     return _store(uri).delete_all(uri)
 
 
+def region(uri: str) -> str:
+    """The region of the bucket that a URI in S3 lies in. Raises NotFound, AccessDenied."""
+    from fruitpipe.objects import s3
+
+    return s3.region(uri)
+
+
 def _store(uri: str) -> Store:
     if not is_s3(uri):
         return local

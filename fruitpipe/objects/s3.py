@@ -109,6 +109,13 @@ def credentials() -> dict[str, str]:
     return {name: key for name, key in named.items() if key} | {"AWS_REGION": session.region_name or "eu-west-1"}
 
 
+def region(uri: str) -> str:
+    """As the bucket's location says it: nothing for the oldest region, EU for the oldest in Europe."""
+    with _explained(uri):
+        location: str | None = _client().get_bucket_location(Bucket=_bucket_and_key(uri)[0]).get("LocationConstraint")
+    return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(location, str(location))
+
+
 def _client() -> S3Client:
     with _MAKING:  # boto3's session is not safe for threads, the client is; many readers ask at once
         return _made_client()

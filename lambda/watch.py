@@ -1,0 +1,119 @@
+"""Tells CloudWatch, every few minutes, whether the stream lives, how long a manifest has waited, and how many images fail.
+
+All of it stands under the root already: the lease, the manifests, the checkpoint's commits, and in Delta's log, whose statistics
+count the rows of each new file and those with an error. So the stream itself needs no way to CloudWatch.
+
+Environment: FRUITPIPE_ROOT (s3://bucket/prefix) and FRUITPIPE_STACK, the dimension of the metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+NAMESPACE = "Fruitpipe"
+ERRORS_OVER = timedelta(hours=1)
+COMMITS = 400  # more than an hour of them, at one every ten seconds
+FOLDER_OF_A_DAY = "events/%Y/%m/%d/"
+
+
+def handler(_event: Any, _context: Any) -> dict[str, float]:
+    """The entry point of the Lambda function: what was measured, by metric."""
+    root, now = _root(), datetime.now(UTC)
+    measured = {
+        "StreamAlive": float(is_alive(root, now)),
+        "WaitingSeconds": waiting_seconds(root, now),
+        "ErrorShare": 100 * error_share(root, now - ERRORS_OVER),
+    }
+    dimensions = [{"Name": "Stack", "Value": os.environ["FRUITPIPE_STACK"]}]
+    units = {"StreamAlive": "None", "WaitingSeconds": "Seconds", "ErrorShare": "Percent"}
+    data = [
+        {"MetricName": name, "Value": value, "Unit": units[name], "Dimensions": dimensions} for name, value in measured.items()
+    ]
+    boto3.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
+    print(json.dumps({"action": "watch", **measured}))
+    return measured
+
+
+def is_alive(root: str, now: datetime) -> bool:
+    """Whether somebody holds the root's lease."""
+    try:
+        record = json.loads(_read(f"{root}/writer.json"))
+    except _s3().exceptions.NoSuchKey:
+        return False
+    return datetime.fromisoformat(record["expires_at"]) > now
+
+
+def waiting_seconds(root: str, now: datetime) -> float:
+    """The age of the oldest manifest since yesterday that is newer than the last commit of a batch; 0 where none is."""
+    commits = [one["LastModified"] for source in ("events", "prefix") for one in _listed(f"{root}/checkpoints/{source}/commits/")]
+    last = max(commits, default=datetime.min.replace(tzinfo=UTC))
+    days = [f"{root}/{(now - timedelta(days=ago)).strftime(FOLDER_OF_A_DAY)}" for ago in (1, 0)]
+    waiting = [one["LastModified"] for day in days for one in _listed(day) if one["LastModified"] > last]
+    return max(0.0, (now - min(waiting)).total_seconds()) if waiting else 0.0
+
+
+def error_share(root: str, since: datetime) -> float:
+    """Of the rows in the files that Delta added since, the share that has an error."""
+    rows = errors = 0
+    log = f"{root}/features/_delta_log/"
+    for entry in _listed(log, f"{max(0, _last_checkpoint(log) - COMMITS):020d}"):
+        if entry["LastModified"] >= since and entry["Key"].endswith(".json"):
+            for added in _added(_read(f"s3://{_place(root)[0]}/{entry['Key']}")):
+                rows += added["numRecords"]
+                errors += added["numRecords"] - added.get("nullCount", {}).get("error", 0)
+    return errors / rows if rows else 0.0
+
+
+def _added(commit: bytes) -> Iterator[dict[str, Any]]:
+    """The statistics of each file that a commit adds."""
+    for line in commit.splitlines():
+        action = json.loads(line)
+        if "add" in action and action["add"].get("dataChange") and action["add"].get("stats"):
+            yield json.loads(action["add"]["stats"])
+
+
+def _last_checkpoint(log: str) -> int:
+    """The version of it, so that a log of a month need not be listed every few minutes; Delta writes one every ten commits."""
+    try:
+        version: int = json.loads(_read(f"{log}_last_checkpoint"))["version"]
+    except _s3().exceptions.NoSuchKey:
+        return 0
+    return version
+
+
+def _listed(uri: str, after: str = "") -> Iterator[dict[str, Any]]:
+    bucket, prefix = _place(uri)
+    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after)
+    for page in pages:
+        yield from page.get("Contents", ())
+
+
+def _read(uri: str) -> bytes:
+    bucket, key = _place(uri)
+    body: bytes = _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def _place(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _root() -> str:
+    root = os.environ.get("FRUITPIPE_ROOT", "").rstrip("/")
+    if not root.startswith("s3://"):
+        raise ValueError(f"FRUITPIPE_ROOT is {root!r}; set it to s3://bucket/prefix")
+    return root
+
+
+@cache
+def _s3() -> Any:
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))

@@ -1,0 +1,142 @@
+"""The template: what two linters say of it, that each policy names what it is for, and what must hold on AWS."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import parliament
+import pytest
+
+from fruitpipe import regions
+from tests.deploy.policies import TEMPLATE, as_text, policies, template
+
+POLICIES = {name: (kind, document) for name, kind, document in policies()}
+DEFINITIONS = json.loads((Path(parliament.__file__).parent / "iam_definition.json").read_text())
+
+
+def actions_without_resources():
+    """What AWS's own list of actions has no resource for."""
+    return {
+        f"{service['prefix']}:{privilege['privilege']}"
+        for service in DEFINITIONS
+        for privilege in service["privileges"]
+        if not any(kind["resource_type"] for kind in privilege["resource_types"])
+    }
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_cfn_lint_has_nothing_to_say():
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--include-checks", "I", "--", str(TEMPLATE)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = [line for line in answer.stdout.splitlines() if re.match("[EW]", line)]
+    assert said == []
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_linter_of_policies_has_nothing_to_say(name):
+    kind, document = POLICIES[name]
+    findings = parliament.analyze_policy_string(json.dumps(document)).findings
+    in_a_keys_own_policy = {"RESOURCE_STAR"} if kind == "AWS::KMS::Key" else set()  # where * is the key
+    assert [finding for finding in findings if finding.issue not in in_a_keys_own_policy] == []
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_no_policy_says_any_where_a_resource_can_be_named(name):
+    kind, document = POLICIES[name]
+    nameless = actions_without_resources()
+    assert {"elasticmapreduce:ListClusters", "cloudwatch:PutMetricData"} < nameless
+    for statement in document["Statement"]:
+        if statement["Effect"] == "Deny" or "Resource" not in statement or kind == "AWS::KMS::Key":
+            continue
+        assert not any("*" in action for action in listed(statement["Action"])), statement
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= nameless, statement
+        assert not any(re.fullmatch(r"arn:aws:s3:::[^/]*\*", one) for one in listed(statement["Resource"])), statement
+
+
+def test_a_role_is_assumed_by_one_service_and_none_may_be_assumed_by_all():
+    for name, resource in template()["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            (statement,) = resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+            assert statement["Principal"]["Service"].endswith(".amazonaws.com"), name
+
+
+def test_a_stack_outside_the_union_is_refused_by_a_rule():
+    (rule,) = template()["Rules"].values()
+    (assertion,) = rule["Assertions"]
+    allowed, asked = assertion["Assert"]["Fn::Contains"]
+    assert asked == {"Ref": "AWS::Region"}
+    assert set(allowed) == set(regions.UNION) - {"eusc-de-east-1"}  # the sovereign cloud has endpoints of its own
+
+
+@pytest.mark.parametrize("bucket", ["ImagesBucket", "RootBucket"])
+def test_buckets_are_private_encrypted_versioned_and_outlive_the_stack(bucket):
+    resources = template()["Resources"]
+    resource = resources[bucket]
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert set(resource["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert resource["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert "ServerSideEncryptionConfiguration" in resource["Properties"]["BucketEncryption"]
+    (statement,) = resources[f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_functions_times_are_in_order():
+    """The trigger ends before its claim expires, and that before Lambda's last attempt; the queue waits for the collector."""
+    resources = template()["Resources"]
+    trigger, collector = resources["Trigger"]["Properties"], resources["Collector"]["Properties"]
+    guard = int(trigger["Environment"]["Variables"]["FRUITPIPE_GUARD_SECONDS"])
+    assert 60 <= trigger["Timeout"] <= 90 < guard < 180
+    assert resources["EventsQueue"]["Properties"]["VisibilityTimeout"] >= 6 * collector["Timeout"]
+
+
+def test_the_stream_leaves_room_for_the_refit_and_keeps_a_cluster_alive_only_where_it_runs():
+    cluster = template()["Resources"]["Cluster"]["Properties"]
+    assert cluster["StepConcurrencyLevel"] >= 2
+    stream, without = cluster["Steps"]["Fn::If"][1:]
+    assert [step["ActionOnFailure"] for step in stream] == ["CONTINUE"]
+    assert without == {"Ref": "AWS::NoValue"}
+    assert cluster["AutoTerminationPolicy"]["Fn::If"][0] == "RunsStream"
+    assert set(cluster["AutoTerminationPolicy"]["Fn::If"][2]) == {"IdleTimeout"}
+    settings = {one["Classification"]: one["ConfigurationProperties"] for one in cluster["Configurations"]}["spark-defaults"]
+    executor_mb = 2 * 1024 + int(settings["spark.executor.memoryOverhead"].removesuffix("m"))
+    assert settings["spark.executor.memory"] == "2g"
+    assert 2 * executor_mb + 1024 <= 12 * 1024  # YARN's share of an m5.xlarge, with an application's master
+
+
+def test_the_cluster_that_the_trigger_starts_is_set_up_as_the_long_lived_one():
+    resources = template()["Resources"]
+    text = as_text(resources["Trigger"]["Properties"]["Environment"]["Variables"]["FRUITPIPE_CLUSTER"]["Fn::If"][2])
+    started = json.loads(text.replace('"InstanceCount": corenodes', '"InstanceCount": 2'))
+    cluster = as_text(resources["Cluster"]["Properties"])
+    for same in (
+        "Applications",
+        "LogUri",
+        "ReleaseLabel",
+        "ServiceRole",
+        "JobFlowRole",
+        "SecurityConfiguration",
+        "BootstrapActions",
+    ):
+        assert started[same] == cluster[same], same
+    ours = {one["Classification"]: one["Properties"] for one in started["Configurations"]}
+    theirs = {one["Classification"]: dict(one["ConfigurationProperties"]) for one in cluster["Configurations"]}
+    theirs["spark-defaults"]["spark.dynamicAllocation.maxExecutors"] = "corenodes"
+    assert ours == theirs
+    assert started["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
+    assert len(text) < 3500  # Lambda takes 4 KB for all variables of a function
+
+
+def test_every_queue_of_the_dead_has_an_alarm_and_each_alarm_tells_somebody():
+    resources = template()["Resources"]
+    alarms = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    watched = {as_text(alarm["Dimensions"])[0]["Value"] for alarm in alarms.values()}
+    dead = {name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue" and "Dead" in name}
+    assert dead == {"EventsDeadLetters", "TriggerDeadLetters"}
+    assert {f"{name}.QueueName".lower() for name in dead} <= watched
+    assert all(alarm["AlarmActions"] == [{"Ref": "Alerts"}] for alarm in alarms.values())
