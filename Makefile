@@ -31,6 +31,22 @@ soak: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python -m fruitpipe.jars --s3
 	for harness in $(SOAK); do $(BIN)/python tests/soak/$$harness.py $(ARGS); done
 
+## package: what a cluster's nodes and the Lambda functions need, for x86-64 and aarch64, into dist/
+.PHONY: package
+package: $(VENV)/ready $(MODEL)
+	@$(BIN)/python deploy/package.py dist $(MODEL)
+
+## deploy: the stack on AWS, created or updated (PARAMETERS=deploy/parameters.toml ARGS=--transient)
+PARAMETERS ?= deploy/parameters.toml
+.PHONY: deploy
+deploy: package
+	@$(BIN)/python deploy/deploy.py up $(PARAMETERS) dist $(ARGS)
+
+## destroy: the stack removed; images, and what was made of them, stay
+.PHONY: destroy
+destroy: $(VENV)/ready
+	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(VENV)/ready-dev

@@ -1,0 +1,275 @@
+"""Creates, updates and removes the stack: `make deploy`, `make destroy`.
+
+Both may be run again at any time. What is uploaded is named by its content, so a deployment that changes nothing uploads and
+changes nothing. Usage: python deploy/deploy.py up|down PARAMETERS DIST [--transient]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+TEMPLATE = Path(__file__).with_name("template.yaml")
+UNION = {"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"}
+GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
+NOT_FOUND = 404
+FOREVER = {"Delay": 15, "MaxAttempts": 240}  # a cluster takes ten minutes to start, and to be replaced
+NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
+
+
+class Refused(Exception):
+    """One line says what is the matter and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a parameters file asks for."""
+
+    stack: str
+    region: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, transient: bool) -> Plan:
+        """Raises Refused for a file that cannot be, before anything is asked of AWS."""
+        try:
+            content = tomllib.loads(path.read_text())
+            stack, region = content["stack"], content["region"]
+        except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+            raise Refused(f"{path}: {error}; it needs stack and region, as deploy/parameters.toml has them") from error
+        if region not in UNION:
+            raise Refused(f"{path}: region {region!r} lies outside the European Union; give one of {', '.join(sorted(UNION))}")
+        if not NAME.fullmatch(stack):
+            raise Refused(f"{path}: stack {stack!r}; give 2 to 20 of a-z, 0-9 and -, the first a letter")
+        parameters = {name: str(value) for name, value in content.get("parameters", {}).items()}
+        return cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
+
+    @property
+    def architecture(self) -> str:
+        """Of the nodes."""
+        return "aarch64" if GRAVITON.match(self.parameters.get("InstanceType", "m5.xlarge")) else "x86_64"
+
+
+class Account:
+    """The clients of one region, and what there is by now."""
+
+    def __init__(self, plan: Plan) -> None:
+        session = boto3.session.Session(region_name=plan.region)
+        self.s3, self.cloudformation = session.client("s3"), session.client("cloudformation")
+        self.id: str = session.client("sts").get_caller_identity()["Account"]
+        self.plan = plan
+
+    @property
+    def artifacts(self) -> str:
+        return f"{self.plan.stack}-artifacts-{self.id}-{self.plan.region}"
+
+    def data_bucket(self, kind: str) -> str:
+        return f"{self.plan.stack}-{kind}-{self.id}-{self.plan.region}"
+
+    def has_bucket(self, name: str) -> bool:
+        try:
+            self.s3.head_bucket(Bucket=name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != NOT_FOUND:
+                raise
+            return False
+        return True
+
+    def stack(self) -> dict[str, Any] | None:
+        try:
+            (found,) = self.cloudformation.describe_stacks(StackName=self.plan.stack)["Stacks"]
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+            return None
+        return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
+
+
+def up(plan: Plan, dist: Path) -> None:
+    """Creates or updates the stack and prints what there is and what to do next."""
+    account = Account(plan)
+    prefix = upload(account, dist)
+    parameters = plan.parameters | {
+        "ArtifactsBucket": account.artifacts,
+        "ArtifactsPrefix": prefix,
+        "CertificatesKey": certificates(account),
+        "CreateBuckets": "yes" if makes_buckets(account) else "no",
+    }
+    change(account, f"{prefix}/template.yaml", parameters)
+    if parameters["CreateBuckets"] == "no":
+        notify(account)
+    report(account)
+
+
+def upload(account: Account, dist: Path) -> str:
+    """Puts the packages into a bucket of their own, and returns the folder, which is named by their content."""
+    wanted = ["bootstrap.sh", "collect_events.zip", "start_refit.zip", "watch.zip", f"node-{account.plan.architecture}.tar.gz"]
+    if missing := [name for name in wanted if not (dist / name).is_file()]:
+        raise Refused(f"{dist} lacks {', '.join(missing)}; run: make package")
+    bodies = {name: (dist / name).read_bytes() for name in wanted} | {"template.yaml": TEMPLATE.read_bytes()}
+    # A new template alone must not replace the cluster, so it does not count.
+    packages = sorted(hashlib.sha256(body).hexdigest() for name, body in bodies.items() if name != "template.yaml")
+    prefix = hashlib.sha256("".join(packages).encode()).hexdigest()[:16]
+    make_artifacts_bucket(account)
+    there = {one["Key"] for one in account.s3.list_objects_v2(Bucket=account.artifacts, Prefix=f"{prefix}/").get("Contents", ())}
+    for name, body in bodies.items():
+        if f"{prefix}/{name}" not in there or name == "template.yaml":
+            account.s3.upload_fileobj(io.BytesIO(body), account.artifacts, f"{prefix}/{name}")
+            print(f"uploaded {name} ({len(body) / 1e6:.1f} MB)", flush=True)
+    return prefix
+
+
+def make_artifacts_bucket(account: Account) -> None:
+    """Private and encrypted, as the others; it holds nothing that `make package` could not make again."""
+    bucket = account.artifacts
+    if not account.has_bucket(bucket):
+        account.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": account.plan.region})
+    account.s3.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    account.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def certificates(account: Account) -> str:
+    """The key of the certificates for traffic between nodes; made once, since another key would replace the cluster."""
+    key = "certificates.zip"
+    if "Contents" in account.s3.list_objects_v2(Bucket=account.artifacts, Prefix=key):
+        return key
+    with tempfile.TemporaryDirectory() as work:
+        private, public = Path(work, "privateKey.pem"), Path(work, "certificateChain.pem")
+        subject = f"/CN=*.{account.plan.region}.compute.internal"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", subject]
+        subprocess.run([*command, "-keyout", str(private), "-out", str(public)], check=True, capture_output=True)
+        (trusted := Path(work, "trustedCertificates.pem")).write_bytes(public.read_bytes())
+        body = io.BytesIO()
+        with zipfile.ZipFile(body, "w") as archive:
+            for path in (private, public, trusted):
+                archive.write(path, path.name)
+        account.s3.put_object(Bucket=account.artifacts, Key=key, Body=body.getvalue())
+    return key
+
+
+def makes_buckets(account: Account) -> bool:
+    """Whether the buckets are the stack's own: not where a stack that was removed left them behind."""
+    if found := account.stack():
+        return {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}.get("CreateBuckets", "yes") == "yes"
+    return not account.has_bucket(account.data_bucket("images"))
+
+
+def change(account: Account, template_key: str, parameters: dict[str, str]) -> None:
+    """Creates or updates the stack and waits for the end of it."""
+    cloudformation, stack = account.cloudformation, account.plan.stack
+    found = account.stack()
+    if found and found["StackStatus"] == "ROLLBACK_COMPLETE":  # of a creation that failed: it can only be removed
+        cloudformation.delete_stack(StackName=stack)
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=FOREVER)
+        found = None
+    url = account.s3.generate_presigned_url("get_object", Params={"Bucket": account.artifacts, "Key": template_key})
+    asked = {
+        "StackName": stack,
+        "TemplateURL": url.partition("?")[0],
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(parameters.items())],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Tags": [{"Key": "application", "Value": "fruitpipe"}],
+    }
+    try:
+        (cloudformation.update_stack if found else cloudformation.create_stack)(**asked)
+    except ClientError as error:
+        if "No updates are to be performed" not in str(error):
+            raise
+        return print(f"stack {stack}: nothing to change")
+    print(f"stack {stack}: {'updating' if found else 'creating'} ...", flush=True)
+    try:
+        cloudformation.get_waiter(f"stack_{'update' if found else 'create'}_complete").wait(StackName=stack, WaiterConfig=FOREVER)
+    except WaiterError as error:
+        raise Refused(f"stack {stack}: {reasons(account) or error}; mend that and run make deploy again") from error
+    return None
+
+
+def reasons(account: Account) -> str:
+    """The first resources that failed, and why."""
+    events = account.cloudformation.describe_stack_events(StackName=account.plan.stack)["StackEvents"]
+    failed = [one for one in reversed(events) if one["ResourceStatus"].endswith("_FAILED") and one.get("ResourceStatusReason")]
+    return "; ".join(f"{one['LogicalResourceId']}: {one['ResourceStatusReason']}" for one in failed[:3])
+
+
+def notify(account: Account) -> None:
+    """Wires buckets that an earlier stack left behind to this one's queue, as the template wires its own."""
+    rules = [{"Name": "prefix", "Value": f"{account.plan.parameters.get('ImagesPrefix', 'images')}/"}]
+    queue = f"arn:aws:sqs:{account.plan.region}:{account.id}:{account.plan.stack}-image-events"
+    events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed"]
+    wired = {"QueueArn": queue, "Events": events, "Filter": {"Key": {"FilterRules": rules}}}
+    account.s3.put_bucket_notification_configuration(
+        Bucket=account.data_bucket("images"), NotificationConfiguration={"QueueConfigurations": [wired]}
+    )
+
+
+def report(account: Account) -> None:
+    """What was made, and the next command."""
+    found = account.stack()
+    assert found
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+    print(f"stack {account.plan.stack} in {account.plan.region}: {found['StackStatus']}")
+    for name, value in sorted(outputs.items()):
+        print(f"  {name:16} {value}")
+    print(f"next: aws s3 cp --recursive YOUR_IMAGES {outputs['Images']}/")
+    cluster = f" --cluster {outputs['ClusterId']}" if "ClusterId" in outputs else ""
+    print(f"then: fruitpipe doctor --root {outputs['Root']} --images {outputs['Images']}{cluster}")
+
+
+def down(plan: Plan) -> None:
+    """Removes the stack. The buckets stay, and are named."""
+    account = Account(plan)
+    if account.stack():
+        print(f"stack {plan.stack}: removing; the cluster ends ...", flush=True)
+        account.cloudformation.delete_stack(StackName=plan.stack)
+        try:
+            account.cloudformation.get_waiter("stack_delete_complete").wait(StackName=plan.stack, WaiterConfig=FOREVER)
+        except WaiterError as error:
+            raise Refused(f"stack {plan.stack}: {reasons(account) or error}; mend that and run make destroy again") from error
+    print(f"stack {plan.stack}: removed")
+    kept = [name for kind in ("images", "root", "artifacts") if account.has_bucket(name := account.data_bucket(kind))]
+    for name in kept:
+        print(f"  kept, with all that is in it: s3://{name}")
+    print("next: make deploy takes the buckets over again")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed, with one line on stderr."""
+    parser = argparse.ArgumentParser(description="Creates, updates and removes the stack.")
+    parser.add_argument("direction", choices=["up", "down"])
+    parser.add_argument("parameters", type=Path)
+    parser.add_argument("dist", type=Path)
+    parser.add_argument("--transient", action="store_true", help="no cluster but while a refit runs")
+    given = parser.parse_args(arguments)
+    try:
+        plan = Plan.read(given.parameters, given.transient)
+        up(plan, given.dist) if given.direction == "up" else down(plan)
+    except (Refused, ClientError, BotoCoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The template itself on the emulator: deployed, used from an upload to reduced features, deployed again, removed, taken over."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
+
+from fruitpipe import cache, jars, java, pointer, session
+from fruitpipe.objects import s3 as s3_objects
+from tests.deploy import policies
+from tests.pictures import jpeg
+
+CHECKOUT = Path(__file__).parents[2]
+PICTURES = 6
+# What the emulator cannot hold. EMR's API it has, so the test starts the cluster and the template's names for it become its id.
+NOT_HELD = {"AWS::EMR::Cluster", "AWS::EMR::SecurityConfiguration", "AWS::Budgets::Budget", "AWS::EC2::SecurityGroupIngress"}
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, CHECKOUT / "deploy" / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where a dataclass looks for its own module
+    spec.loader.exec_module(module)
+    return module
+
+
+deploy, package = load("deploy"), load("package")
+
+
+def held(cluster_id):
+    """The template without what the emulator cannot hold."""
+    template = json.loads(json.dumps(policies.template(), default=str))
+    resources = template["Resources"]
+    gone = {name for name, one in resources.items() if one["Type"] in NOT_HELD}
+    template["Resources"] = {name: one for name, one in resources.items() if name not in gone}
+    for one in template["Resources"].values():
+        depends = one.get("DependsOn", [])
+        one["DependsOn"] = [name for name in ([depends] if isinstance(depends, str) else depends) if name not in gone]
+    text = json.dumps(template).replace('{"Ref": "Cluster"}', json.dumps(cluster_id)).replace("${Cluster}", cluster_id)
+    return text.replace('"python3.13"', '"python3.11"').replace("${Encryption}", "encryption")
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    """The packages; the nodes' own is made, and installed, by another test."""
+    folder = tmp_path_factory.mktemp("dist")
+    for name, modules in package.LAMBDAS.items():
+        (folder / f"{name}.zip").write_bytes(package.zipped({f"{one}.py": CHECKOUT / "lambda" / f"{one}.py" for one in modules}))
+    (folder / "bootstrap.sh").write_bytes((CHECKOUT / "deploy" / "bootstrap.sh").read_bytes())
+    (folder / "node-x86_64.tar.gz").write_bytes(b"what a node installs")
+    return folder
+
+
+@pytest.fixture
+def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
+    """What a node of the cluster has: the jobs where the bootstrap puts them, and spark-submit with its settings."""
+    home, conf = tmp_path / "home", tmp_path / "conf"
+    for folder in (home / "bin", home / "model", conf):
+        folder.mkdir(parents=True)
+    for name in ("streaming", "batch"):
+        (home / name).symlink_to(CHECKOUT / name)
+    (home / "bin" / "stream").write_bytes((CHECKOUT / "deploy" / "stream").read_bytes())
+    (home / "bin" / "stream").chmod(0o755)
+    (home / "model" / "mobilenetv2-1.0-224.tflite").symlink_to(cache.folder() / "mobilenetv2-1.0-224.tflite")
+    jar_path = ":".join(jars.paths(jars.DELTA, jars.S3A))
+    defaults = {"spark.master": "local[2]", "spark.driver.extraClassPath": jar_path, **session.s3a_settings(os.environ)}
+    (conf / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    settings = {"SPARK_CONF_DIR": str(conf), "JAVA_HOME": java.home(), "PATH": path, "PYSPARK_PYTHON": sys.executable}
+    return home, os.environ | settings
+
+
+@pytest.fixture
+def stack(aws, tmp_path, dist, node, monkeypatch):
+    """Deploys; gives the function that does it again, and the cluster."""
+    s3_objects._made_client.cache_clear()
+    cluster_id = aws.client("emr").run_job_flow(
+        Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True}, StepConcurrencyLevel=4
+    )["JobFlowId"]
+    parameters, template = tmp_path / "parameters.toml", tmp_path / "template.json"
+    parameters.write_text(f'stack = "fruits"\nregion = "eu-west-1"\n[parameters]\nHome = "{node[0]}"\n')
+    template.write_text(held(cluster_id))
+    monkeypatch.setattr(deploy, "TEMPLATE", template)
+    monkeypatch.setattr(deploy, "FOREVER", {"Delay": 1, "MaxAttempts": 120})
+    yield lambda direction, *flags: deploy.main([direction, str(parameters), str(dist), *flags]), cluster_id
+    s3_objects._made_client.cache_clear()
+
+
+def test_what_the_emulator_cannot_hold_is_known():
+    types = {one["Type"] for one in policies.template()["Resources"].values()}
+    assert {kind for kind in types if kind not in _RESOURCE_HANDLERS and "Serverless" not in kind} == NOT_HELD
+
+
+def test_from_the_template_to_reduced_features_and_back(aws, stack, node, capsys, eventually):
+    (run, cluster_id), (_, environment) = stack, node
+    emr = aws.client("emr")
+
+    assert run("up") == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    print(said)
+    outputs = dict(line.split() for line in said.splitlines() if line.startswith("  "))
+    images, root = outputs["Images"], outputs["Root"]
+    assert f"next: aws s3 cp --recursive YOUR_IMAGES {images}/" in said
+
+    bucket, prefix = images.removeprefix("s3://").split("/")
+    for seed in range(PICTURES):
+        aws.s3.put_object(Bucket=bucket, Key=f"{prefix}/Kiwi/{seed} a+b.jpg", Body=jpeg(seed))
+    aws.s3.put_object(Bucket=bucket, Key="elsewhere/0.jpg", Body=jpeg(0))
+
+    def manifests():
+        root_bucket, root_prefix = root.removeprefix("s3://").split("/")
+        found = aws.s3.list_objects_v2(Bucket=root_bucket, Prefix=f"{root_prefix}/events/").get("Contents", ())
+        bodies = [aws.s3.get_object(Bucket=root_bucket, Key=one["Key"])["Body"].read() for one in found if one["Size"]]
+        return len({json.loads(line)["path"] for body in bodies for line in body.splitlines()}) == PICTURES
+
+    eventually(manifests)
+
+    step = policies.as_text(policies.template()["Resources"]["Cluster"]["Properties"]["Steps"]["Fn::If"][1][0])
+    given = {"--images": images, "--root": root}
+    command = [f"{node[0]}/bin/stream", *step["HadoopJarStep"]["Args"][1:]]
+    command = [given.get(before, one) for before, one in zip(["", *command], command, strict=False)]
+    assert command[1:] == ["--images", images, "--root", root, "--source", "events"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
+        lines = []
+        for line in stream.stdout:
+            lines.append(line)
+            if f"{PICTURES} featurised" in line:
+                break
+        stream.send_signal(signal.SIGTERM)
+        rest, errors = stream.communicate(timeout=120)
+        assert f"ingest: {PICTURES} images featurised, 0 failed" in rest, (lines, rest, errors[-2000:])
+        assert stream.returncode == 0
+
+    scheduled = {"execution_id": "one", "scheduled_time": "2026-11-25T03:00:00Z", "schedule_arn": "arn", "components": 3}
+    answers = [invoke(aws, outputs["TriggerFunction"], scheduled) for _ in range(2)]
+    assert [answer["started"] for answer in answers] == [True, False], answers
+    (added,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
+    done = subprocess.run(added["Config"]["Args"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"v000001: {PICTURES} rows, 1 labels; k = 3 keeps" in done.stdout
+    assert pointer.find(root).version == "v000001"
+
+    measured = invoke(aws, "fruits-watch", {})
+    assert (measured["StreamAlive"], measured["ErrorShare"]) == (0.0, 0.0), measured
+
+    assert run("up") == 0
+    assert "uploaded node" not in capsys.readouterr().out  # what is there already is not uploaded again
+    assert run("down") == 0
+    kept = capsys.readouterr().out
+    assert f"kept, with all that is in it: s3://{bucket}" in kept
+    assert aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == PICTURES
+    assert run("down") == 0  # nothing is there, and that is no error
+    assert run("up") == 0
+    wired = aws.s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
+    assert {one["QueueArn"].rpartition(":")[2] for one in wired} == {"fruits-image-events"}
+    assert run("down") == 0
+
+
+def invoke(aws, function, event):
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    body = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, body
+    return body
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('stack = "fruits"\nregion = "eu-west-2"', "lies outside the European Union"),
+        ('stack = "Fruits!"\nregion = "eu-west-1"', "2 to 20 of a-z"),
+        ('stack = "fruits"', "'region'; it needs stack and region"),
+        ("stack =", "it needs stack and region"),
+    ],
+)
+def test_a_parameters_file_that_cannot_be_is_refused_in_one_line(tmp_path, capsys, text, complaint):
+    (tmp_path / "parameters.toml").write_text(text)
+    assert deploy.main(["up", str(tmp_path / "parameters.toml"), str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
