@@ -108,6 +108,37 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
         print(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
 
 
+def doctor(  # noqa: PLR0913, PLR0917 - flags
+    root: Root,
+    images: Annotated[str | None, typer.Option("--images", envvar="FRUITPIPE_IMAGES", help="URI of the image prefix.")] = None,
+    model_file: Annotated[str | None, typer.Option("--model", envvar="FRUITPIPE_MODEL", help="The model file.")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", envvar="CLUSTER_ID", help="The id of the EMR cluster.")] = None,
+    allowed: Annotated[
+        str | None, typer.Option("--regions", envvar="FRUITPIPE_REGIONS", help="Regions in which buckets may lie.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of text.")] = False,
+) -> None:
+    """Check all that a set-up needs, a line each; exit with 1 where anything fails."""
+    import json
+
+    from fruitpipe import doctor as doctor_
+    from fruitpipe import objects, regions, settings
+
+    asked = doctor_.Asked(
+        root=objects.canonical(root),
+        images=objects.canonical(images) if images else None,
+        model=model_file or settings.default_model(),
+        allowed_regions=regions.parse(allowed) if allowed else settings.UNION,
+        cluster=cluster or None,
+    )
+    well = True
+    for finding in doctor_.examine(asked):
+        print(json.dumps(finding.as_dict()) if as_json else finding, flush=True)
+        well = well and finding.ok
+    if not well:
+        raise typer.Exit(1)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can mend."""
     try:

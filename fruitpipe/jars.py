@@ -24,8 +24,17 @@ def paths(*coordinates: str) -> list[str]:
     return [str(jar) for coordinate in coordinates for jar in sorted(_resolved(coordinate).glob("*.jar"))]
 
 
+def is_there(coordinate: str) -> bool:
+    """Whether the jars of a Maven coordinate need not be fetched."""
+    return _folder(coordinate).exists()
+
+
+def _folder(coordinate: str) -> Path:
+    return cache.folder() / "jars" / coordinate.replace(":", "_")
+
+
 def _resolved(coordinate: str) -> Path:
-    folder = cache.folder() / "jars" / coordinate.replace(":", "_")
+    folder = _folder(coordinate)
     if not folder.exists():
         _resolve(coordinate, folder)
     return folder

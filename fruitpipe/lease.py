@@ -41,6 +41,27 @@ def held(root: str, lease_seconds: float = LEASE_SECONDS) -> Iterator[Lease]:
         yield lease
 
 
+def holder(root: str) -> dict[str, str] | None:
+    """Who holds the root's lease, and since when; None where nobody does. Takes nothing from anybody."""
+    uri = layout.place(root, layout.WRITER)
+    if objects.is_s3(root):
+        try:
+            record = _parsed(objects.read(uri).decode())
+        except NotFound:
+            return None
+        expires = datetime.fromisoformat(record.get("expires_at", "1970-01-01T00:00:00+00:00"))
+        return record if expires > datetime.now(UTC) else None
+    path = Path(uri.removeprefix("file://"))
+    if not path.exists():
+        return None
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _parsed(file.read())
+    return None
+
+
 def _me() -> dict[str, str]:
     return {"holder": f"{socket.gethostname()}, process {os.getpid()}", "since": datetime.now(UTC).isoformat(timespec="seconds")}
 

@@ -96,7 +96,7 @@ def test_what_the_emulator_cannot_hold_is_known():
     assert {kind for kind in types if kind not in _RESOURCE_HANDLERS and "Serverless" not in kind} == NOT_HELD
 
 
-def test_from_the_template_to_reduced_features_and_back(aws, stack, node, capsys, eventually):
+def test_from_the_template_to_reduced_features_and_back(aws, stack, node, capsys, eventually):  # noqa: PLR0915 - one story
     (run, cluster_id), (_, environment) = stack, node
     emr = aws.client("emr")
 

@@ -1,0 +1,194 @@
+"""The doctor: a healthy set-up, and set-ups with one thing broken each, on the emulator and on a folder."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fruitpipe import cli, lease, objects
+from fruitpipe.objects import s3 as s3_objects
+from tests.aws.test_stack import package
+from tests.pictures import jpeg
+
+CHECKOUT = Path(__file__).parents[2]
+ALL = ["java", "jars", "model", "credentials", "region", "root", "images", "events", "cluster", "stream", "pointer"]
+
+
+class Setup:
+    """Buckets, queue, function and cluster as the template wires them, and a published version."""
+
+    def __init__(self, aws):
+        self.aws, self.name = aws, f"fruits-{uuid.uuid4().hex[:8]}"
+        self.images_bucket, root_bucket = aws.bucket(), aws.bucket()
+        self.images, self.root = f"s3://{self.images_bucket}/images", f"s3://{root_bucket}/pipeline"
+        aws.s3.put_object(Bucket=self.images_bucket, Key="images/Kiwi/0.jpg", Body=jpeg(0))
+        self.queue, self.dead = (self.make_queue(name) for name in (self.name, f"{self.name}-dead"))
+        redrive = json.dumps({"deadLetterTargetArn": self.arn(self.dead), "maxReceiveCount": 5})
+        aws.client("sqs").set_queue_attributes(QueueUrl=self.queue, Attributes={"RedrivePolicy": redrive})
+        self.notify(["s3:ObjectCreated:*", "s3:ObjectRemoved:*"])
+        self.make_reader()
+        self.cluster = self.make_cluster(4)
+        for name in ("models/v000001/reduction.npz", "models/v000001/reduction.json", "reduced/v000001/part-0.parquet"):
+            objects.write(f"{self.root}/{name}", b"1")
+        objects.write(f"{self.root}/reduced/latest.json", json.dumps({"version": "v000001", "versions": ["v000001"]}).encode())
+
+    def make_queue(self, name):
+        return self.aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+
+    def arn(self, queue):
+        return self.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+    def notify(self, events):
+        rules = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "images/"}]}}
+        wired = [{"QueueArn": self.arn(self.queue), "Events": events, "Filter": rules}]
+        self.aws.s3.put_bucket_notification_configuration(
+            Bucket=self.images_bucket, NotificationConfiguration={"QueueConfigurations": wired}
+        )
+
+    def make_reader(self):
+        function = self.aws.client("lambda")
+        function.create_function(
+            FunctionName=self.name,
+            Runtime="python3.11",
+            Role="arn:aws:iam::000000000000:role/collect",
+            Handler="collect_events.handler",
+            Code={"ZipFile": package.zipped({"collect_events.py": CHECKOUT / "lambda" / "collect_events.py"})},
+        )
+        self.mapping = function.create_event_source_mapping(EventSourceArn=self.arn(self.queue), FunctionName=self.name)["UUID"]
+
+    def make_cluster(self, concurrency):
+        return self.aws.client("emr").run_job_flow(
+            Name=self.name,
+            ReleaseLabel="emr-spark-8.0.0",
+            Instances={"KeepJobFlowAliveWhenNoSteps": True},
+            StepConcurrencyLevel=concurrency,
+        )["JobFlowId"]
+
+
+@pytest.fixture
+def setup(aws):
+    s3_objects._made_client.cache_clear()
+    setup = Setup(aws)
+    with lease.held(setup.root):
+        yield setup
+    s3_objects._made_client.cache_clear()
+
+
+def examine(setup, capsys, **changed):
+    """The lines by check, and the exit code."""
+    given = {"root": setup.root, "images": setup.images, "cluster": setup.cluster} | changed
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", *(text for name, value in given.items() for text in (f"--{name}", value))])
+    said = capsys.readouterr()
+    print(said.out)
+    assert said.err == ""
+    return {line.split()[1]: line for line in said.out.splitlines()}, ended.value.code
+
+
+def failed(lines):
+    return [name for name, line in lines.items() if line.startswith("FAIL")]
+
+
+def test_a_healthy_set_up_is_well(setup, capsys):
+    lines, code = examine(setup, capsys)
+    assert (list(lines), failed(lines), code) == (ALL, [], 0)
+    assert not [child for child in objects.children(f"{setup.root}/triggers") if "doctor" in child]
+
+
+def no_notification(setup):
+    setup.notify(["s3:ObjectCreated:*"])
+
+
+def nothing_reads_the_queue(setup):
+    setup.aws.client("lambda").delete_event_source_mapping(UUID=setup.mapping)
+
+
+def a_dead_letter(setup):
+    setup.aws.client("sqs").send_message(QueueUrl=setup.dead, MessageBody="{}")
+
+
+def a_cluster_that_is_gone(setup):
+    setup.aws.client("emr").terminate_job_flows(JobFlowIds=[setup.cluster])
+
+
+def one_step_at_a_time(setup):
+    setup.cluster = setup.make_cluster(1)
+
+
+def a_pointer_to_nothing(setup):
+    objects.delete_all(f"{setup.root}/models/v000001")
+
+
+def a_foreign_root(setup):
+    objects.write(f"{setup.root}/holiday.jpg", b"1")
+
+
+def no_images(setup):
+    objects.delete_all(setup.images)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "check", "said"),
+    [
+        (no_notification, "events", "no queue is told of images that are created and removed; deploy the stack again"),
+        (nothing_reads_the_queue, "events", "no Lambda function reads it"),
+        (a_dead_letter, "events", "1 messages could not be read"),
+        (a_cluster_that_is_gone, "cluster", "is TERMINATED; start another"),
+        (one_step_at_a_time, "cluster", "--step-concurrency-level 4"),
+        (a_pointer_to_nothing, "pointer", "fruitpipe rollback --root"),
+        (a_foreign_root, "root", "holiday.jpg, which fruitpipe did not write"),
+        (no_images, "images", "there is nothing there"),
+    ],
+)
+def test_what_is_broken_is_named_and_hides_nothing_else(setup, capsys, breaks, check, said):
+    breaks(setup)
+    lines, code = examine(setup, capsys)
+    assert (list(lines), failed(lines), code) == (ALL, [check], 1)
+    assert said in lines[check]
+
+
+def test_a_damaged_model_a_forbidden_region_and_a_cluster_that_never_was_are_named(setup, capsys, tmp_path):
+    (tmp_path / "model").write_bytes(b"not a model")
+    lines, code = examine(setup, capsys, model=str(tmp_path / "model"), regions="eu-west-3", cluster="j-NEVERWAS")
+    assert (failed(lines), code) == (["model", "region", "cluster"], 1)
+    assert "build it anew with: fruitpipe model build" in lines["model"]
+    assert "lies in eu-west-1, and data may lie in eu-west-3 only" in lines["region"]
+
+
+def test_a_stream_that_is_gone_is_missed(aws, capsys):
+    s3_objects._made_client.cache_clear()
+    lines, code = examine(Setup(aws), capsys)
+    assert (failed(lines), code) == (["stream"], 1)
+    s3_objects._made_client.cache_clear()
+
+
+def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    environment = {name: value for name, value in os.environ.items() if name not in keys}
+    asked = ["doctor", "--root", setup.root, "--images", setup.images, "--json"]
+    command = [str(Path(sys.executable).with_name("fruitpipe")), *asked]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    wrong = [one["name"] for one in findings if not one["ok"]]
+    assert wrong == ["credentials", "region", "root", "images", "events", "stream", "pointer"]
+    assert all("no AWS credentials were found" in one["said"] for one in findings if not one["ok"])
+
+
+def test_a_folder_needs_no_aws(tmp_path, capsys, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "images" / "Kiwi").mkdir(parents=True)
+    (tmp_path / "images" / "Kiwi" / "0.jpg").write_bytes(jpeg(0))
+    root = str(tmp_path / "root")
+    with lease.held(f"file://{root}"), pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", "--root", root, "--images", str(tmp_path / "images")])
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
+    assert list(lines) == ["java", "jars", "model", "root", "images", "stream", "pointer"]
+    assert (failed(lines), ended.value.code) == (["pointer"], 1)
+    assert "run batch/refit.py" in lines["pointer"]
+    assert lease.holder(f"file://{root}") is None
