@@ -1,0 +1,116 @@
+"""The packages: the same checkout gives the same bytes. What they hold is installed and used by tests/soak/packages.py."""
+
+import importlib.util
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+STREAM = CHECKOUT / "deploy" / "stream"
+
+
+@pytest.fixture(scope="module")
+def package():
+    spec = importlib.util.spec_from_file_location("package", CHECKOUT / "deploy" / "package.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_packages_depend_on_names_contents_and_permissions_alone(package, tmp_path):
+    made = []
+    for order, time in ((["b", "a/c"], 0), (["a/c", "b"], 1e9)):
+        folder = tmp_path / str(time)
+        for name in order:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(name)
+            os.utime(folder / name, (time, time))
+        made.append((package.tarred(folder), package.zipped({name: folder / name for name in order})))
+    assert made[0] == made[1]
+    with tarfile.open(fileobj=io.BytesIO(made[0][0])) as archive:
+        assert [(one.name, one.mtime, one.uid) for one in archive] == [("a/c", 0, 0), ("b", 0, 0)]
+    (tmp_path / "0" / "b").chmod(0o755)
+    assert package.tarred(tmp_path / "0") != made[0][0]
+
+
+def test_the_lambda_functions_find_each_other_in_their_packages(package, tmp_path):
+    """Each package alone on the path, as Lambda unpacks it, gives the handlers that the template names."""
+    handlers = {"collect_events": ["collect_events"], "start_refit": ["start_refit", "start_cluster"], "watch": ["watch"]}
+    for name, modules in package.LAMBDAS.items():
+        body = package.zipped({f"{one}.py": CHECKOUT / "lambda" / f"{one}.py" for one in modules})
+        (tmp_path / f"{name}.zip").write_bytes(body)
+        for module in handlers[name]:
+            code = f"import {module}; assert callable({module}.handler); import sys; assert 'fruitpipe' not in sys.modules"
+            environment = {"PYTHONPATH": str(tmp_path / f"{name}.zip"), "PATH": os.environ["PATH"]}
+            subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    assert sorted(package.LAMBDAS) == sorted(handlers)
+
+
+def test_a_wheel_is_named_as_pip_wants_it(package):
+    assert package.pinned_name(Path("numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl")) == "numpy==2.4.6"
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A node whose spark-submit counts its starts and ends with what the file `codes` holds for each, 0 when it has run out."""
+    for folder in ("bin", "opt/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "opt/bin/stream").write_bytes(STREAM.read_bytes())
+    submit = tmp_path / "bin" / "spark-submit"
+    script = f"""#!/bin/sh
+echo "$@" >> {tmp_path}/started
+exit $(sed -n "$(wc -l < {tmp_path}/started)p" {tmp_path}/codes)
+"""
+    submit.write_text(script)
+    submit.chmod(0o755)
+    return tmp_path
+
+
+def start(home, codes, *flags):
+    (home / "codes").write_text("".join(f"{code}\n" for code in codes))
+    environment = {"PATH": f"{home}/bin:{os.environ['PATH']}", "FRUITPIPE_RESTART_SECONDS": "0"}
+    done = subprocess.run(
+        ["bash", f"{home}/opt/bin/stream", *flags], env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, (home / "started").read_text().splitlines(), done.stderr
+
+
+def test_the_stream_is_started_again_after_a_failure_with_the_same_flags(home):
+    code, started, said = start(home, [1, 137, 0], "--images", "s3://b/a b", "--root", "s3://r/p")
+    assert code == 0
+    model = f"--model {home}/opt/model/mobilenetv2-1.0-224.tflite"
+    assert started == [f"{home}/opt/streaming/ingest.py --images s3://b/a b --root s3://r/p {model}"] * 3
+    assert said.splitlines() == ["stream: ended with 1; starting again in 0 s", "stream: ended with 137; starting again in 0 s"]
+
+
+def test_wrong_usage_is_not_tried_again(home):
+    code, started, _ = start(home, [2, 0])
+    assert (code, len(started)) == (2, 1)
+
+
+def test_a_stream_that_is_told_to_stop_is_not_started_again(home):
+    """The job is the child of spark-submit; it is told, finishes, and nothing begins anew."""
+    job = home / "streaming" / "ingest.py"
+    job.parent.mkdir()
+    job.write_text("""
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: (print("finished"), sys.exit(0)))
+print("ready", flush=True)
+while True:
+    signal.pause()
+""")
+    (home / "bin" / "spark-submit").write_text(f"#!/bin/sh\necho start >> {home}/started\n{sys.executable} {job}\nexit $?\n")
+    environment = {"PATH": f"{home}/bin:{os.environ['PATH']}"}
+    command = ["bash", f"{home}/opt/bin/stream"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as stream:
+        assert stream.stdout.readline() == "ready\n"
+        stream.send_signal(signal.SIGTERM)
+        assert stream.communicate(timeout=60)[0] == "finished\n"
+    assert stream.returncode == 0
+    assert (home / "started").read_text() == "start\n"
