@@ -66,6 +66,16 @@ def cluster(cluster_id: str) -> Fields:
         return dict(_client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"])
 
 
+def instances(cluster_id: str) -> dict[str, int]:
+    """How many machines of each type a cluster runs."""
+    with _explained(f"cluster {cluster_id}"):
+        groups = _client("emr").list_instance_groups(ClusterId=cluster_id)["InstanceGroups"]
+    counts: dict[str, int] = {}
+    for group in groups:
+        counts[group["InstanceType"]] = counts.get(group["InstanceType"], 0) + group["RequestedInstanceCount"]
+    return counts
+
+
 def _filter(configuration: Fields) -> str:
     rules = configuration.get("Filter", {}).get("Key", {}).get("FilterRules", [])
     return next((rule["Value"] for rule in rules if rule["Name"].lower() == "prefix"), "")

@@ -11,12 +11,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from fruitpipe import aws, jars, java, layout, lease, objects, pointer, regions
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor import Model, fingerprint
 
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
+
+
+# With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
+DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,16 @@ def check_cluster(asked: Asked) -> str:
             f"cluster {asked.cluster} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
             f"--cluster-id {asked.cluster} --step-concurrency-level 4"
         )
-    return f"{asked.cluster} is {state}"
+    hours = (datetime.now(UTC) - found["Status"]["Timeline"]["CreationDateTime"]).total_seconds() / 3600
+    return f"{asked.cluster} is {state} for {hours:.0f} h{cost(aws.instances(asked.cluster), hours)}; stop it: make destroy"
+
+
+def cost(instances: dict[str, int], hours: float) -> str:
+    """About what the cluster has cost, where its machines' prices are known."""
+    if not instances or not instances.keys() <= DOLLARS_AN_HOUR.keys():
+        return ""
+    dollars = hours * sum(count * DOLLARS_AN_HOUR[kind] for kind, count in instances.items())
+    return f", about ${dollars:.0f} at list prices; it does not end itself while a stream runs"
 
 
 def check_stream(asked: Asked) -> str:

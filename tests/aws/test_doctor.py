@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import cli, lease, objects
+from fruitpipe import cli, doctor, lease, objects
 from fruitpipe.objects import s3 as s3_objects
 from tests.aws.test_stack import package
 from tests.pictures import jpeg
@@ -64,7 +64,13 @@ class Setup:
         return self.aws.client("emr").run_job_flow(
             Name=self.name,
             ReleaseLabel="emr-spark-8.0.0",
-            Instances={"KeepJobFlowAliveWhenNoSteps": True},
+            Instances={
+                "KeepJobFlowAliveWhenNoSteps": True,
+                "InstanceGroups": [
+                    {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1},
+                    {"InstanceRole": "CORE", "InstanceType": "m5.xlarge", "InstanceCount": 2},
+                ],
+            },
             StepConcurrencyLevel=concurrency,
         )["JobFlowId"]
 
@@ -97,6 +103,15 @@ def test_a_healthy_set_up_is_well(setup, capsys):
     lines, code = examine(setup, capsys)
     assert (list(lines), failed(lines), code) == (ALL, [], 0)
     assert not [child for child in objects.children(f"{setup.root}/triggers") if "doctor" in child]
+
+
+def test_what_a_cluster_has_cost_is_said_with_how_to_stop_it(setup, capsys):
+    lines, _ = examine(setup, capsys)
+    assert (
+        "for 0 h, about $0 at list prices; it does not end itself while a stream runs; stop it: make destroy" in lines["cluster"]
+    )
+    assert doctor.cost({"m5.xlarge": 3}, 400) == ", about $324 at list prices; it does not end itself while a stream runs"
+    assert doctor.cost({"x9.huge": 3}, 400) == doctor.cost({}, 400) == ""
 
 
 def no_notification(setup):
