@@ -108,6 +108,7 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
         print(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
 
 
+@app.command()
 def doctor(  # noqa: PLR0913, PLR0917 - flags
     root: Root,
     images: Annotated[str | None, typer.Option("--images", envvar="FRUITPIPE_IMAGES", help="URI of the image prefix.")] = None,
