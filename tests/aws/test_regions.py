@@ -70,3 +70,11 @@ def test_no_region_at_all_is_wrong_usage(capsys):
         regions.parse(" , ")
     assert job.run(print, RefitSettings, ["--root", "somewhere", "--regions", ""]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_real_s3_server_says_where_a_bucket_lies(s3, monkeypatch):
+    s3_objects._made_client.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    assert objects.region(f"s3://{s3.bucket()}/in") == s3.region
+    s3_objects._made_client.cache_clear()
