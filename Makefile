@@ -25,7 +25,7 @@ test: $(VENV)/ready-dev $(MODEL)
 	$(BIN)/python -m pytest $(ARGS)
 
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
-SOAK := refit_kills ingest_kills histories s3_faults cold_warm_edit odd_pictures
+SOAK := refit_kills ingest_kills histories s3_faults cold_warm_edit odd_pictures packages
 .PHONY: soak
 soak: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python -m fruitpipe.jars --s3

@@ -1,6 +1,6 @@
 """Makes the packages, installs the nodes' own into an empty environment without an index, and featurises a picture there.
 
-Usage: python tests/soak/packages.py MODEL [FOLDER]; `make package` has been run where FOLDER is given. About two minutes.
+Usage: python tests/soak/packages.py [FOLDER]; without it, where `make package` leaves its packages, they are made. Two minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+
+from fruitpipe.settings import default_model
 
 CHECKOUT = Path(__file__).parents[2]
 FEATURISE = """
@@ -30,11 +32,11 @@ print(f"{picture.name}: {features.shape}, sum {features.sum():.3f}, fingerprint 
 """
 
 
-def main(model: str, folder: str | None = None) -> None:
+def main(folder: str | None = None) -> None:
     with tempfile.TemporaryDirectory() as work:
         dist = Path(folder or f"{work}/dist")
         if not folder:
-            subprocess.run([sys.executable, "deploy/package.py", str(dist), model], cwd=CHECKOUT, check=True)
+            subprocess.run([sys.executable, "deploy/package.py", str(dist), default_model()], cwd=CHECKOUT, check=True)
         with tarfile.open(dist / f"node-{platform.machine()}.tar.gz") as archive:
             archive.extractall(f"{work}/node", filter="data")
         home = f"{work}/opt"
