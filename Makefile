@@ -47,6 +47,17 @@ deploy: package
 destroy: $(VENV)/ready
 	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
 
+## bench: the product beside other engines, 2,016 images, one hour (ARGS="--images 20000" for the full figures, four hours)
+PEERS := .venv-peers
+RESULTS := bench.jsonl
+.PHONY: bench
+bench: $(PEERS)/ready $(MODEL)
+	@$(BIN)/python -m fruitpipe.jars
+	@$(BIN)/python record_classes.py
+	$(BIN)/python benchmarks/compare.py throughput --peers $(PEERS)/bin/python --results $(RESULTS) $(ARGS)
+	$(BIN)/python benchmarks/compare.py small --peers $(PEERS)/bin/python --results $(RESULTS)
+	@$(BIN)/python benchmarks/compare.py table --results $(RESULTS)
+
 ## lint: ruff and mypy
 .PHONY: lint
 lint: $(VENV)/ready-dev
@@ -66,6 +77,12 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/ready-dev: $(VENV)/ready
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,see,model,dev]'
+	@touch $@
+
+# The engines that the product is compared with, apart from it: they bring other versions of what it uses.
+$(PEERS)/ready: benchmarks/requirements.txt $(VENV)/ready
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	@touch $@
 
 # Lies outside the checkout: a second checkout, or a second demo, finds it built.

@@ -53,7 +53,7 @@ class Plan:
 def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
-    extractor = fingerprint(Model.load(settings.model))
+    extractor = fingerprint(Model.load(settings.model, settings.extractor))
     listed = list_images(settings)
     spark = session.open("fruitpipe reconcile", settings.images, settings.root)
     with session.explained():

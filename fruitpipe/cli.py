@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that `fruitpipe --help` answ
 
 from __future__ import annotations
 
+import enum
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,13 @@ app.add_typer(model, name="model")
 Root = Annotated[
     str, typer.Option("--root", envvar="FRUITPIPE_ROOT", help="URI under which the pipeline keeps everything it writes.")
 ]
+
+
+class Precision(enum.StrEnum):
+    """What the extractor computes in."""
+
+    float32 = "float32"
+    int8 = "int8"
 
 
 @app.command()
@@ -48,11 +56,14 @@ def build(
     path: Annotated[
         str | None, typer.Argument(metavar="PATH", help="Where the model file is written; without it, where the jobs look.")
     ] = None,
+    extractor: Annotated[
+        Precision, typer.Option(help="int8: about twice as fast, its vectors a little different; docs/int8.md.")
+    ] = Precision.float32,
 ) -> None:
     """Fetch and verify the ImageNet weights and convert them to the model file."""
     from fruitpipe import settings, weights
 
-    weights.build(path or settings.default_model())
+    weights.build(path or settings.default_model(extractor.value), extractor.value)
 
 
 @app.command()

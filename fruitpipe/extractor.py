@@ -33,6 +33,7 @@ EXTRACTOR = "mobilenetv2-1.0-224"
 WEIGHTS_SHA256 = "c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8"
 INPUT_SHAPE = (224, 224, 3)
 FEATURES = 1280
+FLOAT32, INT8 = "float32", "int8"
 
 _MEMBER = "fruitpipe.json"
 _REBUILD = "build it anew with: fruitpipe model build"
@@ -44,6 +45,12 @@ class Model:
 
     body: bytes
     weights_sha256: str
+    quantisation: str = ""  # empty for float32, else the precision and the SHA-256 of the flatbuffer
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``int8``."""
+        return self.quantisation.partition(" ")[0] or FLOAT32
 
     @classmethod
     def parse(cls, body: bytes) -> Model:
@@ -51,13 +58,20 @@ class Model:
         return cls._verified(body, "the model file")
 
     @classmethod
-    def load(cls, path: str) -> Model:
-        """The model in the file at `path`, a path or URI. Raises NotFound, AccessDenied and WrongModel."""
+    def load(cls, path: str, precision: str | None = None) -> Model:
+        """The model in the file at `path`, a path or URI. Raises NotFound, AccessDenied and WrongModel.
+
+        precision: ``float32`` or ``int8``, where another is a mistake.
+        """
         uri = objects.canonical(path)
+        build = f"fruitpipe model build --extractor {INT8}" if precision == INT8 else "fruitpipe model build"
         try:
-            return cls._verified(objects.read(uri), path)
+            model = cls._verified(objects.read(uri), path)
         except NotFound as error:
-            raise NotFound(f"{path}: there is no model file; build it with: fruitpipe model build {path}") from error
+            raise NotFound(f"{path}: there is no model file; build it with: {build} {path}") from error
+        if precision not in {None, model.precision}:
+            raise WrongModel(f"{path}: its extractor is {model.precision}, expected {precision}; build it with: {build} PATH")
+        return model
 
     @classmethod
     def _verified(cls, body: bytes, name: str) -> Model:
@@ -65,14 +79,16 @@ class Model:
         flatbuffer = hashlib.sha256(memoryview(body)[: label["flatbuffer_bytes"]]).hexdigest()
         _expect(name, "its flatbuffer", flatbuffer, label["flatbuffer_sha256"])
         _expect(name, "its weights", label["weights_sha256"], WEIGHTS_SHA256)
-        return cls(body, label["weights_sha256"])
+        precision = label["precision"]
+        return cls(body, label["weights_sha256"], "" if precision == FLOAT32 else f"{precision} {flatbuffer}")
 
 
-def pack(flatbuffer: bytes, weights_sha256: str) -> bytes:
+def pack(flatbuffer: bytes, weights_sha256: str, precision: str = FLOAT32) -> bytes:
     """The model file of a flatbuffer: the same bytes for the same flatbuffer, at any time."""
     label = {
         "extractor": EXTRACTOR,
         "weights_sha256": weights_sha256,
+        "precision": precision,
         "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
         "flatbuffer_bytes": len(flatbuffer),
     }
@@ -85,9 +101,11 @@ def pack(flatbuffer: bytes, weights_sha256: str) -> bytes:
 def fingerprint(model: Model) -> str:
     """16 hexadecimal digits that change with whatever changes a vector: weights, preprocessing or decoder.
 
-    Not with the bytes of the model file: another TensorFlow writes other bytes for the same function.
+    Not with the bytes of a float32 model file: another TensorFlow writes other bytes for the same function. In int8 they are
+    another function, so there each flatbuffer has its own.
     """
-    return hashlib.sha256(f"{EXTRACTOR} {model.weights_sha256} {images.decoder_version()}".encode()).hexdigest()[:16]
+    said = [EXTRACTOR, model.weights_sha256, model.quantisation, images.decoder_version()]
+    return hashlib.sha256(" ".join(filter(None, said)).encode()).hexdigest()[:16]
 
 
 class Extractor:
@@ -139,7 +157,7 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
     """What the file says of itself."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            label = json.loads(archive.read(_MEMBER))
+            label = {"precision": FLOAT32} | json.loads(archive.read(_MEMBER))  # which files of old do not say
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
     except _UNREADABLE as error:
         raise WrongModel(
@@ -149,7 +167,7 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
 
 # What zipfile and json raise for damaged bytes; RuntimeError where a flipped bit claims encryption or another method.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
-_LABEL_TYPES = {"weights_sha256": str, "flatbuffer_sha256": str, "flatbuffer_bytes": int}
+_LABEL_TYPES = {"weights_sha256": str, "precision": str, "flatbuffer_sha256": str, "flatbuffer_bytes": int}
 
 
 def _expect(name: str, part: str, found: str, expected: str) -> None:

@@ -40,7 +40,7 @@ def ingest(settings: IngestSettings) -> None:
     """Runs the stream until it has caught up (`once`) or is told to stop."""
     layout.check(settings.root)
     check_images(settings)
-    model = Model.load(settings.model)
+    model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
         tables.create(spark, settings.root)

@@ -48,7 +48,7 @@ def test_a_command_line_that_does_not_parse_exits_with_2(arguments, monkeypatch)
 
 
 def test_a_failure_exits_with_1_and_one_line(monkeypatch, capsys):
-    def refuse(path):
+    def refuse(path, _precision):
         raise WrongModel(f"{path}: wrong digest")
 
     monkeypatch.setattr(weights, "build", refuse)
@@ -58,9 +58,13 @@ def test_a_failure_exits_with_1_and_one_line(monkeypatch, capsys):
 
 def test_the_model_is_built_where_the_jobs_look_for_it_unless_told_otherwise(monkeypatch):
     built = []
-    monkeypatch.setattr(weights, "build", built.append)
-    assert run("model", "build") == run("model", "build", "m.tflite") == 0
-    assert built == [settings.default_model(), "m.tflite"]
+    monkeypatch.setattr(weights, "build", lambda *arguments: built.append(arguments))
+    assert run("model", "build") == run("model", "build", "m.tflite") == run("model", "build", "--extractor", "int8") == 0
+    assert built == [
+        (settings.default_model(), "float32"),
+        ("m.tflite", "float32"),
+        (settings.default_model("int8"), "int8"),
+    ]
 
 
 def test_rollback_names_root_and_version(monkeypatch, capsys):
@@ -81,7 +85,7 @@ def test_rollback_of_nothing_fails_in_one_line(monkeypatch, capsys):
 
 
 def test_a_bug_is_not_dressed_up_as_a_users_mistake(monkeypatch):
-    def broken(_path):
+    def broken(_path, _precision):
         raise ZeroDivisionError
 
     monkeypatch.setattr(weights, "build", broken)

@@ -1,6 +1,7 @@
 """The model file and what it computes, against Keras and against a published vector."""
 
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -172,6 +173,32 @@ def test_a_label_that_is_damaged_anywhere_is_a_wrong_model_and_nothing_else():
 
 def test_packing_the_same_flatbuffer_gives_the_same_bytes():
     assert pack(b"flatbuffer", WEIGHTS_SHA256) == pack(b"flatbuffer", WEIGHTS_SHA256)
+
+
+def test_each_int8_model_is_an_extractor_of_its_own(model):
+    int8, other = (Model.parse(pack(flatbuffer, WEIGHTS_SHA256, "int8")) for flatbuffer in (b"one", b"other"))
+    assert (int8.precision, model.precision) == ("int8", "float32")
+    assert len({fingerprint(int8), fingerprint(other), fingerprint(model)}) == 3
+    assert fingerprint(int8) == fingerprint(Model.parse(pack(b"one", WEIGHTS_SHA256, "int8")))
+
+
+def test_a_file_of_old_whose_label_names_no_precision_is_of_float32():
+    file = io.BytesIO(b"flatbuffer")
+    with zipfile.ZipFile(io.BytesIO(pack(b"flatbuffer", WEIGHTS_SHA256))) as new, zipfile.ZipFile(file, "a") as old:
+        label = json.loads(new.read("fruitpipe.json"))
+        assert label.pop("precision") == "float32"
+        old.writestr("fruitpipe.json", json.dumps(label))
+    assert fingerprint(Model.parse(file.getvalue())) == fingerprint(Model.parse(pack(b"flatbuffer", WEIGHTS_SHA256)))
+
+
+def test_a_model_of_another_precision_than_asked_for_is_refused(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pack(b"flatbuffer", WEIGHTS_SHA256, "int8"))
+    assert Model.load(str(path)).precision == Model.load(str(path), "int8").precision == "int8"
+    with pytest.raises(WrongModel, match=r"its extractor is int8, expected float32; build it with: fruitpipe model build PATH"):
+        Model.load(str(path), "float32")
+    with pytest.raises(NotFound, match=r"fruitpipe model build --extractor int8 .*none\.tflite"):
+        Model.load(str(tmp_path / "none.tflite"), "int8")
 
 
 def test_a_missing_model_file_says_how_to_build_it(tmp_path):

@@ -1,12 +1,16 @@
 """Where the weights come from, and that no others are used. No test reaches the network."""
 
 import zipfile
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 
 from fruitpipe import weights
 from fruitpipe.errors import MissingRequirement, WrongModel
-from fruitpipe.extractor import WEIGHTS_SHA256, Model, fingerprint
+from fruitpipe.extractor import WEIGHTS_SHA256, Extractor, Model, fingerprint
+from fruitpipe.images import decode
+from tests import pictures
 
 
 @pytest.fixture
@@ -97,3 +101,29 @@ def test_nothing_is_written_where_the_weights_are_refused(monkeypatch, tmp_path)
     with pytest.raises(WrongModel):
         weights.build(str(tmp_path / "model.tflite"))
     assert not (tmp_path / "model.tflite").exists()
+
+
+def test_int8_is_calibrated_on_the_drawn_sample_which_is_the_same_each_time():
+    one, other = weights._drawn(), weights._drawn()
+    assert one == other
+    assert len(one) == 240
+
+
+def test_int8_is_near_keras_on_pictures_it_was_not_calibrated_on():
+    pytest.importorskip("tensorflow", reason="only where the model file is built")
+    keras = weights.keras_model(weights.obtain())
+    int8 = Extractor(weights._quantised(keras))
+    for seed in range(8):
+        pixels = decode(pictures.jpeg(seed)).pixels
+        ours, theirs = int8(pixels), keras(pixels[np.newaxis]).numpy()[0]
+        assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.9
+
+
+def test_an_int8_model_that_lost_its_way_is_refused(monkeypatch):
+    monkeypatch.setattr(weights, "_tensorflow", MagicMock())
+    monkeypatch.setattr(weights, "_silently", lambda _converter: b"flatbuffer")
+    monkeypatch.setattr(weights, "Extractor", lambda _flatbuffer: lambda _pixels: np.array([1.0, 0.0]))
+    keras = MagicMock()
+    keras.return_value.numpy.return_value = np.array([[0.0, 1.0]])
+    with pytest.raises(WrongModel, match=r"cosine to Keras is 0\.000, at least 0\.9"):
+        weights._quantised(keras)

@@ -1,0 +1,50 @@
+"""The bound: as many plain processes as cores, each of which reads, decodes and infers its share and writes nothing.
+
+They load their model before the clock starts, so this is what an engine can reach that costs nothing at all.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engine
+
+WARM_UPS = 20  # images before the clock starts
+
+
+def share(files: list[Path], model: str, ready: Any, go: Any) -> None:
+    """What one process does; `ready` and `go` are a queue and an event."""
+    features = engine.Features(model)
+    for file in files[:WARM_UPS]:
+        features(file.read_bytes())
+    ready.put(None)
+    go.wait()
+    for file in files:
+        features(file.read_bytes())
+
+
+def bound(images: str, _out: str, model: str) -> None:
+    """Prints the seconds from the moment when all are ready to the end of the last."""
+    files, cores = sorted(Path(images).glob("*/*.jpg")), os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Queue(), context.Event()
+    shares = [context.Process(target=share, args=(files[core::cores], model, ready, go)) for core in range(cores)]
+    for process in shares:
+        process.start()
+    for _ in shares:
+        ready.get()
+    began = time.perf_counter()
+    go.set()
+    for process in shares:
+        process.join()
+    assert not any(process.exitcode for process in shares), "a process failed"
+    print(json.dumps({"within": time.perf_counter() - began}), flush=True)
+
+
+if __name__ == "__main__":
+    engine.run(bound)

@@ -1,0 +1,54 @@
+"""What every engine of the comparison shares: the product's decoder and model, and the line that says what a run did.
+
+Each script of an engine reads the JPEG files under a folder and writes the columns `path`, `label` and `features` (1280 float32).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fruitpipe.extractor import Extractor, Model
+from fruitpipe.images import decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL_NAME = "mobilenetv2-1.0-224.tflite"
+
+
+class Features:
+    """The product's own way from a file's bytes to its features; one for each process, with one thread."""
+
+    def __init__(self, model: str) -> None:
+        self._extract = Extractor(Model.load(model).body)
+
+    def __call__(self, body: bytes) -> NDArray[np.float32]:
+        """The features, (1280,) float32, of the picture in `body`."""
+        return self._extract(decode(body).pixels)
+
+
+def label(path: str) -> str:
+    """The name of the folder that holds the image."""
+    return path.rsplit("/", 2)[-2]
+
+
+def run(work: Callable[[str, str, str], None]) -> None:
+    """Runs `work(images, out, model)` as the command line says, and prints what the comparison reads: the seconds it took.
+
+    They begin when the engine's own modules are imported; what the process takes in all is measured from outside.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("images", help="folder of folders of JPEG files")
+    parser.add_argument("out", help="where the engine writes")
+    parser.add_argument("--model", required=True, help="the model file, as `fruitpipe model build` makes it")
+    given = parser.parse_args()
+    began = time.perf_counter()
+    work(str(Path(given.images).resolve()), str(Path(given.out).resolve()), str(Path(given.model).resolve()))
+    print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)

@@ -1,0 +1,42 @@
+"""What the two engines that run Keras on Spark share: the session, the files, the model, the decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
+
+from fruitpipe.images import decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def model() -> Any:
+    """The Keras model with the product's weights and one thread: Spark runs a task a core."""
+    from fruitpipe import weights
+
+    tensorflow = weights._tensorflow()  # noqa: SLF001 - on the CPU, and silent
+    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    return weights.keras_model(weights.obtain())
+
+
+def pixels(bodies: Iterable[bytes]) -> NDArray[np.float32]:
+    """(n, 224, 224, 3) float32 in [-1, 1]."""
+    return np.stack([decode(body).pixels for body in bodies])
+
+
+def write(images: str, out: str, features: Any) -> None:
+    """Reads the files, applies `features` to their content and writes Parquet."""
+    builder = SparkSession.builder.appName("fruitpipe benchmark").master("local[*]")
+    settings = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.sql.parquet.compression.codec": "snappy"}
+    spark = builder.config(map={**settings}).getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*.jpg").load(images)
+    label = F.element_at(F.split("path", "/"), -2).alias("label")
+    files.select("path", label, features("content").alias("features")).write.parquet(out)
+    spark.stop()

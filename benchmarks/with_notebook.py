@@ -1,0 +1,39 @@
+"""The notebook's way: a pandas UDF over an iterator of series, `model.predict` on each pandas batch, written as Parquet.
+
+Its defaults are kept: as many rows a batch as Arrow's 10,000 allow. `--one-at-a-time` calls predict for each picture, as
+some of its descendants do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from pyspark.sql.functions import pandas_udf
+from pyspark.sql.types import ArrayType, FloatType
+
+from benchmarks import engine, keras_on_spark
+
+ONE_AT_A_TIME = "--one-at-a-time"
+
+
+def ingest(images: str, out: str, _model: str, *, single: bool = False) -> None:
+    """A folder of Parquet files."""
+
+    @pandas_udf(ArrayType(FloatType()))  # type: ignore[call-overload,untyped-decorator]
+    def features(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        model = keras_on_spark.model()
+        for batch in batches:
+            pixels = keras_on_spark.pixels(batch)
+            calls = np.split(pixels, len(pixels)) if single else [pixels]
+            yield pd.Series([vector for call in calls for vector in model.predict(call, verbose=0)])
+
+    keras_on_spark.write(images, out, features)
+
+
+if __name__ == "__main__":
+    one_at_a_time = ONE_AT_A_TIME in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != ONE_AT_A_TIME]
+    engine.run(lambda images, out, model: ingest(images, out, model, single=one_at_a_time))

@@ -1,0 +1,53 @@
+"""Ray Data: `read_binary_files`, the model in an actor a core, written as Parquet.
+
+As its guide on batch inference has it: a class with the model in `__init__`, `map_batches` over a pool of actors. Reading takes
+no core of its own here, since two cores are all there is; with the defaults the actors would leave none to read with.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from benchmarks import engine
+
+BATCH = 32
+ACTOR_CPUS, READER_CPUS = 0.9, 0.05
+
+
+class Model:
+    """The product's decoder and model."""
+
+    def __init__(self, model: str) -> None:
+        self.features = engine.Features(model)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """One row for each file of the batch."""
+        paths = batch["path"].to_pylist()
+        vectors = pa.array([self.features(body) for body in batch["bytes"].to_pylist()], pa.list_(pa.float32()))
+        columns: list[Any] = [batch["path"], pa.array([engine.label(path) for path in paths]), vectors]
+        return pa.table(columns, names=["path", "label", "features"])
+
+
+def ingest(images: str, out: str, model: str) -> None:
+    """A folder of Parquet files."""
+    ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}})
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    files = ray.data.read_binary_files(images, include_paths=True, num_cpus=READER_CPUS)
+    rows = files.map_batches(
+        Model,
+        fn_constructor_args=(model,),
+        batch_size=BATCH,
+        batch_format="pyarrow",
+        num_cpus=ACTOR_CPUS,
+        compute=ray.data.ActorPoolStrategy(size=os.cpu_count()),
+    )
+    rows.write_parquet(out, ray_remote_args={"num_cpus": READER_CPUS})
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    engine.run(ingest)
