@@ -22,8 +22,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from fruitpipe import regions
+
 TEMPLATE = Path(__file__).with_name("template.yaml")
-UNION = {"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"}
+UNION = set(regions.UNION) - regions.SOVEREIGN
 GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
 NOT_FOUND = 404
 FOREVER = {"Delay": 15, "MaxAttempts": 240}  # a cluster takes ten minutes to start, and to be replaced
@@ -173,7 +175,12 @@ def makes_buckets(account: Account) -> bool:
     """Whether the buckets are the stack's own: not where a stack that was removed left them behind."""
     if found := account.stack():
         return {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}.get("CreateBuckets", "yes") == "yes"
-    return not account.has_bucket(account.data_bucket("images"))
+    names = [account.data_bucket(kind) for kind in ("images", "root")]
+    there = [name for name in names if account.has_bucket(name)]
+    if len(there) == 1:
+        (missing,) = set(names) - set(there)
+        raise Refused(f"there is a bucket {there[0]} and none called {missing}; make that one, private, or choose another stack")
+    return not there
 
 
 def change(account: Account, template_key: str, parameters: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from fruitpipe.errors import WrongRegion, WrongUsage
 
 # AWS's regions in the Union. London (eu-west-2) and Zurich (eu-central-2) lie outside it.
 UNION = ("eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3", "eusc-de-east-1")
+SOVEREIGN = {"eusc-de-east-1"}  # a cloud of its own, with accounts of its own
 ANY = "any"
 
 

@@ -26,12 +26,14 @@ ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 60
 
-# S3 URL-encodes the keys in its notifications and numbers the events of a key; this emulator does neither.
+# S3 URL-encodes the keys in its notifications and numbers the events of a key, and CloudFormation leaves behind what a template
+# tells it to retain; this emulator does none of it.
 EMULATOR = """
 import time
 from urllib.parse import quote_plus
 from ministack import app
-from ministack.services import s3
+from ministack.services import cloudformation, s3
+from ministack.services.cloudformation import stacks
 
 def as_s3_sends_it(deliver):
     def encoded(arn, payload, region):
@@ -42,6 +44,14 @@ def as_s3_sends_it(deliver):
         deliver(arn, payload, region)
     return encoded
 
+def unless_retained(delete):
+    def deleted(kind, physical_id, properties, stack_name=None, logical_id=None):
+        resources = cloudformation._stacks[stack_name]["_template"]["Resources"]
+        if not resources.get(logical_id, {}).get("DeletionPolicy", "").startswith("Retain"):
+            delete(kind, physical_id, properties, stack_name, logical_id)
+    return deleted
+
+stacks._delete_resource = unless_retained(stacks._delete_resource)
 s3._deliver_event_to_sqs = as_s3_sends_it(s3._deliver_event_to_sqs)
 s3._deliver_event_to_sns = as_s3_sends_it(s3._deliver_event_to_sns)
 app.main()

@@ -76,14 +76,15 @@ def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
 
 
 @pytest.fixture
-def stack(aws, tmp_path, dist, node, monkeypatch):
+def stack(request, aws, tmp_path, dist, node, monkeypatch):
     """Deploys; gives the function that does it again, and the cluster."""
     s3_objects._made_client.cache_clear()
     cluster_id = aws.client("emr").run_job_flow(
         Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True}, StepConcurrencyLevel=4
     )["JobFlowId"]
+    name = "kept" if "taken_over" in request.node.name else "fruits"
     parameters, template = tmp_path / "parameters.toml", tmp_path / "template.json"
-    parameters.write_text(f'stack = "fruits"\nregion = "eu-west-1"\n[parameters]\nHome = "{node[0]}"\n')
+    parameters.write_text(f'stack = "{name}"\nregion = "eu-west-1"\n[parameters]\nHome = "{node[0]}"\n')
     template.write_text(held(cluster_id))
     monkeypatch.setattr(deploy, "TEMPLATE", template)
     monkeypatch.setattr(deploy, "FOREVER", {"Delay": 1, "MaxAttempts": 120})
@@ -96,16 +97,13 @@ def test_what_the_emulator_cannot_hold_is_known():
     assert {kind for kind in types if kind not in _RESOURCE_HANDLERS and "Serverless" not in kind} == NOT_HELD
 
 
-def test_from_the_template_to_reduced_features_and_back(aws, stack, node, capsys, eventually):  # noqa: PLR0915 - one story
+def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventually):
     (run, cluster_id), (_, environment) = stack, node
     emr = aws.client("emr")
 
     assert run("up") == 0, capsys.readouterr().err
-    said = capsys.readouterr().out
-    print(said)
-    outputs = dict(line.split() for line in said.splitlines() if line.startswith("  "))
+    outputs = outputs_of(capsys)
     images, root = outputs["Images"], outputs["Root"]
-    assert f"next: aws s3 cp --recursive YOUR_IMAGES {images}/" in said
 
     bucket, prefix = images.removeprefix("s3://").split("/")
     for seed in range(PICTURES):
@@ -148,17 +146,38 @@ def test_from_the_template_to_reduced_features_and_back(aws, stack, node, capsys
     measured = invoke(aws, "fruits-watch", {})
     assert (measured["StreamAlive"], measured["ErrorShare"]) == (0.0, 0.0), measured
 
+
+def test_deployed_again_removed_and_taken_over_and_no_image_is_lost(aws, stack, capsys, eventually):
+    run, _ = stack
+    assert run("up") == 0, capsys.readouterr().err
+    first = outputs_of(capsys)
+    bucket, prefix = first["Images"].removeprefix("s3://").split("/")
+    aws.s3.put_object(Bucket=bucket, Key=f"{prefix}/Kiwi/0.jpg", Body=jpeg(0))
+
     assert run("up") == 0
-    assert "uploaded node" not in capsys.readouterr().out  # what is there already is not uploaded again
+    again = capsys.readouterr().out
+    assert "uploaded node" not in again  # what is there already is not uploaded again
+
     assert run("down") == 0
-    kept = capsys.readouterr().out
-    assert f"kept, with all that is in it: s3://{bucket}" in kept
-    assert aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == PICTURES
+    assert f"kept, with all that is in it: s3://{bucket}" in capsys.readouterr().out
+    assert aws.s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["KeyCount"] == 1
     assert run("down") == 0  # nothing is there, and that is no error
-    assert run("up") == 0
-    wired = aws.s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
-    assert {one["QueueArn"].rpartition(":")[2] for one in wired} == {"fruits-image-events"}
+    assert "removed" in capsys.readouterr().out
+
+    assert run("up") == 0, capsys.readouterr().err
+    root_bucket, root_prefix = outputs_of(capsys)["Root"].removeprefix("s3://").split("/")
+    aws.s3.put_object(Bucket=bucket, Key=f"{prefix}/Kiwi/1.jpg", Body=jpeg(1))
+    events = {"Bucket": root_bucket, "Prefix": f"{root_prefix}/events/"}
+    eventually(lambda: aws.s3.list_objects_v2(**events)["KeyCount"])  # the bucket that was taken over tells the new queue
     assert run("down") == 0
+
+
+def outputs_of(capsys):
+    """What a deployment printed of the stack, by name."""
+    said = capsys.readouterr().out
+    outputs = dict(line.split() for line in said.splitlines() if line.startswith("  "))
+    assert f"next: aws s3 cp --recursive YOUR_IMAGES {outputs['Images']}/" in said
+    return outputs
 
 
 def invoke(aws, function, event):
@@ -166,6 +185,15 @@ def invoke(aws, function, event):
     body = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, body
     return body
+
+
+def test_one_bucket_of_two_is_refused_since_neither_way_would_work(aws, dist, tmp_path, capsys):
+    place = {"CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+    aws.s3.create_bucket(Bucket="half-images-000000000000-eu-west-1", **place)
+    (tmp_path / "parameters.toml").write_text('stack = "half"\nregion = "eu-west-1"')
+    assert deploy.main(["up", str(tmp_path / "parameters.toml"), str(dist)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "none called half-root-000000000000-eu-west-1" in line
 
 
 @pytest.mark.parametrize(

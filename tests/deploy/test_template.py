@@ -71,14 +71,14 @@ def test_a_stack_outside_the_union_is_refused_by_a_rule():
     (assertion,) = rule["Assertions"]
     allowed, asked = assertion["Assert"]["Fn::Contains"]
     assert asked == {"Ref": "AWS::Region"}
-    assert set(allowed) == set(regions.UNION) - {"eusc-de-east-1"}  # the sovereign cloud has endpoints of its own
+    assert set(allowed) == set(regions.UNION) - regions.SOVEREIGN
 
 
 @pytest.mark.parametrize("bucket", ["ImagesBucket", "RootBucket"])
 def test_buckets_are_private_encrypted_versioned_and_outlive_the_stack(bucket):
     resources = template()["Resources"]
     resource = resources[bucket]
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert set(resource["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert resource["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
     assert "ServerSideEncryptionConfiguration" in resource["Properties"]["BucketEncryption"]
