@@ -15,7 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe import continuity, fitting, gathering, job, layout, parquet, pointer, publication, session, tables
+from fruitpipe import (
+    continuity,
+    fitting,
+    gathering,
+    job,
+    layout,
+    parquet,
+    pointer,
+    publication,
+    report,
+    sampling,
+    session,
+    snapshot,
+    tables,
+)
 from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.extractor import FEATURES
 from fruitpipe.publication import Model
@@ -44,35 +58,38 @@ class Run:
     pinned: Pinned
     previous: Model | None
     gathered: Gathered
+    began: float
 
 
 def refit(settings: RefitSettings) -> None:
     """Runs the job: one version more, or one clear error and nothing written or switched."""
     began = time.monotonic()
     _check_usage(settings)
+    if settings.report:
+        report.check_installed()
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained():
         tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:
-            _publish(_gather(spark, settings, version))
+            _publish(_gather(spark, settings, version, began))
     _tidy(settings)
     print(f"{time.monotonic() - began:.1f} s")
 
 
-def _gather(spark: SparkSession, settings: RefitSettings, version: str) -> Run:
+def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float) -> Run:
     pinned = gathering.pin(spark, settings.root)
     found = pointer.find(settings.root)
     previous = publication.load_model(settings.root, found.version) if found else None
     gathered = gathering.gather(spark, pinned, previous, FEATURES, full=settings.full)
     print(gathered.how)
     _name_set_aside(gathered.summary)
-    return Run(spark, settings, version, pinned, previous, gathered)
+    return Run(spark, settings, version, pinned, previous, gathered, began)
 
 
 def _publish(run: Run) -> None:
-    """Writes data, then model, then the pointer; nothing where the current version still holds."""
+    """Writes data, then model, then report, then the pointer; nothing where the current version still holds."""
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
         model = _fit_anew(run)
     elif run.gathered.added is None:
@@ -80,6 +97,8 @@ def _publish(run: Run) -> None:
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)
+    if run.settings.report:
+        _report(run, model)
     publication.switch(run.settings.root, run.version)
     facts, kept = model.facts, _percent(model.facts["variance_kept"])
     print(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
@@ -153,6 +172,7 @@ def _facts(run: Run, reduction: Reduction) -> dict[str, Any]:
         "features_version": pinned.version,
         "features_table": pinned.table,
         "extractor": pinned.extractor,
+        "how": run.gathered.how,
         "cancellation": run.gathered.cancellation,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -176,8 +196,16 @@ def _write(run: Run, features: Source, model: Model) -> Summary:
         raise InvalidResult(
             f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
         )
+    model.facts["seconds"] = round(time.monotonic() - run.began, 1)
     publication.save_model(run.settings.root, run.version, model)
     return found
+
+
+def _report(run: Run, model: Model) -> None:
+    """Writes the version's report: some images of it, and the table as it was fitted."""
+    root, pinned = run.settings.root, run.pinned
+    sampled = sampling.sample(pinned.source(run.spark), pinned.rows, report.IMAGES)
+    print(f"report: {report.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
 
 
 def _check_variance(found: Summary, reduction: Reduction) -> None:

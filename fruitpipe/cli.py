@@ -151,6 +151,25 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    root: Root,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="A published version; the current one without.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+) -> None:
+    """Write the report of a version once more, from what is in the table now, and open it."""
+    import webbrowser
+
+    from fruitpipe import objects, report
+
+    where = report.rebuild(root, version)
+    print(where)
+    if show and sys.stdout.isatty() and not objects.is_s3(where):
+        webbrowser.open(where)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can mend."""
     try:

@@ -2,6 +2,7 @@
 
     <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv
     <root>/reduced/v000012/   part-*.parquet
+    <root>/reports/v000012.html
     <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], …}
 
 S3 has no atomic rename, so nothing is ever moved: a folder that `latest.json` does not list is not published, whatever it
@@ -52,6 +53,11 @@ def reduced_uri(root: str, version: str) -> str:
 def model_uri(root: str, version: str) -> str:
     """The folder of a version's model."""
     return objects.join(root, "models", version)
+
+
+def report_uri(root: str, version: str) -> str:
+    """Where a version's report lies."""
+    return objects.join(root, "reports", f"{version}.html")
 
 
 def versions(root: str) -> list[str]:
@@ -209,6 +215,7 @@ def sweep(root: str) -> list[str]:
 def discard(root: str, version: str) -> None:
     """Removes the files of a version that is not published, the claim last."""
     root = objects.canonical(root)
+    objects.delete(report_uri(root, version))
     objects.delete_all(reduced_uri(root, version))
     objects.delete_all(model_uri(root, version))
 

@@ -99,6 +99,8 @@ class RefitSettings(JobSettings):
     """read every row again, instead of only what changed since the last version"""
     unless_current: bool = False
     """no refit while the active components still keep the asked variance of all rows: new rows are projected with them"""
+    report: bool = True
+    """write the HTML report of the version to ROOT/reports"""
     keep: int | None = Field(None, ge=1)
     """newest versions to keep; older ones are removed after the switch, the current one never"""
 

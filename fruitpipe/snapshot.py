@@ -31,16 +31,16 @@ class Commit(NamedTuple):
 
 
 class Snapshot:
-    """The newest state of the table when this object was made, whatever is committed since."""
+    """The table's newest state when this object was made, or that of a version, whatever is committed since."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, version: int | None = None) -> None:
         """Raises NotFound where there is no table yet."""
         self.root = objects.canonical(root)
         uri = objects.join(self.root, "features")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
         try:
-            self._table = DeltaTable(uri.removeprefix("file://"), storage_options=_storage_options(uri))
+            self._table = DeltaTable(uri.removeprefix("file://"), version, storage_options=_storage_options(uri))
         except TableNotFoundError as error:
             raise NotFound(f"{uri}: is no Delta table; give a --root of fruitpipe's own") from error
         except (DeltaError, OSError) as error:
