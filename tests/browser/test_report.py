@@ -1,0 +1,125 @@
+"""The report as a person meets it: in Chromium, from a file, without a network."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from fruitpipe import report
+from tests.reports import EACH, LABELS, TABLE, model, sampled
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+TURNED = {"largest_angle_degrees": 12.5, "median_angle_degrees": 0.25, "label_moves": {"Kiwi": 0.125}, "neighbours_changed": 0.5}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    rows = sampled(folder / "images")
+    path = folder / "v000002.html"
+    continuity = {"previous": "v000001", "may_mix": False} | TURNED
+    path.write_text(report.html(model(rows, continuity=continuity), rows, TABLE))
+    return path
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request, browser, file):
+    """The report, open; at the end there must have been no complaint and no request beside the file itself."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+    page = context.new_page()
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready=yes]")
+    yield page
+    context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
+
+
+def test_pointing_at_an_image_shows_its_picture_and_its_name(page):
+    page.locator("#map .scatterlayer .trace").nth(1).locator(".points path").first.hover(force=True)
+    page.wait_for_selector("#tip:not([hidden])")
+    tip = page.locator("#tip")
+    assert tip.locator("strong").inner_text() in LABELS
+    assert tip.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    assert tip.locator("span").inner_text().endswith(".jpg")
+
+
+def test_labels_can_be_switched_off_and_on(page):
+    shown = page.locator("#map .scatterlayer .points path")
+    assert shown.count() == 3 * EACH
+    page.get_by_label("Kiwi", exact=False).first.uncheck()
+    assert shown.count() == 2 * EACH
+    page.get_by_role("button", name="None").click()
+    assert shown.count() == 0
+    page.get_by_role("button", name="All").click()
+    assert shown.count() == 3 * EACH
+
+
+def test_the_line_of_k_stands_where_the_curve_reaches_what_was_asked(page):
+    kept = page.evaluate("report.facts.k")
+    assert f"k = {kept}" in page.locator("#variance .annotation-text").first.text_content()
+    line = page.evaluate(
+        "(({shapes}) => shapes.find(shape => shape.name === 'k').x0)(document.getElementById('variance').layout)"
+    )
+    curve = page.evaluate("document.getElementById('variance').data[0].y")
+    assert line == kept
+    assert curve[kept - 2] < 0.9 <= curve[kept - 1]
+    assert page.locator("#variance .shapelayer path").count() == 2
+
+
+def test_the_other_map_is_that_of_the_first_two_components(page):
+    page.get_by_role("button", name="First two components").click()
+    xs = page.evaluate("document.getElementById('map').data.flatMap(trace => trace.x)")
+    assert sorted(xs) == sorted(page.evaluate("report.components[0]"))
+
+
+def test_the_images_can_be_reached_by_keyboard(page):
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator("#spoken").inner_text()
+    page.keyboard.press("ArrowDown")
+    second = page.locator("#spoken").inner_text()
+    assert first.partition(": ")[0] == min(LABELS)
+    assert second.partition(": ")[0] == sorted(LABELS)[1]
+    assert page.locator("#tip").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+
+
+def test_errors_drift_and_the_way_it_was_read_are_told(page):
+    told = page.locator("main").inner_text()
+    for fact in (
+        "s3://b/<i>cut.jpg",
+        "12 bytes, without the end",
+        "12.5°",
+        "0.125 standard deviations",
+        "all 24 rows read",
+        "12.3 s",
+    ):
+        assert fact in told
+
+
+def test_nothing_is_wider_than_the_screen(page):
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_every_control_has_a_name_and_every_chart_a_description(page):
+    named = "e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length"
+    nameless = f"[...document.querySelectorAll('button, input, [role=img], [role=region]')].filter(e => !({named})).length"
+    assert page.evaluate(nameless) == 0
