@@ -52,7 +52,10 @@ def page(request, browser, file):
 
 
 def test_pointing_at_an_image_shows_its_picture_and_its_name(page):
-    page.locator("#map .scatterlayer .trace").nth(1).locator(".points path").first.hover(force=True)
+    mark = page.locator("#map .scatterlayer .trace").nth(1).locator(".points path").first
+    mark.scroll_into_view_if_needed()
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # scrolling hides the picture
+    mark.hover(force=True)
     page.wait_for_selector("#tip:not([hidden])")
     tip = page.locator("#tip")
     assert tip.locator("strong").inner_text() in LABELS

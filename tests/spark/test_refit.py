@@ -71,7 +71,7 @@ def run(root, capsys):
     """Runs the job as the command line does and returns its exit code and what it printed."""
 
     def with_flags(*flags):
-        code = job.run(refit, RefitSettings, ["--root", root, *flags])
+        code = job.run(refit, RefitSettings, ["--root", root, "--no-report", *flags])
         printed = capsys.readouterr()
         return code, printed.out + printed.err
 
