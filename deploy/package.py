@@ -21,10 +21,11 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 ARCHITECTURES = ("x86_64", "aarch64")
 PYTHON = "3.11"  # of Amazon Linux 2023 on EMR, which also has 3.12 and 3.13
-GLIBC = (34, 28, 27, 17)  # Amazon Linux 2023 has 2.34 and takes wheels made for any older one
+GLIBC = (34, 28, 27, 24, 17)  # Amazon Linux 2023 has 2.34 and takes wheels made for any older one
 # EMR has pyspark of its own, which wants pandas and pyarrow; Delta's Python part would ask for another pyspark.
 OF_SPARK = ("pandas", "importlib_metadata")
 WITHOUT_DEPENDENCIES = "delta-spark"
+REFIT = "see"  # the extra whose libraries the refit's report is made with
 LAMBDAS = {
     "collect_events": ("collect_events",),
     "start_refit": ("start_refit", "start_cluster"),
@@ -72,7 +73,7 @@ def fill(folder: Path, architecture: str, wheel: Path, model: Path) -> None:
     ]
     target = [f"--python-version={PYTHON}", "--implementation=cp", "--only-binary=:all:", *platforms]
     pinned = ["--constraint", str(CHECKOUT / "constraints.txt"), "--dest", str(wheels)]
-    pip("download", *target, *pinned, str(wheel), *OF_SPARK)
+    pip("download", *target, *pinned, f"{wheel}[{REFIT}]", *OF_SPARK)
     pip("download", *target, *pinned, "--no-deps", WITHOUT_DEPENDENCIES)
     (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in sorted(map(pinned_name, wheels.iterdir()))))
     for name in ("streaming", "batch"):
