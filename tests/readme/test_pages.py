@@ -1,0 +1,88 @@
+"""The commands of docs/getting-started.md, run as they stand there; docs/troubleshooting.md against the messages of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from batch.refit import refit
+from fruitpipe import cli, job, publication
+from fruitpipe.settings import IngestSettings, RefitSettings
+from streaming.ingest import ingest
+from tests.pictures import fill, put
+
+CHECKOUT = Path(__file__).parents[2]
+STARTED = (CHECKOUT / "docs" / "getting-started.md").read_text()
+TROUBLES = (CHECKOUT / "docs" / "troubleshooting.md").read_text()
+COMMANDS = {kind: body.splitlines() for kind, body in re.findall(r"```sh(?: (\w+))?\n(.*?)```", STARTED, re.DOTALL)}
+JOBS = {"streaming/ingest.py": (ingest, IngestSettings), "batch/refit.py": (refit, RefitSettings)}
+CELLS = re.compile(r"^\| (.+?) \|", re.MULTILINE)
+
+
+def run(line):
+    """A command line in this process, in the session that is there; returns its exit code."""
+    program, first, *rest = shlex.split(line)
+    if program == "python":
+        return job.run(*JOBS[first], rest)
+    assert program == "fruitpipe", line
+    with pytest.raises(SystemExit) as ended:
+        cli.main([first, *rest])
+    return ended.value.code or 0
+
+
+def pictures(folder):
+    fill(folder, 4, "Kiwi")
+    fill(folder, 4, "Lemon", first=4)
+    put(folder / "Kiwi" / "cut.jpg", (folder / "Kiwi" / "0000.jpg").read_bytes()[:-30])
+
+
+def test_the_commands_for_ones_own_folder_do_what_the_page_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pictures(tmp_path / "pictures")
+    said = {}
+    for line in COMMANDS["folder"]:
+        assert run(line.replace("~", str(tmp_path))) == 0, capsys.readouterr().err
+        said[line.split()[1]] = capsys.readouterr().out
+    assert said["streaming/ingest.py"].splitlines()[-1] == "ingest: 8 images featurised, 1 failed"
+    assert "9: 8 featurised, 1 failed" in said["status"]
+    assert said["errors"].split("\t")[2] == "truncated"
+    assert said["batch/refit.py"].splitlines()[-2].startswith("v000001: 8 rows, 2 labels")
+    assert Path(said["report"].splitlines()[-1].removeprefix("file://")).is_file()
+    assert not list((tmp_path / "pictures").glob("*.*"))
+
+
+def test_the_commands_for_seeing_how_it_stands_are_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "demo" / "images")
+    assert run("python streaming/ingest.py --images demo/images --root demo/root --once") == 0
+    assert run("python batch/refit.py --root demo/root --no-report") == 0
+    for line in COMMANDS["see"]:
+        assert run(line) == 0, f"{line}: {capsys.readouterr().err}"
+    assert "truncated" in (tmp_path / "demo" / "errors.csv").read_text()
+    assert Path(publication.report_uri("demo/root", "v000001")).is_file()
+
+
+def test_no_command_of_the_page_is_left_without_a_run():
+    assert set(COMMANDS) == {"", "folder", "bucket", "see"}
+    assert COMMANDS[""] == [". .venv/bin/activate"]
+
+
+def test_each_message_of_the_page_is_one_of_the_code():
+    code = " ".join(
+        path.read_text() for folder in ("fruitpipe", "batch", "streaming") for path in (CHECKOUT / folder).rglob("*.py")
+    )
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    table = TROUBLES.partition("## An image failed")[0]
+    messages = [cell for cell in CELLS.findall(table) if "…" in cell]
+    assert len(messages) > 15
+    parts = [part.strip() for message in messages for part in message.split("…") if part.strip()]
+    assert [part for part in parts if part not in code] == []
+
+
+def test_the_page_explains_every_reason_and_no_other():
+    explained = [cell.strip("`") for cell in CELLS.findall(TROUBLES.partition("## An image failed")[2]) if cell.startswith("`")]
+    readme = (CHECKOUT / "README.md").read_text()
+    assert sorted(explained) == sorted(re.findall(r"`([a-z-]+)`", readme.partition("is a row with a reason:")[2]))
