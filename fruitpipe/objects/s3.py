@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
+from fruitpipe.objects import ranges
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
 
 def list_all(uri: str) -> Iterator[Stat]:
     bucket, key = _bucket_and_key(uri)
+    prefix = f"{key}/" if key else ""  # without the slash the listing would page through siblings whose names go on
     with _explained(uri):
-        for page in _client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
-            for entry in page.get("Contents", ()):
-                if _is_at_or_below(entry["Key"], key) and not entry["Key"].endswith("/"):
-                    path = f"s3://{bucket}/{entry['Key']}"
-                    yield Stat(path, entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
+        below = ranges.listed(partial(_page, bucket, prefix), partial(_folders, bucket, prefix))
+        yield from (stat for stat in below if not stat.path.endswith("/"))
+        if key:
+            yield from (stat for stat in _stats(bucket, _list(bucket, Prefix=key, MaxKeys=1)) if stat.path == uri)
 
 
 def children(uri: str) -> list[str]:
@@ -192,8 +193,28 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _is_at_or_below(key: str, prefix: str) -> bool:
-    return not prefix or key == prefix or key.startswith(f"{prefix}/")
+def _list(bucket: str, **options: Any) -> Any:
+    """The answer to one request for at most 1,000 keys."""
+    return _client().list_objects_v2(Bucket=bucket, **options)
+
+
+def _page(bucket: str, prefix: str, after: str) -> ranges.Page[Stat]:
+    """The keys below the prefix that follow `after`, which like them is told without the prefix."""
+    answer = _list(bucket, Prefix=prefix, **({"StartAfter": prefix + after} if after else {}))
+    while answer["IsTruncated"] and not any(entry["Key"] > prefix for entry in answer.get("Contents", ())):
+        answer = _list(bucket, Prefix=prefix, ContinuationToken=answer["NextContinuationToken"])
+    names = [entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", ())]
+    return names, list(_stats(bucket, answer)), answer["IsTruncated"]
+
+
+def _folders(bucket: str, prefix: str, below: str, after: str) -> list[str]:
+    answer = _list(bucket, Prefix=prefix + below, Delimiter="/", StartAfter=prefix + after)
+    return [entry["Prefix"].removeprefix(prefix) for entry in answer.get("CommonPrefixes", ())]
+
+
+def _stats(bucket: str, answer: Any) -> Iterator[Stat]:
+    for entry in answer.get("Contents", ()):
+        yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
 
 
 def _quoted(etag: str) -> str:
