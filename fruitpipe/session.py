@@ -6,8 +6,10 @@ cluster's, and only what fruitpipe depends on is set here.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyspark
 from py4j.protocol import Py4JError
+from pyspark import SparkContext, accumulators
 from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -35,6 +38,14 @@ FOR_MINUTES = ("-XX:TieredStopAtLevel=1",)
 # All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
 LOCAL = "local[*, 2]"
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
+TO_DIE_SECONDS = 2  # that a process may take from closing its connections to its end
+# What a machine lacks, as Java words it, and what to do.
+LACKING = {
+    "No space left on device": "a disk is full; make room and start again: what was committed is kept",
+    "Disk quota exceeded": "a disk's quota is used up; make room and start again: what was committed is kept",
+    "OutOfMemoryError": "Java ran out of memory; give it more (spark.driver.memory, spark.executor.memory) and start again",
+    "MemoryError": "a Python worker ran out of memory; give the workers more (spark.executor.memoryOverhead) and start again",
+}
 # What the jobs rely on, wherever they run.
 ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -64,6 +75,9 @@ def open(  # noqa: A001 - session.open says what it does
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Both tell at length, and on stderr, that Java is gone; the job says so in a line.
+    accumulators.AccumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    logging.getLogger().addFilter(_is_not_from_py4j)
     os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
     wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
     settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
@@ -110,11 +124,14 @@ def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns an error of Spark that carries one of ours, from a Python worker or a callback, back into it."""
+    """Turns an error of Spark that carries one of ours, from a Python worker or a callback, back into it.
+
+    What the machine lacks, and a Java that is gone, become a PlatformFault.
+    """
     try:
         yield
-    except SPARK_ERRORS as error:
-        ours = own_error(str(error))
+    except (*SPARK_ERRORS, ConnectionError, EOFError) as error:
+        ours = own_error(str(error)) or _lacking(str(error)) or _java_is_gone()
         if ours is None:
             raise
         raise ours from error
@@ -132,3 +149,24 @@ def own_error(text: str) -> errors.FruitpipeError | None:
         return None
     kind = getattr(errors, found[-1][0], errors.FruitpipeError)
     return kind(found[-1][1]) if issubclass(kind, errors.FruitpipeError) else None
+
+
+def _lacking(text: str) -> PlatformFault | None:
+    return next((PlatformFault(f"{what} ({sign})") for sign, what in LACKING.items() if sign in text), None)
+
+
+def _java_is_gone() -> PlatformFault | None:
+    """Says so where the Java process that this one started has ended; py4j has many words for nobody answering."""
+    process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - Spark keeps it nowhere else
+    try:
+        ended = process is not None and process.wait(TO_DIE_SECONDS) is not None
+    except subprocess.TimeoutExpired:
+        return None
+    log = os.environ.get("FRUITPIPE_LOG", "the cluster's log")
+    gone = f"Spark's Java process is gone, killed or out of memory; {log} may say why. Start again: what was committed is kept"
+    return PlatformFault(gone) if ended else None
+
+
+def _is_not_from_py4j(record: logging.LogRecord) -> bool:
+    """A filter of the root logger, which py4j takes for its own."""
+    return record.module not in ("java_gateway", "clientserver")

@@ -1,0 +1,74 @@
+"""The machine under a stream gives out, by a full disk or a killed Java: one line says so, and the next start just works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.errors import PySparkException
+
+from fruitpipe import session, tables
+from fruitpipe.errors import PlatformFault
+from fruitpipe.settings import IngestSettings
+from streaming.ingest import ingest
+from tests.pictures import fill
+
+CHECKOUT = Path(__file__).parents[2]
+# A file system of its own that is nearly full when the first run starts, and has room again for the second.
+FULL_THEN_ROOM = """
+mount -t tmpfs -o size=20m none "$1" && head -c 20250000 /dev/zero > "$1/ballast" || exit 90
+"$0" streaming/ingest.py --images "$2" --root "$1/root" --once; echo "exit code $?"
+rm "$1/ballast"
+"$0" streaming/ingest.py --images "$2" --root "$1/root" --once
+"""
+
+
+def can_mount():
+    return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not can_mount(), reason="needs a user namespace to mount a small disk in")
+def test_a_full_disk_is_one_line_and_with_room_the_next_start_just_works(tmp_path):
+    fill(tmp_path / "images", 150)
+    (tmp_path / "disk").mkdir()
+    command = ["unshare", "-rm", "bash", "-c", FULL_THEN_ROOM, sys.executable, tmp_path / "disk", tmp_path / "images"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "exit code 1" in done.stdout.splitlines()
+    (complaint,) = done.stderr.splitlines()
+    assert complaint.startswith("error: ")
+    assert "No space left on device" in complaint
+    assert done.stdout.splitlines()[-1].startswith("ingest: 150 images featurised, 0 failed")
+
+
+def test_a_stream_whose_java_is_killed_says_so_in_one_line_and_the_next_start_goes_on(spark, tmp_path, root, capsys):
+    images = tmp_path / "images"
+    fill(images, 3)
+    command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
+        assert stream.stdout.readline().startswith("batch 0: 3 featurised")
+        os.kill(java_of(stream.pid), signal.SIGKILL)
+        _, complaints = stream.communicate(timeout=60)
+    assert stream.returncode == 1
+    assert len(complaints.splitlines()) == 1, complaints
+    assert complaints.startswith("error: Spark's Java process is gone")
+    fill(images, 2, first=3)
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    assert capsys.readouterr().out.splitlines()[-1].startswith("ingest: 2 images featurised, 0 failed")
+    assert tables.rows(spark, root).count() == 5
+
+
+def java_of(pid):
+    """The Java process that a Python process started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "java")
+
+
+@pytest.mark.parametrize(("said", "expected"), [("java.lang.OutOfMemoryError: Java heap space", "Java ran out of memory")])
+def test_what_java_says_of_its_memory_becomes_what_to_do(said, expected):
+    with pytest.raises(PlatformFault, match=expected), session.explained():
+        raise PySparkException(said)
