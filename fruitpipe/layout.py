@@ -5,9 +5,10 @@ from __future__ import annotations
 from fruitpipe import objects
 from fruitpipe.errors import WrongRoot
 
-FOLDERS = ("features", "events", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
+FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
 WRITER = "writer.json"
+CLEARED = "cleared.json"  # when housekeeping last cleared away
 EXAMPLES = 3
 
 
@@ -25,7 +26,9 @@ def place(root: str, name: str) -> str:
 def check(root: str) -> None:
     """Raises WrongRoot where something lies under the root that fruitpipe did not put there."""
     foreign = [
-        child for child in objects.children(root) if child.rstrip("/") not in (*FOLDERS, WRITER) and not child.startswith(".")
+        child
+        for child in objects.children(root)
+        if child.rstrip("/") not in (*FOLDERS, WRITER, CLEARED) and not child.startswith(".")
     ]
     if foreign:
         named = ", ".join(foreign[:EXAMPLES]) + (f" and {len(foreign) - EXAMPLES} more" if len(foreign) > EXAMPLES else "")

@@ -87,6 +87,21 @@ class IngestSettings(JobSettings):
     max_image_bytes: int = Field(50_000_000, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
 
+    stale_per_second: float = Field(50, ge=0)
+    """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""
+    compact_commits: int = Field(16, ge=0)
+    """batches after which small files of the table are packed into large ones; 0: never"""
+    vacuum_hours: float = Field(168, ge=1)
+    """hours that a file stays which the table no longer needs; more than the longest refit takes"""
+    manifest_days: float = Field(7, ge=0)
+    """days that a manifest stays, of which every event has been carried out"""
+    rejected_days: float = Field(30, ge=0)
+    """days that lines of manifests stay which are no events"""
+    checkpoint_days: float = Field(90, ge=0)
+    """days after which the next start of --source events begins a new checkpoint: a look at what is in the manifests left"""
+    clear_hours: float = Field(24, ge=0)
+    """hours from one clearing away of what has had its time to the next; 0: at every start"""
+
 
 class RefitSettings(JobSettings):
     """Fits scaler and PCA on the features at ROOT and publishes the reduced features as the next version."""
@@ -120,3 +135,11 @@ class ReconcileSettings(JobSettings):
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
     allow_removals: bool = False
     """remove rows even where more than a tenth of them would go"""
+    max_image_bytes: int = Field(50_000_000, ge=1)
+    """an image that was too large, and is not for this limit, is looked at again: give the stream's"""
+    images_per_second: float = Field(150, gt=0)
+    """for the plan: images that the stream featurises a second"""
+    euros_per_hour: float = Field(0.70, ge=0)
+    """for the plan: what an hour of the stream's cluster costs"""
+    euros_per_1000_reads: float = Field(0.0004, ge=0)
+    """for the plan: what 1,000 reads cost at S3"""

@@ -59,6 +59,19 @@ class Known(NamedTuple):
     etag: str | None
     sha256: str | None
     extractor: str
+    error: str | None = None
+    length: int | None = None
+
+    def worth_another_look(self, max_image_bytes: int) -> bool:
+        """Whether the same object may give another row: more bytes are allowed by now. (What was unreadable has no etag.)"""
+        return self.error == "too-large" and self.length is not None and self.length <= max_image_bytes
+
+
+class Files(NamedTuple):
+    """A number of files and their bytes together."""
+
+    number: int
+    size_bytes: int
 
 
 class Table(NamedTuple):
@@ -138,7 +151,7 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
 
 
 def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Known]:
-    """What the table knows of `paths`. Reads four columns of the files whose statistics admit one of them."""
+    """What the table knows of `paths`. Reads some scalar columns of the files whose statistics admit one of them."""
     wanted = spark.createDataFrame(pa.table({"path": pa.array(paths, pa.string())}))
     # A list in the query would be filtered as early, but Spark takes 0.3 ms a name to read one.
     near = rows(spark, root).where(F.col("path").between(min(paths, default=""), max(paths, default="")))
@@ -149,6 +162,48 @@ def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Kno
 def path_codes(spark: SparkSession, root: str) -> NDArray[np.uint32]:
     """CRC-32 of every row's path, (rows,) uint32. Reads one column of the whole table."""
     return rows(spark, root).select(F.crc32("path").alias("code")).toArrow()["code"].to_numpy().astype(np.uint32)
+
+
+def worth_another_look(max_image_bytes: int) -> str:
+    """The SQL of whether the same object may give another row: access is granted, or more bytes are allowed by now."""
+    return f"coalesce(error = 'unreadable' OR (error = 'too-large' AND length <= {max_image_bytes}), false)"
+
+
+def good_paths(spark: SparkSession, root: str, count: int, but: Sequence[str]) -> list[str]:
+    """Images that were featurised, the latest first, none of `but`. Reads three columns of the table."""
+    good = rows(spark, root).where(F.col("error").isNull() & ~F.col("path").isin(list(but)))
+    return [row["path"] for row in good.orderBy(F.desc("ingested_at")).select("path").limit(count).collect()]
+
+
+def files(spark: SparkSession, root: str) -> Files:
+    """How many files hold the table's rows."""
+    detail = DeltaTable.forPath(spark, features_uri(root)).detail().select("numFiles", "sizeInBytes").first()
+    assert detail is not None
+    return Files(*detail)
+
+
+def compact(spark: SparkSession, root: str, file_bytes: int) -> Files:
+    """Packs files smaller than half of `file_bytes` into files of up to `file_bytes`; returns those that were packed.
+
+    One commit that changes no row: neither the change feed nor a refit has anything to read of it.
+    """
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", file_bytes)
+    spark.conf.set("spark.databricks.delta.optimize.minFileSize", file_bytes // 2)
+    done = DeltaTable.forPath(spark, features_uri(root)).optimize().executeCompaction().select("metrics").first()
+    assert done is not None
+    removed = done["metrics"]["filesRemoved"]
+    return Files(done["metrics"]["numFilesRemoved"], removed["totalSize"] or 0)
+
+
+def vacuum(spark: SparkSession, root: str, hours: float) -> None:
+    """Removes files that the table has not needed for `hours`, those of the change feed among them. Lists the whole folder.
+
+    A reader of an older version loses it: the hours must outlast the longest refit, and be less than the time between two refits
+    only if every refit may read all rows.
+    """
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
+    spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
+    DeltaTable.forPath(spark, features_uri(root)).vacuum(hours)
 
 
 def append(root: str, new: DataFrame) -> None:

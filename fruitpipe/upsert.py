@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
+from itertools import islice
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -22,7 +23,10 @@ from fruitpipe.events import ImageEvent
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
 IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
-ALIKE = 5  # so many images of one batch, and not one that fares better: the platform is at fault, and not they
+# A worker whose memory ran out may live on to say so.
+WORKER_GAVE_UP = (WORKER_DIED, "MemoryError")
+ALIKE = 5  # so many images of one chunk, and not one that fares better: the platform is at fault, and not they ...
+CONTROLS = 3  # ... and of fewer, where none of so many images that were good before fares better now
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Featurised:
-    """A chunk that is ready to be committed, and whether the table has rows of its images."""
+    """A chunk that is ready to be committed, whether the table has rows of its images, and how many are unreadable there."""
 
     parts: list[Part]
     merge: bool
+    unreadable_before: int
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,15 @@ class Upsert:
                 yield before.result()
 
     def _featurised(self, chunk: Sequence[ImageEvent], known: dict[str, tables.Known]) -> Featurised:
-        references = reference_table(chunk, known, self.featuriser.extractor)
-        return Featurised(list(self._outcomes(references)), merge=any(event.path in known for event in chunk))
+        references = reference_table(chunk, known, self.featuriser)
+        rows = [known[event.path] for event in chunk if event.path in known]
+        unreadable = sum(row.error == "unreadable" for row in rows)
+        return Featurised(list(self._outcomes(references)), merge=bool(rows), unreadable_before=unreadable)
 
     def _commit(self, featurised: Featurised) -> Counter[str]:
         parts = featurised.parts
         try:
-            _check_not_alike(parts)
+            self._check_not_alike(featurised)
             counts = _counted(parts, "outcome")
             self.before_commit()
             self._write(reduce(DataFrame.unionByName, (part.outcomes for part in parts)), counts, merge=featurised.merge)
@@ -96,6 +103,35 @@ class Upsert:
         elif counts["featurised"] + counts["failed"]:  # nothing to match: an append spares the join
             tables.append(self.root, outcomes.where("outcome IN ('featurised', 'failed')"))
 
+    def _check_not_alike(self, featurised: Featurised) -> None:
+        """A permission that was taken away, or a worker that crashes on anything, is not the images' fault.
+
+        What was unreadable before and still is says nothing new. A few images alone say little: good ones of the table, or else
+        their neighbours, are looked at with them; where there are none, a crash is the image's and a refusal the store's.
+        """
+        reasons = _counted(featurised.parts, "error")
+        for reason, before in (("unreadable", featurised.unreadable_before), ("crashes-decoder", 0)):
+            images = reasons[reason]
+            if (
+                images == reasons.total()
+                and images > before
+                and (images - before >= ALIKE or self._controls_fail(featurised, reason))
+            ):
+                message = featurised.parts[0].outcomes.select("error_message").first()["error_message"]  # type: ignore[index]
+                raise PlatformFault(
+                    f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
+                )
+
+    def _controls_fail(self, featurised: Featurised, reason: str) -> bool:
+        paths = [row["path"] for part in featurised.parts for row in part.outcomes.select("path").collect()]
+        controls = tables.good_paths(self.spark, self.root, CONTROLS, paths) or _neighbours(paths)
+        if not controls:
+            return reason == "unreadable"
+        parts = list(self._outcomes(pa.Table.from_pylist([{"path": path} for path in controls], featurise.REFERENCES)))
+        for part in parts:
+            part.outcomes.unpersist()
+        return not _counted(parts, "outcome")["featurised"]
+
     def _outcomes(self, references: pa.Table, *, again: bool = True) -> Iterator[Part]:
         """The outcomes of all references, computed once and kept, in one part or, where workers die, in several.
 
@@ -106,7 +142,7 @@ class Upsert:
             counts = outcomes.groupBy("outcome", "error").count().collect()
         except session.SPARK_ERRORS as error:
             outcomes.unpersist()
-            if WORKER_DIED not in str(error):
+            if not any(sign in str(error) for sign in WORKER_GAVE_UP):
                 raise
             yield from self._without_the_deadly(references, again=again)
         else:
@@ -143,9 +179,13 @@ class Upsert:
         return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1)])
 
 
-def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], extractor: str) -> pa.Table:
-    """`named` with the schema REFERENCES. What another extractor made of an image does not count as known."""
-    current = {path: row for path, row in known.items() if row.extractor == extractor}
+def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], featuriser: featurise.Featuriser) -> pa.Table:
+    """`named` with the schema REFERENCES. What another extractor or limit made of an image does not count as known."""
+    current = {
+        path: row
+        for path, row in known.items()
+        if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
+    }
     rows = [(event.path, event.length, current.get(event.path)) for event in named]
     columns = [
         {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
@@ -161,13 +201,7 @@ def _counted(parts: list[Part], column: str) -> Counter[str]:
     return counts
 
 
-def _check_not_alike(parts: list[Part]) -> None:
-    """A permission that was taken away, or a worker that crashes on anything, is not the images' fault."""
-    reasons = _counted(parts, "error")
-    images = reasons.total()
-    for reason in ("unreadable", "crashes-decoder"):
-        if reasons[reason] == images >= ALIKE:
-            message = parts[0].outcomes.select("error_message").first()["error_message"]  # type: ignore[index]
-            raise PlatformFault(
-                f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
-            )
+def _neighbours(paths: Sequence[str]) -> list[str]:
+    """Other objects in the folder of the first."""
+    beside = (stat.path for stat in objects.list_all(paths[0].rpartition("/")[0]))
+    return list(islice((path for path in beside if path not in paths), CONTROLS))

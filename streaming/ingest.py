@@ -16,14 +16,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fruitpipe import events, featurise, job, layout, lease, names, objects, session, tables
+from fruitpipe import checkpoint, events, featurise, job, layout, lease, names, objects, session, tables
+from fruitpipe.between import Between
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.housekeeping import Housekeeper
 from fruitpipe.lookup import Lookup
 from fruitpipe.settings import IngestSettings
 from fruitpipe.upsert import Upsert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
@@ -46,7 +50,8 @@ def ingest(settings: IngestSettings) -> None:
         tables.create(spark, settings.root)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         batches = Batches(settings, upserter(spark, settings, model, held))
-        run(start(spark, settings, batches), batches)
+        between = Between(batches, Housekeeper(spark, settings, held.check))
+        run(start(spark, settings, batches), batches, between)
     print(f"ingest: {batches.summary()}", flush=True)
 
 
@@ -71,20 +76,22 @@ def check_images(settings: IngestSettings) -> None:
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
     """Starts the query. Each source has its own checkpoint: Spark refuses one that counts other sources."""
-    checkpoint = objects.join(layout.folder(settings.root, "checkpoints"), settings.source)
-    drop_if_damaged(checkpoint)
-    writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(checkpoint))
+    place = objects.join(layout.folder(settings.root, "checkpoints"), settings.source)
+    drop_if_damaged(place)
+    if settings.source == "events" and checkpoint.drop_if_old(place, settings.checkpoint_days):
+        print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
+    writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(place))
     if settings.once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{settings.trigger_seconds} seconds").start()
 
 
-def drop_if_damaged(checkpoint: str) -> None:
+def drop_if_damaged(place: str) -> None:
     """Removes a checkpoint that lost its identity: the table knows what is done, so that costs a look an image and no more."""
-    children = objects.children(checkpoint)
+    children = objects.children(place)
     if "offsets/" in children and "metadata" not in children:
-        print(f"ingest: {checkpoint} has lost its metadata; it begins anew, and every image is looked at once", flush=True)
-        objects.delete_all(checkpoint)
+        print(f"ingest: {place} has lost its metadata; it begins anew, and every image is looked at once", flush=True)
+        objects.delete_all(place)
 
 
 def source(spark: SparkSession, settings: IngestSettings) -> DataFrame:
@@ -110,13 +117,16 @@ def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     return files.selectExpr("path", "length", "CAST(NULL AS string) AS line")
 
 
-def run(query: StreamingQuery, batches: Batches) -> None:
+def run(query: StreamingQuery, batches: Batches, between: Between | None = None) -> None:
     """Waits for the query's end, or ends it after the batch in hand when SIGTERM or Ctrl-C asks for it."""
     asked = threading.Event()
     before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         while not asked.is_set() and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
-            pass
+            if between:
+                between.step(query)
+        if between and not asked.is_set():
+            between.finish(asked)
         if asked.is_set():
             print("ingest: stopping after the batch in hand ...", flush=True)
             batches.finish(query)
@@ -124,6 +134,9 @@ def run(query: StreamingQuery, batches: Batches) -> None:
     except session.SPARK_ERRORS as error:
         if not batches.failure and Stopping.__name__ not in str(error):
             raise
+    except BaseException:
+        query.stop()
+        raise
     finally:
         for number, handler in before:
             signal.signal(number, handler)
@@ -141,6 +154,7 @@ class Batches:
     failure: BaseException | None = None
     stopping: bool = False
     latest_id: int = -1
+    commits: int = 0
 
     def __post_init__(self) -> None:
         self._in_hand = threading.Lock()
@@ -158,6 +172,21 @@ class Batches:
                 self.failure = error
                 raise
             self.latest_id = batch_id
+
+    def between(self, work: Callable[[], object]) -> None:
+        """Does `work` unless a batch is in hand and goes on; one that comes waits for it. Nothing is done after a failure."""
+        if self._in_hand.acquire(timeout=POLL_SECONDS):  # no longer: whoever asks to stop is not to wait for the batch
+            try:
+                if not self.failure:
+                    work()
+            finally:
+                self._in_hand.release()
+
+    def recompute(self, named: Sequence[events.ImageEvent]) -> None:
+        """Brings images of another extractor up to date; called between batches."""
+        since = time.monotonic()
+        for counts in self.upsert(named, lambda: False):
+            since = self._say("stale", counts, since)
 
     def finish(self, query: StreamingQuery) -> None:
         """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
@@ -182,16 +211,17 @@ class Batches:
             print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
         done, since = 0, time.monotonic()
         for counts in self.upsert(named, lambda: self.stopping):
-            done, since = done + counts.total(), self._say(batch_id, counts, since)
+            done, since = done + counts.total(), self._say(f"batch {batch_id}", counts, since)
         if done < len(named):
             raise Stopping
 
-    def _say(self, batch_id: int, counts: Counter[str], since: float) -> float:
+    def _say(self, what: str, counts: Counter[str], since: float) -> float:
         """Adds up what a commit did and prints it; returns the time."""
         self.outcomes += counts
+        self.commits += bool(set(counts) - {"unchanged"})
         now = time.monotonic()
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        print(f"batch {batch_id}: {said} in {now - since:.1f} s ({counts.total() / (now - since):.0f} images/s)", flush=True)
+        print(f"{what}: {said} in {now - since:.1f} s ({counts.total() / (now - since):.0f} images/s)", flush=True)
         return now
 
 

@@ -11,12 +11,23 @@ from PIL import Image
 
 def jpeg(seed: int = 0, size: int = 100) -> bytes:
     """The bytes of a smooth, colourful JPEG; another one for each seed."""
+    buffer = io.BytesIO()
+    _picture(seed, size).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def png(seed: int = 0, size: int = 100) -> bytes:
+    """The same picture as a PNG."""
+    buffer = io.BytesIO()
+    _picture(seed, size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _picture(seed: int, size: int) -> Image.Image:
     waves = np.random.default_rng(seed).uniform(0.5, 3.0, (3, 2))
     y, x = np.mgrid[0:size, 0:size] / size * 2 * np.pi
     pixels = np.stack([127.5 + 127 * np.sin(across * x + along * y + seed) for across, along in waves], axis=-1)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def put(path: Path, body: bytes) -> str:

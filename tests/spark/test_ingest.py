@@ -19,14 +19,15 @@ from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
 from batch.reconcile import reconcile
+from batch.refit import refit
 from fruitpipe import events, featurise, lease, objects, tables
-from fruitpipe.errors import LeaseLost, MissingRequirement, NoImages, PlatformFault, WrongModel, WrongRoot
+from fruitpipe.errors import LeaseLost, MissingRequirement, MixedExtractors, NoImages, PlatformFault, WrongModel, WrongRoot
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
-from fruitpipe.settings import IngestSettings, ReconcileSettings
+from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from streaming.ingest import Batches, ingest, start
 from streaming.ingest import run as run_query
-from tests.pictures import fill, jpeg, put
+from tests.pictures import fill, jpeg, png, put
 from tests.soak.histories import Crash, dying
 
 
@@ -51,7 +52,8 @@ def catch_up(images, root, run):
     """Reconciliation and a run: what a scheduled safety net does."""
 
     def catch_up(**settings):
-        reconcile(ReconcileSettings(images=str(images), root=root))
+        known = {name: value for name, value in settings.items() if name in ReconcileSettings.model_fields}
+        reconcile(ReconcileSettings(images=str(images), root=root, **known))
         return run(**settings)
 
     return catch_up
@@ -475,3 +477,97 @@ def test_two_spellings_of_one_name_are_two_images(images, run, table):
         put(images / "Kiwi" / name, jpeg(seed))
     assert run() == "ingest: 2 images featurised, 0 failed"
     assert set(table()) == {"p\u00eache.jpg", "pe\u0302che.jpg"}
+
+
+def test_an_image_that_was_too_large_is_looked_at_again_when_more_is_allowed(images, run, catch_up, table):
+    put(images / "Kiwi" / "big.jpg", jpeg(1, size=1000))
+    run(max_image_bytes=20_000)
+    assert catch_up(max_image_bytes=20_000) == "ingest: 0 images featurised, 0 failed"
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    assert (table()["big.jpg"]["error"], len(table()["big.jpg"]["features"])) == (None, 1280)
+
+
+def test_rows_outside_of_what_is_reconciled_are_not_counted_as_gone(images, root, run, table, capsys):
+    fill(images, 3)
+    fill(images, 2, label="Kiwi 2", first=3)
+    put(images / "Kiwi" / "x.PNG", png(1))
+    run()
+    for narrower in ({"images": str(images / "Kiwi")}, {"images": str(images), "glob": "*.jpg"}):
+        reconcile(ReconcileSettings(root=root, **narrower))
+        assert capsys.readouterr().out.splitlines()[0] == "reconcile: 0 new, 0 changed, 0 gone, 0 stale, 0 to look at again"
+    assert len(table()) == 6
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(spark, images, root, run, capsys):
+    fill(images, 12)
+    run()
+    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table.update("path LIKE '%0009.jpg'", {"extractor": "'older'"})
+    table.update("path LIKE '%0010.jpg'", {"error": "'unreadable'", "etag": "NULL"})
+    (images / "Kiwi" / "0000.jpg").unlink()
+    (images / "Kiwi" / "0001.jpg").unlink()
+    put(images / "Kiwi" / "0002.jpg", jpeg(99))
+    fill(images, 3, first=20)
+    before = {stat.path: stat.etag for stat in objects.list_all(root)}
+    asked = ReconcileSettings(images=str(images), root=root, dry_run=True, images_per_second=0.01, euros_per_hour=0.9)
+    reconcile(asked)
+    assumed = "(at 0.01 images a second, 0.9 euros an hour and 0.0004 euros for 1,000 reads)"
+    expected = f"reconcile: 6 images to featurise would take 10.0 minutes and 0.15 euros {assumed}"
+    assert capsys.readouterr().out.splitlines() == [
+        "reconcile: 3 new, 1 changed, 2 gone, 1 stale, 1 to look at again",
+        "reconcile: 1 of the stale are of the extractor older",
+        expected,
+        "reconcile: 2 of 12 rows would go, more than a tenth: that would take --allow-removals",
+        "reconcile: nothing was written, as --dry-run asks",
+    ]
+    assert {stat.path: stat.etag for stat in objects.list_all(root)} == before
+
+
+def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last(spark, images, root, run, table, capsys):
+    fill(images, 3)
+    run()
+    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    fill(images, 1, first=3)
+    reconcile(ReconcileSettings(images=str(images), root=root))
+    assert run(stale_per_second=0) == "ingest: 1 images featurised, 0 failed"
+    with pytest.raises(MixedExtractors, match=r"features of 2 extractors must not be mixed: .*older \(3 rows\)"):
+        refit(RefitSettings(root=root, components=1))
+    fill(images, 1, first=4)
+    capsys.readouterr()
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["batch 2: 1 featurised", "stale: 3 featurised", "ingest: 4 images featurised, 0 failed"]
+    assert len({row["extractor"] for row in table().values()}) == 1
+    refit(RefitSettings(root=root, components=1))
+
+
+class ClosedFeaturiser(featurise.Featuriser):
+    """A store that refuses the images whose names begin with `no`, or all of them while there is a file `.closed` beside them."""
+
+    def _look(self, reference):
+        path = Path(reference.path.removeprefix("file://"))
+        if path.name.startswith("no") or (path.parent / ".closed").exists():
+            return objects.Unreadable("AccessDenied")
+        return super()._look(reference)
+
+
+def test_one_refused_image_is_a_row_and_a_store_that_refuses_all_stops_the_stream(images, run, catch_up, table, featuriser):
+    featuriser(ClosedFeaturiser)
+    put(images / "Kiwi" / "no.jpg", jpeg(0))
+    with pytest.raises(PlatformFault, match="all 1 images of this batch are unreadable"):
+        run()  # nothing was ever readable here
+    fill(images, 2)
+    assert run() == "ingest: 2 images featurised, 1 failed"
+    put(images / "Kiwi" / "no 2.jpg", jpeg(0))
+    assert run() == "ingest: 0 images featurised, 1 failed"  # alone in its batch, but others can be read
+    fill(images, 1, first=2)
+    put(images / "Kiwi" / ".closed", b"")
+    with pytest.raises(PlatformFault, match="all 1 images of this batch are unreadable"):
+        run()
+    (images / "Kiwi" / ".closed").unlink()
+    assert run() == "ingest: 1 images featurised, 0 failed"
+    assert {row["error"] for name, row in table().items() if not name.startswith("no")} == {None}
+    for number in range(3, 7):  # more than enough to look alike, but known to be unreadable
+        put(images / "Kiwi" / f"no {number}.jpg", jpeg(0))
+        run()
+    assert catch_up() == "ingest: 0 images featurised, 6 failed"

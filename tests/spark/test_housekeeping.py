@@ -1,0 +1,159 @@
+"""Housekeeping between batches: files get fewer, rows and changes stay as they are, and nothing is removed before its time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
+
+from batch.refit import refit
+from fruitpipe import events, housekeeping, objects, tables
+from fruitpipe.housekeeping import Housekeeper
+from fruitpipe.settings import IngestSettings, RefitSettings
+from streaming.ingest import ingest
+from tests.pictures import fill, put
+
+WEEK_SECONDS = 7 * 86400
+# Packs the table's small files in a process of its own, which is there to be killed.
+PACK = """
+import sys
+from fruitpipe import session, tables
+tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 64_000_000)
+"""
+
+
+@pytest.fixture
+def settings(tmp_path, root):
+    def settings(**more):
+        return IngestSettings(images=str(tmp_path / "images"), root=root, **more)
+
+    return settings
+
+
+@pytest.fixture
+def small_commits(spark, root):
+    """Appends rows of three numbers, a commit each."""
+
+    def small_commits(count, first=0):
+        tables.create(spark, root)
+        for number in range(first, first + count):
+            row = spark.range(1).select(F.lit(f"file:///images/Kiwi/{number:04}.jpg").alias("path"), F.lit("Kiwi").alias("label"))
+            vector = F.expr(f"transform(sequence(1, 1280), i -> float(rand({number})))").alias("features")
+            have = row.select("*", vector, F.lit("one").alias("extractor"), F.current_timestamp().alias("ingested_at"))
+            absent = [
+                F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in have.columns
+            ]
+            tables.append(root, have.select("*", *absent))
+
+    return small_commits
+
+
+def files(root):
+    return sorted(name for name in objects.children(f"{root}/features") if name.endswith(".parquet"))
+
+
+def contents(spark, root):
+    return sorted(map(tuple, tables.rows(spark, root).collect()))
+
+
+def permitted():
+    """A lease that holds."""
+
+
+def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, root, settings, small_commits, capsys):
+    small_commits(6)
+    refit(RefitSettings(root=root, components=1))
+    before, version = contents(spark, root), tables.version(spark, root)
+    keeper = Housekeeper(spark, settings(compact_commits=5), permitted)
+    keeper.step(commits=6)
+    assert "housekeeping: 6 small files of" in capsys.readouterr().out
+    assert tables.files(spark, root).number == 1
+    assert contents(spark, root) == before
+    assert tables.changes(spark, root, version, tables.version(spark, root)).count() == 0
+    refit(RefitSettings(root=root, components=1))
+    assert ": 0 rows added and 0 taken out since v000001, 6 not read again" in capsys.readouterr().out
+
+    small_commits(2, first=6)
+    keeper.step(commits=8)
+    assert tables.files(spark, root).number == 3, "packed before it was worth it"
+
+
+def test_packing_asks_whether_this_process_may_write(spark, root, settings, small_commits):
+    small_commits(2)
+
+    def lost():
+        raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        Housekeeper(spark, settings(compact_commits=1), lost).step(commits=2)
+    assert tables.files(spark, root).number == 2
+
+
+def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settings, small_commits):
+    small_commits(3)
+    before, written = contents(spark, root), files(root)
+    with subprocess.Popen([sys.executable, "-c", PACK, root], start_new_session=True) as packing:
+        while files(root) == written and packing.poll() is None:
+            time.sleep(0.001)
+        os.killpg(packing.pid, signal.SIGKILL)
+    assert contents(spark, root) == before
+    Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
+    assert contents(spark, root) == before
+    assert tables.files(spark, root).number == 1
+    tables.vacuum(spark, root, hours=0)
+    assert contents(spark, root) == before
+    assert len(files(root)) == 1, "what the killed one had begun is still there"
+
+
+def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(spark, root, tmp_path, settings, capsys):
+    uris = fill(tmp_path / "images", 3)
+    catch_up = settings(source="events", once=True)
+    carried_out, fresh, unread = (write_manifest(root, uri, name) for uri, name in zip(uris, ("a", "b", "c"), strict=True))
+    Path(unread.removeprefix("file://")).rename(tmp_path / "c")
+    ingest(catch_up)
+    put(Path(unread.removeprefix("file://")), (tmp_path / "c").read_bytes())
+    old = time.time() - WEEK_SECONDS - 60
+    for uri in (carried_out, unread):
+        os.utime(uri.removeprefix("file://"), (old, old))
+    assert housekeeping.clear(spark, catch_up).startswith("1 manifests, 0 files of rejected lines, 0 leftovers")
+    assert [objects.exists(uri) for uri in (carried_out, fresh, unread)] == [False, True, True]
+    capsys.readouterr()
+    ingest(catch_up)
+    assert capsys.readouterr().out.splitlines()[-1] == "ingest: 1 images featurised, 0 failed"
+    assert tables.rows(spark, root).count() == 3
+
+
+def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, settings):
+    tables.create(spark, root)
+    old = [f"{root}/rejected/events-000000001.jsonl", f"{root}/checkpoints/events/offsets/.4.9ab.tmp"]
+    kept = [f"{root}/rejected/events-000000002.jsonl", f"{root}/checkpoints/events/metadata"]
+    for uri in (*old, *kept):
+        objects.write(uri, b"{}")
+    month_ago = time.time() - 31 * 86400
+    for uri in (*old, kept[1]):
+        os.utime(uri.removeprefix("file://"), (month_ago, month_ago))
+    assert housekeeping.clear(spark, settings()).startswith("0 manifests, 1 files of rejected lines, 1 leftovers")
+    assert [objects.exists(uri) for uri in (*old, *kept)] == [False, False, True, True]
+
+
+def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, settings, capsys):
+    fill(tmp_path / "images", 1)
+    ingest(settings(once=True))
+    assert "cleared away" not in capsys.readouterr().out
+    objects.write(f"{root}/cleared.json", b'{"cleared_at": "2026-11-01T00:00:00+00:00"}')
+    for expected in (1, 0):
+        ingest(settings(once=True))
+        assert capsys.readouterr().out.count("housekeeping: cleared away") == expected
+
+
+def write_manifest(root, uri, name):
+    target = events.manifest_uri(root, datetime.now(UTC), name)
+    objects.write(target, f"{events.to_line(events.ImageEvent('created', uri))}\n".encode())
+    return target
