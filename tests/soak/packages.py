@@ -20,7 +20,8 @@ FEATURISE = """
 import importlib.util, sys
 absent = [name for name in ("tensorflow", "keras", "pyspark") if importlib.util.find_spec(name)]
 assert not absent, absent
-import delta, pandas, pyarrow, boto3
+assert importlib.util.find_spec("delta")  # wants the cluster's pyspark when it is imported
+import pandas, pyarrow, boto3
 from fruitpipe import images, sample, featurise
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from pathlib import Path
