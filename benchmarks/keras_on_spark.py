@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+from fruitpipe import jars
 from fruitpipe.images import decode
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def pixels(bodies: Iterable[bytes]) -> NDArray[np.float32]:
 def write(images: str, out: str, features: Any) -> None:
     """Reads the files, applies `features` to their content and writes Parquet."""
     builder = SparkSession.builder.appName("fruitpipe benchmark").master("local[*]")
+    os.environ |= jars.spark_environment()  # the Java of the product, and this Python in the workers
     settings = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.sql.parquet.compression.codec": "snappy"}
     spark = builder.config(map={**settings}).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
