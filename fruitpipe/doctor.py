@@ -17,6 +17,7 @@ from fruitpipe import aws, jars, java, layout, lease, objects, pointer, regions
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor import Model, fingerprint
 
+REDEPLOY = "deploy the stack again: make deploy"
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
 
 
@@ -79,9 +80,9 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
     if asked.images:
         checks["images"] = (check_images, "")
         if objects.is_s3(asked.images):
-            checks["events"] = (check_events, "deploy the stack again: make deploy")
+            checks["events"] = (check_events, "")
     if asked.cluster:
-        checks["cluster"] = (check_cluster, "start another: make deploy")
+        checks["cluster"] = (check_cluster, "")
     checks["stream"] = (check_stream, "start it: docs/operations.md, Start; a transient set-up has none between two runs")
     checks["pointer"] = (check_pointer, "")
     return checks
@@ -147,14 +148,16 @@ def check_events(asked: Asked) -> str:
     bucket, _, prefix = asked.images.removeprefix("s3://").partition("/")
     told = aws.queues(bucket, f"{prefix}/")
     if not told:
-        raise NotFound(f"{asked.images}: no queue is told of images that are created and removed")
+        raise NotFound(f"{asked.images}: no queue is told of images that are created and removed; {REDEPLOY}")
     attributes = aws.queue(told[0])
     name = told[0].rpartition(":")[2]
     enabled = [one for one in aws.readers(told[0]) if one["State"] in ("Enabled", "Enabling", "Creating", "Updating")]
     if not enabled:
-        raise NotFound(f"queue {name}: no Lambda function reads it")
+        raise NotFound(f"queue {name}: no Lambda function reads it; {REDEPLOY}")
     if dead := dead_letters(attributes):
-        raise PlatformFault(f"queue {name}: {dead} messages could not be read and lie in its dead-letter queue")
+        raise PlatformFault(
+            f"queue {name}: {dead} messages could not be read and lie in its dead-letter queue; docs/operations.md, Replay"
+        )
     waiting = attributes["ApproximateNumberOfMessages"]
     return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
 
@@ -170,7 +173,7 @@ def check_cluster(asked: Asked) -> str:
     found = aws.cluster(asked.cluster)
     state = found["Status"]["State"]
     if state not in ALIVE:
-        raise NotFound(f"cluster {asked.cluster} is {state}")
+        raise NotFound(f"cluster {asked.cluster} is {state}; start another: make deploy")
     if found.get("StepConcurrencyLevel", 1) < 2:  # noqa: PLR2004 - the stream and the refit
         raise PlatformFault(
             f"cluster {asked.cluster} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
