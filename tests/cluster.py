@@ -40,6 +40,7 @@ def started(folder: Path, python: str, workers: int = 2) -> Iterator[Cluster]:
         work = folder / f"work-{number}"
         commands.append(["worker.Worker", *here, "-c", "1", "-m", "1g", "--webui-port", "0", "--work-dir", str(work), url])
     environment = {**os.environ, "SPARK_HOME": str(SPARK_HOME), "JAVA_HOME": java.home(), "PYSPARK_PYTHON": python}
+    environment.pop("PYTHONPATH", None)  # a node of a cluster knows nothing of this checkout
     with (folder / "log").open("w") as log:
         daemons = [_start_daemon(command, environment, folder, log) for command in commands]
         try:
