@@ -23,6 +23,7 @@ from fruitpipe import (
     layout,
     parquet,
     pointer,
+    progress,
     publication,
     report,
     sampling,
@@ -59,6 +60,7 @@ class Run:
     previous: Model | None
     gathered: Gathered
     began: float
+    bar: progress.Bar
 
 
 def refit(settings: RefitSettings) -> None:
@@ -69,23 +71,25 @@ def refit(settings: RefitSettings) -> None:
         report.check_installed()
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
-    with session.explained():
+    with session.explained(), progress.bar("refit") as bar:
+        bar.follow(spark.sparkContext.statusTracker())
         tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:
-            _publish(_gather(spark, settings, version, began))
+            _publish(_gather(spark, settings, version, began, bar))
     _tidy(settings)
     print(f"{time.monotonic() - began:.1f} s")
 
 
-def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float) -> Run:
+def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> Run:
     pinned = gathering.pin(spark, settings.root)
+    bar.step("reading features", pinned.rows)
     found = pointer.find(settings.root)
     previous = publication.load_model(settings.root, found.version) if found else None
     gathered = gathering.gather(spark, pinned, previous, FEATURES, full=settings.full)
     print(gathered.how)
     _name_set_aside(gathered.summary)
-    return Run(spark, settings, version, pinned, previous, gathered, began)
+    return Run(spark, settings, version, pinned, previous, gathered, began, bar)
 
 
 def _publish(run: Run) -> None:
@@ -187,9 +191,10 @@ def _continuity(previous: Model | None, reduction: Reduction, summary: Summary) 
 
 def _write(run: Run, features: Source, model: Model) -> Summary:
     """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
-    uri = publication.reduced_uri(run.settings.root, run.version)
+    uri, expected = publication.reduced_uri(run.settings.root, run.version), model.summary.moments.count
+    run.bar.step("reducing", expected)
     fitting.write(features, model.reduction, uri, run.version)
-    expected = model.summary.moments.count
+    run.bar.step("reading back", expected)
     written = fitting.of_files(run.spark, parquet.listed(uri), "pca_features")
     found = fitting.summarise(written, model.reduction.k)
     if found.moments.count != expected:
@@ -204,6 +209,7 @@ def _write(run: Run, features: Source, model: Model) -> Summary:
 def _report(run: Run, model: Model) -> None:
     """Writes the version's report: some images of it, and the table as it was fitted."""
     root, pinned = run.settings.root, run.pinned
+    run.bar.step("drawing the report", pinned.rows)
     sampled = sampling.sample(pinned.source(run.spark), pinned.rows, report.IMAGES)
     print(f"report: {report.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
 

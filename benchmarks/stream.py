@@ -20,12 +20,12 @@ from fruitpipe.extractor import Model
 from streaming import ingest
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pyspark.sql import SparkSession
 
     from fruitpipe.events import ImageEvent
+    from fruitpipe.progress import Commit
     from fruitpipe.settings import IngestSettings
 
 PROGRESSES = 2_000  # of Spark's reports on its triggers; its default keeps 100
@@ -36,23 +36,23 @@ PHASES = ("latestOffset", "walCommit", "getBatch", "queryPlanning", "addBatch", 
 class Watched:
     """Notes when each image's row is committed, and how long the parts of a batch took."""
 
-    upsert: Callable[[Sequence[ImageEvent], Callable[[], bool]], Iterable[Counter[str]]]
+    upsert: Callable[[Sequence[ImageEvent], Callable[[], bool]], Iterable[Commit]]
     committed: dict[str, float] = field(default_factory=dict)
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
 
-    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
+    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
         """What the stream calls with a batch; each commit is of the next so many images."""
         done = 0
-        for counts in self.upsert(named, stopping):
-            now = time.perf_counter()
+        for commit in self.upsert(named, stopping):
+            now, images = time.perf_counter(), commit.outcomes.total()
             with self._news:
-                self.committed |= {event.path: now for event in named[done : done + counts.total()]}
+                self.committed |= {event.path: now for event in named[done : done + images]}
                 self._news.notify_all()
-            done += counts.total()
-            yield counts
+            done += images
+            yield commit
 
     def wait(self, paths: Sequence[str], seconds: float = 300) -> float:
         """Waits until each of `paths` has its row; returns the moment of the last commit."""

@@ -6,6 +6,9 @@ Lines go to stdout. The bar goes to stderr, so that what a job prints stays what
 from __future__ import annotations
 
 import json
+import sys
+import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,13 +21,19 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from pyspark import StatusTracker
+
+
+FOLLOW_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,26 +77,25 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
 
 
 class Bar:
-    """A bar of images on a terminal, with rate and time left; nothing elsewhere."""
+    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere."""
 
-    def __init__(self, progress: Progress | None, title: str) -> None:
-        self._progress = progress
-        self._failed = 0
-        self._task = progress.add_task(title, total=None, rate="", failed="") if progress else None
+    def __init__(self, progress: Progress | None = None, title: str = "") -> None:
+        self._progress, self._failed = progress, 0
+        self._task = progress.add_task(title, total=None, rate="", failed="") if progress else TaskID(0)
 
-    def expect(self, images: int) -> None:
-        """Says how many images there are to do; until then the bar only moves."""
-        if self._progress and self._task is not None:
-            self._progress.update(self._task, total=images)
+    def expect(self, images: Callable[[], int | None]) -> None:
+        """Asks how many images there are to do, while the work begins; until the answer comes the bar only moves."""
+        if self._progress:
+            threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
 
     def step(self, title: str, images: int | None = None) -> None:
         """Begins another step, of `images` where that is known, at its start."""
-        if self._progress and self._task is not None:
-            self._progress.reset(self._task, total=images, description=title)
+        if self._progress:
+            self._progress.reset(self._task, total=images, description=title, completed=0)
 
     def advance(self, images: int, failed: int = 0) -> None:
         """Counts images as done, some of them as failed."""
-        if not self._progress or self._task is None:
+        if not self._progress:
             return
         self._failed += failed
         self._progress.advance(self._task, images)
@@ -95,13 +103,30 @@ class Bar:
         rate = f"{speed:.0f} images/s" if speed else ""
         self._progress.update(self._task, rate=rate, failed=f"[yellow]{self._failed} failed[/]" if self._failed else "")
 
+    def follow(self, tracker: StatusTracker) -> None:
+        """Moves with the tasks of the Spark stages that run, as a share of the step's images, until the bar ends."""
+        if self._progress:
+            threading.Thread(target=self._follow, args=(self._progress, tracker), daemon=True, name="fruitpipe-follow").start()
+
+    def _follow(self, progress: Progress, tracker: StatusTracker) -> None:
+        while progress.live.is_started:
+            stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
+            shares = [stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks]
+            total = progress.tasks[0].total
+            if shares and total:
+                progress.update(self._task, completed=int(max(shares) * total))
+            time.sleep(FOLLOW_SECONDS)
+
+    def _ask(self, progress: Progress, images: Callable[[], int | None]) -> None:
+        progress.update(self._task, total=images())
+
 
 @contextmanager
 def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
     """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):
-        yield Bar(None, title)
+        yield Bar()
         return
     columns = (
         SpinnerColumn(),
@@ -111,5 +136,5 @@ def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
         TextColumn("{task.fields[rate]}"),
     )
     times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=console, transient=True, redirect_stderr=False) as progress:
+    with Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield Bar(progress, title)

@@ -86,6 +86,8 @@ class IngestSettings(JobSettings):
     """names that count as images, upper or lower case"""
     max_image_bytes: int = Field(50_000_000, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
+    log_json: bool = False
+    """print a JSON object for each commit, in place of a line for people"""
 
     stale_per_second: float = Field(50, ge=0)
     """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""

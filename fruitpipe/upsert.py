@@ -5,6 +5,7 @@ Whatever is run again finds its rows in the table and does nothing twice, so a b
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,23 +16,27 @@ from itertools import islice
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import featurise, names, objects, session, tables
 from fruitpipe.errors import PlatformFault
 from fruitpipe.events import ImageEvent
+from fruitpipe.progress import Commit
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
 IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
 # A worker whose memory ran out may live on to say so.
 WORKER_GAVE_UP = (WORKER_DIED, "MemoryError")
+# From an image's upload to its row, in seconds; what was not read has none.
+LAG = "CAST(ingested_at AS double) - CAST(modification_time AS double)"
 ALIKE = 5  # so many images of one chunk, and not one that fares better: the platform is at fault, and not they ...
 CONTROLS = 3  # ... and of fewer, where none of so many images that were good before fares better now
 
 
 @dataclass(frozen=True)
 class Part:
-    """Outcomes that are computed and kept, and how many of them there are of each `outcome` and `error`."""
+    """Outcomes that are computed and kept; of each `outcome` and `error` how many there are, and the longest lag in seconds."""
 
     outcomes: DataFrame
     counts: list[Row]
@@ -39,11 +44,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Featurised:
-    """A chunk that is ready to be committed, whether the table has rows of its images, and how many are unreadable there."""
+    """A chunk that is ready to be committed, whether the table has rows of its images, and how many are unreadable there.
+
+    seconds: that it took.
+    """
 
     parts: list[Part]
     merge: bool
     unreadable_before: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,15 +68,15 @@ class Upsert:
     before_commit: Callable[[], None]
     known: Callable[[Sequence[str]], dict[str, tables.Known]]
 
-    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
-        """Featurises what is new or changed among `named`, one event an image; gives each commit's outcomes, counted.
+    def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
+        """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
 
         A chunk of images is featurised while the one before is committed, or found to need no commit. Where it is `stopping`, the
         chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
         size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
         known = self.known([event.path for event in named])
-        before: Future[Counter[str]] | None = None
+        before: Future[Commit] | None = None
         with ThreadPoolExecutor(1, "fruitpipe-commit") as committer:
             for first in range(0, len(named), size):
                 if stopping():
@@ -80,19 +89,22 @@ class Upsert:
                 yield before.result()
 
     def _featurised(self, chunk: Sequence[ImageEvent], known: dict[str, tables.Known]) -> Featurised:
+        began = time.monotonic()
         references = reference_table(chunk, known, self.featuriser)
         rows = [known[event.path] for event in chunk if event.path in known]
         unreadable = sum(row.error == "unreadable" for row in rows)
-        return Featurised(list(self._outcomes(references)), merge=bool(rows), unreadable_before=unreadable)
+        parts = list(self._outcomes(references))
+        return Featurised(parts, bool(rows), unreadable, time.monotonic() - began)
 
-    def _commit(self, featurised: Featurised) -> Counter[str]:
-        parts = featurised.parts
+    def _commit(self, featurised: Featurised) -> Commit:
+        parts, began = featurised.parts, time.monotonic()
         try:
             self._check_not_alike(featurised)
             counts = _counted(parts, "outcome")
             self.before_commit()
             self._write(reduce(DataFrame.unionByName, (part.outcomes for part in parts)), counts, merge=featurised.merge)
-            return counts
+            seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
+            return Commit(counts, _reasons(parts), _longest_lag(parts), seconds)
         finally:
             for part in parts:
                 part.outcomes.unpersist()
@@ -139,7 +151,8 @@ class Upsert:
         """
         outcomes = self.spark.createDataFrame(references).mapInArrow(self.featuriser, tables.OUTCOMES).persist()
         try:
-            counts = outcomes.groupBy("outcome", "error").count().collect()
+            alike = outcomes.groupBy("outcome", "error")
+            counts = alike.agg(F.count("*").alias("count"), F.max(F.expr(LAG)).alias("lag")).collect()
         except session.SPARK_ERRORS as error:
             outcomes.unpersist()
             if not any(sign in str(error) for sign in WORKER_GAVE_UP):
@@ -176,7 +189,7 @@ class Upsert:
             }
         )
         outcomes = self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
-        return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1)])
+        return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1, lag=None)])
 
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], featuriser: featurise.Featuriser) -> pa.Table:
@@ -199,6 +212,14 @@ def _counted(parts: list[Part], column: str) -> Counter[str]:
     for row in (row for part in parts for row in part.counts):
         counts[row[column]] += row["count"]
     return counts
+
+
+def _reasons(parts: list[Part]) -> Counter[str]:
+    return Counter({reason: count for reason, count in _counted(parts, "error").items() if reason is not None})
+
+
+def _longest_lag(parts: list[Part]) -> float | None:
+    return max((row["lag"] for part in parts for row in part.counts if row["lag"] is not None), default=None)
 
 
 def _neighbours(paths: Sequence[str]) -> list[str]:

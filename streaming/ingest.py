@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fruitpipe import checkpoint, events, featurise, job, layout, lease, names, objects, session, tables
+from fruitpipe import checkpoint, events, featurise, job, layout, lease, names, objects, progress, session, tables
 from fruitpipe.between import Between
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
@@ -26,7 +26,7 @@ from fruitpipe.settings import IngestSettings
 from fruitpipe.upsert import Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
@@ -49,9 +49,11 @@ def ingest(settings: IngestSettings) -> None:
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
         tables.create(spark, settings.root)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
-        batches = Batches(settings, upserter(spark, settings, model, held))
-        between = Between(batches, Housekeeper(spark, settings, held.check))
-        run(start(spark, settings, batches), batches, between)
+        with progress.bar("ingest", wanted=settings.once) as bar:
+            batches = Batches(settings, upserter(spark, settings, model, held), bar=bar)
+            bar.expect(partial(to_come, spark, settings))
+            between = Between(batches, Housekeeper(spark, settings, held.check))
+            run(start(spark, settings, batches), batches, between)
     print(f"ingest: {batches.summary()}", flush=True)
 
 
@@ -69,9 +71,21 @@ def check_images(settings: IngestSettings) -> None:
         return
     if not objects.exists(settings.images):
         raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
-    counts = names.matcher(settings.glob)
-    if not any(counts.match(objects.name(stat.path)) for stat in objects.list_all(settings.images)):
+    if next(listed_images(settings), None) is None:
         raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
+
+
+def listed_images(settings: IngestSettings) -> Iterator[objects.Stat]:
+    """The objects below the image prefix whose names count as images."""
+    counts = names.matcher(settings.glob)
+    return (stat for stat in objects.list_all(settings.images) if counts.match(objects.name(stat.path)))
+
+
+def to_come(spark: SparkSession, settings: IngestSettings) -> int | None:
+    """About how many images a run will find: those listed, without as many as have rows. Lists all: for the bar alone."""
+    if settings.source == "events":
+        return None
+    return max(0, sum(1 for _ in listed_images(settings)) - tables.rows(spark, settings.root).count())
 
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
@@ -150,6 +164,7 @@ class Batches:
 
     settings: IngestSettings
     upsert: Upsert
+    bar: progress.Bar = field(default_factory=progress.Bar)
     outcomes: Counter[str] = field(default_factory=Counter)
     failure: BaseException | None = None
     stopping: bool = False
@@ -185,8 +200,8 @@ class Batches:
     def recompute(self, named: Sequence[events.ImageEvent]) -> None:
         """Brings images of another extractor up to date; called between batches."""
         since = time.monotonic()
-        for counts in self.upsert(named, lambda: False):
-            since = self._say("stale", counts, since)
+        for commit in self.upsert(named, lambda: False):
+            since = self._say("stale", commit, since)
 
     def finish(self, query: StreamingQuery) -> None:
         """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
@@ -210,18 +225,19 @@ class Batches:
             objects.write(target, "".join(f"{line}\n" for line in rejected).encode())
             print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
         done, since = 0, time.monotonic()
-        for counts in self.upsert(named, lambda: self.stopping):
-            done, since = done + counts.total(), self._say(f"batch {batch_id}", counts, since)
+        for commit in self.upsert(named, lambda: self.stopping):
+            done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since)
         if done < len(named):
             raise Stopping
 
-    def _say(self, what: str, counts: Counter[str], since: float) -> float:
+    def _say(self, what: str, commit: progress.Commit, since: float) -> float:
         """Adds up what a commit did and prints it; returns the time."""
-        self.outcomes += counts
-        self.commits += bool(set(counts) - {"unchanged"})
+        self.outcomes += commit.outcomes
+        self.commits += bool(set(commit.outcomes) - {"unchanged"})
         now = time.monotonic()
-        said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        print(f"{what}: {said} in {now - since:.1f} s ({counts.total() / (now - since):.0f} images/s)", flush=True)
+        self.bar.advance(commit.outcomes.total(), commit.outcomes["failed"])
+        said = progress.json_line if self.settings.log_json else progress.line
+        print(said(what, commit, now - since), flush=True)
         return now
 
 

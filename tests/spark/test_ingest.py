@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -571,3 +572,16 @@ def test_one_refused_image_is_a_row_and_a_store_that_refuses_all_stops_the_strea
         put(images / "Kiwi" / f"no {number}.jpg", jpeg(0))
         run()
     assert catch_up() == "ingest: 0 images featurised, 6 failed"
+
+
+def test_each_commit_can_be_a_json_object_with_errors_lag_and_phases(images, root, run, capsys):
+    fill(images, 3)
+    put(images / "Kiwi" / "text.jpg", b"no picture")
+    for seed in range(3):
+        os.utime(images / "Kiwi" / f"{seed:04d}.jpg", (1, 1))
+    ingest(IngestSettings(images=str(images), root=root, once=True, log_json=True))
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert (line["images"], line["outcomes"], line["errors"]) == (4, {"failed": 1, "featurised": 3}, {"not-an-image": 1})
+    assert line["lag_seconds"] > 1e9  # since the second after 1970
+    assert line["seconds_by_phase"].keys() == {"featurise", "commit"}
+    assert run() == "ingest: 0 images featurised, 0 failed"

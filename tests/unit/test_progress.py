@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -42,7 +43,7 @@ def test_the_bar_shows_images_done_rate_time_left_and_errors(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     with progress.bar("ingest") as bar:
-        bar.expect(200)
+        bar.step("ingest", 200)
         bar.advance(50)
         bar.advance(50, failed=3)
     shown = console.file.getvalue()
@@ -54,7 +55,28 @@ def test_without_a_terminal_there_is_no_bar(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=False)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     with progress.bar("ingest") as bar:
-        bar.expect(2)
+        bar.expect(lambda: 2)
         bar.advance(2, failed=1)
         bar.step("check")
     assert console.file.getvalue() == ""
+
+
+def test_the_bar_learns_the_number_of_images_while_the_work_goes_on(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    asked = threading.Event()
+
+    def count():
+        asked.wait()
+        return 7
+
+    with progress.bar("ingest") as bar:
+        bar.expect(count)
+        bar.advance(3)
+        asked.set()
+        (counting,) = [thread for thread in threading.enumerate() if thread.name == "fruitpipe-count"] or [
+            threading.current_thread()
+        ]
+        if counting is not threading.current_thread():
+            counting.join()
+    assert "3/7" in console.file.getvalue()
