@@ -126,7 +126,7 @@ def storage(root: str) -> dict[str, int]:
     sizes: Counter[str] = Counter()
     for stat in objects.list_all(root):
         folder, separator, _ = stat.path.removeprefix(f"{root}/").partition("/")
-        sizes[folder if separator else "."] += stat.length
+        sizes[folder if separator else "other"] += stat.length
     return dict(sizes.most_common())
 
 

@@ -80,6 +80,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
         ("extractor", Text(_named(status.extractors) or "none")),
         ("storage", Text(_storage(status.storage_bytes))),
         ("published", Text(_published(status))),
+        ("report", Text(next((version.report for version in status.versions if version.current and version.report), "none"))),
     ]
 
 

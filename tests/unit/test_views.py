@@ -25,7 +25,7 @@ STATUS = Status(
     last_batch=LastBatch("2026-11-05T09:58:30+00:00", 90.0, 14, 1.25, 7300.0),
     current="v000001",
     versions=[
-        Version("v000001", True, 330, 0.9, 2000, "2026-11-04T10:00:00+00:00", None),
+        Version("v000001", True, 330, 0.9, 2000, "2026-11-04T10:00:00+00:00", "file:///fruit/reports/v000001.html"),
         Version("v000002", False, 542, 0.95, 2000, "2026-11-04T11:00:00+02:00", None),
     ],
     storage_bytes={"features": 10_500_000, "models": 900},
@@ -49,6 +49,7 @@ def test_status_tells_what_is_there_what_came_last_and_what_is_published():
         "14 images, 1 min 30 s ago; from upload to row 1.2 s, at most 2 h 1 min",
         "10.5 MB: features 10.5 MB, models 900 bytes",
         "v000001 of 2; 14 images are newer",
+        "report file:///fruit/reports/v000001.html",
         "v000002 542 95.00 % 2,000 2026-11-04 09:00 UTC",
         "v000001 ← current 330 90.00 % 2,000 2026-11-04 10:00 UTC",
     ):
