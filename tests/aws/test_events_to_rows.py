@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings
 from tests.aws.collecting import Collector
 from tests.pictures import jpeg
+from tests.s3_proxy import Proxy, started
 
 CHECKOUT = Path(__file__).parents[2]
 AT_ONCE = 500
+TRIGGERS = 10  # each lists the manifests once
 
 
 class Table:
@@ -102,14 +105,28 @@ def bucket(collector, table):
 
 
 @pytest.fixture
-def stream(collector):
-    """The stream as a process of its own, stopped as an operator stops it; `lines` is what it said."""
-    command = [sys.executable, "streaming/ingest.py", "--images", f"s3://{collector.images}/Training", "--source", "events"]
-    command += ["--root", f"s3://{collector.root}/pipeline", "--trigger-seconds", "0"]
-    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
+def proxy(aws):
+    """Counts what the stream asks of S3."""
+    with started(Proxy(to=aws.endpoint)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def stream(collector, proxy):
+    """Starts the stream as a process of its own, which looks again at once."""
+    processes = []
+
+    def stream(source):
+        command = [sys.executable, "streaming/ingest.py", "--images", f"s3://{collector.images}/Training", "--source", source]
+        command += ["--root", f"s3://{collector.root}/pipeline", "--trigger-seconds", "0"]
+        environment = os.environ | {"AWS_ENDPOINT_URL": proxy.endpoint}
+        given = {"cwd": CHECKOUT, "env": environment, "text": True}
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given))
+        return processes[-1]
+
+    yield stream
+    for process in processes:
+        with process:
             process.kill()
 
 
@@ -140,8 +157,9 @@ def shuffled_and_repeated(collector, keys):
 
 
 def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as_the_bucket(
-    collector, bucket, table, stream, eventually
+    collector, bucket, table, proxy, stream, eventually
 ):
+    running = stream("events")
     names = ["a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg", "p\u00eache.jpg", "pe\u0301che.jpg", "0.JPG"]
     bucket.put({f"Training/Apple Golden 2/{name}": jpeg(seed) for seed, name in enumerate(names)})
     eventually(bucket.is_in_the_table)
@@ -165,10 +183,20 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     eventually(lambda: collector.waiting(collector.dead) == 1 and not collector.waiting(collector.queue))
     bucket.put({"Training/Kiwi/last.jpg": jpeg(73)})
     eventually(bucket.is_in_the_table)
-    said = stopped(stream)
+    said = stopped(running)
 
     assert bucket.is_in_the_table()
-    assert {path: time for path, time in before.items() if table.rows[path]["ingested_at"] != time} == {}, "computed again"
+    computed = {path: row["ingested_at"] for path, row in table.rows.items()}
+    assert before.items() <= computed.items()
     (dead,) = collector.sqs.receive_message(QueueUrl=collector.dead)["Messages"]
     assert dead["Body"] == "poison"
     assert "unchanged" in said
+    assert set(proxy.counts(f"/{collector.images}")) == {"GET"}, "the image prefix is never listed"
+
+    listing = stream("prefix")
+    assert listing.stdout.readline().startswith("batch 0: ")
+    before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
+    eventually(lambda: proxy.counts(f"/{collector.root}")["LIST"] >= before[1] + TRIGGERS)
+    assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
+    assert stopped(listing).startswith("ingest: 0 images featurised, 0 failed")
+    assert {path: row["ingested_at"] for path, row in table.rows.items()} == computed
