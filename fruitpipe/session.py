@@ -62,6 +62,18 @@ ALWAYS = {
     "spark.python.worker.faulthandler.enabled": "true",
 }
 
+# On S3 a small file that Spark or Delta writes cost 25 requests, one after the other: each layer looks for what cannot be there.
+# What is left out here asks again what the writer has asked already; that there is one writer a root is the lease's promise.
+ON_S3 = {
+    "spark.hadoop.fs.s3a.performance.flags": "create,mkdir,delete",
+    # The default, through FileContext, asks the same questions three times for each rename, and is no more atomic on S3.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+    ),
+    # Sums over the table beside each commit, which nothing here reads.
+    "spark.databricks.delta.writeChecksumFile.enabled": "false",
+}
+
 
 def open(  # noqa: A001 - session.open says what it does
     name: str, *uris: str, master: str | None = None, java: tuple[str, ...] = FOR_MINUTES
@@ -70,7 +82,8 @@ def open(  # noqa: A001 - session.open says what it does
 
     java: options for a laptop's Java, by default those that suit a run of some minutes.
     """
-    builder = SparkSession.builder.appName(name).config(map={**ALWAYS})
+    on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
+    builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3})
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # started by spark-submit: the cluster decides the rest
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
