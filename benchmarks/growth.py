@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="images there (default: %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="measured at each size (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured at each size (default: %(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder, s3_server.started(Path(folder)) as server:
         measure(server, given.sizes, given.rounds)

@@ -4,7 +4,7 @@
     python benchmarks/latency.py --images 50 --where local
 
 The image is written, then its manifest, and the clock runs from before the image until the commit of its row. The trigger is as
-short as it goes (`--trigger-seconds 0`). Between two images passes a random half second, so that no image waits for a rhythm.
+short as it goes (`--trigger-seconds 0`). Between two images passes a random fifth of a second, so that none waits for a rhythm.
 The split is Spark's own report of its phases; below `addBatch` stand the parts of our own work.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WARM_UP = 20
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 0.2
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def measure(where: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Upload to row, one image at a time.")
     parser.add_argument("--images", type=int, default=300, help="images measured (default: %(default)s)")
-    parser.add_argument("--where", choices=("local", "s3"), nargs="*", default=["local", "s3"])
+    parser.add_argument("--where", choices=("local", "s3"), nargs="*", default=["local", "s3"], help="(default: both)")
     given = parser.parse_args()
     for where in given.where:
         measure(where, given.images)
