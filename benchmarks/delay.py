@@ -2,20 +2,18 @@
 
     python benchmarks/delay.py [--images 8000] [--binary-images 1000] [--delay-seconds 0.03]
 
-1. **Events.** The stream's own run (`--once --source events`) over images and manifests of 1,000 events each.
+1. **Events.** The stream runs; manifests of 1,000 events each are written, and the clock runs until the last image has its row.
 2. **binaryFile.** The same pictures and the same model, their bytes read by Spark's binaryFile source (content column), written
-   to a Delta table. Fewer of them, since it waits for each.
+   to a Delta table by one query. Fewer of them, since it waits for each.
 
 All S3 requests of both, those for table and checkpoint too, go through a proxy (tests/s3_proxy.py), in the run without delay as
-well, so that the proxy's own cost is in both. Each run is a process of its own; the clock runs from the query's start to its end,
-after a smaller one that warms up.
+well, so that the proxy's own cost is in both. Each run is a process of its own and warms up with 300 images.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
@@ -37,7 +36,6 @@ from fruitpipe.extractor import Model, extractor_for
 from fruitpipe.fitting import vectors_of
 from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings
-from streaming.ingest import ingest
 from tests.pictures import jpeg
 
 if TYPE_CHECKING:
@@ -48,27 +46,41 @@ WARM_UP = 300
 PICTURES = 500  # different ones
 
 
-def upload(server: s3_server.S3Server, prefix: str, count: int) -> None:
-    """`count` images and their manifests, directly to the server."""
+def paths(prefix: str, first: int, end: int) -> list[str]:
+    return [f"s3://fruits/{prefix}/images/Label {number % 36:02}/{number:06}.jpg" for number in range(first, end)]
+
+
+def upload(server: s3_server.S3Server, uris: list[str]) -> None:
+    """Images, directly to the server."""
     os.environ |= server.environment
-    paths = [f"s3://fruits/{prefix}/images/Label {number % 36:02}/{number:06}.jpg" for number in range(count)]
-    bodies = [jpeg(seed) for seed in range(min(PICTURES, count))]
+    bodies = [jpeg(seed) for seed in range(min(PICTURES, len(uris)))]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(objects.write, paths, (bodies[number % len(bodies)] for number in range(count))))
-    stream.announce(f"s3://fruits/{prefix}/root", paths)
+        list(pool.map(objects.write, uris, (bodies[number % len(bodies)] for number in range(len(uris)))))
 
 
-def events(prefix: str) -> None:
-    with contextlib.redirect_stdout(io.StringIO()):
-        ingest(IngestSettings(images=f"{prefix}/images", root=f"{prefix}/root", source="events", once=True))
+def events(prefix: str, count: int) -> float:
+    """Seconds from the manifests to the last row, of a stream that runs and has seen other images."""
+    settings = IngestSettings(images=f"s3://fruits/{prefix}/images", root=f"s3://fruits/{prefix}/root", source="events")
+    settings = settings.model_copy(update={"trigger_seconds": 0})
+    with stream.running(session.open("fruitpipe benchmark: delay", settings.root), settings) as (watched, _):
+        for uris in (paths(prefix, 0, WARM_UP), paths(prefix, WARM_UP, WARM_UP + count)):
+            began = time.perf_counter()
+            stream.announce(settings.root, uris)
+            seconds = watched.wait(uris, 600) - began
+    return seconds
 
 
-def binary_files(prefix: str) -> None:
-    spark = session.open("fruitpipe benchmark: delay", prefix)
+def binary_files(prefix: str, count: int) -> float:
+    """Seconds of one query that reads the content of as many images, and writes their features."""
+    spark = session.open("fruitpipe benchmark: delay", f"s3://fruits/{prefix}")
     model = spark.sparkContext.broadcast(Model.load(IngestSettings(images="x", root="x").model))
-    files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(objects.for_spark(f"{prefix}/images"))
-    rows = files.select("path", "content").mapInArrow(partial(_featurise, model=model), "path string, features array<float>")
-    rows.write.format("delta").save(objects.for_spark(f"{prefix}/binary"))
+    for uris in (paths(prefix, 0, WARM_UP), paths(prefix, WARM_UP, WARM_UP + count)):
+        began = time.perf_counter()
+        files = spark.read.format("binaryFile").load([objects.for_spark(uri) for uri in uris])
+        rows = files.select("path", "content").mapInArrow(partial(_featurise, model=model), "path string, features array<float>")
+        rows.write.format("delta").mode("append").save(f"s3a://fruits/{prefix}/binary")
+        seconds = time.perf_counter() - began
+    return seconds
 
 
 def _featurise(batches: Iterable[pa.RecordBatch], model: Broadcast[Model]) -> Iterator[pa.RecordBatch]:
@@ -76,28 +88,18 @@ def _featurise(batches: Iterable[pa.RecordBatch], model: Broadcast[Model]) -> It
     extractor = extractor_for(model.value)
     for batch in batches:
         vectors = [extractor(decode(body.as_py()).pixels) for body in batch.column("content")]
-        yield pa.RecordBatch.from_arrays([batch.column("path"), vectors_of(vectors)], ["path", "features"])
+        yield pa.RecordBatch.from_arrays([batch.column("path"), vectors_of(np.stack(vectors))], ["path", "features"])
 
 
 WAYS = {"events": events, "binaryFile": binary_files}
 
 
-def one_run(way: str, prefix: str) -> None:
-    """What each process does: warm up, and say how many seconds the run took."""
-    session.open("fruitpipe benchmark: delay", prefix)
-    WAYS[way](f"{prefix}-warm")
-    began = time.perf_counter()
-    WAYS[way](prefix)
-    print(time.perf_counter() - began)
-
-
 def measured(server: s3_server.S3Server, way: str, count: int, delay_seconds: float) -> float:
-    """Images a second of one way."""
+    """Images a second of one way, in a process of its own."""
     prefix = f"{way}-{delay_seconds}"
-    upload(server, prefix, count)
-    upload(server, f"{prefix}-warm", WARM_UP)
+    upload(server, paths(prefix, 0, WARM_UP + count))
     with proxy(server.endpoint, delay_seconds) as endpoint:
-        command = [sys.executable, __file__, "--run", way, "--prefix", f"s3://fruits/{prefix}"]
+        command = [sys.executable, __file__, "--run", way, "--prefix", prefix, "--images", str(count)]
         environment = os.environ | s3_server.environment(endpoint)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -126,7 +128,7 @@ def main() -> None:
     parser.add_argument("--prefix", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        one_run(given.run, given.prefix)
+        print(WAYS[given.run](given.prefix, given.images))
         return
     delay = given.delay_seconds
     print(f"| images/s | no delay | {delay * 1000:.0f} ms a request | ratio |", "|---|---|---|---|", sep="\n", flush=True)
