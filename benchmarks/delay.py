@@ -46,8 +46,12 @@ WARM_UP = 300
 PICTURES = 500  # different ones
 
 
-def paths(prefix: str, first: int, end: int) -> list[str]:
-    return [f"s3://fruits/{prefix}/images/Label {number % 36:02}/{number:06}.jpg" for number in range(first, end)]
+def images(prefix: str) -> str:
+    return f"s3://fruits/{prefix}/images"
+
+
+def paths(prefix: str, count: int) -> list[str]:
+    return [f"{images(prefix)}/Label {number % 36:02}/{number:06}.jpg" for number in range(count)]
 
 
 def upload(server: s3_server.S3Server, uris: list[str]) -> None:
@@ -60,24 +64,24 @@ def upload(server: s3_server.S3Server, uris: list[str]) -> None:
 
 def events(prefix: str, count: int) -> float:
     """Seconds from the manifests to the last row, of a stream that runs and has seen other images."""
-    settings = IngestSettings(images=f"s3://fruits/{prefix}/images", root=f"s3://fruits/{prefix}/root", source="events")
-    settings = settings.model_copy(update={"trigger_seconds": 0})
+    settings = IngestSettings(images=images(prefix), root=f"s3://fruits/{prefix}/root", source="events", trigger_seconds=0)
     with stream.running(session.open("fruitpipe benchmark: delay", settings.root), settings) as (watched, _):
-        for uris in (paths(prefix, 0, WARM_UP), paths(prefix, WARM_UP, WARM_UP + count)):
+        for uris in (paths(f"{prefix}-warm", WARM_UP), paths(prefix, count)):
             began = time.perf_counter()
             stream.announce(settings.root, uris)
             seconds = watched.wait(uris, 600) - began
     return seconds
 
 
-def binary_files(prefix: str, count: int) -> float:
-    """Seconds of one query that reads the content of as many images, and writes their features."""
-    spark = session.open("fruitpipe benchmark: delay", f"s3://fruits/{prefix}")
+def binary_files(prefix: str, _: int) -> float:
+    """Seconds of one query that reads the content of the images, and writes their features."""
+    spark = session.open("fruitpipe benchmark: delay", images(prefix))
     model = spark.sparkContext.broadcast(Model.load(IngestSettings(images="x", root="x").model))
-    for uris in (paths(prefix, 0, WARM_UP), paths(prefix, WARM_UP, WARM_UP + count)):
+    featurise = partial(_featurise, model=model)
+    for folder in (images(f"{prefix}-warm"), images(prefix)):
         began = time.perf_counter()
-        files = spark.read.format("binaryFile").load([objects.for_spark(uri) for uri in uris])
-        rows = files.select("path", "content").mapInArrow(partial(_featurise, model=model), "path string, features array<float>")
+        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(objects.for_spark(folder))
+        rows = files.select("path", "content").mapInArrow(featurise, "path string, features array<float>")
         rows.write.format("delta").mode("append").save(f"s3a://fruits/{prefix}/binary")
         seconds = time.perf_counter() - began
     return seconds
@@ -97,7 +101,7 @@ WAYS = {"events": events, "binaryFile": binary_files}
 def measured(server: s3_server.S3Server, way: str, count: int, delay_seconds: float) -> float:
     """Images a second of one way, in a process of its own."""
     prefix = f"{way}-{delay_seconds}"
-    upload(server, paths(prefix, 0, WARM_UP + count))
+    upload(server, paths(f"{prefix}-warm", WARM_UP) + paths(prefix, count))
     with proxy(server.endpoint, delay_seconds) as endpoint:
         command = [sys.executable, __file__, "--run", way, "--prefix", prefix, "--images", str(count)]
         environment = os.environ | s3_server.environment(endpoint)
