@@ -163,6 +163,7 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     names = ["a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg", "p\u00eache.jpg", "pe\u0301che.jpg", "0.JPG"]
     bucket.put({f"Training/Apple Golden 2/{name}": jpeg(seed) for seed, name in enumerate(names)})
     eventually(bucket.is_in_the_table)
+    at_start = proxy.counts(f"/{collector.images}")  # the bucket's region is asked once
 
     spaced, plus, percent = list(bucket.bodies)[:3]
     bucket.put({spaced: jpeg(70), plus: jpeg(71)[:500]})  # overwritten: by another picture, and by half a one
@@ -191,7 +192,7 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     (dead,) = collector.sqs.receive_message(QueueUrl=collector.dead)["Messages"]
     assert dead["Body"] == "poison"
     assert "unchanged" in said
-    assert set(proxy.counts(f"/{collector.images}")) == {"GET"}, "the image prefix is never listed"
+    assert set(proxy.counts(f"/{collector.images}") - at_start) == {"GET"}, "the image prefix is never listed"
 
     listing = stream("prefix")
     assert listing.stdout.readline().startswith("batch 0: ")
