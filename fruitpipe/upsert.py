@@ -5,6 +5,7 @@ Whatever is run again finds its rows in the table and does nothing twice, so a b
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,14 +51,13 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write; `known` tells what the table has of images.
+    `before_commit` raises where this process may no longer write.
     """
 
     spark: SparkSession
     root: str
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
-    known: Callable[[Sequence[str]], dict[str, tables.Known]]
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
         """Featurises what is new or changed among `named`, one event an image; gives each commit's outcomes, counted.
@@ -65,8 +65,9 @@ class Upsert:
         A chunk of images is featurised while the one before is committed, or found to need no commit. Where it is `stopping`, the
         chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
-        size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
-        known = self.known([event.path for event in named])
+        commits = max(1, round(len(named) / (IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism)))
+        size = max(1, math.ceil(len(named) / commits))
+        known = tables.known(self.spark, self.root, [event.path for event in named])
         before: Future[Counter[str]] | None = None
         with ThreadPoolExecutor(1, "fruitpipe-commit") as committer:
             for first in range(0, len(named), size):
