@@ -26,7 +26,7 @@ from typing import NamedTuple
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from benchmarks import pictures  # noqa: E402
+from benchmarks import pictures, s3_server  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 2_000
@@ -82,14 +82,13 @@ def local_rounds(folder: Path, images: Path) -> list[str]:
 
 def s3_rounds(folder: Path, images: Path) -> list[str]:
     """The same with pictures and root on an S3 server, and the share of the processor time that it took."""
-    from benchmarks import s3_server
-
     lines = ["| round | bound, images/s | steady, images/s | server's share | ratio of the rest |", "|---|---|---|---|---|"]
     ratios = []
-    with s3_server.started(folder) as server:
+    with s3_server.started(folder / "s3") as server:
         os.environ |= server.environment
-        for path in sorted(images.rglob("*.jpg")):
-            server.bucket_put("fruits", f"images/{path.relative_to(images)}", path)
+        server.bucket("fruits")
+        for path in images.rglob("*.jpg"):
+            server.put_beside("fruits", [f"images/{path.relative_to(images)}"], path.read_bytes())
         after = bound(images)
         for number in range(ROUNDS):
             before, used = after, processor_seconds(server.pid)

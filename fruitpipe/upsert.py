@@ -51,13 +51,14 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write.
+    `before_commit` raises where this process may no longer write; `known` tells what the table has of images.
     """
 
     spark: SparkSession
     root: str
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
+    known: Callable[[Sequence[str]], dict[str, tables.Known]]
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Counter[str]]:
         """Featurises what is new or changed among `named`, one event an image; gives each commit's outcomes, counted.
