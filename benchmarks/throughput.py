@@ -1,8 +1,7 @@
-"""How near the stream comes to the bound, and what a small run costs from start to end. Prints tables.
+"""How near the stream comes to the bound, with pictures and root on a folder and on an S3 server. Prints tables.
 
     python benchmarks/throughput.py                                    4,000 images, on a folder
     python benchmarks/throughput.py --images 20000 --where local s3    the figures of the README
-    python benchmarks/throughput.py --small                            2,016 images: cold, nothing new, 20 new
 
 **Steady state** is from the first commit to the last, listing and all between batches included: the first one waits for Java and
 for the workers to start. The whole process stands beside it. The bound (benchmarks/bound.py) is measured before and after each
@@ -26,7 +25,7 @@ from typing import NamedTuple
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from benchmarks import pictures, s3_server  # noqa: E402
+from benchmarks import compare, features, s3_server  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 2_000
@@ -56,9 +55,9 @@ def ingest(images: str, root: str) -> Run:
     return Run(sum(count for _, count in later) / (later[-1][0] - first) if later else 0, seconds)
 
 
-def bound(folder: Path) -> float:
-    command = [sys.executable, str(CHECKOUT / "benchmarks" / "bound.py"), str(folder), "--images", str(BOUND_IMAGES)]
-    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+def bound(images: Path) -> float:
+    """Images/s of processes that only read, decode and infer."""
+    return BOUND_IMAGES / compare.run(compare.BOUND, images, images.with_name("nothing"), "").within
 
 
 def processor_seconds(pid: int) -> float:
@@ -67,20 +66,20 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def local_rounds(folder: Path, images: Path) -> list[str]:
+def local_rounds(folder: Path, images: Path, few: Path) -> list[str]:
     """A row a round: the bound, the steady state, the ratio."""
     lines, ratios = ["| round | bound, images/s | steady, images/s | ratio | whole process, s |", "|---|---|---|---|---|"], []
-    after = bound(images)
+    after = bound(few)
     for number in range(ROUNDS):
         before = after
         run = ingest(str(images), str(folder / f"root-{number}"))
-        after = bound(images)
+        after = bound(few)
         ratios.append(run.steady / ((before + after) / 2))
         lines.append(f"| {number + 1} | {before:.0f}, {after:.0f} | {run.steady:.0f} | {ratios[-1]:.2f} | {run.seconds:.1f} |")
     return [*lines, f"median ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"]
 
 
-def s3_rounds(folder: Path, images: Path) -> list[str]:
+def s3_rounds(folder: Path, images: Path, few: Path) -> list[str]:
     """The same with pictures and root on an S3 server, and the share of the processor time that it took."""
     lines = ["| round | bound, images/s | steady, images/s | server's share | ratio of the rest |", "|---|---|---|---|---|"]
     ratios = []
@@ -89,47 +88,29 @@ def s3_rounds(folder: Path, images: Path) -> list[str]:
         server.bucket("fruits")
         for path in images.rglob("*.jpg"):
             server.put_beside("fruits", [f"images/{path.relative_to(images)}"], path.read_bytes())
-        after = bound(images)
+        after = bound(few)
         for number in range(ROUNDS):
             before, used = after, processor_seconds(server.pid)
             run = ingest("s3://fruits/images", f"s3://fruits/root-{number}")
             share = (processor_seconds(server.pid) - used) / (run.seconds * (os.cpu_count() or 1))
-            after = bound(images)
+            after = bound(few)
             ratios.append(run.steady / (1 - share) / ((before + after) / 2))
             lines.append(f"| {number + 1} | {before:.0f}, {after:.0f} | {run.steady:.0f} | {share:.1%} | {ratios[-1]:.2f} |")
     return [*lines, f"median ratio {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"]
-
-
-def small_runs(folder: Path) -> list[str]:
-    """Whole processes on 2,016 images: into an empty root, again, and after 20 more."""
-    took: dict[str, list[float]] = {"cold": [], "nothing new": [], "20 new": []}
-    for number in range(ROUNDS):
-        images, root = folder / f"small-{number}", str(folder / f"small-root-{number}")
-        pictures.fill(images, 2016)
-        for name, seconds in took.items():
-            if name == "20 new":
-                pictures.fill(images, 20, first=2016)
-            seconds.append(ingest(str(images), root).seconds)
-    lines = [f"| {name} | {median(each):.1f} | {min(each):.1f} to {max(each):.1f} |" for name, each in took.items()]
-    return ["| 2,016 images, whole process | s | spread |", "|---|---|---|", *lines]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The stream against the bound.")
     parser.add_argument("--images", type=int, default=4_000, help="pictures to ingest (default: %(default)s)")
     parser.add_argument("--where", choices=("local", "s3"), nargs="*", default=["local"])
-    parser.add_argument("--small", action="store_true", help="whole small runs instead")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as name:
         folder = Path(name)
-        if given.small:
-            print("\n".join(small_runs(folder)))
-            return
-        said = pictures.fill(folder / "images", given.images)
-        print(f"{given.images:,} images: {said}", flush=True)
+        images = compare.pictures(folder / "images", given.images, features.PHOTOGRAPHS)
+        few = compare.pictures(folder / "few", BOUND_IMAGES, features.PHOTOGRAPHS)
         for where in given.where:
             rounds = local_rounds if where == "local" else s3_rounds
-            print(f"{where}", *rounds(folder, folder / "images"), sep="\n", flush=True)
+            print(f"{where}", *rounds(folder, images, few), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
