@@ -37,6 +37,7 @@ class S3Server:
 
     endpoint: str
     folder: Path
+    pid: int
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,7 +101,7 @@ def started(folder: Path) -> Iterator[S3Server]:
     with (folder / "log").open("w") as log, subprocess.Popen(command, env=settings, stdout=log, stderr=log) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/health", process, folder / "log")
-            yield S3Server(f"http://127.0.0.1:{port}", folder)
+            yield S3Server(f"http://127.0.0.1:{port}", folder, process.pid)
         finally:
             process.kill()
 

@@ -5,6 +5,7 @@ Whatever is run again finds its rows in the table and does nothing twice, so a b
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -71,22 +72,21 @@ class Upsert:
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
         """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
 
-        A chunk of images is featurised while the one before is committed, or found to need no commit. Where it is `stopping`, the
-        chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
+        The next chunk of images is featurised while one is committed, or found to need no commit. Where it is `stopping`, chunks
+        that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
-        size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
         known = self.known([event.path for event in named])
-        before: Future[Commit] | None = None
-        with ThreadPoolExecutor(1, "fruitpipe-commit") as committer:
-            for first in range(0, len(named), size):
-                if stopping():
-                    break
-                featurised = self._featurised(named[first : first + size], known)
-                if before:
-                    yield before.result()
-                before = committer.submit(self._commit, featurised)
-            if before:
-                yield before.result()
+        chunks = iter(_chunks(named, IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism))
+        with ThreadPoolExecutor(1, "fruitpipe-featurise") as ahead:
+
+            def begin() -> Future[Featurised] | None:
+                chunk = None if stopping() else next(chunks, None)
+                return ahead.submit(self._featurised, chunk, known) if chunk else None
+
+            begun = begin()
+            while begun:
+                featurised, begun = begun.result(), begin()
+                yield self._commit(featurised)
 
     def _featurised(self, chunk: Sequence[ImageEvent], known: dict[str, tables.Known]) -> Featurised:
         began = time.monotonic()
@@ -190,6 +190,12 @@ class Upsert:
         )
         outcomes = self.spark.createDataFrame([tuple(row.values())], tables.OUTCOMES)
         return Part(outcomes, [Row(outcome="failed", error="crashes-decoder", count=1, lag=None)])
+
+
+def _chunks(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
+    """Even parts of about `size`: a batch that is a little larger is one."""
+    even = math.ceil(len(named) / max(1, round(len(named) / size))) if named else size
+    return [named[first : first + even] for first in range(0, len(named), even)]
 
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], featuriser: featurise.Featuriser) -> pa.Table:
