@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.events import ImageEvent
     from fruitpipe.progress import Commit
+    from fruitpipe.progress import Commit
     from fruitpipe.settings import IngestSettings
 
 PROGRESSES = 2_000  # of Spark's reports on its triggers; its default keeps 100
@@ -84,7 +85,7 @@ def running(
     tables.create(spark, settings.root)
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model), held))
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held))
         batches = ingest.Batches(settings, watched)  # type: ignore[arg-type]
         with contextlib.redirect_stdout(io.StringIO()):
             query = ingest.start(spark, settings, batches)
