@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from fruitpipe.events import ImageEvent
     from fruitpipe.progress import Commit
-    from fruitpipe.progress import Commit
     from fruitpipe.settings import IngestSettings
 
 PROGRESSES = 2_000  # of Spark's reports on its triggers; its default keeps 100
