@@ -34,6 +34,7 @@ from benchmarks import s3_server, stream
 from fruitpipe import objects, session, tables
 from fruitpipe.extractor import FEATURES, Model, fingerprint
 from fruitpipe.fitting import vectors_of
+from fruitpipe.progress import Commit
 from fruitpipe.settings import IngestSettings
 from tests.pictures import jpeg
 
@@ -87,7 +88,7 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def pass_over(spark: SparkSession, settings: IngestSettings, count: int) -> None:
     """Lets a stream see the images whose rows are there, without looking at each: 100,000 looks would take minutes."""
     passed = settings.model_copy(update={"max_files_per_trigger": count})
-    with stream.running(spark, passed, lambda named, _: [Counter(unchanged=len(named))]) as (_, query):
+    with stream.running(spark, passed, lambda named, _: [Commit(Counter(unchanged=len(named)))]) as (_, query):
         query.processAllAvailable()
 
 

@@ -84,7 +84,7 @@ def running(
     tables.create(spark, settings.root)
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model), held))
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held))
         batches = ingest.Batches(settings, watched)  # type: ignore[arg-type]
         with contextlib.redirect_stdout(io.StringIO()):
             query = ingest.start(spark, settings, batches)
