@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
-import pytest
-
-from batch.refit import refit
-from fruitpipe import cli, job, publication
-from fruitpipe.settings import IngestSettings, RefitSettings
-from streaming.ingest import ingest
+from fruitpipe import publication
+from tests.commands import of_page, run
 from tests.pictures import fill, put
 
 CHECKOUT = Path(__file__).parents[2]
-STARTED = (CHECKOUT / "docs" / "getting-started.md").read_text()
 TROUBLES = (CHECKOUT / "docs" / "troubleshooting.md").read_text()
-COMMANDS = {kind: body.splitlines() for kind, body in re.findall(r"```sh(?: (\w+))?\n(.*?)```", STARTED, re.DOTALL)}
-JOBS = {"streaming/ingest.py": (ingest, IngestSettings), "batch/refit.py": (refit, RefitSettings)}
+COMMANDS = of_page("getting-started.md")
 CELLS = re.compile(r"^\| (.+?) \|", re.MULTILINE)
-
-
-def run(line):
-    """A command line in this process, in the session that is there; returns its exit code."""
-    program, first, *rest = shlex.split(line)
-    if program == "python":
-        return job.run(*JOBS[first], rest)
-    assert program == "fruitpipe", line
-    with pytest.raises(SystemExit) as ended:
-        cli.main([first, *rest])
-    return ended.value.code or 0
 
 
 def pictures(folder):
