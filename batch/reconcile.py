@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe import events, job, layout, names, objects, plan, session, stale, tables
+from fruitpipe.erasures import Tombstones
 from fruitpipe.errors import RemovalsRefused
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.settings import ReconcileSettings
@@ -47,8 +48,9 @@ def reconcile(settings: ReconcileSettings) -> None:
 def list_images(settings: ReconcileSettings) -> pa.Table:
     """`path` and `etag` of every image under the prefix: some 150 bytes an image."""
     counts = names.matcher(settings.glob)
+    erased = Tombstones.of(settings.root)
     stats = (stat for stat in objects.list_all(settings.images) if counts.match(objects.name(stat.path)))
-    return plan.table(plan.LISTED, ((stat.path, stat.etag) for stat in stats))
+    return plan.table(plan.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path)))
 
 
 def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:

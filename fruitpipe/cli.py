@@ -170,6 +170,38 @@ def report(
         webbrowser.open(where)
 
 
+@app.command()
+def erase(  # noqa: PLR0913, PLR0917 - a command's flags
+    root: Root,
+    uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Images, each by its exact name.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="All images under this URI.")] = None,
+    label: Annotated[str | None, typer.Option(help="All images of this label.")] = None,
+    from_file: Annotated[str | None, typer.Option(help="A file with one URI a line.")] = None,
+    requested_by: Annotated[str, typer.Option(help="Who asked; kept in the proof.")] = "",
+    keep_object: Annotated[
+        bool, typer.Option("--keep-object", help="Leave the images where they are; erase what was made of them.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the proof.")] = False,
+) -> None:
+    """Erase images everywhere, with a proof: for requests under the GDPR."""
+    from fruitpipe import erasing, selection
+
+    named = [*(uris or []), *(selection.from_file(from_file) if from_file else [])]
+    ids = erasing.erase(root, named, prefix=prefix, label=label, requested_by=requested_by, keep_object=keep_object)
+    if wait:
+        erasing.wait(root, ids)
+
+
+@app.command()
+def show(root: Root, uri: Annotated[str, typer.Argument(metavar="URI", help="An image.")]) -> None:
+    """Print all that is held about an image, as JSON."""
+    import json
+
+    from fruitpipe import holdings, objects
+
+    print(json.dumps(holdings.show(objects.canonical(root), objects.canonical(uri)), indent=2, default=str))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can mend."""
     try:

@@ -26,7 +26,7 @@ from fruitpipe.reduction import Reduction
 from fruitpipe.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -197,6 +197,23 @@ def prune(root: str, keep: int) -> list[str]:
     return gone
 
 
+def withdraw(root: str, wrong: Collection[str]) -> None:
+    """Unpublishes versions, whose files stay for those who have them open. Where the current one is among them, the newest of the
+    others takes its place; where there is none, nothing is published any more.
+    """
+
+    def without(found: Pointer | None) -> Pointer:
+        assert found is not None
+        left = tuple(version for version in found.versions if version not in wrong)
+        return Pointer(found.version if found.version in left else max(left, key=pointer.number), left)
+
+    found = pointer.find(root)
+    if found and set(found.versions) <= set(wrong):
+        objects.erase(pointer.uri(root))
+    elif found:
+        pointer.update(root, without)
+
+
 def sweep(root: str) -> list[str]:
     """Removes what runs left behind that ended before they published; returns the versions' names.
 
@@ -210,6 +227,11 @@ def sweep(root: str) -> list[str]:
     for version in left:
         discard(root, version)
     return left
+
+
+def unpublished(root: str) -> list[str]:
+    """The versions that have files and are not published, or not any more."""
+    return sorted(_folders(objects.canonical(root)) - set(versions(root)))
 
 
 def discard(root: str, version: str) -> None:

@@ -5,8 +5,9 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,7 @@ PROPERTIES = {
 }
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
+LOG_FILE = re.compile(r"\.?(\d{20})\.")
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
 GONE = "gone"
@@ -206,6 +208,34 @@ def vacuum(spark: SparkSession, root: str, hours: float) -> None:
     DeltaTable.forPath(spark, features_uri(root)).vacuum(hours)
 
 
+def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int | None:
+    """Deletes the rows of `paths`, in a commit that names none of them; the version, or None where there are no rows."""
+    there = sorted(known(spark, root, paths))
+    if not there:
+        return None
+    gone = spark.createDataFrame(pa.table({"path": pa.array(there, pa.string())}))
+    absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
+    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
+    return version(spark, root)
+
+
+def cut_log(spark: SparkSession, root: str, reason: str) -> int:
+    """Makes the log begin now: a commit that changes no row, a checkpoint, and nothing before it. Returns the files removed.
+
+    Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
+    """
+    table = features_uri(root)
+    spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    newest = version(spark, root)
+    jvm: Any = spark._jvm  # noqa: SLF001 - Delta's Python side has no checkpoints
+    jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, table).checkpoint()  # noqa: SLF001
+    folder = objects.join(root, "features", "_delta_log")
+    older = [uri for stat in objects.list_all(folder) if (uri := stat.path) and _is_before(newest, objects.name(uri))]
+    for uri in older:
+        objects.erase(uri)
+    return len(older)
+
+
 def append(root: str, new: DataFrame) -> None:
     """Adds rows of images that the table does not have."""
     new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
@@ -224,6 +254,12 @@ def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
         .execute()
     )
+
+
+def _is_before(newest: int, name: str) -> bool:
+    """Whether a file of the log, its name a version and what it holds, is of an earlier version."""
+    found = LOG_FILE.match(name)
+    return found is not None and int(found[1]) < newest
 
 
 def _check_columns(spark: SparkSession, root: str) -> None:

@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fruitpipe import checkpoint, events, featurise, job, layout, lease, names, objects, progress, session, tables
 from fruitpipe.between import Between
+from fruitpipe.eraser import Eraser
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.housekeeping import Housekeeper
@@ -50,10 +52,14 @@ def ingest(settings: IngestSettings) -> None:
         tables.create(spark, settings.root)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upserter(spark, settings, model, held), bar=bar)
+            batches = Batches(settings, upserter(spark, settings, model, held), Eraser(spark, settings, held.check), bar)
             bar.expect(partial(to_come, spark, settings))
             between = Between(batches, Housekeeper(spark, settings, held.check))
-            run(start(spark, settings, batches), batches, between)
+            batches.eraser.carry_out()
+            while run(start(spark, settings, batches), batches, between):
+                batches.eraser.carry_out()
+                if settings.once:
+                    break
     print(f"ingest: {batches.summary()}", flush=True)
 
 
@@ -131,18 +137,29 @@ def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     return files.selectExpr("path", "length", "CAST(NULL AS string) AS line")
 
 
-def run(query: StreamingQuery, batches: Batches, between: Between | None = None) -> None:
-    """Waits for the query's end, or ends it after the batch in hand when SIGTERM or Ctrl-C asks for it."""
+def run(query: StreamingQuery, batches: Batches, between: Between | None = None) -> bool:
+    """Waits for the query's end, or ends it after the batch in hand when SIGTERM or Ctrl-C, or an erasure, asks for it.
+
+    Returns whether an erasure is to be carried out, after which the stream goes on.
+    """
     asked = threading.Event()
-    before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
+    with _signals(asked):
+        _wait(query, batches, between, asked)
+    if batches.failure:
+        raise batches.failure
+    return batches.goes_on(stopped=asked.is_set())
+
+
+def _wait(query: StreamingQuery, batches: Batches, between: Between | None, asked: threading.Event) -> None:
     try:
-        while not asked.is_set() and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+        while not (asked.is_set() or batches.wants_pause()) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             if between:
                 between.step(query)
-        if between and not asked.is_set():
+        if between and not (asked.is_set() or batches.wants_pause()):
             between.finish(asked)
         if asked.is_set():
             print("ingest: stopping after the batch in hand ...", flush=True)
+        if asked.is_set() or batches.wants_pause():
             batches.finish(query)
             query.stop()
     except session.SPARK_ERRORS as error:
@@ -151,11 +168,17 @@ def run(query: StreamingQuery, batches: Batches, between: Between | None = None)
     except BaseException:
         query.stop()
         raise
+
+
+@contextmanager
+def _signals(asked: threading.Event) -> Iterator[None]:
+    """What SIGTERM and Ctrl-C do meanwhile: they ask to stop."""
+    before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        yield
     finally:
         for number, handler in before:
             signal.signal(number, handler)
-    if batches.failure:
-        raise batches.failure
 
 
 @dataclass
@@ -164,6 +187,7 @@ class Batches:
 
     settings: IngestSettings
     upsert: Upsert
+    eraser: Eraser
     bar: progress.Bar = field(default_factory=progress.Bar)
     outcomes: Counter[str] = field(default_factory=Counter)
     failure: BaseException | None = None
@@ -211,6 +235,17 @@ class Batches:
         while self.latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             pass
 
+    def wants_pause(self) -> bool:
+        """Whether an erasure waits for the query's end. One that catches up ends by itself."""
+        return not self.settings.once and self.eraser.is_due()
+
+    def goes_on(self, *, stopped: bool) -> bool:
+        """Whether an erasure is due, which is carried out now; another query may begin then."""
+        if stopped or not self.eraser.is_due():
+            return False
+        self.stopping, self.latest_id = False, -1
+        return True
+
     def summary(self) -> str:
         """What all batches together did, in one line."""
         count = self.outcomes
@@ -220,6 +255,7 @@ class Batches:
 
     def _commit(self, batch: DataFrame, batch_id: int) -> None:
         named, rejected = named_images(batch)
+        named = self.eraser.admit(named)
         if rejected:
             target = objects.join(layout.folder(self.settings.root, "rejected"), f"{self.settings.source}-{batch_id:09d}.jsonl")
             objects.write(target, "".join(f"{line}\n" for line in rejected).encode())
@@ -246,17 +282,10 @@ def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
     named, rejected = [], []
     for path, length, line in batch.select("path", "length", "line").collect():
         try:
-            named.append(_parsed(line) if path is None else _listed(path, length))
+            named.append(events.parse_line(line) if path is None else _listed(path, length))
         except ValueError:
             rejected.append(line)
     return events.latest(named), rejected
-
-
-def _parsed(line: str) -> events.ImageEvent:
-    event = events.parse_line(line)
-    if event.event == "erase":
-        raise ValueError("erasure is not carried out by this version")
-    return event
 
 
 def _listed(path: str, length: int) -> events.ImageEvent:

@@ -28,6 +28,9 @@ class Store(Protocol):
     def copy(self, uri: str, to: str) -> None: ...
     def delete(self, uri: str) -> None: ...
     def delete_all(self, uri: str) -> int: ...
+    def has_versions(self, uri: str) -> bool: ...
+    def erase(self, uri: str) -> int: ...
+    def purge(self, uri: str) -> int: ...
 
 
 def canonical(uri: str) -> str:
@@ -134,6 +137,24 @@ def region(uri: str) -> str:
     from fruitpipe.objects import s3
 
     return s3.region(uri)
+
+
+def has_versions(uri: str) -> bool:
+    """Whether the store keeps any version of the object, the current one or one that was removed or overwritten."""
+    return _store(uri).has_versions(uri)
+
+
+def erase(uri: str) -> int:
+    """Removes the object at `uri` with every version of it that the store keeps, and says how many those were.
+
+    Raises AccessDenied where a version is locked or the permission to remove versions is missing.
+    """
+    return _store(uri).erase(uri)
+
+
+def purge(uri: str) -> int:
+    """Removes the versions below `uri` that are not current any more, and says how many; a plain store keeps none."""
+    return _store(uri).purge(uri)
 
 
 def _store(uri: str) -> Store:

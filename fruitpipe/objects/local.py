@@ -82,6 +82,22 @@ def delete_all(uri: str) -> int:
     return len(stats)
 
 
+def has_versions(uri: str) -> bool:
+    return _path(uri).is_file()
+
+
+def erase(uri: str) -> int:
+    there = _path(uri).is_file()
+    delete(uri)
+    with _explained(uri):  # Hadoop would read the next file of that name against this one's checksum
+        _path(uri).with_name(f".{_path(uri).name}.crc").unlink(missing_ok=True)
+    return int(there)
+
+
+def purge(uri: str) -> int:  # noqa: ARG001 - a file system keeps no versions
+    return 0
+
+
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder below and its files; linked folders too, as Spark lists them, but each folder once, whatever the links."""
     visited = set()

@@ -117,6 +117,52 @@ def region(uri: str) -> str:
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(location, str(location))
 
 
+def has_versions(uri: str) -> bool:
+    bucket, key = _bucket_and_key(uri)
+    with _explained(uri):
+        if not _is_versioned(bucket):
+            return not isinstance(look(uri, None, 0), Gone)
+        return any(found["Key"] == key for found in _versions(bucket, key))
+
+
+def erase(uri: str) -> int:
+    bucket, key = _bucket_and_key(uri)
+    with _explained(uri):
+        if not _is_versioned(bucket):
+            there = has_versions(uri)
+            delete(uri)
+            return int(there)
+        return _remove(bucket, [found for found in _versions(bucket, key) if found["Key"] == key])
+
+
+def purge(uri: str) -> int:
+    bucket, key = _bucket_and_key(uri)
+    with _explained(uri):
+        if not _is_versioned(bucket):
+            return 0
+        below = (found for found in _versions(bucket, key) if not key or f"{found['Key']}/".startswith(f"{key}/"))
+        return _remove(bucket, [found for found in below if not found["IsLatest"] or "Size" not in found])
+
+
+def _is_versioned(bucket: str) -> bool:
+    """Whether there may be versions: also where versioning was on and is suspended now."""
+    return bool(_client().get_bucket_versioning(Bucket=bucket).get("Status"))
+
+
+def _versions(bucket: str, prefix: str) -> Iterator[Any]:
+    """Every version and delete marker (that has no Size) of the keys that begin with `prefix`."""
+    for page in _client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Versions", ())
+        yield from page.get("DeleteMarkers", ())
+
+
+def _remove(bucket: str, versions: list[Any]) -> int:
+    """The delete markers last: what was deleted never shows again in between."""
+    for found in sorted(versions, key=lambda found: "Size" not in found):
+        _client().delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+    return len(versions)
+
+
 def _client() -> S3Client:
     with _MAKING:  # boto3's session is not safe for threads, the client is; many readers ask at once
         return _made_client()

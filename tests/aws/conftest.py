@@ -123,6 +123,22 @@ def s3(request, tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="session")
+def versioned_s3(tmp_path_factory):
+    """A real S3 server whose buckets can keep versions."""
+    program = versitygw()
+    if not program:
+        pytest.skip("needs versitygw: the emulator's S3 is no test of versions")
+    folder, port = tmp_path_factory.mktemp("versioned-s3"), free_port()
+    for name in ("buckets", "versions"):
+        (folder / name).mkdir()
+    settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
+    store = ["posix", "--versioning-dir", str(folder / "versions"), str(folder / "buckets")]
+    with started([program, *options, *store], settings, folder, f"http://127.0.0.1:{port}/health"):
+        yield Server("versitygw", f"http://127.0.0.1:{port}")
+
+
 @pytest.fixture(autouse=True)
 def _environment(request, monkeypatch):
     if "aws" in request.fixturenames:

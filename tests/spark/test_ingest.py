@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from batch.reconcile import reconcile
 from batch.refit import refit
 from fruitpipe import events, featurise, lease, objects, tables
+from fruitpipe.eraser import Eraser
 from fruitpipe.errors import LeaseLost, MissingRequirement, MixedExtractors, NoImages, PlatformFault, WrongModel, WrongRoot
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
@@ -343,8 +344,8 @@ def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(image
         os.kill(os.getpid(), signal.SIGTERM)
         raise LeaseLost("the lease was lost")
 
-    batches = Batches(settings, fails)
     spark = SparkSession.getActiveSession()
+    batches = Batches(settings, fails, Eraser(spark, settings, lambda: None))
     objects.write(f"{root}/events/_exists", b"")
     with pytest.raises(LeaseLost):
         run_query(start(spark, settings, batches), batches)

@@ -1,0 +1,186 @@
+"""The bytes of a file → the texts and vectors in it, for a reader that trusts none of those who wrote it.
+
+Parquet with its dictionaries, statistics and metadata, NumPy's archives, compressed files, and bytes as they are. Neither table
+nor log is asked what a file holds.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+ROWS = 2048  # that are decoded at a time: 10 MB of vectors
+MAX_UNPACKED_BYTES = 2_000_000_000
+SNAPPY = b"\xff\x06\x00\x00sNaPpY"
+
+
+class Part(NamedTuple):
+    """A piece of what a file holds.
+
+    texts: what may name an image. vectors: (n, d) float32, or None. paths: the n rows' own `path`, where the file has such a
+    column. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a name may stand as it is.
+    """
+
+    texts: list[bytes]
+    vectors: NDArray[np.float32] | None = None
+    paths: list[str | None] | None = None
+    raw: bytes = b""
+    binary: bytes = b""
+
+
+class NotReadable(Exception):
+    """The file has a format that this reader knows, but cannot be read as such."""
+
+
+def parts(body: bytes) -> Iterator[Part]:
+    """Everything that the bytes of a file hold. Raises NotReadable for a file that is cut or damaged."""
+    unpack = next((unpack for magic, unpack in PACKED.items() if body.startswith(magic)), None)
+    try:
+        if body.startswith(b"PAR1"):
+            yield Part([], binary=body)  # pages that are not compressed, and the footer; what they mean comes next
+            yield from _parquet(body)
+        elif body.startswith(b"PK\x03\x04"):
+            yield from _archive(body)
+        elif body.startswith(b"\x93NUMPY"):
+            yield from _array(np.load(io.BytesIO(body), allow_pickle=False))
+        elif unpack:
+            yield from parts(unpack(body))
+        else:
+            yield Part([body], raw=body)
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+    ) as error:
+        raise NotReadable(str(error)) from error
+
+
+def _parquet(body: bytes) -> Iterator[Part]:
+    file = pq.ParquetFile(pa.BufferReader(body))
+    yield Part([*_footer(file)])
+    texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    # As dictionaries, so that also those of their entries are seen that no row refers to.
+    file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
+    for batch in file.iter_batches(ROWS, use_threads=False):
+        paths = batch.column("path").cast(pa.string()).to_pylist() if "path" in batch.schema.names else None
+        for column in batch.columns:
+            for part in _column(column):
+                aligned = part.vectors is not None and paths is not None and len(part.vectors) == len(paths)
+                yield part._replace(paths=paths) if aligned else part
+
+
+def _footer(file: pq.ParquetFile) -> Iterator[bytes]:
+    for key, value in (file.metadata.metadata or {}).items():
+        yield from (key, value)
+    for group in range(file.metadata.num_row_groups):
+        for column in range(file.metadata.num_columns):
+            statistics = file.metadata.row_group(group).column(column).statistics
+            if statistics is not None and statistics.has_min_max:
+                yield from _as_bytes([statistics.min, statistics.max])
+
+
+def _column(column: pa.Array[Any]) -> Iterator[Part]:
+    """The texts and vectors of a column, whatever it is nested in; a null vector is a row of zeros."""
+    kind: Any = column.type
+    values: Any = column
+    if pa.types.is_dictionary(kind):
+        yield from _column(values.dictionary)
+    elif pa.types.is_struct(kind):
+        for child in values.flatten():
+            yield from _column(child)
+    elif pa.types.is_map(kind):
+        yield from _column(values.keys)
+        yield from _column(values.items)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from (_vectors(values) if pa.types.is_floating(kind.value_type) else _column(values.flatten()))
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        yield Part(_as_bytes(values.to_pylist()))
+
+
+def _vectors(lists: Any) -> Iterator[Part]:
+    """Lists of one length, but for the nulls, as a matrix; others one by one."""
+    flat = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
+    lengths = np.asarray(lists.value_lengths().fill_null(0))
+    width = int(lengths.max(initial=0))
+    if width and np.isin(lengths, (0, width)).all():
+        rows = np.zeros((len(lengths), width), np.float32)
+        rows[lengths == width] = flat.reshape(-1, width)
+        yield Part([], rows)
+    elif width:
+        for row in np.split(flat, lengths.cumsum()[:-1]):
+            yield Part([], row[np.newaxis])
+
+
+def _archive(body: bytes) -> Iterator[Part]:
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        for member in archive.namelist():
+            yield from parts(archive.read(member))
+
+
+def _array(array: NDArray[Any]) -> Iterator[Part]:
+    if array.dtype.kind in "US":
+        yield Part(_as_bytes(array.ravel().tolist()))
+    elif array.dtype.kind == "f" and array.ndim:
+        yield Part([], np.asarray(array, np.float32).reshape(-1, array.shape[-1]))
+
+
+def _as_bytes(values: list[Any]) -> list[bytes]:
+    """The texts among `values` as one, each in a line of its own: one search for all."""
+    texts = (value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values)
+    return [b"\n".join(text for text in texts if isinstance(text, bytes))]
+
+
+def _snappy(body: bytes) -> bytes:
+    """Snappy's framing format: chunks of a type, three bytes of length, a checksum and the data."""
+    out, at = io.BytesIO(), len(SNAPPY)
+    while at < len(body):
+        kind, length = body[at], int.from_bytes(body[at + 1 : at + 4], "little")
+        chunk, at = body[at + 8 : at + 4 + length], at + 4 + length
+        if kind == 0:
+            out.write(pa.decompress(chunk, _varint(chunk), "snappy", asbytes=True))
+        elif kind == 1:
+            out.write(chunk)
+    return out.getvalue()
+
+
+def _varint(data: bytes) -> int:
+    value = 0
+    for place, byte in enumerate(data[:5]):
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
+            break
+    return value
+
+
+def _with_arrow(codec: Literal["zstd", "lz4"]) -> Callable[[bytes], bytes]:
+    def unpack(body: bytes) -> bytes:
+        return pa.CompressedInputStream(pa.BufferReader(body), codec).read(MAX_UNPACKED_BYTES)
+
+    return unpack
+
+
+PACKED: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ\x00": lzma.decompress,
+    b"\x28\xb5\x2f\xfd": _with_arrow("zstd"),
+    b"\x04\x22\x4d\x18": _with_arrow("lz4"),
+    SNAPPY: _snappy,
+}

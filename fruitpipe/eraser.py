@@ -1,0 +1,295 @@
+"""Carries erasures out: the part of the stream, the only writer, that makes images go and proves that they went.
+
+It runs while no query does, so that nothing is read or written beside it. Every step may be repeated: whatever is killed on the
+way, the next stream begins the pending requests anew and finds what is done. There are two rounds: at once, all that no reader
+can have open; after the grace, the files that one could, and then the proof.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fruitpipe import erasures, events, gathering, objects, places, pointer, progress, publication, refitting, tables
+from fruitpipe.erasures import Erasure, Tombstones
+from fruitpipe.errors import AccessDenied, MixedExtractors, NotEnoughRows
+from fruitpipe.extractor import FEATURES
+from fruitpipe.settings import RefitSettings
+from fruitpipe.traces import Traces
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.settings import IngestSettings
+
+OBJECT = "an object, or a version of it"
+REMOVERS = 16  # objects removed at the same time
+RETRY_SECONDS = 3600.0  # from one attempt to the next at what could not be removed
+ELSEWHERE = [
+    "the functions' logs in CloudWatch and the cluster's logs: they hold names of images until their retention ends",
+    "messages in the queues: S3's events name images until they are read or expire",
+    "copies that somebody made outside the root and the image prefix, backups and replicas among them",
+]
+
+
+@dataclass
+class Eraser:
+    """Asked in each batch what of it concerns an erasure, and between two queries to carry out what is pending."""
+
+    spark: SparkSession
+    settings: IngestSettings
+    before_commit: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.asked = False
+        self._not_before: float | None = None
+        self._tombstones = Tombstones.of(self.settings.root)
+
+    def admit(self, named: Sequence[events.ImageEvent]) -> list[events.ImageEvent]:
+        """The events that are the batch's own: requests to erase are recorded, images that must not come back left out."""
+        wanted = sorted(event.path for event in named if event.event == "erase")
+        if wanted:
+            self.asked = True
+            self._record(wanted)
+        late = [event.path for event in named if event.event == "removed" and self._tombstones.covers(event.path)]
+        if late:  # S3 tells of our own deletions
+            places.empty_lines(self.settings.root, "events", Traces.of(late))
+        return [event for event in named if event.event != "erase" and not self._tombstones.keeps_out(event.path)]
+
+    def is_due(self) -> bool:
+        """Whether the query is to end so that erasures can be carried out."""
+        return self.asked or (self._not_before is not None and time.monotonic() >= self._not_before)
+
+    def carry_out(self) -> None:
+        """Does what is pending, as far as its time has come; says what became of each request."""
+        self.asked, self._not_before = False, None
+        root = self.settings.root
+        erasures.forget_done(root)
+        waiting = [self._step(erasure) for erasure in erasures.pending(root)]
+        self._tombstones = Tombstones.of(root)
+        for done in waiting:
+            print(f"erasure {done.id}: {summary(done)}", flush=True)
+            if done.status != "done":
+                seconds = _seconds_left(done)
+                self._not_before = min(self._not_before or float("inf"), time.monotonic() + (seconds or RETRY_SECONDS))
+
+    def _record(self, wanted: list[str]) -> None:
+        """Makes requests of the lines that a manifest holds, but for those that are recorded already."""
+        pending = {
+            path for erasure in erasures.pending(self.settings.root) for path in erasures.names(self.settings.root, erasure)
+        }
+        new = [path for path in wanted if path not in pending]
+        if new:
+            erasures.request(self.settings.root, new, requested_by="a manifest", keep_object=False)
+
+    def _step(self, erasure: Erasure) -> Erasure:
+        root = self.settings.root
+        traces = self._traces(erasure)
+        if erasure.status != "waiting" or _holding(root, traces):
+            try:
+                erasure = self._first_round(erasure, traces)
+            except MixedExtractors as error:
+                erasure = replace(erasure, status="incomplete", remaining=[_unfitted(error)])
+            erasures.save(root, erasure)
+            if erasure.status == "incomplete":
+                return erasure
+        if erasure.status == "waiting" and _seconds_left(erasure):
+            return erasure
+        return self._second_round(erasure, traces)
+
+    def _traces(self, erasure: Erasure) -> Traces:
+        """What is looked for; gathered before anything goes, and kept until the proof."""
+        root = self.settings.root
+        found = erasures.traces(root, erasure)
+        if found is None:
+            paths = frozenset(erasures.names(root, erasure))
+            found = Traces.of(paths, places.vectors_of(root, paths))
+            erasures.keep_traces(root, erasure, found)
+        return found
+
+    def _first_round(self, erasure: Erasure, traces: Traces) -> Erasure:
+        root, removed, remaining = self.settings.root, Counter[str](), list[dict[str, str]]()
+        if not erasure.keep_object:
+            already = erasures.removed_objects(root, erasure)
+            removed["objects"], remaining = (already, []) if already is not None else erase_objects(sorted(traces.paths))
+        self.before_commit()
+        rows = len(tables.known(self.spark, root, sorted(traces.paths)))
+        version = tables.remove(self.spark, root, sorted(traces.paths))
+        removed["features"] = rows
+        removed["reduced"] = self._replace_versions(traces)
+        removed.update(places.empty(root, traces) + places.empty_reports(root))
+        now = datetime.now(UTC)
+        anew = erasure.files_go_after is None or removed["features"] or removed["reduced"]
+        return replace(
+            erasure,
+            status="waiting",
+            carried_out_at=_iso(now),
+            files_go_after=_iso(now + timedelta(hours=self.settings.erasure_grace_hours)) if anew else erasure.files_go_after,
+            features_version=version if version is not None else erasure.features_version,
+            places=_added(erasure.places, removed),
+            remaining=remaining,
+        )
+
+    def _replace_versions(self, traces: Traces) -> int:
+        """Fits a version on what is left and unpublishes those that hold the images; returns how many those were."""
+        root = self.settings.root
+        found, holding = pointer.find(root), _holding(root, traces)
+        if found and found.version in holding:
+            self._publish_without(found.version)
+        if holding:
+            publication.withdraw(root, holding)
+        return len(holding)
+
+    def _publish_without(self, version: str) -> None:
+        root, previous = self.settings.root, publication.load_model(self.settings.root, version)
+        asked = previous.facts["variance_asked"]
+        wanted = {"variance": asked} if asked else {"components": previous.facts["k"]}
+        try:
+            pinned = gathering.pin(self.spark, root)
+        except NotEnoughRows:
+            return  # there is nothing left to fit: nothing is published any more
+        with publication.attempt(root) as name:
+            began, settings = time.monotonic(), RefitSettings(root=root, **wanted)
+            gathered = gathering.gather(self.spark, pinned, previous, FEATURES)
+            run = refitting.Run(self.spark, settings, name, pinned, previous, gathered, began, progress.Bar())
+            refitting.fit_anew(run)
+            self.before_commit()
+            publication.switch(root, name)
+        print(f"erasure: {name} replaces {version}, fitted without what is erased", flush=True)
+
+    def _second_round(self, erasure: Erasure, traces: Traces) -> Erasure:
+        root = self.settings.root
+        self.before_commit()
+        tables.vacuum(self.spark, root, self.settings.erasure_grace_hours)
+        cut = tables.cut_log(self.spark, root, erasure.id)
+        removed = places.empty(root, traces) + _discard_unpublished(root, traces)
+        removed["features log"] = cut
+        removed["earlier versions of files"] = objects.purge(root)
+        found = places.search(root, traces)
+        erasure = replace(
+            erasure,
+            places=_added(erasure.places, removed),
+            verification=_verification(root, found),
+            remaining=_remaining(root, erasure, found, places.logs(traces)),
+            not_searched=ELSEWHERE,
+        )
+        if found.found or found.unread or any(one["what"] == OBJECT for one in erasure.remaining):
+            erasure = replace(erasure, status="incomplete")
+            erasures.save(root, erasure)
+            return erasure
+        return erasures.complete(root, erasure)
+
+
+def erase_objects(paths: Sequence[str]) -> tuple[int, list[dict[str, str]]]:
+    """Removes the objects with all their versions: how many those were, and what is locked or out of reach."""
+    remaining = []
+    with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as removers:
+        done = [(path, removers.submit(objects.erase, path)) for path in paths]
+    count = 0
+    for _, removing in done:
+        try:
+            count += removing.result()
+        except AccessDenied as error:
+            remaining.append({"what": OBJECT, "until": "access is granted or its lock ends", "why": _reason(error)})
+    return count, remaining
+
+
+def summary(erasure: Erasure) -> str:
+    """What has become of a request, in one line."""
+    images = f"{len(erasure.images)} images"
+    if erasure.status == "done":
+        assert erasure.verification is not None
+        read = f"{erasure.verification['files']} files, {erasure.verification['bytes']} bytes read"
+        return f"{images} erased; {read}, no trace found"
+    if erasure.status == "waiting":
+        return f"{images} erased from the table and all that is published; files go after {erasure.files_go_after}"
+    if erasure.status == "incomplete":
+        return f"{images} erased, but {len(erasure.remaining)} places still hold something; see the record"
+    return f"{images} requested"
+
+
+def _holding(root: str, traces: Traces) -> list[str]:
+    """The published versions whose rows, or whose model, name one of the images."""
+    named = Traces.of(traces.paths)
+    return [version for version in publication.versions(root) if _version_holds(root, version, named)]
+
+
+def _version_holds(root: str, version: str, traces: Traces) -> bool:
+    for folder in (publication.reduced_uri(root, version), publication.model_uri(root, version)):
+        for stat in objects.list_all(folder):
+            if places.may_hold(stat.path, objects.read(stat.path), traces):
+                return True
+    return False
+
+
+def _discard_unpublished(root: str, traces: Traces) -> Counter[str]:
+    """Removes the versions that were withdrawn, and what a refit left that was killed, where they hold the images."""
+    removed: Counter[str] = Counter()
+    for version in publication.unpublished(root):
+        if _version_holds(root, version, traces):
+            publication.discard(root, version)
+            removed["reduced versions removed"] += 1
+    return removed
+
+
+def _verification(root: str, found: places.Search) -> dict[str, object]:
+    """What the independent reader read and found."""
+    return {
+        "verified_at": _iso(datetime.now(UTC)),
+        "files": found.files,
+        "bytes": found.bytes,
+        "files_with_traces": len(found.found),
+        "by_place": found.by_place(root),
+        "not_understood": found.unread,
+        "method": "every byte of every file under the root, Parquet, NumPy archives and compressed files decoded",
+    }
+
+
+def _remaining(root: str, erasure: Erasure, found: places.Search, logs: list[str]) -> list[dict[str, str]]:
+    left = [one for one in erasure.remaining if one["what"] == OBJECT]
+    left += [
+        {"what": uri.removeprefix(f"{root}/"), "until": "the next attempt", "why": "it still names an image or holds its vector"}
+        for uri in found.found
+    ]
+    left += [{"what": uri, "until": "it is removed by hand", "why": "a log of Spark's on this machine"} for uri in logs]
+    if erasure.keep_object:
+        left.append(
+            {
+                "what": "the objects, and their names in listings",
+                "until": "they are removed",
+                "why": "--keep-object was asked for",
+            }
+        )
+    return left
+
+
+def _added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[str, dict[str, object]]:
+    """What was removed from each place in all rounds, with the place's rule."""
+    counts = Counter({name: int(str(place["removed"])) for name, place in before.items()}) + removed
+    names = [*places.RULES, *(name for name in counts if name not in places.RULES)]
+    return {name: {"rule": places.RULES.get(name, "removed"), "removed": counts[name]} for name in names}
+
+
+def _seconds_left(erasure: Erasure) -> float:
+    if erasure.status != "waiting" or erasure.files_go_after is None:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(erasure.files_go_after) - datetime.now(UTC)).total_seconds())
+
+
+def _unfitted(error: MixedExtractors) -> dict[str, str]:
+    return {"what": "versions that hold the images", "until": "all rows are of one extractor", "why": str(error)}
+
+
+def _reason(error: AccessDenied) -> str:
+    """The store's own word, without the image's name."""
+    text = str(error)
+    return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"
+
+
+def _iso(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")

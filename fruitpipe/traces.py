@@ -1,0 +1,162 @@
+"""What an erasure looks for: the images' names, in whatever spelling, and their vectors, in whatever file.
+
+The haystack is decoded rather than the needles encoded, since a name has many percent-encoded and JSON-escaped spellings but one
+plain one. Needles are looked up by how they begin, so that 10,000 cost hardly more than one.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BEGINNING = 12  # bytes that needles are grouped by: a bucket's or a folder's name, mostly
+ESCAPES = re.compile(rb'(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]')
+NESTING = 3  # JSON in JSON in JSON: Delta's statistics in a message in a log
+# A name goes on after it: another image's, of which ours is only the beginning or the end.
+GOES_ON = re.compile(rb"[\w\-%+\x80-\xff]|\.\w")
+GOES_BEFORE = re.compile(rb"[\w.\-%\x80-\xff]")
+WINDOW = 8  # numbers in a row that tell one vector from any other
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """Names of images, and what their vectors are known by.
+
+    paths: canonical URIs. digests: uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of some numbers
+    in a row of each vector.
+    """
+
+    paths: frozenset[str]
+    digests: NDArray[np.uint64]
+    windows: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = ()) -> Traces:
+        """What is to be looked for to find `paths` and `vectors`; a vector of zeros says nothing of an image."""
+        telling = [vector for vector in vectors if np.count_nonzero(vector) >= WINDOW]
+        digests = [digests_of(vector[np.newaxis])[0] for vector in telling]
+        windows = [_window(vector) for vector in telling]
+        return cls(
+            frozenset(paths),
+            np.unique(np.array(digests, np.uint64)),
+            np.unique(np.array(windows, np.uint32).reshape(-1, WINDOW), axis=0),
+        )
+
+    def to_json(self) -> bytes:
+        """What `from_json` reads."""
+        fields = {"paths": sorted(self.paths), "digests": self.digests.tolist(), "windows": self.windows.tolist()}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Traces:
+        """The traces that `to_json` wrote."""
+        fields = json.loads(body)
+        windows = np.array(fields["windows"], np.uint32).reshape(-1, WINDOW)
+        return cls(frozenset(fields["paths"]), np.array(fields["digests"], np.uint64), windows)
+
+    def merge(self, other: Traces) -> Traces:
+        """Both together."""
+        digests = np.union1d(self.digests, other.digests)
+        windows = np.unique(np.concatenate([self.windows, other.windows]), axis=0)
+        return Traces(self.paths | other.paths, digests, windows)
+
+    def without_digests(self, digests: NDArray[np.uint64]) -> Traces:
+        """Without the vectors of these digests: they are another image's as well, which stays."""
+        if not np.isin(self.digests, digests).any():
+            return self
+        # Which window is whose is not kept: a twin is one image in thousands, and the rest is still looked for by digest.
+        return Traces(self.paths, np.setdiff1d(self.digests, digests), self.windows[:0])
+
+    def named_in(self, text: bytes) -> bool:
+        """Whether one of the names stands in `text`, plain, percent-encoded, JSON-escaped or as HTML."""
+        return any(self.stands_in(spelling) for spelling in spellings(text))
+
+    def vectors_in(self, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which of the (n, d) rows are vectors that are looked for."""
+        return np.isin(digests_of(rows), self.digests)
+
+    def window_in(self, body: bytes) -> bool:
+        """Whether WINDOW numbers of one of the vectors stand in a row in `body`, as little-endian float32 at any offset."""
+        return any(
+            self._window_at(np.frombuffer(body[offset : len(body) - (len(body) - offset) % 4], "<u4")) for offset in range(4)
+        )
+
+    def _window_at(self, words: NDArray[np.uint32]) -> bool:
+        if len(words) < WINDOW or not len(self.windows):
+            return False
+        starts = np.flatnonzero(np.isin(words[: len(words) - WINDOW + 1], self.windows[:, 0]))
+        found = words[starts[:, np.newaxis] + np.arange(WINDOW)]
+        wanted = {window.tobytes() for window in self.windows}
+        return any(row.tobytes() in wanted for row in found)
+
+    def stands_in(self, text: bytes) -> bool:
+        """Whether one of the names stands in `text` as it is."""
+        for beginning, (lengths, needles) in self._by_beginning.items():
+            at = text.find(beginning)
+            while at >= 0:
+                if not GOES_BEFORE.match(text, max(at - 1, 0), at) and any(
+                    text[at : at + length] in needles and not GOES_ON.match(text, at + length) for length in lengths
+                ):
+                    return True
+                at = text.find(beginning, at + 1)
+        return False
+
+    @cached_property
+    def _by_beginning(self) -> dict[bytes, tuple[list[int], set[bytes]]]:
+        groups: dict[bytes, set[bytes]] = {}
+        for path in self.paths:
+            needle = needle_of(path)
+            groups.setdefault(needle[:BEGINNING], set()).add(needle)
+        return {beginning: (sorted({len(needle) for needle in group}), group) for beginning, group in groups.items()}
+
+
+def needle_of(path: str) -> bytes:
+    """What all spellings of a URI's scheme have in common: ``//bucket/key``, ``/folder/name``."""
+    return (path.removeprefix("file://") if path.startswith("file:") else path.partition(":")[2]).encode()
+
+
+def spellings(text: bytes) -> Iterator[bytes]:
+    """`text` and what it becomes when it is read as JSON, as percent-encoded, as HTML, or as one in another."""
+    plain = [text]
+    for _ in range(NESTING):
+        if ESCAPES.search(plain[-1]):
+            plain.append(ESCAPES.sub(_unescaped, plain[-1]))
+    if re.search(rb"&(?:#|\w+;)", text):
+        plain.append(html.unescape(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+    for one in plain:
+        yield one
+        if b"%" in one:
+            yield unquote_to_bytes(one)
+            if b"+" in one:
+                yield unquote_to_bytes(one.replace(b"+", b" "))
+
+
+def digests_of(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """A 64-bit digest of each of the (n, d) rows: their bits times fixed odd numbers, summed up. 1 µs a row at d = 1280."""
+    factors = np.random.default_rng(rows.shape[1]).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    bits = np.ascontiguousarray(rows, np.float32).view(np.uint32).astype(np.uint64)
+    digests: NDArray[np.uint64] = (bits * factors).sum(axis=1, dtype=np.uint64)
+    return digests
+
+
+def _window(vector: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """The WINDOW numbers in a row, the first of them not zero, that hold the most numbers other than zero."""
+    filled = np.convolve(vector != 0, np.ones(WINDOW), "valid") * (vector[: len(vector) - WINDOW + 1] != 0)
+    start = int(filled.argmax())
+    return np.ascontiguousarray(vector[start : start + WINDOW], np.float32).view(np.uint32)
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    text: Any = json.loads(b'"' + match[0] + b'"')
+    return str(text).encode("utf-8", "surrogatepass")

@@ -1,0 +1,85 @@
+"""Erasure where the bucket keeps versions: of the image, of the table's files, of every file that the stream rewrites."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from fruitpipe import cli, erasures, objects
+from fruitpipe.objects import s3 as s3_objects
+from tests.pictures import jpeg
+from tests.raw_reader import hits, s3_versions
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def environment(versioned_s3, monkeypatch):
+    s3_objects._made_client.cache_clear()
+    for name, value in versioned_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    yield
+    s3_objects._made_client.cache_clear()
+
+
+@pytest.fixture
+def job(environment):  # noqa: ARG001 - what it runs inherits it
+    def job(script, *arguments):
+        command = [sys.executable, script, *arguments]
+        done = subprocess.run(command, cwd=CHECKOUT, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return job
+
+
+@pytest.fixture
+def bucket(versioned_s3):
+    name = versioned_s3.bucket()
+    versioned_s3.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def vector_of(client, bucket, uri):
+    """From the table's files, whichever has the row."""
+    for name, body in s3_versions(client, bucket, "root/features/"):
+        if name.endswith(".parquet") and "_delta_log" not in name:
+            for row in pq.read_table(io.BytesIO(body)).to_pylist():
+                if row["path"] == uri and row["features"]:
+                    yield np.float32(row["features"]).tobytes()
+
+
+def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(versioned_s3, bucket, job, capsys):
+    client, root = versioned_s3.s3, f"s3://{bucket}/root"
+    for seed, key in enumerate(["Kiwi/a b+c.jpg", "Kiwi/a%20b+c.jpg", "Lime/1.jpg", "Lime/2.jpg"]):
+        client.put_object(Bucket=bucket, Key=f"in/{key}", Body=jpeg(seed + 10))
+    client.put_object(Bucket=bucket, Key="in/Kiwi/a b+c.jpg", Body=jpeg(0))  # an earlier version stays
+    stream = ["streaming/ingest.py", "--images", f"s3://{bucket}/in", "--root", root, "--once", "--erasure-grace-hours", "0"]
+    assert "4 images featurised" in job(*stream)
+    job("batch/refit.py", "--root", root, "--components", "2")
+    uri = f"s3://{bucket}/in/Kiwi/a b+c.jpg"
+    vectors = tuple(vector_of(client, bucket, uri))
+    assert vectors
+    assert len(hits(s3_versions(client, bucket), ["in/Kiwi/a b+c.jpg"], vectors)) > 3
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["erase", "--root", root, uri])
+    assert not ended.value.code
+    assert "2 objects and versions removed" in capsys.readouterr().out
+    said = job(*stream)
+    assert "no trace found" in said, said
+
+    assert hits(s3_versions(client, bucket), ["in/Kiwi/a b+c.jpg"], vectors) == []
+    kept = {name for name, _ in s3_versions(client, bucket, "in/")}
+    assert kept == {"in/Kiwi/a%20b+c.jpg", "in/Lime/1.jpg", "in/Lime/2.jpg"}
+    (record,) = erasures.every(root)
+    assert record.status == "done"
+    assert record.places["earlier versions of files"]["removed"] > 0
+    assert objects.children(f"{root}/reduced") == ["latest.json", "v000002/"]

@@ -1,0 +1,55 @@
+"""Objects with versions: an erasure removes each, and leaves other keys alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.objects import s3 as s3_objects
+
+
+@pytest.fixture(params=["Enabled", "Suspended", None])
+def bucket(request, versioned_s3, monkeypatch):
+    s3_objects._made_client.cache_clear()
+    for name, value in versioned_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    name, client = versioned_s3.bucket(), versioned_s3.s3
+    if request.param:
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"1", b"2"):
+        for key in ("a b.jpg", "a b.jpg.bak", "a%20b.jpg"):
+            client.put_object(Bucket=name, Key=key, Body=body)
+    if request.param == "Suspended":
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
+    yield request.param, name
+    s3_objects._made_client.cache_clear()
+
+
+def keys(versioned_s3, name):
+    page = versioned_s3.s3.list_object_versions(Bucket=name)
+    return sorted(found["Key"] for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())))
+
+
+def test_an_erased_object_is_gone_with_all_its_versions_and_no_marker_is_left(bucket, versioned_s3):
+    kept, name = bucket
+    assert objects.has_versions(f"s3://{name}/a b.jpg")
+    assert objects.erase(f"s3://{name}/a b.jpg") == (2 if kept else 1)
+    assert objects.erase(f"s3://{name}/a b.jpg") == 0
+    assert not objects.has_versions(f"s3://{name}/a b.jpg")
+    assert set(keys(versioned_s3, name)) == {"a b.jpg.bak", "a%20b.jpg"}
+
+
+def test_an_object_that_was_deleted_before_still_has_versions_to_erase(bucket, versioned_s3):
+    kept, name = bucket
+    objects.delete(f"s3://{name}/a b.jpg")
+    assert objects.has_versions(f"s3://{name}/a b.jpg") == bool(kept)
+    objects.erase(f"s3://{name}/a b.jpg")
+    assert "a b.jpg" not in keys(versioned_s3, name)
+
+
+def test_purging_leaves_the_current_versions_alone(bucket, versioned_s3):
+    kept, name = bucket
+    objects.delete(f"s3://{name}/a b.jpg")
+    assert objects.purge(f"s3://{name}") == (5 if kept else 0)
+    assert keys(versioned_s3, name) == ["a b.jpg.bak", "a%20b.jpg"]
+    assert objects.read(f"s3://{name}/a%20b.jpg") == b"2"

@@ -1,0 +1,353 @@
+"""Erasure on real Spark: what is asked to go is found nowhere afterwards, by a reader of this test's own; all else stays."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import functions as F  # noqa: N812
+
+from batch.reconcile import reconcile
+from batch.refit import refit
+from fruitpipe import cli, erasures, objects, publication, tables
+from fruitpipe.eraser import Eraser
+from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from streaming.ingest import ingest
+from tests.pictures import fill, jpeg, put
+from tests.raw_reader import found_in, hits, local_files
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
+    def run(**settings):
+        given = {"erasure_grace_hours": 0} | settings
+        ingest(IngestSettings(images=str(images), root=root, once=True, **given))
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def erase(root, capsys):
+    """The command; its exit code and what it said."""
+
+    def erase(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["erase", "--root", root, *arguments])
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out + said.err
+
+    return erase
+
+
+@pytest.fixture
+def table(spark, root):
+    def table():
+        return {row["path"]: row for row in tables.rows(spark, root).collect()}
+
+    return table
+
+
+@pytest.fixture
+def vectors(table):
+    """The bytes of each image's features."""
+
+    def vectors():
+        return {path: np.float32(row["features"]).tobytes() for path, row in table().items() if row["features"]}
+
+    return vectors
+
+
+def proof(root):
+    (record,) = erasures.every(root)
+    return record
+
+
+def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vectors(images, root, run, erase, vectors):
+    uris = fill(images, 3) + fill(images, 3, "Lime", first=3)
+    run()
+    refit(RefitSettings(root=root))
+    refit(RefitSettings(root=root, full=True))
+    before = vectors()
+    name = uris[1].removeprefix("file://")
+    assert found_in(root, name, before[uris[1]])
+    code, said = erase(uris[1], "--requested-by", "a customer's letter of 5 November")
+    assert code == 0, said
+    assert not Path(name).exists()
+    assert "no trace found" in run()
+    assert found_in(root, name, before[uris[1]]) == []
+    after = vectors()
+    assert after == {path: vector for path, vector in before.items() if path != uris[1]}
+    record = proof(root)
+    assert (record.status, record.requested_by, len(record.images)) == ("done", "a customer's letter of 5 November", 1)
+    assert publication.versions(root) == ["v000003"]
+    assert publication.load_model(root, "v000003").facts["rows"] == 5
+
+
+def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, images, root, run, erase, vectors, table):
+    """Refits, an overwrite, a compaction, a bad image, a rejected line, an old manifest, a report and a file of triggers."""
+    uris = fill(images, 6) + fill(images, 4, "Lime", first=6)
+    bad = put(images / "Kiwi" / "bad.jpg", b"no picture at all")
+    run()
+    refit(RefitSettings(root=root))
+    first = vectors()
+    put(images / "Kiwi" / "0002.jpg", jpeg(99))
+    reconcile(ReconcileSettings(images=str(images), root=root))
+    run()
+    refit(RefitSettings(root=root))
+    DeltaTable.forPath(spark, tables.features_uri(root)).optimize().executeCompaction()
+    objects.write(f"{root}/rejected/prefix-000000009.jsonl", f'{{"event": "lost", "path": "{uris[2]}"}}\nnonsense\n'.encode())
+    old = json.dumps({"event": "created", "path": uris[2]}) + "\n" + json.dumps({"event": "created", "path": uris[3]}) + "\n"
+    objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", old.encode())
+    objects.write(f"{root}/reports/v000002.html", b"<img src='...'>")
+    objects.write(f"{root}/triggers/refit.json", b"{}")
+    before = vectors()
+    code, said = erase(uris[2], bad)
+    assert code == 0, said
+    assert "no trace found" in run()
+    for gone in (uris[2], bad):
+        assert found_in(root, gone.removeprefix("file://"), first[uris[2]], before[uris[2]]) == []
+    assert vectors() == {path: vector for path, vector in before.items() if path != uris[2]}
+    assert bad not in table()
+    assert objects.read(f"{root}/rejected/prefix-000000009.jsonl") == b"nonsense\n"
+    assert objects.children(f"{root}/reports") == []
+    assert objects.read(f"{root}/triggers/refit.json") == b"{}"
+    # An old manifest, written again by hand, and a checkpoint that is lost, bring nothing back.
+    objects.write(f"{root}/events/2026/01/02/000000-test.jsonl", old.encode())
+    objects.delete_all(f"{root}/checkpoints")
+    run()
+    assert set(table()) == set(uris) - {uris[2]}
+
+
+def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, root, run, erase, tmp_path):
+    uris = fill(images, 8) + fill(images, 8, "Lime", first=8)
+    run()
+    refit(RefitSettings(root=root))
+    erase(uris[0], uris[12])
+    run()
+    refit(RefitSettings(root=root))
+    erased = publication.load_model(root, publication.current(root))
+    never = f"file://{tmp_path}/never"
+    ingest(IngestSettings(images=str(images), root=never, once=True))
+    refit(RefitSettings(root=never))
+    other = publication.load_model(never, publication.current(never))
+    assert erased.facts["rows"] == other.facts["rows"] == 14
+    assert erased.reduction.k == other.reduction.k
+    np.testing.assert_allclose(erased.summary.moments.mean, other.summary.moments.mean, atol=1e-12)
+    np.testing.assert_allclose(erased.summary.moments.variances, other.summary.moments.variances, atol=1e-12)
+    turned = np.sign(np.sum(erased.reduction.components * other.reduction.components, axis=1))[:, np.newaxis]
+    np.testing.assert_allclose(erased.reduction.components * turned, other.reduction.components, atol=1e-6)
+    assert erased.summary.labels == other.summary.labels
+
+
+def test_readers_keep_their_files_for_the_grace_and_the_proof_waits_for_its_end(spark, images, root, run, erase, vectors, capsys):
+    uris = fill(images, 4)
+    run()
+    refit(RefitSettings(root=root))
+    version, before = tables.version(spark, root), vectors()
+    erase(uris[0])
+    assert "files go after" in run(erasure_grace_hours=1)
+    assert proof(root).status == "waiting"
+    assert uris[0] not in vectors()
+    assert publication.versions(root) == ["v000002"]
+    # Who opened the table or the version before still reads it whole.
+    assert tables.rows_at(spark, root, version).count() == 4
+    assert publication.read_reduced(spark, root, "v000001").count() == 4
+    with pytest.raises(SystemExit):
+        cli.main(["rollback", "--root", root, "v000001"])
+    assert "v000001 is not a published version" in capsys.readouterr().err
+    record = proof(root)
+    erasures.save(root, erasures.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    assert "no trace found" in run()
+    assert found_in(root, uris[0].removeprefix("file://"), before[uris[0]]) == []
+
+
+def test_a_kept_object_does_not_come_back(images, root, run, erase, table, vectors):
+    uris = fill(images, 4)
+    run()
+    vector = vectors()[uris[0]]
+    code, said = erase("--keep-object", uris[0])
+    assert code == 0, said
+    run()
+    assert Path(uris[0].removeprefix("file://")).exists()
+    assert set(table()) == set(uris[1:])
+    assert [one["why"] for one in proof(root).remaining] == ["--keep-object was asked for"]
+    reconcile(ReconcileSettings(images=str(images), root=root))
+    objects.delete_all(f"{root}/checkpoints")
+    run()
+    assert set(table()) == set(uris[1:])
+    assert found_in(f"{root}/features", "no name", vector) == []
+
+
+@pytest.mark.parametrize("step", ["tables.remove", "publication.withdraw", "places.empty", "tables.vacuum", "erasures.forget"])
+def test_an_erasure_that_breaks_off_is_carried_out_by_the_next_run(images, root, run, erase, vectors, monkeypatch, step):
+    uris = fill(images, 4)
+    run()
+    refit(RefitSettings(root=root))
+    before = vectors()
+    erase(uris[0])
+    module, _, name = step.partition(".")
+    with monkeypatch.context() as broken:
+
+        def breaks(*_arguments, **_named):
+            raise KeyboardInterrupt
+
+        broken.setattr(f"fruitpipe.{module}.{name}", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    run()
+    assert proof(root).status == "done"
+    assert found_in(root, uris[0].removeprefix("file://"), before[uris[0]]) == []
+    assert vectors() == {path: vector for path, vector in before.items() if path != uris[0]}
+    assert publication.load_model(root, publication.current(root)).facts["rows"] == 3
+
+
+def test_a_whole_label_at_once_and_what_is_left_is_refitted_or_unpublished(images, root, run, erase, table):
+    fill(images, 3)
+    lime = fill(images, 1, "Lime", first=3)
+    run()
+    refit(RefitSettings(root=root))
+    code, said = erase("--label", "Kiwi")
+    assert (code, "3 images requested" in said) == (0, True), said
+    assert "no trace found" in run()
+    assert set(table()) == set(lime)
+    assert publication.versions(root) == []  # one row is left, which no version can be fitted on
+    assert not list(Path(root.removeprefix("file://"), "reduced").rglob("*.parquet"))
+    code, said = erase("--label", "Kiwi")
+    assert (code, "requested before" in said) == (0, True), said
+
+
+def test_asking_twice_is_one_request_and_asking_for_something_unknown_records_nothing(images, root, run, erase):
+    uris = fill(images, 2)
+    run()
+    code, said = erase("file:///nowhere/at/all.jpg", uris[0])
+    assert code == 1
+    assert said.startswith(
+        "error: file:///nowhere/at/all.jpg: there is no such image, in the store or under the root; nothing was"
+    )
+    assert erasures.every(root) == []
+    for expected in (True, False):
+        code, said = erase(uris[0])
+        assert (code, "1 images requested" in said, "requested before" in said) == (0, expected, not expected), said
+    run()
+    code, said = erase(uris[0])
+    assert (code, "requested before" in said) == (0, True), said
+    assert len(erasures.every(root)) == 1
+    code, said = erase()
+    assert (code, said) == (2, "error: nothing to erase: give URIs, --prefix, --label or --from-file\n")
+
+
+def test_two_spellings_of_a_name_are_two_images_and_none_is_guessed(images, root, run, erase, table):
+    composed = put(images / "Peche" / "p\u00eache.jpg", jpeg(1))
+    decomposed = put(images / "Peche" / "pe\u0302che.jpg", jpeg(2))
+    fill(images, 2)
+    run()
+    assert erase(decomposed)[0] == 0
+    run()
+    assert decomposed not in table()
+    assert composed in table()
+    Path(composed.removeprefix("file://")).rename(images / "Peche" / "pe\u0301che.jpg")
+    reconcile(ReconcileSettings(images=str(images), root=root, allow_removals=True))
+    run()
+    code, said = erase(f"file://{images}/Peche/p\u00e9che.jpg")
+    assert code == 1
+    assert "one in another Unicode spelling, " in said
+    assert r"pe\u0301che.jpg" in said
+    assert len(erasures.every(root)) == 1
+
+
+def test_a_line_in_a_manifest_asks_as_well_and_needs_no_command(images, root, run, vectors):
+    uris = fill(images, 3)
+    run()
+    vector = vectors()[uris[0]]
+    objects.write(
+        f"{root}/events/2026/01/01/000000-test.jsonl", (json.dumps({"event": "erase", "path": uris[0]}) + "\n").encode()
+    )
+    assert "no trace found" in run()
+    assert found_in(root, uris[0].removeprefix("file://"), vector) == []
+    assert proof(root).requested_by == "a manifest"
+
+
+def test_an_image_that_looks_the_same_stays_and_is_no_trace(images, root, run, erase, table):
+    uris = [put(images / "Kiwi" / f"{name}.jpg", jpeg(1)) for name in ("a", "b")] + fill(images, 2)
+    run()
+    refit(RefitSettings(root=root))
+    erase(uris[0])
+    assert "no trace found" in run()
+    assert set(table()) == set(uris[1:])
+
+
+def test_show_gives_all_that_is_held_about_an_image(images, root, run, erase, vectors, capsys):
+    uris = fill(images, 3)
+    run()
+    refit(RefitSettings(root=root))
+    capsys.readouterr()
+
+    def show():
+        with pytest.raises(SystemExit):
+            cli.main(["show", "--root", root, uris[0]])
+        return json.loads(capsys.readouterr().out)
+
+    held = show()
+    rows = [row for file in held["held_in"] for row in file.get("rows", ()) if isinstance(row, dict)]
+    assert held["object"] == "there"
+    assert any(np.float32(row["features"]).tobytes() == vectors()[uris[0]] for row in rows if "features" in row)
+    assert any("pca_features" in row for row in rows)
+    erase(uris[0])
+    run()
+    held = show()
+    assert (held["object"], held["held_in"], held["erasures"][0]["status"]) == ("not there", [], "done")
+
+
+def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors, tmp_path, capsys):
+    paths = [f"file:///fruits/{number % 9}/{number}.jpg" for number in range(12_000)]
+    rows = np.random.default_rng(0).random((len(paths), 16), np.float32)
+    tables.create(spark, root)
+    named = pa.table({"path": paths, "label": [path.split("/")[-2] for path in paths], "features": pa.array(list(rows))})
+    others = {field.name: F.lit(None).cast(field.dataType) for field in tables.FEATURES if field.name not in named.column_names}
+    others |= {"extractor": F.lit("e"), "ingested_at": F.current_timestamp()}
+    tables.append(root, spark.createDataFrame(named).withColumns(others))
+    kept = set(paths[10_000:])
+    before = vectors()
+    (tmp_path / "list.txt").write_text("\n".join(paths[:10_000]) + "\n")
+    code, said = erase("--from-file", str(tmp_path / "list.txt"))
+    assert (code, "10000 images requested" in said) == (0, True), said
+    Eraser(spark, IngestSettings(images="/fruits", root=root, erasure_grace_hours=0), lambda: None).carry_out()
+    assert "10000 images erased" in capsys.readouterr().out
+    assert vectors() == {path: before[path] for path in kept}
+    names = [path.removeprefix("file://") for path in paths[:10_000:500]]
+    assert hits(local_files(root), names, tuple(before[path] for path in paths[:10_000:500])) == []
+    code, said = erase("--from-file", str(tmp_path / "list.txt"))
+    assert (code, "10000 images: requested before" in said) == (0, True), said
+
+
+def test_a_running_stream_carries_an_erasure_out_and_goes_on(images, root, run, erase, table):
+    """The command is given while the stream waits for more; a picture that comes afterwards is featurised by the same stream."""
+    uris = fill(images, 2)
+    run()
+    command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
+    with subprocess.Popen([*command, "--erasure-grace-hours", "0"], stdout=subprocess.PIPE, text=True) as stream:
+        lines = iter(stream.stdout)
+        try:
+            fill(images, 1, first=2)
+            assert any("1 featurised" in line for line in lines)
+            assert erase(uris[0])[0] == 0
+            assert any("no trace found" in line for line in lines)
+            fill(images, 1, first=3)
+            assert any("1 featurised" in line for line in lines)
+        finally:
+            stream.send_signal(signal.SIGTERM)
+    assert stream.returncode == 0
+    assert {objects.name(path) for path in table()} == {"0001.jpg", "0002.jpg", "0003.jpg"}
