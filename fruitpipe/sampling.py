@@ -27,7 +27,7 @@ def sample(source: Source, rows: int, wanted: int) -> pa.Table:
     """About `wanted` of the `rows` rows behind `source` as (path, label, features), by path; all where there are fewer.
 
     An image is chosen by a hash of its path, so that the next version's report shows mostly the same images. At `wanted` 1500
-    the driver gets 8 MB; the workers read all rows, 9 µs each. Rows with a NaN or an infinity are left out.
+    the driver gets 8 MB; the workers read all rows. Rows with a NaN or an infinity are left out.
     """
     chosen = source.map(partial(choose, below=RANGE * wanted // max(rows, wanted)), SCHEMA)
     found = chosen.toArrow().sort_by("path")
