@@ -5,7 +5,7 @@
     python benchmarks/compare.py table --results FILE                         what FILE holds, as Markdown
 
 Each run is a process of its own into an empty folder and adds a line to FILE, so that the comparison can be made in pieces
-(`--engines`, `--rounds`). Lines of another machine are refused. `make bench` runs all of it.
+(`--engines`, `--rounds`). Lines of another machine or of other versions are refused. `make bench` runs all of it.
 
 Two rates: `whole`, the images by the process's time from its start to its end; and `within`, by the time that the engine takes
 once it has started: the script's own clock for the peers, and for fruitpipe from the first batch's begin to the last commit.
@@ -56,7 +56,7 @@ class Engine(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-FRUITPIPE = Engine("fruitpipe", "streaming/ingest.py", ("pyspark", "delta-spark", "ai-edge-litert"), own=True)
+FRUITPIPE = Engine("fruitpipe", "streaming/ingest.py", ("fruitpipe", "pyspark", "delta-spark", "ai-edge-litert"), own=True)
 BOUND = Engine("two-process bound", "benchmarks/bound.py", ("ai-edge-litert",), own=True)
 KERAS = ("pyspark", "keras", "tensorflow-cpu")
 THROUGHPUT = {
@@ -151,10 +151,11 @@ def machine() -> str:
 
 
 def record(results: Path, **line: Any) -> None:
-    """Adds a line to the results, and prints it. Raises SystemExit where the file is of another machine."""
+    """Adds a line to the results, and prints it. Raises SystemExit where the file is of another machine or other versions."""
     line |= {"machine": machine()}
-    if any(old["machine"] != line["machine"] for old in recorded(results)):
-        raise SystemExit(f"error: {results} was made on another machine; name another file with --results")
+    for old in recorded(results):
+        if old["machine"] != line["machine"] or (old["engine"] == line["engine"] and old["versions"] != line["versions"]):
+            raise SystemExit(f"error: {results} was made on another machine or with other versions; name another with --results")
     with results.open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(json.dumps({key: value for key, value in line.items() if key != "machine"}), flush=True)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-RECORD = "FRUITPIPE_RECORD_CLASSES"  # in the environment: the file to record this session's classes in
+RECORD = "FRUITPIPE_RECORD_CLASSES"  # in the environment: the file in which Java records its classes
 # Whatever Java has to say of an archive is no concern of the user: without one all goes on, more slowly.
 SILENT = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off")
 

@@ -7,6 +7,7 @@ Parquet's columns decide what is fetched, so no query touches the 5 kB of featur
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,12 +16,14 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault
+from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
 BATCHES = ("WRITE", "MERGE")
 COMMITS = 50  # looked through for the last batch
+
+ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")  # which deltalake decodes a second time
 
 
 class Commit(NamedTuple):
@@ -34,9 +37,14 @@ class Snapshot:
     """The table's newest state when this object was made, or that of a version, whatever is committed since."""
 
     def __init__(self, root: str, version: int | None = None) -> None:
-        """Raises NotFound where there is no table yet."""
+        """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another."""
         self.root = objects.canonical(root)
         uri = objects.join(self.root, "features")
+        if escape := ESCAPE.search(self.root):
+            raise WrongUsage(
+                f"{root}: status, errors and the report cannot read a folder with {escape[0]} in its name; "
+                "give another --root, or a refit --no-report"
+            )
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
         try:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from batch.refit import refit
 from fruitpipe import fitting, gathering, job, objects, pointer, publication, tables
-from fruitpipe.errors import InvalidResult
+from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.settings import RefitSettings
 
 LABELS = ["Apple", "Kiwi", "Lemon"]
@@ -397,7 +397,9 @@ def test_a_root_with_odd_characters_is_read_and_written_like_any_other(spark, tm
     root = f"file://{tmp_path}/a b+c%20d é"
     tables.create(spark, root)
     write(root, frame(spark, features(9)))
-    refit(RefitSettings(root=root, components=2))
+    with pytest.raises(WrongUsage, match="with %20 in its name"):
+        refit(RefitSettings(root=root, components=2))
+    refit(RefitSettings(root=root, components=2, report=False))
     assert len(reduced(spark, root)[0]) == 9
     assert gathering.pin(spark, root).source(spark).tasks
 

@@ -36,11 +36,12 @@ def test_the_table_holds_medians_spreads_and_ratios_to_the_bound(tmp_path):
     assert "| Daft | 12.3 (12.3 to 12.3) s |  |  | 1 | v 1 |" in lines
 
 
-def test_results_of_two_machines_are_not_mixed(tmp_path):
+@pytest.mark.parametrize("other", [{"machine": "another"}, {"versions": "v 2"}])
+def test_results_of_two_machines_or_versions_are_not_mixed(tmp_path, other):
     results = tmp_path / "bench.jsonl"
-    results.write_text(json.dumps({"machine": "another"}) + "\n")
-    with pytest.raises(SystemExit, match="made on another machine"):
-        compare.record(results, part="throughput")
+    results.write_text(json.dumps({"machine": compare.machine(), "engine": "Daft", "versions": "v 1"} | other) + "\n")
+    with pytest.raises(SystemExit, match="made on another machine or with other versions"):
+        compare.record(results, engine="Daft", versions="v 1")
 
 
 def test_pictures_are_repeated_under_other_names_where_they_are_fewer(tmp_path):

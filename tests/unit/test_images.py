@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from fruitpipe import images
 from fruitpipe.images import MAX_PIXELS, BadImage, decode
 from tests import pictures
+from tests.odd_pictures import TURNS
 
 JPEG = pictures.jpeg(3)
 COLOUR = Image.open(io.BytesIO(JPEG)).convert("RGB")
@@ -124,18 +125,6 @@ def test_colours_are_what_the_embedded_profile_means_by_them(kind):
 def test_the_usual_profile_and_one_that_does_not_parse_change_nothing(profile):
     plain = decode(encoded(RED, "JPEG")).pixels
     np.testing.assert_array_equal(decode(encoded(RED, "JPEG", icc_profile=profile)).pixels, plain)
-
-
-TURNS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
