@@ -20,10 +20,8 @@ from fruitpipe import (
     progress,
     publication,
     refitting,
-    report,
     sampling,
     session,
-    snapshot,
     tables,
 )
 from fruitpipe.errors import WrongUsage
@@ -45,7 +43,9 @@ def refit(settings: RefitSettings) -> None:
     began = time.monotonic()
     _check_usage(settings)
     if settings.report:
-        report.check_installed()
+        from fruitpipe import report  # with libraries that a refit without one does not need
+
+        report.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained(), progress.bar("refit") as bar:
@@ -129,6 +129,8 @@ def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered)
 
 def _report(run: refitting.Run, model: Model) -> None:
     """Writes the version's report: some images of it, and the table as it was fitted."""
+    from fruitpipe import report, snapshot
+
     root, pinned = run.settings.root, run.pinned
     run.bar.step("drawing the report", pinned.rows)
     sampled = sampling.sample(pinned.source(run.spark), pinned.rows, report.IMAGES)

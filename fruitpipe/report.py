@@ -39,9 +39,10 @@ class Table:
     failures: list[dict[str, str]]
 
 
-def check_installed() -> None:
-    """Raises MissingRequirement now, and not at the end of a refit, where the libraries for the report are missing."""
-    for name in ("deltalake", "plotly", "sklearn"):
+def check(root: str) -> None:
+    """Raises MissingRequirement or WrongUsage now, and not at the end of a refit, where a report of `root` cannot be made."""
+    snapshot.check(root)
+    for name in ("plotly", "sklearn"):
         if find_spec(name) is None:
             raise MissingRequirement(f"the report needs the module {name}; install fruitpipe[see], or refit with --no-report")
 
@@ -51,7 +52,7 @@ def rebuild(root: str, version: str | None = None) -> str:
 
     An image that was erased or removed since is in it no more. Starts Spark. Raises NotFound, MissingRequirement.
     """
-    check_installed()
+    check(root)
     name = version or publication.current(root)
     if name not in publication.versions(root):
         raise NotFound(f"{name} is not a published version of {root}; there are {', '.join(publication.versions(root))}")

@@ -12,11 +12,17 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
-from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
+from fruitpipe.errors import MissingRequirement, NotFound, PlatformFault, WrongUsage
+
+try:
+    from deltalake import DeltaTable, QueryBuilder
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+except ImportError as missing:
+    raise MissingRequirement(
+        "status, errors and the report need the module deltalake; install fruitpipe[see], or refit with --no-report"
+    ) from missing
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
@@ -33,6 +39,15 @@ class Commit(NamedTuple):
     at: datetime
 
 
+def check(root: str) -> None:
+    """Raises WrongUsage for a root that this reader would take for another."""
+    if escape := ESCAPE.search(objects.canonical(root)):
+        raise WrongUsage(
+            f"{root}: status, errors and the report cannot read a folder with {escape[0]} in its name; "
+            "give another --root, or a refit --no-report"
+        )
+
+
 class Snapshot:
     """The table's newest state when this object was made, or that of a version, whatever is committed since."""
 
@@ -40,11 +55,7 @@ class Snapshot:
         """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another."""
         self.root = objects.canonical(root)
         uri = objects.join(self.root, "features")
-        if escape := ESCAPE.search(self.root):
-            raise WrongUsage(
-                f"{root}: status, errors and the report cannot read a folder with {escape[0]} in its name; "
-                "give another --root, or a refit --no-report"
-            )
+        check(root)
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
         try:

@@ -97,3 +97,19 @@ def test_help_loads_nothing_heavy():
     code = "import sys, fruitpipe.cli; print([m for m in ('numpy', 'PIL', 'tensorflow', 'boto3', 'pyspark') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+WITHOUT_DELTALAKE = "import sys; sys.modules['deltalake'] = None; "
+
+
+@pytest.mark.parametrize("command", ["status", "errors", "report"])
+def test_what_a_command_needs_and_lacks_is_named_in_one_line(command, tmp_path):
+    told = f"from fruitpipe import cli; cli.main(['{command}', '--root', '{tmp_path}'])"
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_DELTALAKE + told], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "need the module deltalake; install fruitpipe[see]" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_refit_without_a_report_needs_none_of_its_libraries():
+    subprocess.run([sys.executable, "-c", WITHOUT_DELTALAKE + "import batch.refit"], check=True)
