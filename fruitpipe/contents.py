@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+PATHS = "path"  # the column of an image's own name, here as in the reduced features
 ROWS = 2048  # that are decoded at a time: 10 MB of vectors
 MAX_UNPACKED_BYTES = 2_000_000_000
 SNAPPY = b"\xff\x06\x00\x00sNaPpY"
@@ -30,7 +31,8 @@ class Part(NamedTuple):
     """A piece of what a file holds.
 
     texts: what may name an image. vectors: (n, d) float32, or None. paths: the n rows' own `path`, where the file has such a
-    column. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a name may stand as it is.
+    column. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a name may stand as it is,
+    and in no other spelling: ``a%20b.jpg`` in a column of paths is another image than ``a b.jpg``.
     """
 
     texts: list[bytes]
@@ -74,26 +76,30 @@ def parts(body: bytes) -> Iterator[Part]:
 
 def _parquet(body: bytes) -> Iterator[Part]:
     file = pq.ParquetFile(pa.BufferReader(body))
-    yield Part([*_footer(file)])
+    yield from _footer(file)
     texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     # As dictionaries, so that also those of their entries are seen that no row refers to.
     file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
     for batch in file.iter_batches(ROWS, use_threads=False):
-        paths = batch.column("path").cast(pa.string()).to_pylist() if "path" in batch.schema.names else None
-        for column in batch.columns:
+        paths = batch.column(PATHS).cast(pa.string()).to_pylist() if PATHS in batch.schema.names else None
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for part in _column(column):
+                if name == PATHS:
+                    yield Part([], binary=b"\n".join(part.texts))
+                    continue
                 aligned = part.vectors is not None and paths is not None and len(part.vectors) == len(paths)
                 yield part._replace(paths=paths) if aligned else part
 
 
-def _footer(file: pq.ParquetFile) -> Iterator[bytes]:
+def _footer(file: pq.ParquetFile) -> Iterator[Part]:
     for key, value in (file.metadata.metadata or {}).items():
-        yield from (key, value)
+        yield Part([key, value])
     for group in range(file.metadata.num_row_groups):
         for column in range(file.metadata.num_columns):
-            statistics = file.metadata.row_group(group).column(column).statistics
-            if statistics is not None and statistics.has_min_max:
-                yield from _as_bytes([statistics.min, statistics.max])
+            chunk = file.metadata.row_group(group).column(column)
+            if chunk.statistics is not None and chunk.statistics.has_min_max:
+                texts = _as_bytes([chunk.statistics.min, chunk.statistics.max])
+                yield Part([], binary=texts[0]) if chunk.path_in_schema == PATHS else Part(texts)
 
 
 def _column(column: pa.Array[Any]) -> Iterator[Part]:

@@ -40,7 +40,9 @@ def hits(files: Iterator[tuple[str, bytes]], names: list[str], vectors: tuple[by
 
 
 def _holds(body: bytes, names: list[str], vectors: set[bytes]) -> bool:
-    texts = [body.decode("utf-8", "replace"), unquote(body.decode("utf-8", "replace"))]
+    text = body.decode("utf-8", "replace")
+    # Names in tables are as they are: a%20b.jpg is another image there than a b.jpg.
+    texts = [text] if body.startswith(b"PAR1") else [text, unquote(text)]
     rows: list[np.ndarray] = []
     if body.startswith(b"PAR1"):
         table = pq.read_table(io.BytesIO(body))

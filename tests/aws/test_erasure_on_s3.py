@@ -74,7 +74,7 @@ def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(ver
     assert not ended.value.code
     assert "2 objects and versions removed" in capsys.readouterr().out
     said = job(*stream)
-    assert "no trace found" in said, said
+    assert "no trace found" in said, said + str(records(client, bucket))
 
     assert hits(s3_versions(client, bucket), ["in/Kiwi/a b+c.jpg"], vectors) == []
     kept = {name for name, _ in s3_versions(client, bucket, "in/")}
@@ -83,3 +83,9 @@ def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(ver
     assert record.status == "done"
     assert record.places["earlier versions of files"]["removed"] > 0
     assert objects.children(f"{root}/reduced") == ["latest.json", "v000002/"]
+
+
+def records(client, bucket):
+    """The proofs' text, for a failing test."""
+    listed = client.list_objects_v2(Bucket=bucket, Prefix="root/erasures/")["Contents"]
+    return [client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode() for one in listed]

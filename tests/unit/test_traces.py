@@ -90,6 +90,13 @@ def test_names_and_vectors_are_found_in_parquet_of_each_compression(compression,
     assert not places.holds("f", b"".join([b"PAR1"[:0], json.dumps(OTHERS).encode()]), traces)
 
 
+def test_in_a_column_of_paths_a_name_that_looks_like_anothers_encoding_is_an_image_of_its_own():
+    looks_alike = Traces.of(["s3://b/a b.jpg"])
+    assert not places.holds("f", parquet("none", "s3://b/a%20b.jpg"), looks_alike)
+    assert places.holds("f", parquet("none", "s3://b/a b.jpg"), looks_alike)
+    assert places.holds("f", json.dumps({"path": "s3://b/a%20b.jpg"}).encode(), looks_alike)
+
+
 def test_a_dictionary_entry_that_no_row_refers_to_is_found(traces):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["x", PATH]))
     body = io.BytesIO()
