@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fruitpipe import erasures, events, gathering, objects, places, pointer, progress, publication, refitting, tables
+from fruitpipe import erasures, events, gathering, objects, places, pointer, progress, proof, publication, refitting, tables
 from fruitpipe.erasures import Erasure, Tombstones
 from fruitpipe.errors import AccessDenied, MixedExtractors, NotEnoughRows
 from fruitpipe.extractor import FEATURES
@@ -27,14 +27,8 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
-OBJECT = "an object, or a version of it"
 REMOVERS = 16  # objects removed at the same time
 RETRY_SECONDS = 3600.0  # from one attempt to the next at what could not be removed
-ELSEWHERE = [
-    "the functions' logs in CloudWatch and the cluster's logs: they hold names of images until their retention ends",
-    "messages in the queues: S3's events name images until they are read or expire",
-    "copies that somebody made outside the root and the image prefix, backups and replicas among them",
-]
 
 
 @dataclass
@@ -73,7 +67,7 @@ class Eraser:
         waiting = [self._step(erasure) for erasure in erasures.pending(root)]
         self._tombstones = Tombstones.of(root)
         for done in waiting:
-            print(f"erasure {done.id}: {summary(done)}", flush=True)
+            print(f"erasure {done.id}: {proof.summary(done)}", flush=True)
             if done.status != "done":
                 seconds = _seconds_left(done)
                 self._not_before = min(self._not_before or float("inf"), time.monotonic() + (seconds or RETRY_SECONDS))
@@ -94,7 +88,7 @@ class Eraser:
             try:
                 erasure = self._first_round(erasure, traces)
             except MixedExtractors as error:
-                erasure = replace(erasure, status="incomplete", remaining=[_unfitted(error)])
+                erasure = replace(erasure, status="incomplete", remaining=[proof.unfitted(error)])
             erasures.save(root, erasure)
             if erasure.status == "incomplete":
                 return erasure
@@ -131,7 +125,7 @@ class Eraser:
             carried_out_at=_iso(now),
             files_go_after=_iso(now + timedelta(hours=self.settings.erasure_grace_hours)) if anew else erasure.files_go_after,
             features_version=version if version is not None else erasure.features_version,
-            places=_added(erasure.places, removed),
+            places=proof.added(erasure.places, removed),
             remaining=remaining,
         )
 
@@ -173,12 +167,12 @@ class Eraser:
         found = places.search(root, traces)
         erasure = replace(
             erasure,
-            places=_added(erasure.places, removed),
-            verification=_verification(root, found),
-            remaining=_remaining(root, erasure, found, places.logs(traces)),
-            not_searched=ELSEWHERE,
+            places=proof.added(erasure.places, removed),
+            verification=proof.verification(root, found),
+            remaining=proof.remaining(root, erasure, found, places.logs(traces)),
+            not_searched=proof.ELSEWHERE,
         )
-        if found.found or found.unread or any(one["what"] == OBJECT for one in erasure.remaining):
+        if found.found or found.unread or any(one["what"] == proof.OBJECT for one in erasure.remaining):
             erasure = replace(erasure, status="incomplete")
             erasures.save(root, erasure)
             return erasure
@@ -195,22 +189,8 @@ def erase_objects(paths: Sequence[str]) -> tuple[int, list[dict[str, str]]]:
         try:
             count += removing.result()
         except AccessDenied as error:
-            remaining.append({"what": OBJECT, "until": "access is granted or its lock ends", "why": _reason(error)})
+            remaining.append({"what": proof.OBJECT, "until": "access is granted or its lock ends", "why": _reason(error)})
     return count, remaining
-
-
-def summary(erasure: Erasure) -> str:
-    """What has become of a request, in one line."""
-    images = f"{len(erasure.images)} images"
-    if erasure.status == "done":
-        assert erasure.verification is not None
-        read = f"{erasure.verification['files']} files, {erasure.verification['bytes']} bytes read"
-        return f"{images} erased; {read}, no trace found"
-    if erasure.status == "waiting":
-        return f"{images} erased from the table and all that is published; files go after {erasure.files_go_after}"
-    if erasure.status == "incomplete":
-        return f"{images} erased, but {len(erasure.remaining)} places still hold something; see the record"
-    return f"{images} requested"
 
 
 def _holding(root: str, traces: Traces) -> list[str]:
@@ -237,52 +217,10 @@ def _discard_unpublished(root: str, traces: Traces) -> Counter[str]:
     return removed
 
 
-def _verification(root: str, found: places.Search) -> dict[str, object]:
-    """What the independent reader read and found."""
-    return {
-        "verified_at": _iso(datetime.now(UTC)),
-        "files": found.files,
-        "bytes": found.bytes,
-        "files_with_traces": len(found.found),
-        "by_place": found.by_place(root),
-        "not_understood": found.unread,
-        "method": "every byte of every file under the root, Parquet, NumPy archives and compressed files decoded",
-    }
-
-
-def _remaining(root: str, erasure: Erasure, found: places.Search, logs: list[str]) -> list[dict[str, str]]:
-    left = [one for one in erasure.remaining if one["what"] == OBJECT]
-    left += [
-        {"what": uri.removeprefix(f"{root}/"), "until": "the next attempt", "why": "it still names an image or holds its vector"}
-        for uri in found.found
-    ]
-    left += [{"what": uri, "until": "it is removed by hand", "why": "a log of Spark's on this machine"} for uri in logs]
-    if erasure.keep_object:
-        left.append(
-            {
-                "what": "the objects, and their names in listings",
-                "until": "they are removed",
-                "why": "--keep-object was asked for",
-            }
-        )
-    return left
-
-
-def _added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[str, dict[str, object]]:
-    """What was removed from each place in all rounds, with the place's rule."""
-    counts = Counter({name: int(str(place["removed"])) for name, place in before.items()}) + removed
-    names = [*places.RULES, *(name for name in counts if name not in places.RULES)]
-    return {name: {"rule": places.RULES.get(name, "removed"), "removed": counts[name]} for name in names}
-
-
 def _seconds_left(erasure: Erasure) -> float:
     if erasure.status != "waiting" or erasure.files_go_after is None:
         return 0.0
     return max(0.0, (datetime.fromisoformat(erasure.files_go_after) - datetime.now(UTC)).total_seconds())
-
-
-def _unfitted(error: MixedExtractors) -> dict[str, str]:
-    return {"what": "versions that hold the images", "until": "all rows are of one extractor", "why": str(error)}
 
 
 def _reason(error: AccessDenied) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fruitpipe import erasures, events, layout, objects, selection
-from fruitpipe.eraser import erase_objects, summary
+from fruitpipe.eraser import erase_objects
 from fruitpipe.erasures import Erasure
 from fruitpipe.errors import InvalidResult, NotFound
+from fruitpipe.proof import summary
 
 POLL_SECONDS = 0.5
 
