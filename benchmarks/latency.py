@@ -25,9 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import s3_server, stream
-from fruitpipe import lookup, objects, session, upsert
+from fruitpipe import batches, lookup, objects, session, upsert
 from fruitpipe.settings import IngestSettings
-from streaming import ingest
 from tests.pictures import jpeg
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def uploads(settings: IngestSettings, watched: stream.Watched, count: int) -> li
 def timed_parts(watched: stream.Watched) -> Iterator[None]:
     """Notes how long the parts of a batch take."""
     parts = {
-        "names collected": (ingest, "named_images"),
+        "names collected": (batches, "named_images"),
         "table looked up": (lookup.Lookup, "__call__"),
         "featurised": (upsert.Upsert, "_outcomes"),
         "committed": (upsert.Upsert, "_commit"),

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import events, layout, lease, objects, session, tables
+from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.extractor import Model
 from streaming import ingest
@@ -86,7 +87,7 @@ def running(
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
         watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held))
-        batches = ingest.Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
+        batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
         with contextlib.redirect_stdout(io.StringIO()):
             query = ingest.start(spark, settings, batches)
             try:

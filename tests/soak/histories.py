@@ -32,8 +32,9 @@ sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not
 
 from batch.reconcile import reconcile  # noqa: E402
 from fruitpipe import events, lease, objects, session, tables  # noqa: E402
+from fruitpipe.batches import Batches  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
-from streaming.ingest import Batches, ingest  # noqa: E402
+from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 

@@ -22,12 +22,13 @@ from pyspark.sql import SparkSession
 from batch.reconcile import reconcile
 from batch.refit import refit
 from fruitpipe import events, featurise, lease, objects, tables
+from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.errors import LeaseLost, MissingRequirement, MixedExtractors, NoImages, PlatformFault, WrongModel, WrongRoot
 from fruitpipe.extractor import Extractor, Model, fingerprint
 from fruitpipe.images import decode
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
-from streaming.ingest import Batches, ingest, start
+from streaming.ingest import ingest, start
 from streaming.ingest import run as run_query
 from tests.pictures import fill, jpeg, png, put
 from tests.soak.histories import Crash, dying
