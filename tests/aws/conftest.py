@@ -126,17 +126,10 @@ def s3(request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def versioned_s3(tmp_path_factory):
     """A real S3 server whose buckets can keep versions."""
-    program = versitygw()
-    if not program:
+    if not versitygw():
         pytest.skip("needs versitygw: the emulator's S3 is no test of versions")
-    folder, port = tmp_path_factory.mktemp("versioned-s3"), free_port()
-    for name in ("buckets", "versions"):
-        (folder / name).mkdir()
-    settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
-    options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
-    store = ["posix", "--versioning-dir", str(folder / "versions"), str(folder / "buckets")]
-    with started([program, *options, *store], settings, folder, f"http://127.0.0.1:{port}/health"):
-        yield Server("versitygw", f"http://127.0.0.1:{port}")
+    with versitygw_started(tmp_path_factory.mktemp("versioned-s3"), versioned=True) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -193,13 +186,15 @@ def started(command, settings, folder, health):
 
 
 @contextlib.contextmanager
-def versitygw_started(folder):
-    """The S3 server, with its buckets in a folder, until the block ends."""
+def versitygw_started(folder, *, versioned=False):
+    """The S3 server, with its buckets in a folder, until the block ends; with `versioned` they can keep versions."""
     port = free_port()
-    (folder / "buckets").mkdir()
+    for name in ("buckets", "versions"):
+        (folder / name).mkdir()
     settings = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     options = ["--port", f"127.0.0.1:{port}", "--region", REGION, "--health", "/health", "--quiet"]
-    with started([versitygw(), *options, "posix", str(folder / "buckets")], settings, folder, f"http://127.0.0.1:{port}/health"):
+    store = ["posix", *(["--versioning-dir", str(folder / "versions")] if versioned else []), str(folder / "buckets")]
+    with started([versitygw(), *options, *store], settings, folder, f"http://127.0.0.1:{port}/health"):
         yield Server("versitygw", f"http://127.0.0.1:{port}")
 
 

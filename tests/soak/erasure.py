@@ -1,8 +1,9 @@
 """Erases 3 of many images after two refits, a compaction, an overwrite of one and a kill in the middle; then reads every byte.
 
-    python tests/soak/erasure.py IMAGES [--count 2016] [--s3 ENDPOINT BUCKET]
+    python tests/soak/erasure.py [--images FOLDER] [--count 2016] [--where local s3]
 
-With --s3, images and root lie in a bucket that keeps versions; credentials come from the environment. Says what it did, and exits
+On a folder, and on an S3 server whose bucket keeps versions, for which it needs versitygw
+(`go install github.com/versity/versitygw/cmd/versitygw@latest`). Without FOLDER the images are drawn. Says what it did, and exits
 with 1 where a trace was found or anything else changed.
 """
 
@@ -10,33 +11,58 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-from fruitpipe import objects
-from tests.pictures import jpeg
-from tests.raw_reader import hits, local_files, s3_versions
+from unittest import mock
 
 CHECKOUT = Path(__file__).parents[2]
+sys.path.insert(0, str(CHECKOUT))  # the tests are no installed package
+
+from fruitpipe import lease, objects  # noqa: E402
+from fruitpipe.sample import draw  # noqa: E402
+from tests.aws.conftest import REGION, versitygw_started  # noqa: E402
+from tests.pictures import jpeg  # noqa: E402
+from tests.raw_reader import hits, local_files, s3_versions  # noqa: E402
+
+BUCKET = "fruits"
+Files = Callable[[], Iterator[tuple[str, bytes]]]
 
 
 def main() -> int:
-    given = argparse.ArgumentParser(description=__doc__)
-    given.add_argument("images")
+    given = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    given.add_argument("--images", help="a folder of pictures by label; drawn where it is not given")
     given.add_argument("--count", type=int, default=2016)
-    given.add_argument("--s3", nargs=2, metavar=("ENDPOINT", "BUCKET"))
+    given.add_argument("--where", nargs="+", choices=("local", "s3"), default=["local", "s3"])
     options = given.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fruitpipe-erasure-") as folder:
-        place = f"s3://{options.s3[1]}" if options.s3 else f"file://{folder}"
-        files = client_files(*options.s3) if options.s3 else (lambda: local_files(folder))
-        if options.s3:
-            os.environ["AWS_ENDPOINT_URL_S3"] = options.s3[0]
-        return erase_and_look(place, chosen(options.images, options.count), files)
+    failures = 0
+    for where in options.where:
+        print(f"--- {where}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="fruitpipe-erasure-") as folder, place(where, Path(folder)) as (uri, files):
+            if not options.images:
+                draw(Path(folder, "drawn"), images_per_label=-(-options.count // 12))
+            failures += erase_and_look(uri, chosen(options.images or f"{folder}/drawn", options.count), files)
+    return int(failures > 0)
+
+
+@contextmanager
+def place(where: str, folder: Path) -> Iterator[tuple[str, Files]]:
+    """Where images and root are to lie, and what reads every file there, in every version."""
+    (folder / "place").mkdir()
+    if where == "local":
+        yield f"file://{folder}/place", lambda: local_files(f"{folder}/place")
+        return
+    with versitygw_started(folder, versioned=True) as server, mock.patch.dict(os.environ, server.environment):
+        server.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        server.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield f"s3://{BUCKET}", lambda: s3_versions(server.s3, BUCKET)
 
 
 def chosen(folder: str, count: int) -> list[Path]:
@@ -45,14 +71,7 @@ def chosen(folder: str, count: int) -> list[Path]:
     return sorted(random.Random(0).sample(every, count))
 
 
-def client_files(endpoint: str, bucket: str):
-    import boto3
-
-    client = boto3.client("s3", endpoint_url=endpoint)
-    return lambda: s3_versions(client, bucket)
-
-
-def erase_and_look(place: str, pictures: list[Path], files) -> int:
+def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
     images, root = f"{place}/images", f"{place}/root"
     uris = [f"{images}/{path.parent.name}/{path.name}" for path in pictures]
     for uri, path in zip(uris, pictures, strict=True):
@@ -109,8 +128,6 @@ with open(target, "wb") as file:
 
 def vectors(root: str) -> dict[str, bytes]:
     """The features' bytes of every row, as the table gives them."""
-    import pickle
-
     with tempfile.NamedTemporaryFile() as target:
         job("-c", VECTORS, root, target.name)
         return pickle.loads(Path(target.name).read_bytes())
@@ -127,7 +144,7 @@ def killed_in_the_middle(stream: list[str], root: str) -> None:
         time.sleep(3)
         process.send_signal(signal.SIGKILL)
     if objects.is_s3(root):
-        time.sleep(61)  # its lease ends
+        time.sleep(lease.LEASE_SECONDS + 1)
     left = [name for name in objects.children(f"{root}/erasures") if name.endswith(".names.json")]
     print(f"killed in the middle; {len(left)} request is still pending", flush=True)
 
