@@ -38,6 +38,15 @@ def running(pid: int) -> bool:
         return False
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether it has a handler of its own for a signal."""
+    try:
+        caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def command(pid: int) -> str:
     """Its command line; nothing of one that has ended."""
     try:

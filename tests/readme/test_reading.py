@@ -111,7 +111,9 @@ def test_plain_python_reduces_to_the_same_vectors(root, expected):
 
 def test_the_page_names_the_facts_that_a_version_has():
     checkout = Path(__file__).parents[2]
-    source = "".join((checkout / name).read_text() for name in ("batch/refit.py", "fruitpipe/continuity.py"))
+    source = "".join(
+        (checkout / name).read_text() for name in ("batch/refit.py", "fruitpipe/refitting.py", "fruitpipe/continuity.py")
+    )
     table = PAGE.split("relates to the one before", 1)[1].split("## Going back")[0]
     cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
     named = {name for cell in cells for name in re.findall(r"`(?:continuity\.)?([a-z_]+)`", cell)}

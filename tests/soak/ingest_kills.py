@@ -84,11 +84,19 @@ class Stream:
             self.start()
 
     def stop(self) -> int:
-        """Asks it to end, as an operator does, and returns its exit code."""
-        for pid in list(processes.tree(self.process.pid)):
-            if SCRIPT in processes.command(pid) and JVM not in processes.command(pid):
-                os.kill(pid, signal.SIGTERM)
+        """Asks it to end, as an operator does, once it is under way, and returns its exit code."""
+        for pid in wait_until(self._listening, "stream that listens to SIGTERM"):
+            os.kill(pid, signal.SIGTERM)
         return self.process.wait(DEADLINE_SECONDS)
+
+    def _listening(self) -> list[int]:
+        """The job's own process, unless it is still starting."""
+        jobs = (
+            pid
+            for pid in processes.tree(self.process.pid)
+            if SCRIPT in processes.command(pid) and JVM not in processes.command(pid)
+        )
+        return [pid for pid in jobs if processes.catches(pid, signal.SIGTERM)]
 
 
 @dataclass(frozen=True)
