@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
@@ -20,6 +21,7 @@ import boto3
 import pytest
 
 from fruitpipe import cache
+from tests.aws.triggering import EmrServer, RefitTrigger
 
 REGION = "eu-west-1"
 ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
@@ -158,6 +160,33 @@ def load_lambda(monkeypatch):
         return module
 
     return load
+
+
+@pytest.fixture(scope="module")
+def emr_server(aws):
+    with EmrServer(aws.endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def emr(emr_server, monkeypatch):
+    """What stands between the functions and the emulator's EMR."""
+    emr_server.forget()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://127.0.0.1:{emr_server.server_port}")
+    return emr_server
+
+
+@pytest.fixture
+def trigger(aws, emr, load_lambda, monkeypatch):  # noqa: ARG001 - stands between the function and the emulator
+    """The function that starts a refit, with a cluster and a root of its own."""
+    trigger = RefitTrigger(load_lambda("start_refit"), aws)
+    monkeypatch.setenv("CLUSTER_ID", trigger.cluster_id)
+    monkeypatch.setenv("FRUITPIPE_ROOT", trigger.root)
+    monkeypatch.setattr(trigger.module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(trigger.module, "BACKOFF_SECONDS", (0, 0, 0, 0))
+    return trigger
 
 
 @pytest.fixture(scope="session")
