@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyspark
 
 from fruitpipe import jars, java
+from tests.ports import free_port
 
 SPARK_HOME = Path(pyspark.__file__).parent
 DEADLINE_SECONDS = 240
@@ -74,14 +74,6 @@ def submit_command(cluster: Cluster, python: str, driver_python: str, **settings
 def submit_environment() -> dict[str, str]:
     """What spark-submit itself needs."""
     return {**os.environ, "JAVA_HOME": java.home(), "SPARK_HOME": str(SPARK_HOME)}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _start_daemon(command, environment, folder, log):

@@ -187,7 +187,8 @@ def started(proxy: Proxy, port: int = 0) -> Iterator[Proxy]:
     handler = type("ProxyHandler", (Handler,), {"proxy": proxy})
     with Server(("127.0.0.1", port), handler) as server:
         proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # It looks this often whether it is to end, by default twice a second, which each test would wait for.
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
             yield proxy
         finally:

@@ -6,9 +6,9 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
@@ -20,11 +20,13 @@ import boto3
 import pytest
 
 from fruitpipe import cache
+from tests.aws.triggering import EmrServer, RefitTrigger
+from tests.ports import free_port
 
 REGION = "eu-west-1"
 ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
 REPOSITORY = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 120  # other tests may be starting servers and Spark at the same time
 
 # S3 URL-encodes the keys in its notifications and numbers the events of a key, and CloudFormation leaves behind what a template
 # tells it to retain; this emulator does none of it.
@@ -108,7 +110,9 @@ def client(server: Server, service: str) -> Any:
 def aws(tmp_path_factory):
     """The emulator. Its `environment` is this process's own during each test that asks for it."""
     folder, port = tmp_path_factory.mktemp("emulator"), free_port()
-    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder), "AWS_DEFAULT_REGION": REGION}
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "AWS_DEFAULT_REGION": REGION}
+    settings |= {"TMPDIR": str(folder), "STATE_DIR": str(folder / "state"), "S3_DATA_DIR": str(folder / "s3")}
+    settings |= {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0"}  # they listen on ports that all emulators of a machine share
     with started([sys.executable, "-c", EMULATOR], settings, folder, f"http://127.0.0.1:{port}/_ministack/health"):
         yield Server("ministack", f"http://127.0.0.1:{port}")
 
@@ -153,13 +157,40 @@ def load_lambda(monkeypatch):
     return load
 
 
+@pytest.fixture(scope="module")
+def emr_server(aws):
+    with EmrServer(aws.endpoint) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def emr(emr_server, monkeypatch):
+    """What stands between the functions and the emulator's EMR."""
+    emr_server.forget()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EMR", f"http://127.0.0.1:{emr_server.server_port}")
+    return emr_server
+
+
+@pytest.fixture
+def trigger(aws, emr, load_lambda, monkeypatch):  # noqa: ARG001 - stands between the function and the emulator
+    """The function that starts a refit, with a cluster and a root of its own."""
+    trigger = RefitTrigger(load_lambda("start_refit"), aws)
+    monkeypatch.setenv("CLUSTER_ID", trigger.cluster_id)
+    monkeypatch.setenv("FRUITPIPE_ROOT", trigger.root)
+    monkeypatch.setattr(trigger.module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(trigger.module, "BACKOFF_SECONDS", (0, 0, 0, 0))
+    return trigger
+
+
 @pytest.fixture(scope="session")
 def eventually():
     """Waits until a function gives something true, and returns that."""
     return wait_until
 
 
-def wait_until(look, seconds=60):
+def wait_until(look, seconds=180):
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, f"nothing true came of {look} in {seconds} s"
@@ -204,12 +235,6 @@ def answers(url):
             return answer.status == 200
     except OSError:
         return False
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def versitygw():

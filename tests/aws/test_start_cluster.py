@@ -5,11 +5,12 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tests.aws.triggering import Trigger
 
 LAMBDA = Path(__file__).parents[2] / "lambda"
 DEFINITION = {
@@ -19,32 +20,22 @@ DEFINITION = {
 }
 
 
-@dataclass
-class Context:
-    aws_request_id: str
+class ClusterTrigger(Trigger):
+    """The function that starts a cluster, and the clusters with its tag."""
 
-    def get_remaining_time_in_millis(self):
-        return 60_000
-
-
-class Trigger:
     def __init__(self, load_lambda, monkeypatch, aws):
+        self.shared = load_lambda("start_refit")
+        super().__init__(load_lambda("start_cluster"), aws)
         self.tag = f"run-{uuid.uuid4().hex[:8]}"
-        self.bucket, self.emr, self.aws = aws.bucket(), aws.client("emr"), aws
         definition = DEFINITION | {"Tags": [{"Key": "fruitpipe-stack", "Value": self.tag}]}
         variables = {
-            "FRUITPIPE_ROOT": f"s3://{self.bucket}/pipeline",
+            "FRUITPIPE_ROOT": self.root,
             "FRUITPIPE_IMAGES": "s3://fruits/images",
             "FRUITPIPE_CLUSTER": json.dumps(definition),
             "CLUSTER_TAG": f"fruitpipe-stack={self.tag}",
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        self.shared = load_lambda("start_refit")
-        self.module = load_lambda("start_cluster")
-
-    def __call__(self, event=None, request=None):
-        return self.module.handler(event, Context(request or str(uuid.uuid4())))
 
     @property
     def clusters(self):
@@ -55,17 +46,11 @@ class Trigger:
     def end(self, cluster_id):
         self.emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
-    def let_pass(self, seconds):
-        place = {"Bucket": self.bucket, "Key": "pipeline/triggers/refit.json"}
-        claim = json.loads(self.aws.s3.get_object(**place)["Body"].read())
-        older = {name: claim[name] - seconds for name in ("claimed_at", "expires_at")}
-        self.aws.s3.put_object(**place, Body=json.dumps(claim | older))
-
 
 @pytest.fixture
 def trigger(aws, load_lambda, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_GUARD_SECONDS", "120")
-    return Trigger(load_lambda, monkeypatch, aws)
+    return ClusterTrigger(load_lambda, monkeypatch, aws)
 
 
 def test_the_cluster_catches_up_refits_and_ends_itself(trigger):

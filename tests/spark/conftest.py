@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fruitpipe import session
+from batch.reconcile import reconcile
+from fruitpipe import objects, session, tables
+from fruitpipe.settings import IngestSettings, ReconcileSettings
+from streaming.ingest import ingest
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,41 @@ def spark():
 @pytest.fixture
 def root(tmp_path):
     return f"file://{tmp_path}/root"
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
+    """One run of the stream to its end; returns its last line."""
+
+    def run(**settings):
+        ingest(IngestSettings(images=str(images), root=root, once=True, **settings))
+        return capsys.readouterr().out.splitlines()[-1]
+
+    return run
+
+
+@pytest.fixture
+def catch_up(images, root, run):
+    """Reconciliation and a run: what a scheduled safety net does."""
+
+    def catch_up(**settings):
+        known = {name: value for name, value in settings.items() if name in ReconcileSettings.model_fields}
+        reconcile(ReconcileSettings(images=str(images), root=root, **known))
+        return run(**settings)
+
+    return catch_up
+
+
+@pytest.fixture
+def table(spark, root):
+    """The rows, by the file's name."""
+
+    def table():
+        return {objects.name(row["path"]): row for row in tables.rows(spark, root).collect()}
+
+    return table

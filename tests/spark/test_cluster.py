@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -35,7 +36,11 @@ def worker_python(tmp_path_factory):
     folder = tmp_path_factory.mktemp("node")
     venv.create(folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), "."]
+    source = folder / "source"  # a copy, since pip builds in place: what an earlier build left would be in the wheel, too
+    shutil.copytree("fruitpipe", source / "fruitpipe", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(name, source)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("fruitpipe-*.whl")
     (site,) = (folder / "venv").glob("lib/python3*/site-packages")

@@ -25,11 +25,6 @@ from tests.raw_reader import found_in, hits, local_files
 
 
 @pytest.fixture
-def images(tmp_path):
-    return tmp_path / "images"
-
-
-@pytest.fixture
 def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
     def run(**settings):
         given = {"erasure_grace_hours": 0} | settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -16,13 +18,28 @@ from streaming.ingest import ingest
 from tests.pictures import fill, jpeg, put
 
 
+def eight(images):
+    """Six images of Kiwi, one cut short, one of text whose name and label need quoting."""
+    fill(images, 6)
+    put(images / "Kiwi" / "cut.jpg", jpeg(0)[:-40])
+    put(images / "Pomme d'api" / "l'été.jpg", b"no picture")
+
+
+@pytest.fixture(scope="module")
+def written(spark, tmp_path_factory):  # noqa: ARG001 - the job finds the session that is there
+    """A root with the rows of those images, for what reads and changes nothing."""
+    folder = tmp_path_factory.mktemp("status")
+    eight(folder / "images")
+    with contextlib.redirect_stdout(io.StringIO()):
+        ingest(IngestSettings(images=str(folder / "images"), root=f"file://{folder}/root", once=True))
+    return f"file://{folder}/root"
+
+
 @pytest.fixture
 def ingested(spark, root, tmp_path, capsys):  # noqa: ARG001 - the job finds the session that is there
-    """Brings images to the table: six of Kiwi, one cut short, one of text whose name and label need quoting."""
+    """Brings those images, and what is added to them, to a table of the test's own."""
     images = tmp_path / "images"
-    fill(images, 6)
-    put(images / "Kiwi" / "cut.jpg", (images / "Kiwi").glob("*.jpg").__next__().read_bytes()[:-40])
-    put(images / "Pomme d'api" / "l'été.jpg", b"no picture")
+    eight(images)
 
     def run(**settings):
         ingest(IngestSettings(images=str(images), root=root, once=True, **settings))
@@ -38,8 +55,8 @@ def called(*arguments):
     assert ended.value.code in (None, 0)
 
 
-def test_status_counts_what_was_ingested(ingested, root, capsys):  # noqa: ARG001
-    called("status", "--root", root, "--json")
+def test_status_counts_what_was_ingested(written, capsys):
+    called("status", "--root", written, "--json")
     told = json.loads(capsys.readouterr().out)
     assert (told["images"], told["featurised"], told["failed"], told["not_in_current"]) == (8, 6, 2, 6)
     assert told["labels"] == {"Kiwi": 7, "Pomme d'api": 1}
@@ -47,8 +64,8 @@ def test_status_counts_what_was_ingested(ingested, root, capsys):  # noqa: ARG00
     assert told["last_batch"]["images"] == 8
     assert 0 <= told["last_batch"]["median_lag_seconds"] <= told["last_batch"]["largest_lag_seconds"] < 600
     assert (told["current"], told["versions"]) == (None, [])
-    written = sum(path.stat().st_size for path in Path(root.removeprefix("file://"), "features").rglob("*") if path.is_file())
-    assert told["storage_bytes"]["features"] == written
+    features = Path(written.removeprefix("file://"), "features")
+    assert told["storage_bytes"]["features"] == sum(path.stat().st_size for path in features.rglob("*") if path.is_file())
 
 
 def test_the_last_batch_is_the_one_that_brought_rows_last(ingested, root, tmp_path):
@@ -58,18 +75,18 @@ def test_the_last_batch_is_the_one_that_brought_rows_last(ingested, root, tmp_pa
     assert (now.images, now.last_batch.images, now.labels["Lemon"]) == (9, 1, 1)
 
 
-def test_errors_are_listed_by_reason_and_label(ingested, root, capsys):  # noqa: ARG001
-    called("errors", "--root", root)
+def test_errors_are_listed_by_reason_and_label(written, capsys):
+    called("errors", "--root", written)
     assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["truncated", "not-an-image"]
-    called("errors", "--root", root, "--label", "Pomme d'api", "--json")
+    called("errors", "--root", written, "--label", "Pomme d'api", "--json")
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (row["error"], row["length"]) == ("not-an-image", 10)
-    called("errors", "--root", root, "--reason", "truncated", "--label", "Pomme d'api")
+    called("errors", "--root", written, "--reason", "truncated", "--label", "Pomme d'api")
     assert capsys.readouterr().out == ""
 
 
-def test_errors_are_exported_as_csv(ingested, root, tmp_path):  # noqa: ARG001
-    called("errors", "--root", root, "--csv", str(tmp_path / "bad.csv"))
+def test_errors_are_exported_as_csv(written, tmp_path):
+    called("errors", "--root", written, "--csv", str(tmp_path / "bad.csv"))
     with (tmp_path / "bad.csv").open(newline="") as file:
         assert {(row["label"], row["error"]) for row in csv.DictReader(file)} == {
             ("Kiwi", "truncated"),
@@ -94,13 +111,15 @@ def test_a_root_without_a_table_is_a_line_and_not_a_traceback(tmp_path, capsys):
         assert "run streaming/ingest.py" in capsys.readouterr().err
 
 
-def test_neither_needs_spark(ingested, root):  # noqa: ARG001
+def test_neither_needs_spark(written):
     code = (
         "import sys; from fruitpipe import cli\n"
         "try: cli.main(sys.argv[1:])\n"
         "finally: print('pyspark' in sys.modules, file=sys.stderr)"
     )
     for command in ("status", "errors"):
-        answer = subprocess.run([sys.executable, "-c", code, command, "--root", root], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            [sys.executable, "-c", code, command, "--root", written], capture_output=True, text=True, check=True
+        )
         assert answer.stderr == "False\n"
         assert answer.stdout

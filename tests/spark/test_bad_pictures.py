@@ -1,0 +1,183 @@
+"""Images that cannot become features, and workers and stores that cannot be used: what is a row, and what stops the stream."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark import cloudpickle
+
+from fruitpipe import featurise, objects
+from fruitpipe.errors import MissingRequirement, PlatformFault
+from tests.oracle import vector_of
+from tests.pictures import fill, jpeg, put
+
+DEADLY = b"what crashes a decoder"
+
+
+class DeadlyFeaturiser(featurise.Featuriser):
+    """Its process is killed by an image that ends in DEADLY, as by a fault in a native decoder."""
+
+    def _look(self, reference):
+        found = super()._look(reference)
+        if found.body.endswith(DEADLY):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
+class LackingFeaturiser(featurise.Featuriser):
+    """Its worker's Python lacks a module, as a packed environment may."""
+
+    def __call__(self, batches):
+        import a_module_that_only_the_driver_has  # noqa: F401
+
+        return super().__call__(batches)
+
+
+class RefusedFeaturiser(featurise.Featuriser):
+    """The store gives it only images whose name does not begin with `refused`."""
+
+    def _look(self, reference):
+        refused = objects.name(reference.path).startswith("refused")
+        return objects.Unreadable("AccessDenied: as the test has it") if refused else super()._look(reference)
+
+
+class ClosedFeaturiser(featurise.Featuriser):
+    """A store that refuses the images whose names begin with `no`, or all of them while there is a file `.closed` beside them."""
+
+    def _look(self, reference):
+        path = Path(reference.path.removeprefix("file://"))
+        if path.name.startswith("no") or (path.parent / ".closed").exists():
+            return objects.Unreadable("AccessDenied")
+        return super()._look(reference)
+
+
+@pytest.fixture
+def featuriser(monkeypatch):
+    """Has the stream use another featuriser."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
+    yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def deadly(featuriser):
+    featuriser(DeadlyFeaturiser)
+
+
+def test_bad_files_are_rows_with_their_reasons_and_cost_their_neighbours_nothing(images, run, catch_up, table):
+    good = fill(images, 13)
+    put(images / "Kiwi" / "z.jpg", b"")
+    put(images / "Kiwi" / "r.jpg", np.random.default_rng(0).bytes(4984))
+    put(images / "Kiwi" / "h.jpg", jpeg(0)[:100])
+    run()
+    catch_up()  # Spark's listing never shows an empty file
+    rows = table()
+    assert len(rows) == 16
+    reasons = {"z.jpg": "empty", "r.jpg": "not-an-image", "h.jpg": "truncated"}
+    assert {name: rows[name]["error"] for name in reasons} == reasons
+    for seed, uri in enumerate(good):
+        np.testing.assert_array_equal(np.float32(rows[objects.name(uri)]["features"]), vector_of(jpeg(seed)))
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_an_image_over_the_byte_limit_is_never_read_and_says_the_limit(images, run, table):
+    fill(images, 1)
+    put(images / "Kiwi" / "big.jpg", jpeg(1, size=1000))
+    run(max_image_bytes=20_000)
+    row = table()["big.jpg"]
+    assert (row["error"], row["sha256"], row["features"]) == ("too-large", None, None)
+    assert row["error_message"].endswith("at most 20000 are read")
+
+
+def test_an_image_that_was_too_large_is_looked_at_again_when_more_is_allowed(images, run, catch_up, table):
+    put(images / "Kiwi" / "big.jpg", jpeg(1, size=1000))
+    run(max_image_bytes=20_000)
+    assert catch_up(max_image_bytes=20_000) == "ingest: 0 images featurised, 0 failed"
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    assert (table()["big.jpg"]["error"], len(table()["big.jpg"]["features"])) == (None, 1280)
+
+
+def test_a_good_image_that_turns_bad_loses_its_vector_and_gets_one_again_when_mended(images, catch_up, run, table):
+    fill(images, 2)
+    run()
+    put(images / "Kiwi" / "0001.jpg", jpeg(1)[:500])
+    catch_up()
+    assert (table()["0001.jpg"]["error"], table()["0001.jpg"]["features"]) == ("truncated", None)
+    put(images / "Kiwi" / "0001.jpg", jpeg(1))
+    catch_up()
+    assert (table()["0001.jpg"]["error"], len(table()["0001.jpg"]["features"])) == (None, 1280)
+
+
+def test_an_image_that_takes_the_worker_down_is_found_and_costs_its_neighbours_nothing(images, run, table, deadly):  # noqa: ARG001
+    uris = fill(images, 9)
+    put(images / "Kiwi" / "deadly.jpg", jpeg(5) + DEADLY)
+    assert run() == "ingest: 9 images featurised, 1 failed"
+    rows = table()
+    assert rows["deadly.jpg"]["error"] == "crashes-decoder"
+    for seed, uri in enumerate(uris):
+        np.testing.assert_array_equal(np.float32(rows[objects.name(uri)]["features"]), vector_of(jpeg(seed)))
+
+
+def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(images, root, run, deadly):  # noqa: ARG001
+    for seed in range(6):
+        put(images / "Kiwi" / f"{seed}.jpg", jpeg(seed) + DEADLY)
+    with pytest.raises(PlatformFault, match="all 6 images of this batch are crashes-decoder"):
+        run()
+    assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))
+
+
+def test_a_worker_that_lacks_a_module_stops_the_stream_with_its_name_and_no_image_is_blamed(images, run, table, featuriser):
+    fill(images, 10)
+    featuriser(LackingFeaturiser)
+    with pytest.raises(MissingRequirement, match="has no module a_module_that_only_the_driver_has; install fruitpipe there"):
+        run()
+    assert not table()
+
+
+def test_an_image_that_the_store_refuses_is_a_row_until_a_later_look_may_read_it(
+    images, run, catch_up, table, featuriser, monkeypatch
+):
+    fill(images, 3)
+    put(images / "Kiwi" / "refused.jpg", jpeg(9))
+    featuriser(RefusedFeaturiser)
+    assert run() == "ingest: 3 images featurised, 1 failed"
+    assert (table()["refused.jpg"]["error"], table()["refused.jpg"]["features"]) == ("unreadable", None)
+    monkeypatch.undo()
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["refused.jpg"]["features"]), vector_of(jpeg(9)))
+
+
+def test_a_store_that_refuses_every_image_stops_the_stream_and_writes_no_row(images, run, table, featuriser):
+    for seed in range(6):
+        put(images / "Kiwi" / f"refused-{seed}.jpg", jpeg(seed))
+    featuriser(RefusedFeaturiser)
+    with pytest.raises(PlatformFault, match=r"all 6 images of this batch are unreadable \(AccessDenied: as the test has it\)"):
+        run()
+    assert not table()
+
+
+def test_one_refused_image_is_a_row_and_a_store_that_refuses_all_stops_the_stream(images, run, catch_up, table, featuriser):
+    featuriser(ClosedFeaturiser)
+    put(images / "Kiwi" / "no.jpg", jpeg(0))
+    with pytest.raises(PlatformFault, match="all 1 images of this batch are unreadable"):
+        run()  # nothing was ever readable here
+    fill(images, 2)
+    assert run() == "ingest: 2 images featurised, 1 failed"
+    put(images / "Kiwi" / "no 2.jpg", jpeg(0))
+    assert run() == "ingest: 0 images featurised, 1 failed"  # alone in its batch, but others can be read
+    fill(images, 1, first=2)
+    put(images / "Kiwi" / ".closed", b"")
+    with pytest.raises(PlatformFault, match="all 1 images of this batch are unreadable"):
+        run()
+    (images / "Kiwi" / ".closed").unlink()
+    assert run() == "ingest: 1 images featurised, 0 failed"
+    assert {row["error"] for name, row in table().items() if not name.startswith("no")} == {None}
+    for number in range(3, 7):  # more than enough to look alike, but known to be unreadable
+        put(images / "Kiwi" / f"no {number}.jpg", jpeg(0))
+        run()
+    assert catch_up() == "ingest: 0 images featurised, 6 failed"

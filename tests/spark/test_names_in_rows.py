@@ -1,0 +1,78 @@
+"""Names of files, however odd: each is stored as it is, and is one image to the listing, to events and to reconciliation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import pytest
+
+from batch.reconcile import reconcile
+from fruitpipe import events, tables
+from fruitpipe.settings import IngestSettings, ReconcileSettings
+from streaming.ingest import ingest
+from tests.manifests import write_manifest
+from tests.pictures import fill, jpeg, put
+
+ODD_NAMES = [
+    "a b.jpg",
+    "a+b.jpg",
+    "a%20b.jpg",
+    "a%2Bb.JPG",
+    "a#b?c&d='e\".jpeg",
+    "pêche.jpg",
+    "pe\u0302che.jpg",
+    "🍓.PNG",
+    "x:y.jpg",
+]
+
+
+@pytest.fixture(scope="module")
+def ingested(spark, tmp_path_factory):
+    """An image of each name, ingested in one run: their URIs, the rows' labels by path, and what a second run says."""
+    folder = tmp_path_factory.mktemp("names")
+    images, root = folder / "images", f"file://{folder}/root"
+    uris = {name: put(images / "Apple Golden 2" / name, jpeg(seed)) for seed, name in enumerate(ODD_NAMES)}
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        ingest(IngestSettings(images=str(images), root=root, once=True))
+        labels = {row["path"]: row["label"] for row in tables.rows(spark, root).collect()}
+        reconcile(ReconcileSettings(images=str(images), root=root))
+        ingest(IngestSettings(images=str(images), root=root, once=True))
+    return uris, labels, said.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_is_stored_as_its_owner_typed_it(ingested, name):
+    uris, labels, _ = ingested
+    assert labels[uris[name]] == "Apple Golden 2"
+
+
+def test_no_name_is_stored_twice_or_found_anew_by_reconciliation(ingested):
+    uris, labels, second_run = ingested
+    assert set(labels) == set(uris.values())
+    assert second_run == "ingest: 0 images featurised, 0 failed"
+
+
+def test_two_spellings_of_one_name_are_two_images(images, run, table):
+    for seed, name in enumerate(("p\u00eache.jpg", "pe\u0302che.jpg")):
+        put(images / "Kiwi" / name, jpeg(seed))
+    assert run() == "ingest: 2 images featurised, 0 failed"
+    assert set(table()) == {"p\u00eache.jpg", "pe\u0302che.jpg"}
+
+
+def test_the_listing_and_an_event_give_an_image_the_same_identity(images, root, run, table):
+    names = ("a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg")
+    uris = [put(images / "Apple Golden 2" / name, jpeg(seed)) for seed, name in enumerate(names)]
+    run()
+    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    assert run(source="events") == "ingest: 0 images featurised, 0 failed, 4 unchanged"
+    assert set(table()) == set(names)
+
+
+def test_a_linked_folder_is_listed_as_spark_lists_it(images, tmp_path, run, catch_up, table):
+    fill(tmp_path / "elsewhere", 2)
+    images.mkdir()
+    (images / "Kiwi").symlink_to(tmp_path / "elsewhere" / "Kiwi")
+    assert run().startswith("ingest: 2 images featurised")
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+    assert len(table()) == 2

@@ -1,0 +1,99 @@
+"""Reconciliation finds what the stream was not told: what changed, what is gone, and what another extractor computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from delta.tables import DeltaTable
+
+from batch.reconcile import reconcile
+from batch.refit import refit
+from fruitpipe import objects, tables
+from fruitpipe.errors import MixedExtractors
+from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from streaming.ingest import ingest
+from tests.oracle import vector_of
+from tests.pictures import fill, jpeg, png, put
+
+
+def test_an_overwritten_image_gets_the_new_vector_and_a_touched_one_no_model_call(images, catch_up, run, table):
+    fill(images, 1)
+    run()
+    put(images / "Kiwi" / "0000.jpg", jpeg(7))
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["0000.jpg"]["features"]), vector_of(jpeg(7)))
+    (images / "Kiwi" / "0000.jpg").touch()
+    assert catch_up() == "ingest: 0 images featurised, 0 failed, 1 touched"
+    np.testing.assert_array_equal(np.float32(table()["0000.jpg"]["features"]), vector_of(jpeg(7)))
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_a_removed_image_loses_its_row(images, catch_up, run, table):
+    fill(images, 11)
+    run()
+    (images / "Kiwi" / "0003.jpg").unlink()
+    assert catch_up() == "ingest: 0 images featurised, 0 failed, 1 gone"
+    assert len(table()) == 10
+
+
+def test_rows_outside_of_what_is_reconciled_are_not_counted_as_gone(images, root, run, table, capsys):
+    fill(images, 3)
+    fill(images, 2, label="Kiwi 2", first=3)
+    put(images / "Kiwi" / "x.PNG", png(1))
+    run()
+    for narrower in ({"images": str(images / "Kiwi")}, {"images": str(images), "glob": "*.jpg"}):
+        reconcile(ReconcileSettings(root=root, **narrower))
+        assert capsys.readouterr().out.splitlines()[0] == "reconcile: 0 new, 0 changed, 0 gone, 0 stale, 0 to look at again"
+    assert len(table()) == 6
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(spark, images, root, run, capsys):
+    fill(images, 12)
+    run()
+    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table.update("path LIKE '%0009.jpg'", {"extractor": "'older'"})
+    table.update("path LIKE '%0010.jpg'", {"error": "'unreadable'", "etag": "NULL"})
+    (images / "Kiwi" / "0000.jpg").unlink()
+    (images / "Kiwi" / "0001.jpg").unlink()
+    put(images / "Kiwi" / "0002.jpg", jpeg(99))
+    fill(images, 3, first=20)
+    before = {stat.path: stat.etag for stat in objects.list_all(root)}
+    asked = ReconcileSettings(images=str(images), root=root, dry_run=True, images_per_second=0.01, euros_per_hour=0.9)
+    reconcile(asked)
+    assumed = "(at 0.01 images a second, 0.9 euros an hour and 0.0004 euros for 1,000 reads)"
+    expected = f"reconcile: 6 images to featurise would take 10.0 minutes and 0.15 euros {assumed}"
+    assert capsys.readouterr().out.splitlines() == [
+        "reconcile: 3 new, 1 changed, 2 gone, 1 stale, 1 to look at again",
+        "reconcile: 1 of the stale are of the extractor older",
+        expected,
+        "reconcile: 2 of 12 rows would go, more than a tenth: that would take --allow-removals",
+        "reconcile: nothing was written, as --dry-run asks",
+    ]
+    assert {stat.path: stat.etag for stat in objects.list_all(root)} == before
+
+
+def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root, run, catch_up, table):
+    fill(images, 2)
+    run()
+    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    assert catch_up() == "ingest: 2 images featurised, 0 failed"
+    assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
+
+
+def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last(spark, images, root, run, table, capsys):
+    fill(images, 3)
+    run()
+    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    fill(images, 1, first=3)
+    reconcile(ReconcileSettings(images=str(images), root=root))
+    assert run(stale_per_second=0) == "ingest: 1 images featurised, 0 failed"
+    with pytest.raises(MixedExtractors, match=r"features of 2 extractors must not be mixed: .*older \(3 rows\)"):
+        refit(RefitSettings(root=root, components=1))
+    fill(images, 1, first=4)
+    capsys.readouterr()
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["batch 2: 1 featurised", "stale: 3 featurised", "ingest: 4 images featurised, 0 failed"]
+    assert len({row["extractor"] for row in table().values()}) == 1
+    refit(RefitSettings(root=root, components=1))
