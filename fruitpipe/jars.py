@@ -6,7 +6,6 @@ Resolving at every start costs seconds and a network; a cluster brings its own j
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,7 +56,11 @@ def _resolve(coordinate: str, folder: Path) -> None:
             raise MissingRequirement(
                 f"{coordinate}: Maven did not give it ({_reason(answer.stderr)}); check the network or proxy"
             )
-        shutil.move(fetched, folder)
+        try:
+            fetched.rename(folder)
+        except OSError:  # another first run came first: a folder with files in it is not replaced
+            if not folder.exists():
+                raise
 
 
 def spark_environment() -> dict[str, str]:
