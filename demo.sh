@@ -6,11 +6,13 @@ bold='' plain=''
 if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 step() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
 
-if [ -e "$folder" ] && [ ! -e "$folder/root/writer.json" ]; then
+if [ -e "$folder" ] && [ ! -e "$folder/.demo" ]; then
   echo "error: $folder is there and was not made by this demo; give another folder: make demo DEMO=FOLDER" >&2
   exit 1
 fi
 rm -rf "$folder"
+mkdir -p "$folder"
+touch "$folder/.demo"
 step fruitpipe sample "$folder/images" --labels 12 --images-per-label 20
 step python streaming/ingest.py --images "$folder/images" --root "$folder/root" --once
 step fruitpipe sample "$folder/images" --labels 12 --images-per-label 22

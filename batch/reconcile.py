@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fruitpipe import events, job, layout, names, objects, plan, session, stale, tables
 from fruitpipe.erasures import Tombstones
-from fruitpipe.errors import RemovalsRefused
+from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.settings import ReconcileSettings
 
@@ -36,6 +36,7 @@ def reconcile(settings: ReconcileSettings) -> None:
     spark = session.open("fruitpipe reconcile", settings.images, settings.root)
     with session.explained():
         rows = table_rows(spark, settings)
+        check_prefix(spark, settings, listed, rows)
     found = plan.compare(listed, rows, extractor, lambda path: counts.match(objects.name(path)))
     print(f"reconcile: {found}", flush=True)
     if settings.dry_run:
@@ -43,6 +44,12 @@ def reconcile(settings: ReconcileSettings) -> None:
         return
     check_removals(found, settings)
     print(f"reconcile: {write_manifests(settings.root, found)} manifests written", flush=True)
+
+
+def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:
+    """Raises NoImages where neither an image nor a row lies under the prefix, though there are rows: it is mistyped."""
+    if not listed.num_rows and not rows.num_rows and tables.rows(spark, settings.root).limit(1).count():
+        raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
 def list_images(settings: ReconcileSettings) -> pa.Table:

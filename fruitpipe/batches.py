@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fruitpipe import events, layout, objects, progress
@@ -70,7 +71,7 @@ class Batches:
     def recompute(self, named: Sequence[events.ImageEvent]) -> None:
         """Brings images of another extractor up to date; called between batches."""
         since = time.monotonic()
-        for commit in self.upsert(named, lambda: False):
+        for commit in self.upsert(self.eraser.admit(named), lambda: False):
             since = self._say("stale", commit, since)
 
     def finish(self, query: StreamingQuery) -> None:
@@ -103,8 +104,11 @@ class Batches:
         named, rejected = named_images(batch)
         named = self.eraser.admit(named)
         if rejected:
-            target = objects.join(layout.folder(self.settings.root, "rejected"), f"{self.settings.source}-{batch_id:09d}.jsonl")
-            objects.write(target, "".join(f"{line}\n" for line in rejected).encode())
+            body = "".join(f"{line}\n" for line in rejected).encode()
+            # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
+            name = f"{self.settings.source}-{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
+            target = objects.join(layout.folder(self.settings.root, "rejected"), name)
+            objects.write(target, body)
             print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
         done, since = 0, time.monotonic()
         for commit in self.upsert(named, lambda: self.stopping):

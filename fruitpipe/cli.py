@@ -110,6 +110,7 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
 
     rows = error_rows.find(snapshot.Snapshot(root), reason, label)
     if csv:
+        check_region(csv)
         objects.write(objects.canonical(csv), error_rows.to_csv(rows))
         print(f"{csv}: {len(rows)} images written")
     elif not retry:
@@ -164,6 +165,7 @@ def report(
 
     from fruitpipe import objects, report
 
+    check_region(root)
     where = report.rebuild(root, version)
     print(where)
     if show and sys.stdout.isatty() and not objects.is_s3(where):
@@ -200,6 +202,15 @@ def show(root: Root, uri: Annotated[str, typer.Argument(metavar="URI", help="An 
     from fruitpipe import holdings, objects
 
     print(json.dumps(holdings.show(objects.canonical(root), objects.canonical(uri)), indent=2, default=str))
+
+
+def check_region(uri: str) -> None:
+    """Raises WrongRegion where a command would write to a bucket outside of the regions that are allowed."""
+    import os
+
+    from fruitpipe import objects, regions, settings
+
+    regions.check([objects.canonical(uri)], os.environ.get("FRUITPIPE_REGIONS") or settings.UNION)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -138,7 +138,8 @@ def check_images(asked: Asked) -> str:
     first = next(objects.list_all(asked.images), None)
     if first is None:
         raise NotFound(f"{asked.images}: there is nothing there; check --images, or upload images first")
-    objects.read(first.path)
+    if isinstance(found := objects.look(first.path, max_bytes=0), objects.Unreadable):
+        raise AccessDenied(f"{first.path}: {found.message}")
     return f"{asked.images}: list and read ({objects.name(first.path)})"
 
 

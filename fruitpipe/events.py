@@ -19,6 +19,7 @@ Kind = Literal["created", "removed", "erase"]
 KINDS = ("created", "removed", "erase")
 MAX_LENGTH = 2**63 - 1
 HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
+LONGEST_KEY, LONGEST_NAME = 1024, 255  # bytes: of a key in S3, of a file's name
 IMAGE_PATH = re.compile(r"s3://[^/]+/.*[^/]|file:///.*[^/]", re.DOTALL)
 
 
@@ -118,9 +119,16 @@ def _kind(value: Any) -> Kind:
 
 
 def _path(value: Any) -> str:
-    if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value) or not _encodable(value):
+    if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value) or not _encodable(value) or not _may_exist(value):
         raise ValueError(f"path is {value!r}; it must name one image as s3://bucket/key or file:///path")
     return value
+
+
+def _may_exist(path: str) -> bool:
+    """Whether a store could hold an object of that name at all; asking it for one that it cannot hold is an error of its own."""
+    if path.startswith("s3://"):
+        return len(path.split("/", 3)[3].encode()) <= LONGEST_KEY
+    return "\0" not in path and all(len(part.encode()) <= LONGEST_NAME for part in path.split("/"))
 
 
 def _encodable(text: str) -> bool:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 READERS = 16  # objects read at the same time
 READ_AHEAD = 64  # objects read or being read before the model needs them ...
-UNKNOWN_BYTES = 1_000_000  # counted for an object whose length is not announced
-READ_AHEAD_BYTES = 64_000_000  # ... as long as they are said to be no larger than this together
+UNKNOWN_BYTES = 4_000_000  # counted for an object that is not read yet and whose length is not announced
+READ_AHEAD_BYTES = 64_000_000  # ... as long as they are no larger than this together, as far as is known
 ROWS_PER_BATCH = 256  # 1.3 MB of features: a worker holds no more rows than this
 
 REFERENCES = pa.schema(
@@ -161,7 +161,17 @@ def _oldest(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> tuple[Refer
 
 
 def _bytes_ahead(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> int:
-    return sum(reference.length or UNKNOWN_BYTES for reference, _ in ahead)
+    return sum(_bytes_of(reference, future) for reference, future in ahead)
+
+
+def _bytes_of(reference: Reference, future: Future[objects.Look]) -> int:
+    """What an object takes, once it is read; before, what was announced."""
+    if not future.done():
+        return reference.length or UNKNOWN_BYTES
+    if future.exception():
+        return 0
+    look = future.result()
+    return len(look.body) if isinstance(look, objects.Found) else 0
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,11 +20,13 @@ S = TypeVar("S", bound=JobSettings)
 def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] | None = None) -> int:
     """Runs `job` with the settings that the command line and the environment give, and returns its exit code.
 
-    0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage. 130: Ctrl-C before there was work.
+    0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage. 130: SIGTERM or Ctrl-C, but for those
+    that a stream takes as the wish to end after the batch in hand.
     """
     try:
         settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)
         regions.check(settings.places, settings.regions)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the job has something to end cleanly, as Ctrl-C
         job(settings)
     except ValidationError as error:
         return _refused("; ".join(_usage(fault) for fault in error.errors()), 2)

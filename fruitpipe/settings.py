@@ -78,7 +78,7 @@ class IngestSettings(JobSettings):
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
     once: bool = False
     """catch up with what is there now and end"""
-    trigger_seconds: float = Field(30, ge=0)
+    trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """seconds from one look for new images to the next; 0 looks again at once"""
     max_files_per_trigger: int = Field(10_000, ge=1)
     """images from the listing, and about as many events from manifests, that one batch takes"""

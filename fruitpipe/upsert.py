@@ -6,6 +6,7 @@ Whatever is run again finds its rows in the table and does nothing twice, so a b
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,8 @@ from fruitpipe.progress import Commit
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
 IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
-# A worker whose memory ran out may live on to say so.
-WORKER_GAVE_UP = (WORKER_DIED, "MemoryError")
+# A worker whose memory ran out may live on to say so; where Java's ran out, no image is to blame.
+WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError")
 # From an image's upload to its row, in seconds; what was not read has none.
 LAG = "CAST(ingested_at AS double) - CAST(modification_time AS double)"
 ALIKE = 5  # so many images of one chunk, and not one that fares better: the platform is at fault, and not they ...
@@ -155,7 +156,7 @@ class Upsert:
             counts = alike.agg(F.count("*").alias("count"), F.max(F.expr(LAG)).alias("lag")).collect()
         except session.SPARK_ERRORS as error:
             outcomes.unpersist()
-            if not any(sign in str(error) for sign in WORKER_GAVE_UP):
+            if not WORKER_GAVE_UP.search(str(error)):
                 raise
             yield from self._without_the_deadly(references, again=again)
         else:

@@ -97,7 +97,7 @@ def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> St
     writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(place))
     if settings.once:
         return writer.trigger(availableNow=True).start()
-    return writer.trigger(processingTime=f"{settings.trigger_seconds} seconds").start()
+    return writer.trigger(processingTime=f"{round(1000 * settings.trigger_seconds)} milliseconds").start()
 
 
 def drop_if_damaged(place: str) -> None:
@@ -119,14 +119,19 @@ def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     folder = objects.for_spark(layout.folder(settings.root, "events"))
     bound = settings.max_files_per_trigger * EVENT_BYTES
     reader = spark.readStream.format("text").options(maxBytesPerTrigger=bound, maxFileAge=EVER)
-    lines = reader.options(recursiveFileLookup=True, pathGlobFilter="*.jsonl").load(folder)
+    reader = reader.options(recursiveFileLookup=True, ignoreMissingFiles=True)
+    lines = reader.option("pathGlobFilter", "*.jsonl").load(folder)
     return lines.selectExpr("CAST(NULL AS string) AS path", "CAST(NULL AS bigint) AS length", "value AS line")
 
 
 def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
-    """Spark's listing of the image prefix. The content is pruned: the workers read it, many objects at a time."""
+    """Spark's listing of the image prefix. The content is pruned: the workers read it, many objects at a time.
+
+    Spark still asks for the status of each file when the batch runs; one that is gone by then is none of the batch's.
+    """
     reader = spark.readStream.format("binaryFile").schema("path string, modificationTime timestamp, length long, content binary")
     reader = reader.options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER, recursiveFileLookup=True)
+    reader = reader.option("ignoreMissingFiles", True)
     files = reader.option("pathGlobFilter", names.any_case(settings.glob)).load(objects.for_spark(settings.images))
     return files.selectExpr("path", "length", "CAST(NULL AS string) AS line")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -29,6 +31,8 @@ def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
     except PermissionError as error:
         return Unreadable(str(error.strerror))
     except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return Gone()
         raise PlatformFault(f"{uri}: {error.strerror}; check the disk or the mount and start again") from error
 
 
@@ -39,10 +43,8 @@ def list_all(uri: str) -> Iterator[Stat]:
     for folder, names in _walk(top):
         for name in names:
             path = Path(folder, name)
-            try:
-                yield _stat(f"file://{path}", path.stat())
-            except FileNotFoundError:  # removed since the folder was read, or a link to nowhere: nothing to list
-                continue
+            if stat := _listed(path):
+                yield stat
 
 
 def children(uri: str) -> list[str]:
@@ -98,6 +100,20 @@ def purge(uri: str) -> int:  # noqa: ARG001 - a file system keeps no versions
     return 0
 
 
+def _listed(path: Path) -> Stat | None:
+    """Nothing for what was removed since its folder was read, a link to nowhere or to itself, and a name that is no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        print(f"{os.fsencode(path)!r}: its name is not UTF-8 and it is passed over; rename it", file=sys.stderr)
+        return None
+    try:
+        with _explained(f"file://{path}"):
+            return _stat(f"file://{path}", path.stat())
+    except NotFound:
+        return None
+
+
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder below and its files; linked folders too, as Spark lists them, but each folder once, whatever the links."""
     visited = set()
@@ -133,9 +149,11 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise AccessDenied(f"{uri}: {error.strerror}; grant access or give another URI") from error
-    except (NotADirectoryError, IsADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotFound(f"{uri}: {error.strerror}: {error.filename}; give another URI") from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotFound(f"{uri}: {error.strerror}; give another URI") from error
         raise PlatformFault(f"{uri}: {error.strerror}; mend the disk or the mount and start again") from error
 
 

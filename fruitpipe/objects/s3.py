@@ -35,7 +35,13 @@ BODY_ATTEMPTS = 4
 CONNECTIONS = 32
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 # One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
-OBJECT_FAULTS = {"AccessDenied", "403", "Forbidden", "InvalidObjectState", "KMS.DisabledException", "KMS.NotFoundException"}
+OBJECT_FAULTS = {
+    "AccessDenied",
+    "403",
+    "Forbidden",
+    "InvalidObjectState",
+    "InvalidRequest",
+}  # the last: encrypted with a key of its own
 CREDENTIAL_FAULTS = {"ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "TokenRefreshRequired"}
 LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
@@ -197,7 +203,7 @@ def _nothing_found(uri: str, error: ClientError) -> Look:
         return Unchanged()
     if code in ("NoSuchKey", "404"):
         return Gone()
-    if code in OBJECT_FAULTS:
+    if code in OBJECT_FAULTS or (code.startswith("KMS.") and "Throttling" not in code):
         return Unreadable(f"{code}: {error.response['Error'].get('Message', '')}".rstrip(": "))
     raise _explain(uri, error) from error
 

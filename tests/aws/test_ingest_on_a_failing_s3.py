@@ -57,7 +57,9 @@ def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
     assert proxy.failed().total() > 0
 
 
-@pytest.mark.parametrize("code", ["AccessDenied", "InvalidObjectState", "KMS.DisabledException"])
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "InvalidObjectState", "InvalidRequest", "KMS.DisabledException", "KMS.KMSInvalidStateException"]
+)
 def test_an_object_that_the_store_will_not_give_is_unreadable_and_says_why(s3, through, code):
     bucket = s3.bucket()
     s3.s3.put_object(Bucket=bucket, Key="x.jpg", Body=jpeg(0))

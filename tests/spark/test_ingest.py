@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitpipe import events, objects
+from fruitpipe import batches, events, objects
 from fruitpipe.settings import IngestSettings
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
@@ -130,3 +130,16 @@ def test_each_commit_can_be_a_json_object_with_errors_lag_and_phases(images, roo
     assert line["lag_seconds"] > 1e9  # since the second after 1970
     assert line["seconds_by_phase"].keys() == {"featurise", "commit"}
     assert run() == "ingest: 0 images featurised, 0 failed"
+
+
+def test_an_image_that_goes_between_listing_and_reading_is_none_of_the_batchs(images, run, table, monkeypatch):
+    uris = fill(images, 4)
+    named_images = batches.named_images
+
+    def after_one_is_gone(batch):
+        Path(uris[2].removeprefix("file://")).unlink()
+        return named_images(batch)
+
+    monkeypatch.setattr(batches, "named_images", after_one_is_gone)
+    assert run() == "ingest: 3 images featurised, 0 failed"
+    assert {row["path"] for row in table().values()} == {*uris} - {uris[2]}

@@ -9,7 +9,7 @@ from delta.tables import DeltaTable
 from batch.reconcile import reconcile
 from batch.refit import refit
 from fruitpipe import objects, tables
-from fruitpipe.errors import MixedExtractors
+from fruitpipe.errors import MixedExtractors, NoImages
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from streaming.ingest import ingest
@@ -97,3 +97,12 @@ def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last
     assert said == ["batch 2: 1 featurised", "stale: 3 featurised", "ingest: 4 images featurised, 0 failed"]
     assert len({row["extractor"] for row in table().values()}) == 1
     refit(RefitSettings(root=root, components=1))
+
+
+def test_a_prefix_under_which_nothing_ever_lay_is_refused_where_there_are_rows(images, root, run, capsys):
+    fill(images, 2)
+    run()
+    with pytest.raises(NoImages, match="neither an image nor a row of the table is there; check --images"):
+        reconcile(ReconcileSettings(images=f"{images}-mistyped", root=root))
+    assert capsys.readouterr().out == ""
+    assert objects.children(f"{root}/events") == ["_exists"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 
 import pytest
 
@@ -78,3 +79,27 @@ def test_a_root_is_ours_where_it_is_empty_or_holds_what_we_wrote(tmp_path):
         objects.write(f"{root}/{name}.txt", b"")
     with pytest.raises(WrongRoot, match=r"holds a\.txt, b\.txt, c\.txt and 1 more"):
         layout.check(root)
+
+
+def test_a_job_that_is_told_to_end_while_it_starts_ends_in_one_line_and_lets_go_of_what_it_holds(capsys):
+    held = []
+
+    def starts(_):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            held.append("released")
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert job.run(starts, RefitSettings, ["--root", "r"]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert held == ["released"]
+    assert capsys.readouterr().err == "error: interrupted; start it again to go on\n"
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1"])
+def test_a_trigger_needs_a_number_of_seconds(capsys, seconds):
+    assert job.run(lambda _: None, IngestSettings, ["--root", "r", "--images", "i", "--trigger-seconds", seconds]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -127,3 +127,13 @@ def test_everything_below_a_folder_is_removed_and_counted(tmp_path):
     assert objects.delete_all(f"file://{tmp_path}/in") == 3
     assert not (tmp_path / "in").exists()
     assert objects.delete_all(f"file://{tmp_path}/in") == 0
+
+
+def test_a_listing_passes_over_what_is_no_image_for_anybody(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "itself.jpg").symlink_to(tmp_path / "itself.jpg")
+    (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "nothing.jpg")
+    (tmp_path / os.fsdecode(b"p\xeache.jpg")).write_bytes(b"latin-1")
+    assert [stat.path for stat in objects.list_all(f"file://{tmp_path}")] == [f"file://{tmp_path}/a.jpg"]
+    assert "p\\xeache.jpg': its name is not UTF-8" in capsys.readouterr().err
+    assert isinstance(objects.look(f"file://{tmp_path}/itself.jpg"), objects.Gone)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fruitpipe import objects, stale
+from fruitpipe import erasures, events, objects, stale
+from fruitpipe.batches import Batches
+from fruitpipe.eraser import Eraser
 from fruitpipe.errors import WrongRoot
+from fruitpipe.settings import IngestSettings
 
 
 @pytest.fixture
@@ -87,3 +90,12 @@ def test_what_is_no_manifest_is_named(root, work):
     objects.write(f"{root}/stale/x.jsonl", b"{nonsense\n")
     with pytest.raises(WrongRoot, match=r"x\.jsonl: is no manifest"):
         work(1).step()
+
+
+def test_an_image_that_was_erased_is_not_computed_again(tmp_path):
+    root, computed = f"file://{tmp_path}/root", []
+    erasures.request(root, ["file:///images/a.jpg"], requested_by="", keep_object=True)
+    eraser = Eraser(None, IngestSettings(images="/images", root=root), lambda: None)
+    stream = Batches(IngestSettings(images="/images", root=root), lambda named, _: computed.extend(named) or [], eraser)
+    stream.recompute([events.ImageEvent("created", f"file:///images/{name}.jpg") for name in "ab"])
+    assert [event.path for event in computed] == ["file:///images/b.jpg"]

@@ -1,0 +1,54 @@
+"""What a worker reads ahead of the model, and what counts as its end."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+import pytest
+
+from fruitpipe import featurise, objects, upsert
+
+
+@pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 65)])
+def test_what_is_read_ahead_is_bounded_by_bytes_whether_their_number_is_announced_or_not(monkeypatch, length, most):
+    looked = []
+
+    def look(path, _etag, _most):
+        looked.append(path)
+        return objects.Found(objects.Stat(path, "etag", 40_000_000, datetime.now(UTC)), b"")
+
+    monkeypatch.setattr(objects, "look", look)
+    monkeypatch.setattr(featurise, "_bytes_of", lambda reference, _: reference.length or featurise.UNKNOWN_BYTES)
+    references = iter([featurise.Reference(f"s3://b/{number}.jpg", length, None, None) for number in range(200)])
+    found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(references)
+    next(found)
+    assert 200 - len(list(references)) <= most
+
+
+def test_what_is_read_counts_with_its_own_bytes(monkeypatch):
+    monkeypatch.setattr(featurise, "UNKNOWN_BYTES", 1)
+    body = bytes(30_000_000)
+    monkeypatch.setattr(objects, "look", lambda *_: objects.Found(objects.Stat("p", "e", len(body), datetime.now(UTC)), body))
+    read = featurise.Featuriser(None, "extractor", 50_000_000)
+    ahead = [(featurise.Reference("p", None, None, None), _done(read, "p")) for _ in range(3)]
+    assert featurise._bytes_ahead(ahead) == 90_000_000
+
+
+def _done(featuriser, path):
+    future = Future()
+    future.set_result(featuriser._look(featurise.Reference(path, None, None, None)))
+    return future
+
+
+@pytest.mark.parametrize(
+    ("said", "a_worker_gave_up"),
+    [
+        ("org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)", True),
+        ("File decode.py, line 3\nMemoryError", True),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate", True),
+        ("java.lang.OutOfMemoryError: Java heap space", False),
+    ],
+)
+def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_up):
+    assert bool(upsert.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
