@@ -61,7 +61,7 @@ class Snapshot:
         try:
             self._table = DeltaTable(uri.removeprefix("file://"), version, storage_options=_storage_options(uri))
         except TableNotFoundError as error:
-            raise NotFound(f"{uri}: is no Delta table; give a --root of fruitpipe's own") from error
+            raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first") from error
         except (DeltaError, OSError) as error:
             raise PlatformFault(f"{uri}: Delta's log cannot be read ({error}); try again") from error
 

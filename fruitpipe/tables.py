@@ -83,6 +83,10 @@ class Table(NamedTuple):
     plain: bool
 
 
+# Delta's words for a folder without a log, and for a log without a commit: a table is being made, or whoever made it was killed.
+NO_TABLE, UNBORN = "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"
+
+
 def features_uri(root: str) -> str:
     """Where the features table lies."""
     return objects.for_spark(objects.join(root, "features"))
@@ -103,7 +107,14 @@ def describe(spark: SparkSession, root: str) -> Table:
 
 def exists(spark: SparkSession, root: str) -> bool:
     """Whether there is a features table. Raises WrongRoot for a folder `features` that is none of ours."""
-    if DeltaTable.isDeltaTable(spark, features_uri(root)):
+    try:
+        DeltaTable.forPath(spark, features_uri(root))
+    except AnalysisException as error:
+        if error.getCondition() == UNBORN:
+            return False
+        if error.getCondition() != NO_TABLE:
+            raise
+    else:
         return True
     if objects.children(objects.join(root, "features")):
         raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
@@ -115,6 +126,7 @@ def create(spark: SparkSession, root: str) -> None:
     if exists(spark, root):
         _check_columns(spark, root)
         return
+    objects.delete_all(objects.join(root, "features", "_delta_log"))  # one without a commit, where Delta would make no table
     builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
     for key, value in PROPERTIES.items():
         builder = builder.property(key, value)

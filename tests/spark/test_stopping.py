@@ -118,3 +118,12 @@ def test_a_model_file_with_one_changed_byte_stops_the_job_before_it_writes(tmp_p
     with pytest.raises(WrongModel, match="model"):
         run(model=put(tmp_path / "damaged.tflite", bytes(body)))
     assert not objects.exists(root)
+
+
+@pytest.mark.parametrize("left", ["_staged_commits/", ".00000000000000000000.json.4d165deb.tmp"])
+def test_a_stream_that_was_killed_while_it_made_its_table_makes_it_when_it_starts_again(images, root, run, table, left):
+    fill(images, 2)
+    log = Path(root.removeprefix("file://"), "features", "_delta_log", left)
+    log.mkdir(parents=True) if left.endswith("/") else put(log, b"half")
+    assert run() == "ingest: 2 images featurised, 0 failed"
+    assert len(table()) == 2
