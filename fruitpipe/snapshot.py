@@ -56,12 +56,13 @@ class Snapshot:
         self.root = objects.canonical(root)
         uri = objects.join(self.root, "features")
         check(root)
+        missing = NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
-            raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
+            raise missing
         try:
             self._table = DeltaTable(uri.removeprefix("file://"), version, storage_options=_storage_options(uri))
         except TableNotFoundError as error:
-            raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first") from error
+            raise missing from error
         except (DeltaError, OSError) as error:
             raise PlatformFault(f"{uri}: Delta's log cannot be read ({error}); try again") from error
 
