@@ -130,19 +130,28 @@ class Handler(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _ask(self, body: bytes, fault: str | None) -> None:
-        self.upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        given = [(name, value) for name, value in self.headers.items() if name.lower() not in (*HOP_BY_HOP, "content-length")]
-        sized = [("Content-Length", str(len(body)))] if body or self.command in ("PUT", "POST") else []
-        for name, value in given + sized:
-            self.upstream.putheader(name, value)
-        self.upstream.endheaders(body or None)
-        with self.upstream.getresponse() as answer:
+        try:
+            self._send(body)
+            got = self.upstream.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            self.upstream.close()  # the server ends a connection that was idle for long: that is no failure to pass on
+            self._send(body)
+            got = self.upstream.getresponse()
+        with got as answer:
             content = answer.read()
             headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP]
         if fault == "lost-answer" or (fault and not content):  # without a body there is nothing to break off but the answer
             self._reset()
         else:
             self._answer(answer.status, headers, content, broken=fault == "broken-body")
+
+    def _send(self, body: bytes) -> None:
+        self.upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        given = [(name, value) for name, value in self.headers.items() if name.lower() not in (*HOP_BY_HOP, "content-length")]
+        sized = [("Content-Length", str(len(body)))] if body or self.command in ("PUT", "POST") else []
+        for name, value in given + sized:
+            self.upstream.putheader(name, value)
+        self.upstream.endheaders(body or None)
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes, *, broken: bool = False) -> None:
         self.send_response_only(status)
