@@ -78,10 +78,10 @@ def _publish(run: refitting.Run) -> None:
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)
-    erasures.check_pinned(run.settings.root, run.pinned.version)
+    erasures.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
     if run.settings.report:
         _report(run, model)
-        erasures.check_pinned(run.settings.root, run.pinned.version)
+        erasures.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
     publication.switch(run.settings.root, run.version)
     facts, kept = model.facts, refitting.percent(model.facts["variance_kept"])
     print(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")

@@ -127,7 +127,7 @@ def check_root(asked: Asked) -> str:
         if objects.read(uri) != b"2":
             raise PlatformFault(f"{asked.root}: what was written does not read back")
     finally:
-        objects.delete(uri)
+        objects.erase(uri)
     if objects.exists(uri):
         raise AccessDenied(f"{asked.root}: objects cannot be removed")
     return f"{asked.root}: list, write, write on a condition, read and remove"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from fruitpipe import erasures, events, gathering, objects, places, pointer, progress, proof, publication, refitting, tables
 from fruitpipe.erasures import Erasure, Tombstones
-from fruitpipe.errors import AccessDenied, MixedExtractors, NotEnoughRows
+from fruitpipe.errors import AccessDenied, Conflict, MixedExtractors, NotEnoughRows, WrongUsage
 from fruitpipe.extractor import FEATURES
 from fruitpipe.settings import RefitSettings
 from fruitpipe.traces import Traces
@@ -25,6 +25,7 @@ from fruitpipe.traces import Traces
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from fruitpipe.publication import Model
     from fruitpipe.settings import IngestSettings
 
 REMOVERS = 16  # objects removed at the same time
@@ -50,8 +51,8 @@ class Eraser:
         if wanted:
             self.asked = True
             self._record(wanted)
-        late = [event.path for event in named if event.event == "removed" and self._tombstones.covers(event.path)]
-        if late:  # S3 tells of our own deletions
+        late = [event.path for event in named if self._tombstones.covers(event.path) and _tells_nothing_new(event)]
+        if late:
             places.empty_lines(self.settings.root, "events", Traces.of(late))
         return [event for event in named if event.event != "erase" and not self._tombstones.keeps_out(event.path)]
 
@@ -84,17 +85,18 @@ class Eraser:
     def _step(self, erasure: Erasure) -> Erasure:
         root = self.settings.root
         traces = self._traces(erasure)
-        if erasure.status != "waiting" or _holding(root, traces):
-            try:
+        try:
+            if erasure.status != "waiting" or _holding(root, traces):
                 erasure = self._first_round(erasure, traces)
-            except MixedExtractors as error:
-                erasure = replace(erasure, status="incomplete", remaining=[proof.unfitted(error)])
-            erasures.save(root, erasure)
-            if erasure.status == "incomplete":
-                return erasure
-        if erasure.status == "waiting" and _seconds_left(erasure):
-            return erasure
-        return self._second_round(erasure, traces)
+                erasures.save(root, erasure)
+            return erasure if _seconds_left(erasure) else self._second_round(erasure, traces)
+        except MixedExtractors as error:
+            left = proof.unfitted(error)
+        except AccessDenied as error:
+            left = proof.refused(error)
+        erasure = replace(erasures.find(root, erasure.id), status="incomplete", remaining=[left])
+        erasures.save(root, erasure)
+        return erasure
 
     def _traces(self, erasure: Erasure) -> Traces:
         """What is looked for; gathered before anything goes, and kept until the proof."""
@@ -102,7 +104,8 @@ class Eraser:
         found = erasures.traces(root, erasure)
         if found is None:
             paths = frozenset(erasures.names(root, erasure))
-            found = Traces.of(paths, places.vectors_of(root, paths))
+            longer = tables.that_begin_with(self.spark, root, paths)
+            found = Traces.of(paths, places.vectors_of(root, paths), longer)
             erasures.keep_traces(root, erasure, found)
         return found
 
@@ -111,12 +114,18 @@ class Eraser:
         if not erasure.keep_object:
             already = erasures.removed_objects(root, erasure)
             removed["objects"], remaining = (already, []) if already is not None else erase_objects(sorted(traces.paths))
+            if already is not None and erasure.carried_out_at:
+                removed["objects"] = 0  # counted when this was tried before
         self.before_commit()
-        rows = len(tables.known(self.spark, root, sorted(traces.paths)))
-        version = tables.remove(self.spark, root, sorted(traces.paths))
-        removed["features"] = rows
-        removed["reduced"] = self._replace_versions(traces)
+        removed["features"] = len(tables.known(self.spark, root, sorted(traces.paths)))
+        tables.remove(self.spark, root, sorted(traces.paths))
+        # From here on no refit publishes what it read before.
+        table, version = tables.describe(self.spark, root).id, tables.version(self.spark, root)
+        erasure = replace(erasure, features_table=table, features_version=version)
+        erasures.save(root, erasure)
         removed.update(places.empty(root, traces) + places.empty_reports(root))
+        removed["erasures"] = erasures.redact(root, traces)
+        removed["reduced"] = self._replace_versions(traces)
         now = datetime.now(UTC)
         anew = erasure.files_go_after is None or removed["features"] or removed["reduced"]
         return replace(
@@ -124,7 +133,6 @@ class Eraser:
             status="waiting",
             carried_out_at=_iso(now),
             files_go_after=_iso(now + timedelta(hours=self.settings.erasure_grace_hours)) if anew else erasure.files_go_after,
-            features_version=version if version is not None else erasure.features_version,
             places=proof.added(erasure.places, removed),
             remaining=remaining,
         )
@@ -135,6 +143,7 @@ class Eraser:
         found, holding = pointer.find(root), _holding(root, traces)
         if found and found.version in holding:
             self._publish_without(found.version)
+            holding = _holding(root, traces)
         if holding:
             publication.withdraw(root, holding)
         return len(holding)
@@ -144,20 +153,30 @@ class Eraser:
         asked = previous.facts["variance_asked"]
         wanted = {"variance": asked} if asked else {"components": previous.facts["k"]}
         try:
-            pinned = gathering.pin(self.spark, root)
+            with publication.attempt(root) as name:
+                self._fit(previous, name, RefitSettings(root=root, **wanted))
+                self.before_commit()
+                publication.switch(root, name)
         except NotEnoughRows:
-            return  # there is nothing left to fit: nothing is published any more
-        with publication.attempt(root) as name:
-            began, settings = time.monotonic(), RefitSettings(root=root, **wanted)
-            gathered = gathering.gather(self.spark, pinned, previous, FEATURES)
-            run = refitting.Run(self.spark, settings, name, pinned, previous, gathered, began, progress.Bar())
+            print(f"erasure: too few rows are left to fit a version in place of {version}", flush=True)
+        except Conflict:
+            print(f"erasure: a refit that began later replaces {version}", flush=True)
+        else:
+            print(f"erasure: {name} replaces {version}, fitted without what is erased", flush=True)
+
+    def _fit(self, previous: Model, name: str, settings: RefitSettings) -> None:
+        pinned = gathering.pin(self.spark, settings.root)
+        gathered = gathering.gather(self.spark, pinned, previous, FEATURES)
+        run = refitting.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
+        try:
             refitting.fit_anew(run)
-            self.before_commit()
-            publication.switch(root, name)
-        print(f"erasure: {name} replaces {version}, fitted without what is erased", flush=True)
+        except WrongUsage:  # fewer components can be had of the rows that are left than were asked for: all that can
+            refitting.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))
 
     def _second_round(self, erasure: Erasure, traces: Traces) -> Erasure:
         root = self.settings.root
+        if erasures.removed_objects(root, erasure) is not None:  # by the command, after this had tried in vain
+            erasure = replace(erasure, remaining=[one for one in erasure.remaining if one["what"] != proof.OBJECT])
         self.before_commit()
         tables.vacuum(self.spark, root, self.settings.erasure_grace_hours)
         cut = tables.cut_log(self.spark, root, erasure.id)
@@ -189,13 +208,20 @@ def erase_objects(paths: Sequence[str]) -> tuple[int, list[dict[str, str]]]:
         try:
             count += removing.result()
         except AccessDenied as error:
-            remaining.append({"what": proof.OBJECT, "until": "access is granted or its lock ends", "why": _reason(error)})
+            remaining.append({"what": proof.OBJECT, "until": "access is granted or its lock ends", "why": proof.reason(error)})
     return count, remaining
+
+
+def _tells_nothing_new(event: events.ImageEvent) -> bool:
+    """Whether it is S3's word of our own deletion, or of an image that was there before it."""
+    if event.event == "created":
+        return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
+    return event.event == "removed"
 
 
 def _holding(root: str, traces: Traces) -> list[str]:
     """The published versions whose rows, or whose model, name one of the images."""
-    named = Traces.of(traces.paths)
+    named = traces.of_names()
     return [version for version in publication.versions(root) if _version_holds(root, version, named)]
 
 
@@ -221,12 +247,6 @@ def _seconds_left(erasure: Erasure) -> float:
     if erasure.status != "waiting" or erasure.files_go_after is None:
         return 0.0
     return max(0.0, (datetime.fromisoformat(erasure.files_go_after) - datetime.now(UTC)).total_seconds())
-
-
-def _reason(error: AccessDenied) -> str:
-    """The store's own word, without the image's name."""
-    text = str(error)
-    return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"
 
 
 def _iso(when: datetime) -> str:

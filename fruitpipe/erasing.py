@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from fruitpipe import erasures, events, layout, objects, selection
 from fruitpipe.eraser import erase_objects
 from fruitpipe.erasures import Erasure
-from fruitpipe.errors import InvalidResult, NotFound
+from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
 from fruitpipe.proof import summary
+from fruitpipe.traces import Traces
 
 POLL_SECONDS = 0.5
 
@@ -26,21 +27,31 @@ def erase(  # noqa: PLR0913 - the command's flags
     layout.check(root)
     if not objects.children(root):
         raise NotFound(f"{root}: there is nothing there; check --root")
-    chosen = selection.select(root, uris, prefix, label)
+    chosen = selection.select(root, uris, prefix, label, keep_object=keep_object)
+    if Traces.of(chosen.paths).named_in(requested_by.encode()):
+        raise WrongUsage("--requested-by names an image that is to go, and would keep its name; say it without")
     for name, count in chosen.done.items():
         print(f"{count} images: requested before; {_uri(root, name)} says what became of it")
         earlier = erasures.find(root, name)
-        if earlier.status != "done" and not earlier.keep_object and erasures.removed_objects(root, earlier) is None:
-            _remove_objects(root, earlier, erasures.names(root, earlier))  # that command was killed, or was refused
+        if earlier.status != "done":
+            _go_on(root, earlier)
     if not chosen.paths:
         return list(chosen.done)
     record = erasures.request(root, chosen.paths, requested_by=requested_by, keep_object=keep_object, asked_as=chosen.asked_as)
-    _tell_the_stream(root, chosen.paths)
     print(f"{record.id}: {len(chosen.paths)} images requested to be erased", flush=True)
     if not keep_object:
         _remove_objects(root, record, chosen.paths)
+    _tell_the_stream(root, chosen.paths)  # last: it may lack the right to remove objects itself
     print(f"{record.id}: the stream does the rest, or the next run of streaming/ingest.py --once; proof: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
+
+
+def _go_on(root: str, earlier: Erasure) -> None:
+    """Does what a command that was killed, or refused, did not come to."""
+    paths = erasures.names(root, earlier)
+    if not earlier.keep_object and erasures.removed_objects(root, earlier) is None:
+        _remove_objects(root, earlier, paths)
+    _tell_the_stream(root, paths)
 
 
 def wait(root: str, ids: Sequence[str]) -> None:

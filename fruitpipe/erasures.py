@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from fruitpipe import layout, objects
-from fruitpipe.errors import Conflict, NotFound
+from fruitpipe.errors import Conflict, NotFound, WrongRoot
 from fruitpipe.traces import Traces
 
 SALT_BYTES = 32
@@ -33,8 +33,8 @@ class Erasure:
 
     images: salted hashes; asked_as: those of a prefix or label that stood for them. status: ``requested``; ``waiting``, where all
     that is left is the grace for readers, until `files_go_after`; ``incomplete``, where `remaining` says what could not be
-    removed yet; ``done``. features_version: of the table without the rows. places: what was removed from each, by which rule.
-    not_searched: where this software does not reach.
+    removed yet; ``done``. features_table, features_version: of the table without the rows, by Delta's own id. places: what was
+    removed from each, by which rule. not_searched: where this software does not reach.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Erasure:
     status: Status = "requested"
     carried_out_at: str | None = None
     files_go_after: str | None = None
+    features_table: str | None = None
     features_version: int | None = None
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
     verification: dict[str, Any] | None = None
@@ -59,7 +60,7 @@ def request(
 ) -> Erasure:
     """Records that `paths` are to be erased, before anything is."""
     now = datetime.now(UTC)
-    name, salt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", Salt.of(root)
+    name, salt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", Salt.of(root) if every(root) else Salt.made(root)
     hashed = [salt.hash(path) for path in paths]
     erasure = Erasure(name, _iso(now), requested_by, keep_object, hashed, [salt.hash(one) for one in asked_as])
     objects.write(_uri(root, f"{name}.names.json"), json.dumps(sorted(paths)).encode())
@@ -140,16 +141,21 @@ def forget(root: str, erasure: Erasure) -> None:
 
 def forget_done(root: str) -> None:
     """Removes what is kept for no pending request: the command, or the stream, was killed at that very point."""
-    needed = {erasure.id for erasure in pending(root)}
+    status = {erasure.id: erasure.status for erasure in every(root)}
     long_ago = datetime.now(UTC) - timedelta(hours=1)  # a command may be about to write its record
     for stat in list(objects.list_all(layout.folder(root, "erasures"))):
         name = objects.name(stat.path).partition(".")[0]
-        if is_private(root, stat.path) and name not in needed and (_is_recorded(root, name) or stat.modification_time < long_ago):
+        abandoned = name not in status and stat.modification_time < long_ago
+        if is_private(root, stat.path) and (status.get(name) == "done" or abandoned):
             objects.erase(stat.path)
 
 
-def _is_recorded(root: str, name: str) -> bool:
-    return f"{name}.json" in objects.children(layout.folder(root, "erasures"))
+def redact(root: str, traces: Traces) -> int:
+    """Takes out of all records who asked, where that names one of the images; how many those were."""
+    naming = [erasure for erasure in every(root) if traces.named_in(erasure.requested_by.encode())]
+    for erasure in naming:
+        save(root, replace(erasure, requested_by="(removed: it named an image that was erased later)"))
+    return len(naming)
 
 
 def is_private(root: str, uri: str) -> bool:
@@ -165,11 +171,19 @@ class Salt:
 
     @classmethod
     def of(cls, root: str) -> Salt:
-        """That of the root, which is made with the first request."""
+        """That of the root. Raises WrongRoot where it is gone: no hash of any record would say anything any more."""
         uri = _uri(root, "salt")
+        try:
+            return cls(objects.read(uri))
+        except NotFound as error:
+            raise WrongRoot(f"{uri} is gone, without which the records of erasures say nothing; restore it") from error
+
+    @classmethod
+    def made(cls, root: str) -> Salt:
+        """That of the root, made with its first request."""
         with suppress(Conflict):
-            objects.write(uri, secrets.token_hex(SALT_BYTES).encode(), if_absent=True)
-        return cls(objects.read(uri))
+            objects.write(_uri(root, "salt"), secrets.token_hex(SALT_BYTES).encode(), if_absent=True)
+        return cls.of(root)
 
     def hash(self, path: str) -> str:
         """HMAC-SHA-256 of the name, in hexadecimal."""
@@ -193,9 +207,9 @@ class Tombstones:
         records = every(root)
         if not records:
             return cls(None)
-        erased = frozenset(image for erasure in records for image in erasure.images)
-        kept = (image for erasure in records if erasure.keep_object or erasure.status != "done" for image in erasure.images)
-        return cls(Salt.of(root), erased, frozenset(kept))
+        # The latest request for an image decides: the object may have been erased after all, and put there anew.
+        kept = {image: erasure.keep_object or erasure.status != "done" for erasure in records for image in erasure.images}
+        return cls(Salt.of(root), frozenset(kept), frozenset(image for image, is_kept in kept.items() if is_kept))
 
     def keeps_out(self, path: str) -> bool:
         """Whether the image must not be looked at, though its object may be there."""
@@ -206,9 +220,10 @@ class Tombstones:
         return self.salt is not None and self.salt.hash(path) in self.erased
 
 
-def check_pinned(root: str, version: int) -> None:
+def check_pinned(root: str, table: str, version: int) -> None:
     """Raises Conflict where rows of this version of the table were erased since: nothing of it may be published any more."""
-    erased = max((erasure.features_version for erasure in every(root) if erasure.features_version is not None), default=-1)
+    of_table = (erasure.features_version for erasure in every(root) if erasure.features_table == table)
+    erased = max((found for found in of_table if found is not None), default=-1)
     if version < erased:
         raise Conflict(
             f"images of features version {version} were erased meanwhile (version {erased}); nothing is published. Refit again"

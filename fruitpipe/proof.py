@@ -10,7 +10,7 @@ from fruitpipe import places
 
 if TYPE_CHECKING:
     from fruitpipe.erasures import Erasure
-    from fruitpipe.errors import MixedExtractors
+    from fruitpipe.errors import AccessDenied, MixedExtractors
 
 OBJECT = "an object, or a version of it"
 ELSEWHERE = [
@@ -71,6 +71,17 @@ def added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[s
     counts = Counter({name: int(str(place["removed"])) for name, place in before.items()}) + removed
     names = [*places.RULES, *(name for name in counts if name not in places.RULES)]
     return {name: {"rule": places.RULES.get(name, "removed"), "removed": counts[name]} for name in names}
+
+
+def refused(error: AccessDenied) -> dict[str, str]:
+    """What remains where the store refuses something under the root."""
+    return {"what": "a file under the root", "until": "access is granted or its lock ends", "why": reason(error)}
+
+
+def reason(error: AccessDenied) -> str:
+    """The store's own word, without the image's name."""
+    text = str(error)
+    return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"
 
 
 def unfitted(error: MixedExtractors) -> dict[str, str]:

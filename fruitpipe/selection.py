@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fruitpipe import erasures, objects
+from fruitpipe import erasures, names, objects
 from fruitpipe.errors import NotFound, WrongUsage
 from fruitpipe.holdings import labels_by_path
 
@@ -26,17 +26,18 @@ class Selection:
     done: dict[str, int]
 
 
-def select(root: str, uris: Sequence[str], prefix: str | None, label: str | None) -> Selection:
-    """The images that are meant. Raises NotFound, naming them, where some are not known to anybody."""
+def select(root: str, uris: Sequence[str], prefix: str | None, label: str | None, *, keep_object: bool = False) -> Selection:
+    """The images that are meant. Raises NotFound, naming them, where some are not known to anybody; WrongUsage."""
     if not (uris or prefix or label):
         raise WrongUsage("nothing to erase: give URIs, --prefix, --label or --from-file")
+    _check_outside(root, uris, prefix)
     earlier = Earlier.of(root)
     held = labels_by_path(root)
     asked_as = [*([f"prefix {objects.canonical(prefix)}"] if prefix else []), *([f"label {label}"] if label else [])]
     wanted = _exact(uris, held, earlier)
     for one, found in (
         (f"prefix {objects.canonical(prefix)}" if prefix else "", _below(objects.canonical(prefix), held) if prefix else []),
-        (f"label {label}" if label else "", [path for path, has in held.items() if has == label]),
+        (f"label {label}" if label else "", _labelled(label, held) if label else []),
     ):
         if one and not found and not earlier.covers(one):
             raise NotFound(f"{one}: there is no such image under {root}, and nothing was recorded")
@@ -45,7 +46,8 @@ def select(root: str, uris: Sequence[str], prefix: str | None, label: str | None
     done: dict[str, int] = {}
     for path in dict.fromkeys(wanted):
         by = earlier.covers(path)
-        if by and (by.status != "done" or not _is_known(path, held)):
+        does_less = by and by.keep_object and not keep_object  # that request leaves the object, and this one is not to
+        if by and not does_less and (by.status != "done" or not _is_known(path, held)):
             done[by.id] = done.get(by.id, 0) + 1
         else:
             new.append(path)
@@ -82,6 +84,25 @@ def from_file(path: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise WrongUsage(f"{path}: is not UTF-8 text; give one URI a line") from error
     return [line for line in text.split("\n") if line.strip()]
+
+
+def _check_outside(root: str, uris: Sequence[str], prefix: str | None) -> None:
+    """What the pipeline made is no image: the table, the models and the proofs themselves are not to go by this command."""
+    for one in (*(objects.canonical(uri.rstrip("\r")) for uri in uris), *([objects.canonical(prefix)] if prefix else [])):
+        if _is_within(one, root) or (prefix and _is_within(root, one)):
+            raise WrongUsage(f"{one}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
+
+
+def _is_within(uri: str, folder: str) -> bool:
+    return f"{uri}/".startswith(f"{folder}/")
+
+
+def _labelled(label: str, held: dict[str, str]) -> list[str]:
+    """The images with this label that have rows, and those beside them that have none yet."""
+    paths = [path for path, has in held.items() if has == label]
+    folders = {path.rpartition("/")[0] for path in paths}
+    beside = (stat.path for folder in folders for stat in objects.list_all(folder))
+    return sorted({*paths, *(path for path in beside if names.label(path) == label)})
 
 
 def _exact(uris: Sequence[str], held: dict[str, str], earlier: Earlier) -> list[str]:

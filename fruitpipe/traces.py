@@ -10,7 +10,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -34,15 +34,16 @@ class Traces:
     """Names of images, and what their vectors are known by.
 
     paths: canonical URIs. digests: uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of some numbers
-    in a row of each vector.
+    in a row of each vector. longer: other images' names of which one of `paths` is the beginning; where they stand, it does not.
     """
 
     paths: frozenset[str]
     digests: NDArray[np.uint64]
     windows: NDArray[np.uint32]
+    longer: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = ()) -> Traces:
+    def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = (), longer: Iterable[str] = ()) -> Traces:
         """What is to be looked for to find `paths` and `vectors`; a vector of zeros says nothing of an image."""
         telling = [vector for vector in vectors if np.count_nonzero(vector) >= WINDOW]
         digests = [digests_of(vector[np.newaxis])[0] for vector in telling]
@@ -51,32 +52,37 @@ class Traces:
             frozenset(paths),
             np.unique(np.array(digests, np.uint64)),
             np.unique(np.array(windows, np.uint32).reshape(-1, WINDOW), axis=0),
+            frozenset(longer),
         )
+
+    def of_names(self) -> Traces:
+        """Those of the names alone."""
+        return replace(self, digests=self.digests[:0], windows=self.windows[:0])
 
     def to_json(self) -> bytes:
         """What `from_json` reads."""
-        fields = {"paths": sorted(self.paths), "digests": self.digests.tolist(), "windows": self.windows.tolist()}
-        return json.dumps(fields).encode()
+        fields = {"paths": sorted(self.paths), "longer": sorted(self.longer)}
+        return json.dumps(fields | {"digests": self.digests.tolist(), "windows": self.windows.tolist()}).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> Traces:
         """The traces that `to_json` wrote."""
         fields = json.loads(body)
         windows = np.array(fields["windows"], np.uint32).reshape(-1, WINDOW)
-        return cls(frozenset(fields["paths"]), np.array(fields["digests"], np.uint64), windows)
+        return cls(frozenset(fields["paths"]), np.array(fields["digests"], np.uint64), windows, frozenset(fields["longer"]))
 
     def merge(self, other: Traces) -> Traces:
         """Both together."""
         digests = np.union1d(self.digests, other.digests)
         windows = np.unique(np.concatenate([self.windows, other.windows]), axis=0)
-        return Traces(self.paths | other.paths, digests, windows)
+        return Traces(self.paths | other.paths, digests, windows, self.longer | other.longer)
 
     def without_digests(self, digests: NDArray[np.uint64]) -> Traces:
         """Without the vectors of these digests: they are another image's as well, which stays."""
         if not np.isin(self.digests, digests).any():
             return self
         # Which window is whose is not kept: a twin is one image in thousands, and the rest is still looked for by digest.
-        return Traces(self.paths, np.setdiff1d(self.digests, digests), self.windows[:0])
+        return replace(self, digests=np.setdiff1d(self.digests, digests), windows=self.windows[:0])
 
     def named_in(self, text: bytes) -> bool:
         """Whether one of the names stands in `text`, plain, percent-encoded, JSON-escaped or as HTML."""
@@ -102,6 +108,8 @@ class Traces:
 
     def stands_in(self, text: bytes) -> bool:
         """Whether one of the names stands in `text` as it is."""
+        for other in self.longer:
+            text = text.replace(needle_of(other), b"")
         for beginning, (lengths, needles) in self._by_beginning.items():
             at = text.find(beginning)
             while at >= 0:

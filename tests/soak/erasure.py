@@ -10,6 +10,7 @@ with 1 where a trace was found or anything else changed.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 import random
@@ -89,7 +90,8 @@ def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
     before = vectors(root)
     sought = tuple(kept[uri] for kept in (first, before) for uri in wanted)
     names = [uri.partition(":")[2].lstrip("/") for uri in wanted]
-    print(f"before: traces in {len(hits(files(), names, sought))} files", flush=True)
+    before_files = hits(files(), names, sought)
+    print(f"before: traces in {len(before_files)} files", flush=True)
     job("-c", COMMAND, "erase", "--root", root, *wanted, "--requested-by", "the harness")
     killed_in_the_middle(stream, root)
     job(*stream)
@@ -100,8 +102,9 @@ def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
         f"after: traces in {len(found)} files {found[:5]}; the other {len(after)} rows unchanged bit for bit: {same}", flush=True
     )
     record = next(name for name in objects.children(f"{root}/erasures") if name.endswith(".json"))
-    print(objects.read(f"{root}/erasures/{record}").decode(), flush=True)
-    return int(bool(found) or not same)
+    proof = objects.read(f"{root}/erasures/{record}").decode()
+    print(proof, flush=True)
+    return int(not before_files or bool(found) or not same or json.loads(proof)["status"] != "done")
 
 
 COMMAND = "from fruitpipe.cli import main; main()"

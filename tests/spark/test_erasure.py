@@ -349,3 +349,13 @@ def test_a_running_stream_carries_an_erasure_out_and_goes_on(images, root, run, 
             stream.communicate(timeout=60)
     assert stream.returncode == 0
     assert {objects.name(path) for path in table()} == {"0001.jpg", "0002.jpg", "0003.jpg"}
+
+
+def test_where_fewer_rows_are_left_than_components_were_asked_for_the_version_has_all_that_can_be(images, root, run, erase):
+    uris = fill(images, 5)
+    run()
+    refit(RefitSettings(root=root, components=4))
+    assert erase(uris[0])[0] == 0
+    assert "no trace found" in run()
+    facts = publication.load_model(root, publication.current(root)).facts
+    assert (facts["version"], facts["rows"], facts["k"]) == ("v000002", 4, 3)

@@ -172,3 +172,13 @@ def test_traces_survive_being_kept(traces):
     assert again.paths == traces.paths
     assert again.vectors_in(VECTORS).tolist() == [False, False, False, False, True]
     assert again.window_in(VECTORS[4].tobytes())
+
+
+@pytest.mark.parametrize("end", [" (1).jpg", "@2x.jpg", ":large.jpg", ",v.jpg", "~1.jpg", "/1.jpg"])
+def test_another_image_whose_name_goes_on_is_no_trace(end):
+    erased, other = "s3://b/a.jpg", f"s3://b/a.jpg{end}"
+    known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
+    assert places.holds("f", parquet("none", other), Traces.of([erased]))  # what it would be taken for
+    assert not places.holds("f", parquet("none", other), known)
+    assert not places.holds("f", json.dumps({"path": other}).encode(), known)
+    assert places.holds("f", json.dumps([other, erased]).encode(), known)
