@@ -124,7 +124,10 @@ def empty_lines(root: str, place: str, traces: Traces) -> int:
     for uri, body in _bodies([stat.path for stat in objects.list_all(objects.join(root, place))]):
         kept = without_lines(body, traces)
         if len(kept) < len(body):
-            rewrite(uri, kept)
+            if kept:
+                rewrite(uri, kept)
+            else:
+                objects.erase(uri)
             removed += len(body.splitlines()) - len(kept.splitlines())
     return removed
 
