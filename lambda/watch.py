@@ -1,7 +1,7 @@
 """Tells CloudWatch, every few minutes, whether the stream lives, how long a manifest has waited, and how many images fail.
 
-All of it stands under the root already: the lease, the manifests, the checkpoint's commits, and in Delta's log, whose statistics
-count the rows of each new file and those with an error. So the stream itself needs no way to CloudWatch.
+All of it stands under the root already: the lease, the manifests, the checkpoints that say which of them were taken, and Delta's
+log, whose statistics count the rows of each new file and those with an error. So the stream itself needs no way to CloudWatch.
 
 Environment: FRUITPIPE_ROOT (s3://bucket/prefix) and FRUITPIPE_STACK, the dimension of the metrics.
 """
@@ -22,6 +22,8 @@ NAMESPACE = "Fruitpipe"
 ERRORS_OVER = timedelta(hours=1)
 COMMITS = 400  # more than an hour of them, at one every ten seconds
 FOLDER_OF_A_DAY = "events/%Y/%m/%d/"
+SOURCES = ("events", "prefix")  # each has a checkpoint, and both read the manifests
+END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which grows by all that the stream ever takes
 
 
 def handler(_event: Any, _context: Any) -> dict[str, float]:
@@ -52,11 +54,16 @@ def is_alive(root: str, now: datetime) -> bool:
 
 
 def waiting_seconds(root: str, now: datetime) -> float:
-    """The age of the oldest manifest since yesterday that is newer than the last commit of a batch; 0 where none is."""
-    commits = [one["LastModified"] for source in ("events", "prefix") for one in _listed(f"{root}/checkpoints/{source}/commits/")]
-    last = max(commits, default=datetime.min.replace(tzinfo=UTC))
+    """The age of the oldest manifest since yesterday that is in no committed batch; 0 where none is.
+
+    Spark takes manifests in order of their modification, so those wait that are later than the last one taken. S3's times have
+    whole seconds: one of the same second counts as taken. One that an erasure rewrote counts as new until a later one is taken.
+    Four requests for each of the two sources, and one for every thousand manifests of a day.
+    """
+    taken_until = max(_taken_until(f"{root}/checkpoints/{source}") for source in SOURCES)
     days = [f"{root}/{(now - timedelta(days=ago)).strftime(FOLDER_OF_A_DAY)}" for ago in (1, 0)]
-    waiting = [one["LastModified"] for day in days for one in _listed(day) if one["LastModified"] > last]
+    times = [one["LastModified"] for day in days for one in _listed(day) if one["Key"].endswith(".jsonl")]
+    waiting = [time for time in times if int(time.timestamp()) * 1000 > taken_until]
     return max(0.0, (now - min(waiting)).total_seconds()) if waiting else 0.0
 
 
@@ -70,6 +77,38 @@ def error_share(root: str, since: datetime) -> float:
                 rows += added["numRecords"]
                 errors += added["numRecords"] - added.get("nullCount", {}).get("error", 0)
     return errors / rows if rows else 0.0
+
+
+def _taken_until(checkpoint: str) -> int:
+    """When the last manifest in a committed batch was modified, in milliseconds since 1970; -1 where there is none.
+
+    `commits/N` says that batch N is done, `offsets/N` how far its first source, that of the manifests, had come then; what it
+    took M-th is in `sources/0/M`. Every tenth is `M.compact` and repeats all before it, and in time Spark removes those.
+    """
+    commits = _numbered(f"{checkpoint}/commits/")
+    if not commits:
+        return -1
+    _, of_manifests, *_ = _last_lines(f"{checkpoint}/offsets/{max(commits)}")
+    offset = of_manifests.get("logOffset", -1)
+    lists = _numbered(f"{checkpoint}/sources/0/")
+    number = min((number for number in lists if number >= offset), default=None)
+    entries = [] if number is None else _last_lines(f"{checkpoint}/sources/0/{lists[number]}")
+    return max((entry["timestamp"] for entry in entries if entry["batchId"] <= offset), default=-1)
+
+
+def _numbered(folder: str) -> dict[int, str]:
+    """The names of a folder's files that are numbers, by number."""
+    names = [one["Key"].rpartition("/")[2] for one in _listed(folder)]
+    return {int(number): name for name in names if (number := name.removesuffix(".compact")).isdigit()}
+
+
+def _last_lines(uri: str) -> list[dict[str, Any]]:
+    """The JSON of the lines near the end of a file of Spark's, oldest first; `-` stands for a source that had nothing yet.
+
+    Without the first of them: it is the version of the format, or cut.
+    """
+    lines = _read(uri, Range=f"bytes=-{END_BYTES}").splitlines()[1:]
+    return [json.loads(line) if line != b"-" else {} for line in lines]
 
 
 def _added(commit: bytes) -> Iterator[dict[str, Any]]:
@@ -96,9 +135,9 @@ def _listed(uri: str, after: str = "") -> Iterator[dict[str, Any]]:
         yield from page.get("Contents", ())
 
 
-def _read(uri: str) -> bytes:
+def _read(uri: str, **part: str) -> bytes:
     bucket, key = _place(uri)
-    body: bytes = _s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+    body: bytes = _s3().get_object(Bucket=bucket, Key=key, **part)["Body"].read()
     return body
 
 

@@ -19,6 +19,35 @@ class Root:
         actions = [{"commitInfo": {}}, {"add": {"path": "x", "dataChange": change, "stats": stats}}, {"remove": {"path": "y"}}]
         self.put(f"features/_delta_log/{version:020d}.json", "\n".join(map(json.dumps, actions)).encode())
 
+    def manifest(self, name):
+        """A manifest of today that is there now; returns when that was, as Spark writes it, which knows S3's whole seconds."""
+        key = f"events/{datetime.now(UTC):%Y/%m/%d}/{name}.jsonl"
+        self.put(key)
+        modified = self.aws.s3.head_object(Bucket=self.bucket, Key=f"pipeline/{key}")["LastModified"]
+        return int(modified.timestamp()) * 1000
+
+    def taken(self, number, *times, name=None, source="events"):
+        """Spark's list of manifests, of which the last was taken `number`-th, the one before it before."""
+        entries = [
+            {"path": f"s3a://b/{n}.jsonl", "timestamp": time, "batchId": n}
+            for n, time in enumerate(times, number + 1 - len(times))
+        ]
+        self.put(f"checkpoints/{source}/sources/0/{name or number}", lines("v1", *map(json.dumps, entries)))
+
+    def offset(self, batch, *of_sources, source="events"):
+        self.put(f"checkpoints/{source}/offsets/{batch}", lines("v1", json.dumps({"batchWatermarkMs": 0}), *of_sources))
+
+    def committed(self, batch, source="events"):
+        self.put(f"checkpoints/{source}/commits/{batch}", lines("v1", json.dumps({"nextBatchWatermarkMs": 0})))
+
+
+def lines(*those):
+    return "\n".join(those).encode()
+
+
+def logged(number):
+    return json.dumps({"logOffset": number})
+
 
 @pytest.fixture
 def root(aws):
@@ -38,14 +67,87 @@ def test_a_stream_lives_while_its_lease_lasts(root, watch):
     assert not watch.is_alive(root.uri, now + timedelta(seconds=1))
 
 
-def test_a_manifest_waits_until_a_batch_is_committed_after_it(root, watch):
-    now = datetime.now(UTC)
-    later = now + timedelta(seconds=900)
-    assert watch.waiting_seconds(root.uri, later) == 0
-    root.put(f"events/{now:%Y/%m/%d}/000001-s3-x.jsonl")
-    assert 890 <= watch.waiting_seconds(root.uri, later) <= 901
-    root.put("checkpoints/events/commits/0")
-    assert watch.waiting_seconds(root.uri, later) == 0
+@pytest.fixture
+def waited(root, watch):
+    """How long the oldest manifest has waited in a quarter of an hour from now; half a minute for the test is let pass."""
+    later = datetime.now(UTC) + timedelta(seconds=900)
+
+    def look():
+        seconds = watch.waiting_seconds(root.uri, later)
+        assert seconds == 0 or seconds >= 870
+        return seconds > 0
+
+    return look
+
+
+def test_without_a_checkpoint_all_manifests_wait(root, waited):
+    assert not waited()
+    root.put(f"events/{datetime.now(UTC):%Y/%m/%d}/notes.txt")  # the stream does not read it either
+    assert not waited()
+    root.manifest("000001-s3-x")
+    assert waited()
+
+
+def test_a_manifest_waits_until_the_batch_that_took_it_is_committed(root, waited):
+    modified = root.manifest("000001-s3-x")
+    root.taken(0, modified)
+    root.offset(0, logged(0))
+    assert waited()  # a batch that is begun is not done
+    root.committed(0)
+    assert not waited()
+
+
+def test_what_a_batch_that_is_not_committed_took_waits(root, waited):
+    modified = root.manifest("000001-s3-x")
+    root.taken(0, modified - 60_000)
+    root.offset(0, logged(0))
+    root.committed(0)
+    root.taken(1, modified)
+    root.offset(1, logged(1))
+    assert waited()
+
+
+def test_a_backlog_is_seen_while_the_stream_commits_batch_after_batch(root, waited):
+    modified = root.manifest("000001-s3-x")
+    for number in range(9, 12):  # numbers are no names: the tenth comes after the ninth
+        root.taken(number, modified - 60_000 + number)
+        root.offset(number, logged(number))
+        root.committed(number)  # later than the manifest
+        assert waited()
+    root.taken(12, modified)
+    root.offset(12, logged(12))
+    root.committed(12)
+    assert not waited()
+
+
+@pytest.mark.parametrize("end_bytes", [200, 1 << 20])
+def test_a_compacted_list_stands_for_those_that_are_gone(root, watch, waited, monkeypatch, end_bytes):
+    modified = root.manifest("000001-s3-x")
+    monkeypatch.setattr(watch, "END_BYTES", end_bytes)  # and its end is enough, however long it is
+    root.taken(19, *(modified - 1000 * (19 - n) for n in range(20)), name="19.compact")
+    root.offset(18, logged(18))
+    root.committed(18)
+    assert waited()  # in the list, but taken 19th
+    root.offset(19, logged(19))
+    root.committed(19)
+    assert not waited()
+
+
+def test_a_batch_that_had_no_manifest_says_nothing(root, waited):
+    root.manifest("000001-s3-x")
+    root.offset(0, "-", logged(0), source="prefix")
+    root.committed(0, source="prefix")
+    assert waited()
+
+
+@pytest.mark.parametrize("ahead", ["events", "prefix"])
+def test_a_manifest_is_read_once_either_source_has_taken_it(root, waited, ahead):
+    modified = root.manifest("000001-s3-x")
+    for source in ("events", "prefix"):
+        root.taken(0, modified if source == ahead else modified - 86_400_000, source=source)
+        root.offset(0, logged(0), *["-"] * (source == "prefix"), source=source)
+        root.committed(0, source=source)
+    assert not waited()
 
 
 def test_errors_are_counted_in_what_was_added_within_the_hour(root, watch):
