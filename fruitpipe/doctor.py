@@ -156,9 +156,7 @@ def check_events(asked: Asked) -> str:
     if not enabled:
         raise NotFound(f"queue {name}: no Lambda function reads it; {REDEPLOY}")
     if dead := dead_letters(attributes):
-        raise PlatformFault(
-            f"queue {name}: {dead} messages could not be read and lie in its dead-letter queue; docs/operations.md, Replay"
-        )
+        raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
     waiting = attributes["ApproximateNumberOfMessages"]
     return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
 
@@ -171,7 +169,10 @@ def dead_letters(attributes: dict[str, str]) -> int:
 
 def check_cluster(asked: Asked) -> str:
     assert asked.cluster
-    found = aws.cluster(asked.cluster)
+    try:
+        found = aws.cluster(asked.cluster)
+    except NotFound as error:
+        raise NotFound(f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one: make deploy") from error
     state = found["Status"]["State"]
     if state not in ALIVE:
         raise NotFound(f"cluster {asked.cluster} is {state}; start another: make deploy")

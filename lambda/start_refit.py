@@ -163,7 +163,7 @@ def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: 
     if active and cluster.get("StepConcurrencyLevel", 1) == 1:
         raise NotStarted(
             f"cluster {cluster['Id']} runs one step at a time and {active[0]['Id']} ({active[0]['Name']}) is "
-            f"{active[0]['Status']['State']}; run aws emr modify-cluster --cluster-id {cluster['Id']} --step-concurrency-level 2"
+            f"{active[0]['Status']['State']}; run aws emr modify-cluster --cluster-id {cluster['Id']} --step-concurrency-level 4"
         )
     return None
 

@@ -151,7 +151,7 @@ def no_images(setup):
     [
         (no_notification, "events", "no queue is told of images that are created and removed; deploy the stack again"),
         (nothing_reads_the_queue, "events", "no Lambda function reads it"),
-        (a_dead_letter, "events", "1 messages could not be read"),
+        (a_dead_letter, "events", "1 unread messages lie in its dead-letter queue"),
         (a_cluster_that_is_gone, "cluster", "is TERMINATED; start another"),
         (one_step_at_a_time, "cluster", "--step-concurrency-level 4"),
         (a_pointer_to_nothing, "pointer", "fruitpipe rollback --root"),

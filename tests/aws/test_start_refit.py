@@ -100,7 +100,7 @@ def test_a_stream_that_would_block_the_refit_is_found_before_it_is_added(trigger
     trigger.emr.modify_cluster(ClusterId=trigger.cluster_id, StepConcurrencyLevel=1)
     trigger.add_step("ingest", "streaming/ingest.py")
     emr.states["ingest"] = "RUNNING"
-    with pytest.raises(trigger.module.NotStarted, match=r"\(ingest\) is RUNNING.*--step-concurrency-level 2"):
+    with pytest.raises(trigger.module.NotStarted, match=r"\(ingest\) is RUNNING.*--step-concurrency-level 4"):
         trigger()
     assert not trigger.steps
 
