@@ -117,8 +117,7 @@ class Eraser:
             if already is not None and erasure.carried_out_at:
                 removed["objects"] = 0  # counted when this was tried before
         self.before_commit()
-        removed["features"] = len(tables.known(self.spark, root, sorted(traces.paths)))
-        tables.remove(self.spark, root, sorted(traces.paths))
+        removed["features"] = tables.remove(self.spark, root, sorted(traces.paths))
         # From here on no refit publishes what it read before.
         table, version = tables.describe(self.spark, root).id, tables.version(self.spark, root)
         erasure = replace(erasure, features_table=table, features_version=version)

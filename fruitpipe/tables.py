@@ -237,15 +237,15 @@ def vacuum(spark: SparkSession, root: str, hours: float) -> None:
     DeltaTable.forPath(spark, features_uri(root)).vacuum(hours)
 
 
-def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int | None:
-    """Deletes the rows of `paths`, in a commit that names none of them; the version, or None where there are no rows."""
+def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
+    """Deletes the rows of `paths`, in a commit that names none of them, and says how many there were."""
     there = sorted(known(spark, root, paths))
     if not there:
-        return None
+        return 0
     gone = spark.createDataFrame(pa.table({"path": pa.array(there, pa.string())}))
     absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
     merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
-    return version(spark, root)
+    return len(there)
 
 
 def cut_log(spark: SparkSession, root: str, reason: str) -> int:
