@@ -1,7 +1,7 @@
 """The safety net: lists the image prefix, compares it with the features table, and writes manifests for what differs.
 
-Listings and events both miss things: Spark's file source never reports an overwritten image, an empty file or a hidden name,
-and S3's events may fail to come. What this job finds reaches the table through the stream, its only writer.
+S3's events may fail to come, and a stream's listing tells neither of images that are gone nor of rows of another extractor. What
+this job finds reaches the table through the stream, its only writer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe import events, job, layout, names, objects, plan, session, stale, tables
+from fruitpipe import events, job, layout, listing, names, objects, plan, session, stale, tables
 from fruitpipe.erasures import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor import Model, fingerprint
@@ -54,9 +54,8 @@ def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Ta
 
 def list_images(settings: ReconcileSettings) -> pa.Table:
     """`path` and `etag` of every image under the prefix: some 150 bytes an image."""
-    counts = names.matcher(settings.glob)
     erased = Tombstones.of(settings.root)
-    stats = (stat for stat in objects.list_all(settings.images) if counts.match(objects.name(stat.path)))
+    stats = listing.images(settings.images, settings.glob)
     return plan.table(plan.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path)))
 
 

@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import events, layout, lease, objects, session, tables
 from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.extractor import Model
+from fruitpipe.listing import Listing
 from streaming import ingest
 
 if TYPE_CHECKING:
@@ -88,13 +90,15 @@ def running(
     with lease.held(settings.root) as held, session.explained():
         watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held))
         batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
-        with contextlib.redirect_stdout(io.StringIO()):
+        prefix = Listing(settings, partial(ingest.known, spark, settings.root))
+        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix, batches.bar):
             query = ingest.start(spark, settings, batches)
             try:
                 yield watched, query
             finally:
                 batches.finish(query)
                 query.stop()
+                prefix.check()
 
 
 def announce(root: str, paths: Sequence[str], events_a_manifest: int = 1000) -> None:

@@ -106,7 +106,7 @@ class Batches:
         if rejected:
             body = "".join(f"{line}\n" for line in rejected).encode()
             # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
-            name = f"{self.settings.source}-{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
+            name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
             target = objects.join(layout.folder(self.settings.root, "rejected"), name)
             objects.write(target, body)
             print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
@@ -127,19 +127,15 @@ class Batches:
         return now
 
 
-def named_images(batch: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
+def named_images(lines: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:
     """One event for each image that a micro-batch names, and the lines that are no events."""
     named, rejected = [], []
-    for path, length, line in batch.select("path", "length", "line").collect():
+    for (line,) in lines.collect():
         try:
-            named.append(events.parse_line(line) if path is None else _listed(path, length))
+            named.append(events.parse_line(line))
         except ValueError:
             rejected.append(line)
     return events.latest(named), rejected
-
-
-def _listed(path: str, length: int) -> events.ImageEvent:
-    return events.ImageEvent("created", objects.canonical(path), length=length)
 
 
 def _last_progress(query: StreamingQuery) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.events import ImageEvent
     from fruitpipe.housekeeping import Housekeeper
+    from fruitpipe.listing import Listing
     from fruitpipe.settings import IngestSettings
 
 
@@ -30,14 +31,15 @@ class Writer(Protocol):
 class Between:
     """What the writer does between two batches: rows of another extractor, and its own root."""
 
-    def __init__(self, batches: Writer, housekeeper: Housekeeper) -> None:
+    def __init__(self, batches: Writer, housekeeper: Housekeeper, prefix: Listing) -> None:
         settings = batches.settings
-        self._batches, self._housekeeper = batches, housekeeper
+        self._batches, self._housekeeper, self._prefix = batches, housekeeper, prefix
         self._anew = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
         self._once, self._caught_up = settings.once, False
 
     def step(self, query: StreamingQuery) -> None:
-        """A short piece of work, if any is due; what has arrived goes first."""
+        """A short piece of work, if any is due; what has arrived goes first. Raises what the listing beside it met."""
+        self._prefix.check()
         if not self._once and self._is_idle(query.status):
             self._batches.between(self._anew.step)
         self._batches.between(lambda: self._housekeeper.step(self._batches.commits))

@@ -17,16 +17,6 @@ def matcher(glob: str) -> re.Pattern[str]:
     return re.compile("|".join(translate(plain) for plain in _alternatives(glob)), re.IGNORECASE)
 
 
-def any_case(glob: str) -> str:
-    """The Hadoop glob that matches in either case: ``*.jpg`` → ``*.[jJ][pP][gG]``; Hadoop's own globs heed it."""
-    return re.sub(r"\[[^\]]*\]|[A-Za-z]", _either_case, glob)
-
-
-def _either_case(match: re.Match[str]) -> str:
-    letters = match[0].strip("[]")
-    return f"[{letters}{letters.removeprefix('^').swapcase()}]"
-
-
 def _alternatives(glob: str) -> list[str]:
     """``*.{jpg,png}`` → ``*.jpg``, ``*.png``; braces may nest."""
     match = re.search(r"\{([^{}]*)\}", glob)

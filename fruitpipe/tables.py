@@ -181,6 +181,16 @@ def path_codes(spark: SparkSession, root: str) -> NDArray[np.uint32]:
     return rows(spark, root).select(F.crc32("path").alias("code")).toArrow()["code"].to_numpy().astype(np.uint32)
 
 
+def image_codes(spark: SparkSession, root: str) -> NDArray[np.int64]:
+    """60 bits of the SHA-256 of every row's path and etag, (rows,) int64, as `listing.code` has them of what is listed.
+
+    Reads two columns of the whole table. The etag is the content's, without the version that no listing tells.
+    """
+    named = F.concat_ws("\n", "path", F.expr("substring_index(etag, '@', 1)"))
+    code = F.conv(F.substring(F.sha2(named, 256), 1, 15), 16, 10).cast("bigint")
+    return rows(spark, root).select(code.alias("code")).toArrow()["code"].to_numpy()
+
+
 def worth_another_look(max_image_bytes: int) -> str:
     """The SQL of whether the same object may give another row: access is granted, or more bytes are allowed by now."""
     return f"coalesce(error = 'unreadable' OR (error = 'too-large' AND length <= {max_image_bytes}), false)"

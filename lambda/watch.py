@@ -22,7 +22,6 @@ NAMESPACE = "Fruitpipe"
 ERRORS_OVER = timedelta(hours=1)
 COMMITS = 400  # more than an hour of them, at one every ten seconds
 FOLDER_OF_A_DAY = "events/%Y/%m/%d/"
-SOURCES = ("events", "prefix")  # each has a checkpoint, and both read the manifests
 END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which grows by all that the stream ever takes
 
 
@@ -58,9 +57,9 @@ def waiting_seconds(root: str, now: datetime) -> float:
 
     Spark takes manifests in order of their modification, so those wait that are later than the last one taken. S3's times have
     whole seconds: one of the same second counts as taken. One that an erasure rewrote counts as new until a later one is taken.
-    Four requests for each of the two sources, and one for every thousand manifests of a day.
+    Four requests, and one for every thousand manifests of a day.
     """
-    taken_until = max(_taken_until(f"{root}/checkpoints/{source}") for source in SOURCES)
+    taken_until = _taken_until(f"{root}/checkpoints/ingest")
     days = [f"{root}/{(now - timedelta(days=ago)).strftime(FOLDER_OF_A_DAY)}" for ago in (1, 0)]
     times = [one["LastModified"] for day in days for one in _listed(day) if one["Key"].endswith(".jsonl")]
     waiting = [time for time in times if int(time.timestamp()) * 1000 > taken_until]

@@ -1,8 +1,9 @@
 """The stream: watches the image prefix and the manifests, and keeps one row per image in the features table.
 
-A micro-batch only names images. The driver reduces it to one reference an image and adds what the table knows of it; the
-workers look at the objects themselves, so whatever a listing or an event claims, the object store decides. A batch that is
-run again, after a crash or from a lost checkpoint, therefore finds its rows there and costs one look an image.
+What a listing of the prefix finds is written down in manifests too, so a micro-batch is lines of manifests, and only names
+images. The driver reduces it to one reference an image and adds what the table knows of it; the workers look at the objects
+themselves, so whatever a listing or an event claims, the object store decides. A batch that is run again, after a crash or from
+a lost checkpoint, therefore finds its rows there and costs one look an image.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fruitpipe import checkpoint, featurise, job, layout, lease, names, objects, progress, session, tables
+import numpy as np
+
+from fruitpipe import checkpoint, featurise, job, layout, lease, listing, objects, progress, session, tables
 from fruitpipe.batches import Batches, Stopping
 from fruitpipe.between import Between
 from fruitpipe.eraser import Eraser
 from fruitpipe.errors import NoImages
 from fruitpipe.extractor import Model, fingerprint
 from fruitpipe.housekeeping import Housekeeper
+from fruitpipe.listing import Listing
 from fruitpipe.lookup import Lookup
 from fruitpipe.settings import IngestSettings
 from fruitpipe.upsert import Upsert
@@ -28,10 +32,11 @@ from fruitpipe.upsert import Upsert
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this; a restored image may be of any age
+EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
 POLL_SECONDS = 0.2
 EVENT_BYTES = 256  # an event as the collector writes it; a manifest may hold one or thousands, so a batch is bounded by bytes
 
@@ -47,10 +52,10 @@ def ingest(settings: IngestSettings) -> None:
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
             batches = Batches(settings, upserter(spark, settings, model, held), Eraser(spark, settings, held.check), bar)
-            bar.expect(partial(to_come, spark, settings))
-            between = Between(batches, Housekeeper(spark, settings, held.check))
+            prefix = Listing(settings, partial(known, spark, settings.root))
+            between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
             batches.eraser.carry_out()
-            while run(start(spark, settings, batches), batches, between):
+            while watch(spark, batches, between, prefix):
                 batches.eraser.carry_out()
                 if settings.once:
                     break
@@ -71,30 +76,49 @@ def check_images(settings: IngestSettings) -> None:
         return
     if not objects.exists(settings.images):
         raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
-    if next(listed_images(settings), None) is None:
+    if next(listing.images(settings.images, settings.glob), None) is None:
         raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
 
 
-def listed_images(settings: IngestSettings) -> Iterator[objects.Stat]:
-    """The objects below the image prefix whose names count as images."""
-    counts = names.matcher(settings.glob)
-    return (stat for stat in objects.list_all(settings.images) if counts.match(objects.name(stat.path)))
+def watch(spark: SparkSession, batches: Batches, between: Between, prefix: Listing) -> bool:
+    """Runs the query, and the listing that feeds it, until one of them is to end; whether to begin again."""
+    with listed(batches.settings, prefix, batches.bar):
+        return run(start(spark, batches.settings, batches), batches, between)
 
 
-def to_come(spark: SparkSession, settings: IngestSettings) -> int | None:
-    """About how many images a run will find: those listed, without as many as have rows. Lists all: for the bar alone."""
+@contextmanager
+def listed(settings: IngestSettings, prefix: Listing, bar: progress.Bar) -> Iterator[None]:
+    """While the block runs, what is new under the image prefix becomes manifests, unless events tell of it."""
     if settings.source == "events":
-        return None
-    return max(0, sum(1 for _ in listed_images(settings)) - tables.rows(spark, settings.root).count())
+        yield
+    elif settings.once:
+        named = prefix.look()
+        bar.expect(lambda: named)
+        yield
+    else:
+        with prefix.repeated():
+            yield
+
+
+def known(spark: SparkSession, root: str) -> NDArray[np.int64]:
+    """The codes of what has a row and of what will have one."""
+    waiting = np.array(listing.waiting(root, checkpoint_of(root)), np.int64)
+    return np.concatenate([tables.image_codes(spark, root), waiting])
+
+
+def checkpoint_of(root: str) -> str:
+    """Where the stream keeps what it has read."""
+    return objects.join(layout.folder(root, "checkpoints"), "ingest")
 
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
-    """Starts the query. Each source has its own checkpoint: Spark refuses one that counts other sources."""
-    place = objects.join(layout.folder(settings.root, "checkpoints"), settings.source)
+    """Starts the query that reads the manifests."""
+    place = checkpoint_of(settings.root)
     drop_if_damaged(place)
-    if settings.source == "events" and checkpoint.drop_if_old(place, settings.checkpoint_days):
+    if checkpoint.drop_if_old(place, settings.checkpoint_days):
         print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
-    writer = source(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(place))
+    lines = manifest_lines(spark, settings)
+    writer = lines.writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(place))
     if settings.once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{round(1000 * settings.trigger_seconds)} milliseconds").start()
@@ -108,32 +132,13 @@ def drop_if_damaged(place: str) -> None:
         objects.delete_all(place)
 
 
-def source(spark: SparkSession, settings: IngestSettings) -> DataFrame:
-    """The names of images as they come: `path`, `length` from the listing, `line` from the manifests."""
-    manifests = manifest_lines(spark, settings)
-    return manifests if settings.source == "events" else manifests.unionByName(listing(spark, settings))
-
-
 def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     """Every line of every manifest under the root; a batch takes manifests of about as many events as it takes images."""
     folder = objects.for_spark(layout.folder(settings.root, "events"))
     bound = settings.max_files_per_trigger * EVENT_BYTES
     reader = spark.readStream.format("text").options(maxBytesPerTrigger=bound, maxFileAge=EVER)
     reader = reader.options(recursiveFileLookup=True, ignoreMissingFiles=True)
-    lines = reader.option("pathGlobFilter", "*.jsonl").load(folder)
-    return lines.selectExpr("CAST(NULL AS string) AS path", "CAST(NULL AS bigint) AS length", "value AS line")
-
-
-def listing(spark: SparkSession, settings: IngestSettings) -> DataFrame:
-    """Spark's listing of the image prefix. The content is pruned: the workers read it, many objects at a time.
-
-    Spark still asks for the status of each file when the batch runs; one that is gone by then is none of the batch's.
-    """
-    reader = spark.readStream.format("binaryFile").schema("path string, modificationTime timestamp, length long, content binary")
-    reader = reader.options(maxFilesPerTrigger=settings.max_files_per_trigger, maxFileAge=EVER, recursiveFileLookup=True)
-    reader = reader.option("ignoreMissingFiles", True)
-    files = reader.option("pathGlobFilter", names.any_case(settings.glob)).load(objects.for_spark(settings.images))
-    return files.selectExpr("path", "length", "CAST(NULL AS string) AS line")
+    return reader.option("pathGlobFilter", "*.jsonl").load(folder)
 
 
 def run(query: StreamingQuery, batches: Batches, between: Between | None = None) -> bool:

@@ -51,7 +51,7 @@ class Proxy:
     seed: int = 0
     faults: tuple[str, ...] = FAULTS
     endpoint: str = ""
-    # For a key, what GETs of it are answered, one after the other: an HTTP status and S3's code. Then they are passed on.
+    # For a key, what GETs and HEADs of it are answered, one after the other, before they are passed on: HTTP status, S3's code.
     refusals: dict[str, Iterator[tuple[int, str]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
@@ -67,10 +67,10 @@ class Proxy:
         return Counter(request.fault for request in list(self.requests) if request.fault)
 
     def refusal(self, method: str, target: str) -> tuple[int, str] | None:
-        """How this GET of an object is to be refused, if it is."""
+        """How this GET or HEAD of an object is to be refused, if it is."""
         key = unquote(urlsplit(target).path).partition("/")[2].partition("/")[2]
         with self._lock:
-            return next(self.refusals[key], None) if method == "GET" and key in self.refusals else None
+            return next(self.refusals[key], None) if method in ("GET", "HEAD") and key in self.refusals else None
 
     def admit(self, method: str, target: str) -> str | None:
         """Notes a request and says in which way it is to fail, if it is."""

@@ -62,10 +62,12 @@ def test_a_request_fails_in_the_way_that_was_asked_for(s3, client_of, fault):
 def test_one_object_is_refused_as_often_as_was_asked_for(s3, client_of):
     bucket = s3.bucket()
     s3.s3.put_object(Bucket=bucket, Key="a b", Body=BODY)
-    with started(Proxy(s3.endpoint, refusals={"a b": iter([(403, "AccessDenied")])})) as proxy:
+    with started(Proxy(s3.endpoint, refusals={"a b": iter([(403, "AccessDenied")] * 2)})) as proxy:
         client = client_of(proxy.endpoint)
         with pytest.raises(ClientError, match="AccessDenied"):
             client.get_object(Bucket=bucket, Key="a b")
+        with pytest.raises(ClientError, match="403"):
+            client.head_object(Bucket=bucket, Key="a b")
         assert client.get_object(Bucket=bucket, Key="a b")["Body"].read() == BODY
 
 

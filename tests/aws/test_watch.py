@@ -26,19 +26,19 @@ class Root:
         modified = self.aws.s3.head_object(Bucket=self.bucket, Key=f"pipeline/{key}")["LastModified"]
         return int(modified.timestamp()) * 1000
 
-    def taken(self, number, *times, name=None, source="events"):
+    def taken(self, number, *times, name=None):
         """Spark's list of manifests, of which the last was taken `number`-th, the one before it before."""
         entries = [
             {"path": f"s3a://b/{n}.jsonl", "timestamp": time, "batchId": n}
             for n, time in enumerate(times, number + 1 - len(times))
         ]
-        self.put(f"checkpoints/{source}/sources/0/{name or number}", lines("v1", *map(json.dumps, entries)))
+        self.put(f"checkpoints/ingest/sources/0/{name or number}", lines("v1", *map(json.dumps, entries)))
 
-    def offset(self, batch, *of_sources, source="events"):
-        self.put(f"checkpoints/{source}/offsets/{batch}", lines("v1", json.dumps({"batchWatermarkMs": 0}), *of_sources))
+    def offset(self, batch, *of_sources):
+        self.put(f"checkpoints/ingest/offsets/{batch}", lines("v1", json.dumps({"batchWatermarkMs": 0}), *of_sources))
 
-    def committed(self, batch, source="events"):
-        self.put(f"checkpoints/{source}/commits/{batch}", lines("v1", json.dumps({"nextBatchWatermarkMs": 0})))
+    def committed(self, batch):
+        self.put(f"checkpoints/ingest/commits/{batch}", lines("v1", json.dumps({"nextBatchWatermarkMs": 0})))
 
 
 def lines(*those):
@@ -135,19 +135,9 @@ def test_a_compacted_list_stands_for_those_that_are_gone(root, watch, waited, mo
 
 def test_a_batch_that_had_no_manifest_says_nothing(root, waited):
     root.manifest("000001-s3-x")
-    root.offset(0, "-", logged(0), source="prefix")
-    root.committed(0, source="prefix")
+    root.offset(0, "-")
+    root.committed(0)
     assert waited()
-
-
-@pytest.mark.parametrize("ahead", ["events", "prefix"])
-def test_a_manifest_is_read_once_either_source_has_taken_it(root, waited, ahead):
-    modified = root.manifest("000001-s3-x")
-    for source in ("events", "prefix"):
-        root.taken(0, modified if source == ahead else modified - 86_400_000, source=source)
-        root.offset(0, logged(0), *["-"] * (source == "prefix"), source=source)
-        root.committed(0, source=source)
-    assert not waited()
 
 
 def test_errors_are_counted_in_what_was_added_within_the_hour(root, watch):

@@ -2,8 +2,7 @@
 
     python tests/soak/cold_warm_edit.py [--images 2000]
 
-Counts the model's calls where they are made, in the workers. The listing of a folder tells of new names alone, so the edited
-images reach the stream by reconciliation, which is how they do in operation.
+Counts the model's calls where they are made, in the workers. What is gone reaches the stream by reconciliation, as in operation.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Progress:
     @classmethod
     def of(cls, root: Path) -> Progress:
         data = frozenset(name for name in names(root / "features") if name.endswith(".parquet"))
-        return cls(greatest(root / "checkpoints/prefix/offsets"), data, greatest(root / "features/_delta_log"))
+        return cls(greatest(root / "checkpoints/ingest/offsets"), data, greatest(root / "features/_delta_log"))
 
 
 # The moments of a batch that a kill may wait for, in their order.
@@ -193,7 +193,7 @@ class Soak:
         return said
 
     def change(self, number: int, chance: random.Random) -> None:
-        """New images, one of them damaged; some overwritten and one removed, which only manifests tell."""
+        """New images, one of them damaged; some overwritten, which manifests tell too, and one removed, which they alone tell."""
         there = sorted(self.images.rglob("*.jpg"))
         for seed in range(number * NEW, number * NEW + NEW):
             self.write(self.images / f"Label {number % 5}" / f"{seed:05}.jpg", jpeg(seed)[: 500 if seed % NEW == 0 else None])

@@ -103,7 +103,8 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
     run()
     refit(RefitSettings(root=root))
     DeltaTable.forPath(spark, tables.features_uri(root)).optimize().executeCompaction()
-    objects.write(f"{root}/rejected/prefix-000000009.jsonl", f'{{"event": "lost", "path": "{uris[2]}"}}\nnonsense\n'.encode())
+    rejected = f"{root}/rejected/000000009-0123456789abcdef.jsonl"
+    objects.write(rejected, f'{{"event": "lost", "path": "{uris[2]}"}}\nnonsense\n'.encode())
     old = json.dumps({"event": "created", "path": uris[2]}) + "\n" + json.dumps({"event": "created", "path": uris[3]}) + "\n"
     objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", old.encode())
     objects.write(f"{root}/reports/v000002.html", b"<img src='...'>")
@@ -116,7 +117,7 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
         assert found_in(root, gone.removeprefix("file://"), first[uris[2]], before[uris[2]]) == []
     assert vectors() == {path: vector for path, vector in before.items() if path != uris[2]}
     assert bad not in table()
-    assert objects.read(f"{root}/rejected/prefix-000000009.jsonl") == b"nonsense\n"
+    assert objects.read(rejected) == b"nonsense\n"
     assert objects.children(f"{root}/reports") == []
     assert objects.read(f"{root}/triggers/refit.json") == b"{}"
     # An old manifest, written again by hand, and a checkpoint that is lost, bring nothing back.

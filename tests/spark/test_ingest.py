@@ -87,7 +87,7 @@ def test_a_line_that_is_no_event_is_kept_and_stops_nothing(images, root, run, ta
     assert objects.read(rejected.path) == b'{nonsense\n{"event": "created"}\n'
 
 
-@pytest.mark.parametrize("lost", ["checkpoints/prefix/metadata", "checkpoints"])
+@pytest.mark.parametrize("lost", ["checkpoints/ingest/metadata", "checkpoints"])
 def test_a_lost_checkpoint_costs_looks_and_no_model_call(images, root, run, table, lost):
     fill(images, 6)
     run()
@@ -141,5 +141,5 @@ def test_an_image_that_goes_between_listing_and_reading_is_none_of_the_batchs(im
         return named_images(batch)
 
     monkeypatch.setattr(batches, "named_images", after_one_is_gone)
-    assert run() == "ingest: 3 images featurised, 0 failed"
+    assert run() == "ingest: 3 images featurised, 0 failed, 1 gone"
     assert {row["path"] for row in table().values()} == {*uris} - {uris[2]}

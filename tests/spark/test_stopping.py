@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import lease, objects
+from fruitpipe import events, lease, objects
 from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.errors import LeaseLost, NoImages, WrongModel, WrongRoot
 from fruitpipe.settings import IngestSettings
 from streaming.ingest import run as run_query
 from streaming.ingest import start
+from tests.manifests import write_manifest
 from tests.pictures import fill, put
 from tests.soak.histories import Crash, dying
 
@@ -35,7 +36,7 @@ def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_b
     assert [line.partition(" in ")[0] for line in said] == ["batch 0: 3 featurised", "batch 1: 1 featurised"]
     assert (stream.returncode, complaints) == (0, "")
     assert rest.splitlines()[-1] == "ingest: 4 images featurised, 0 failed"
-    assert (tmp_path / "root/checkpoints/prefix/commits/1").exists()
+    assert (tmp_path / "root/checkpoints/ingest/commits/1").exists()
     assert (second.returncode, second.stdout) == (1, "")
     assert re.fullmatch(
         rf"error: .* is being written by .*, process {stream.pid} since 20.*; stop that stream first.*\n", second.stderr
@@ -55,7 +56,7 @@ def test_a_stream_that_lost_its_lease_in_mid_batch_stops_before_it_writes(images
         patch.setattr(lease._FolderLease, "check", lost)
         with pytest.raises(LeaseLost, match="was removed or replaced while this stream held it; start it again"):
             run()
-    assert not list(objects.list_all(f"{root}/checkpoints/prefix/commits"))
+    assert not list(objects.list_all(f"{root}/checkpoints/ingest/commits"))
     assert not table()
     assert run() == "ingest: 2 images featurised, 0 failed"
 
@@ -74,14 +75,14 @@ def test_a_batch_that_ended_around_its_commit_is_in_the_table_once(
     fill(images, 3)
     with dying(when), pytest.raises(Crash):
         run()
-    in_checkpoint = [len(list(objects.list_all(f"{root}/checkpoints/prefix/{log}/0"))) for log in ("offsets", "commits")]
+    in_checkpoint = [len(list(objects.list_all(f"{root}/checkpoints/ingest/{log}/0"))) for log in ("offsets", "commits")]
     assert (in_checkpoint, len(table())) == ([offsets, commits], rows)
     assert run() == next_run
     assert len(table()) == 3
 
 
 def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(spark, images, root):
-    fill(images, 1)
+    (uri,) = fill(images, 1)
     settings = IngestSettings(images=str(images), root=root)
 
     def fails(_named, _stopping):
@@ -89,7 +90,7 @@ def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(spark
         raise LeaseLost("the lease was lost")
 
     batches = Batches(settings, fails, Eraser(spark, settings, lambda: None))
-    objects.write(f"{root}/events/_exists", b"")
+    write_manifest(root, events.to_line(events.ImageEvent("created", uri)))
     with pytest.raises(LeaseLost):
         run_query(start(spark, settings, batches), batches)
 

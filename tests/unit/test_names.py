@@ -35,11 +35,3 @@ def test_the_default_glob_takes_nothing_else(name):
 
 def test_alternatives_may_nest():
     assert [bool(names.matcher("*.{jp{,e}g,png}").match(name)) for name in ("a.jpg", "a.jpeg", "a.png", "a.jp")] == [1, 1, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("glob", "expected"),
-    [("*.jpg", "*.[jJ][pP][gG]"), ("*.{jpg,a1}", "*.{[jJ][pP][gG],[aA]1}"), ("[ab]?", "[abAB]?"), ("[^a]", "[^aA]")],
-)
-def test_hadoop_gets_a_glob_for_both_cases(glob, expected):
-    assert names.any_case(glob) == expected
