@@ -71,7 +71,7 @@ class IngestSettings(JobSettings):
     images: Uri
     """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder is its label"""
     source: Literal["prefix", "events"] = "prefix"
-    """prefix: list the prefix at every trigger, and read manifests; events: read manifests alone"""
+    """prefix: list the prefix at every trigger and read manifests; events: read manifests alone"""
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
@@ -81,7 +81,7 @@ class IngestSettings(JobSettings):
     trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """seconds from one look for new images to the next; 0 looks again at once"""
     max_files_per_trigger: int = Field(10_000, ge=1)
-    """images from the listing, and about as many events from manifests, that one batch takes"""
+    """about as many images as manifests name are taken in one batch"""
     glob: str = "*.{jpg,jpeg,png,webp}"
     """names that count as images, upper or lower case"""
     max_image_bytes: int = Field(50_000_000, ge=1)
@@ -102,7 +102,7 @@ class IngestSettings(JobSettings):
     rejected_days: float = Field(30, ge=0)
     """days that lines of manifests stay which are no events"""
     checkpoint_days: float = Field(90, ge=0)
-    """days after which the next start of --source events begins a new checkpoint: a look at what is in the manifests left"""
+    """days after which the next start begins a new checkpoint: a look at what is in the manifests left"""
     clear_hours: float = Field(24, ge=0)
     """hours from one clearing away of what has had its time to the next; 0: at every start"""
 

@@ -97,6 +97,15 @@ def test_a_lost_checkpoint_costs_looks_and_no_model_call(images, root, run, tabl
     assert len(table()) == 8
 
 
+def test_an_image_that_was_overwritten_is_found_by_the_next_listing(images, run, table):
+    fill(images, 2)
+    run()
+    put(images / "Kiwi" / "0001.jpg", jpeg(7))
+    assert run() == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
+    assert run() == "ingest: 0 images featurised, 0 failed"
+
+
 def test_switching_between_listing_and_events_and_back_loses_and_recomputes_nothing(images, root, run, catch_up, table):
     fill(images, 12)
     run()
