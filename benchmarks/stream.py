@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import events, layout, lease, objects, session, tables
@@ -86,11 +86,12 @@ def running(
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
     tables.create(spark, settings.root)
+    codes = cache(partial(tables.codes, spark, settings.root))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held))
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held, codes))
         batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
-        prefix = Listing(settings, partial(ingest.known, spark, settings.root))
+        prefix = Listing(settings, partial(ingest.known, settings.root, codes))
         with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix, batches.bar):
             query = ingest.start(spark, settings, batches)
             try:

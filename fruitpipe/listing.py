@@ -38,7 +38,7 @@ def images(prefix: str, glob: str) -> Iterator[objects.Stat]:
 
 
 def code(path: str, etag: str) -> int:
-    """60 bits of the SHA-256 of both: as `tables.image_codes` has them of the rows.
+    """60 bits of the SHA-256 of both: as `tables.codes` has them of the rows.
 
     Among a million images one in a trillion shares another's; it would wait for reconciliation.
     """

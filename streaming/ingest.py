@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,13 @@ from fruitpipe.settings import IngestSettings
 from fruitpipe.upsert import Upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
+
+    ReadCodes = Callable[[], tables.Codes]
 
 EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
 POLL_SECONDS = 0.2
@@ -48,11 +50,12 @@ def ingest(settings: IngestSettings) -> None:
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
-        tables.create(spark, settings.root)
+        is_new = tables.create(spark, settings.root)
+        codes = cache(lambda: tables.NO_CODES if is_new else tables.codes(spark, settings.root))
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upserter(spark, settings, model, held), Eraser(spark, settings, held.check), bar)
-            prefix = Listing(settings, partial(known, spark, settings.root))
+            batches = Batches(settings, upserter(spark, settings, model, held, codes), Eraser(spark, settings, held.check), bar)
+            prefix = Listing(settings, partial(known, settings.root, codes))
             between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
@@ -62,12 +65,12 @@ def ingest(settings: IngestSettings) -> None:
     print(f"ingest: {batches.summary()}", flush=True)
 
 
-def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease) -> Upsert:
+def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease, codes: ReadCodes) -> Upsert:
     """What commits a batch of this job: the model goes to the workers once, and the lease is asked before each commit."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
-    known = Lookup(partial(tables.path_codes, spark, settings.root), partial(tables.known, spark, settings.root))
-    return Upsert(spark, settings.root, featuriser, held.check, known)
+    lookup = Lookup(lambda: codes().paths, partial(tables.known, spark, settings.root))
+    return Upsert(spark, settings.root, featuriser, held.check, lookup)
 
 
 def check_images(settings: IngestSettings) -> None:
@@ -100,10 +103,9 @@ def listed(settings: IngestSettings, prefix: Listing, bar: progress.Bar) -> Iter
             yield
 
 
-def known(spark: SparkSession, root: str) -> NDArray[np.int64]:
+def known(root: str, codes: ReadCodes) -> NDArray[np.int64]:
     """The codes of what has a row and of what will have one."""
-    waiting = np.array(listing.waiting(root, checkpoint_of(root)), np.int64)
-    return np.concatenate([tables.image_codes(spark, root), waiting])
+    return np.concatenate([codes().images, np.array(listing.waiting(root, checkpoint_of(root)), np.int64)])
 
 
 def checkpoint_of(root: str) -> str:

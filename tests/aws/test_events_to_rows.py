@@ -194,11 +194,11 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     assert "unchanged" in said
     assert set(proxy.counts(f"/{collector.images}") - at_start) == {"GET"}, "the image prefix is never listed"
 
-    seen = proxy.counts(f"/{collector.images}")
     listing = stream("prefix")
-    eventually(lambda: proxy.counts(f"/{collector.images}")["LIST"] > seen["LIST"] + 1)  # one whether there is any image
+    bucket.put({"Training/Kiwi/listed.jpg": jpeg(74)})
+    eventually(bucket.is_in_the_table)
     before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
     eventually(lambda: proxy.counts(f"/{collector.root}")["LIST"] >= before[1] + TRIGGERS)
     assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
-    assert stopped(listing).startswith("ingest: 0 images featurised, 0 failed")
-    assert {path: row["ingested_at"] for path, row in table.rows.items()} == computed
+    assert stopped(listing).startswith("ingest: 1 images featurised, 0 failed")
+    assert computed.items() <= {path: row["ingested_at"] for path, row in table.rows.items()}.items()
