@@ -47,7 +47,7 @@ deploy: package
 destroy: $(VENV)/ready
 	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
 
-## bench: the product beside other engines, 2,016 images, one hour (ARGS="--images 20000" for the full figures, four hours)
+## bench: the product beside other engines, three rounds, half an hour; interrupted, it goes on where it was
 PEERS := .venv-peers
 RESULTS := bench.jsonl
 .PHONY: bench

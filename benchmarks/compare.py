@@ -4,93 +4,48 @@
     python benchmarks/compare.py small --peers PYTHON --results FILE          whole processes: cold, nothing new, 20 new
     python benchmarks/compare.py table --results FILE                         what FILE holds, as Markdown
 
-Each run is a process of its own into an empty folder and adds a line to FILE, so that the comparison can be made in pieces
-(`--engines`, `--rounds`). Lines of another machine or of other versions are refused. `make bench` runs all of it.
+Each run is a process of its own into an empty folder. What it wrote is read back and checked; then its line is added to FILE.
+What FILE holds already is not run again, so an interrupted comparison goes on where it was. Lines of another machine, of other
+code or of other versions are refused. `make bench` runs all of it.
 
-Two rates: `whole`, the images by the process's time from its start to its end; and `within`, by the time that the engine takes
-once it has started: the script's own clock for the peers, and for fruitpipe from the first batch's begin to the last commit.
-Where there are fewer photographs than images are asked for, they are repeated under other names.
+Two rates: `within`, from the moment when the engine is up (modules imported, Spark's session or Ray's cluster started; for the
+bound: models loaded) to its last row; and `whole`, the process from start to end. Where there are fewer photographs than images
+are asked for, they are repeated under other names; where there are none, pictures are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
 
-CHECKOUT = Path(__file__).parents[1]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.features import PHOTOGRAPHS  # noqa: E402
-from fruitpipe.settings import default_model  # noqa: E402
+from benchmarks import engines, results
+from benchmarks.features import PHOTOGRAPHS
+from fruitpipe import sample
 
+THROUGHPUT_IMAGES = 8_064
+SMALL_IMAGES = 2_016
 NEW_IMAGES = 20
-SLOW_IMAGES = 480  # for an engine at some tens of images/s
-SILENT = {  # no engine reports its use while it is measured
-    "COCOINDEX_DISABLE_USAGE_TRACKING": "1",
-    "DAFT_ANALYTICS_ENABLED": "0",
-    "DATACHAIN_NO_ANALYTICS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
+DRAWN_PER_LABEL = 168  # 12 labels: 2,016 pictures
 
 
-class Engine(NamedTuple):
-    """How an engine is run. packages: what its version is read from, in the peers' environment or in the product's."""
-
-    name: str
-    script: str
-    packages: tuple[str, ...]
-    own: bool = False
-    slow: bool = False
-    flags: tuple[str, ...] = ()
-
-
-FRUITPIPE = Engine("fruitpipe", "streaming/ingest.py", ("fruitpipe", "pyspark", "delta-spark", "ai-edge-litert"), own=True)
-BOUND = Engine("two-process bound", "benchmarks/bound.py", ("ai-edge-litert",), own=True)
-KERAS = ("pyspark", "keras", "tensorflow-cpu")
-THROUGHPUT = {
-    "bound": BOUND,
-    "fruitpipe": FRUITPIPE,
-    "daft": Engine("Daft", "benchmarks/with_daft.py", ("daft", "deltalake")),
-    "ray": Engine("Ray Data", "benchmarks/with_ray.py", ("ray",)),
-    "predict_batch_udf": Engine(
-        "Spark predict_batch_udf, Keras", "benchmarks/with_predict_batch_udf.py", KERAS, own=True, slow=True
-    ),
-    "notebook": Engine("the notebook: Keras a pandas batch", "benchmarks/with_notebook.py", KERAS, own=True, slow=True),
-    "one_at_a_time": Engine(
-        "the notebook, one at a time", "benchmarks/with_notebook.py", KERAS, own=True, slow=True, flags=("--one-at-a-time",)
-    ),
-}
-SMALL = {
-    "fruitpipe": FRUITPIPE,
-    "cocoindex": Engine("CocoIndex", "benchmarks/with_cocoindex.py", ("cocoindex",)),
-    "datachain": Engine("DataChain", "benchmarks/with_datachain.py", ("datachain",)),
-}
-
-
-class Took(NamedTuple):
-    """Seconds of a run: the whole process, and the engine's own."""
-
-    whole: float
-    within: float
+def photographs(asked: Path, folder: Path) -> tuple[Path, str]:
+    """A folder of pictures in folders of their labels, and what they are: those of `asked`, or else drawn."""
+    count = sum(1 for _ in asked.glob("*/*.jpg"))
+    if count:
+        return asked, f"{count} photographs"
+    return folder, f"{sample.draw(folder, images_per_label=DRAWN_PER_LABEL)} drawn pictures"
 
 
 def pictures(folder: Path, count: int, photographs: Path) -> Path:
     """A folder of `count` images in folders of their labels: the photographs, repeated under other names where they are fewer."""
     sources = sorted(photographs.glob("*/*.jpg"))
-    if not sources:
-        raise SystemExit(f"error: {photographs} holds no photographs (*/*.jpg); name a folder that does with --photographs")
     for number in range(count):
         source = sources[number % len(sources)]
         target = folder / source.parent.name / f"{number // len(sources)}-{source.name}"
@@ -99,105 +54,63 @@ def pictures(folder: Path, count: int, photographs: Path) -> Path:
     return folder
 
 
-def run(engine: Engine, images: Path, out: Path, peers: str) -> Took:
-    """One process to its end. Raises CalledProcessError where it fails."""
-    python = sys.executable if engine.own else peers
-    given = ["--images", images, "--root", out, "--once"] if engine is FRUITPIPE else [images, out, "--model", default_model()]
-    environment = os.environ | SILENT | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
-    command = [python, str(CHECKOUT / engine.script), *map(str, given), *engine.flags]
-    with tempfile.TemporaryFile("w+") as noise:
-        began = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment, cwd=CHECKOUT)
-        assert process.stdout is not None
-        lines = [(time.monotonic(), line) for line in process.stdout]
-        code = process.wait()
-        whole = time.monotonic() - began
-        if code:
-            noise.seek(0)
-            raise subprocess.CalledProcessError(code, command, stderr=noise.read()[-2_000:])
-    return Took(whole, _batches(lines, whole) if engine is FRUITPIPE else _reported(lines))
-
-
-def _reported(lines: list[tuple[float, str]]) -> float:
-    """What the script's own clock says; `within` of the bound before `seconds`, which holds the loading of its model."""
-    said: dict[str, float] = {}
-    for _, line in lines:
-        if line.startswith("{"):
-            said |= json.loads(line)
-    return said.get("within", said["seconds"])
-
-
-def _batches(lines: list[tuple[float, str]], whole: float) -> float:
-    """From the first batch's begin to the last commit, by the moments at which their lines came."""
-    commits = [(moment, re.search(r"^batch .* in ([\d.]+) s", line)) for moment, line in lines]
-    found = [(moment, float(match[1])) for moment, match in commits if match]
-    if not found:
-        return whole
-    return found[-1][0] - (found[0][0] - found[0][1])
-
-
-def versions(engine: Engine, peers: str) -> str:
-    """The packages of an engine with their versions, as the environment that runs it has them."""
-    if engine.own:
-        return ", ".join(f"{package} {version(package)}" for package in engine.packages)
-    code = "import sys; from importlib.metadata import version; print(', '.join(p + ' ' + version(p) for p in sys.argv[1:]))"
-    return subprocess.run([peers, "-c", code, *engine.packages], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def machine() -> str:
-    """The processor, its cores and the Python."""
-    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return f"{found[1] if found else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
-def record(results: Path, **line: Any) -> None:
-    """Adds a line to the results, and prints it. Raises SystemExit where the file is of another machine or other versions."""
-    line |= {"machine": machine()}
-    for old in recorded(results):
-        if old["machine"] != line["machine"] or (old["engine"] == line["engine"] and old["versions"] != line["versions"]):
-            raise SystemExit(f"error: {results} was made on another machine or with other versions; name another with --results")
-    with results.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print(json.dumps({key: value for key, value in line.items() if key != "machine"}), flush=True)
-
-
-def recorded(results: Path) -> list[dict[str, Any]]:
-    """The lines of the results so far."""
-    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-
-
 def throughput(given: argparse.Namespace, folder: Path) -> None:
     """The engines in turn, `rounds` times, so that a busy moment of the machine meets all."""
-    counts = {slow: min(given.images, SLOW_IMAGES) if slow else given.images for slow in (True, False)}
-    folders = {slow: pictures(folder / f"images-{count}", count, given.photographs) for slow, count in counts.items()}
-    for _ in range(given.rounds):
-        for name in given.engines or THROUGHPUT:
-            engine, out = THROUGHPUT[name], folder / "out"
-            load = os.getloadavg()[0]
-            took = run(engine, folders[engine.slow], out, given.peers)
-            shutil.rmtree(out, ignore_errors=True)
-            record(
-                given.results, part="throughput", engine=engine.name, versions=versions(engine, given.peers),
-                images=counts[engine.slow], whole=took.whole, within=took.within, load=load,
-            )  # fmt: skip
+    asked = [engines.THROUGHPUT[name] for name in given.engines or engines.THROUGHPUT]
+    source, what = photographs(given.photographs, folder / "drawn")
+    counts = {engine.one_in: max(1, given.images // engine.one_in) for engine in asked}
+    images = {one_in: pictures(folder / f"images-{one_in}", count, source) for one_in, count in counts.items()}
+    for round_ in range(given.rounds):
+        for engine in asked:
+            line = facts(given, engine) | {"round": round_, "images": counts[engine.one_in], "photographs": what}
+            results.expect(given.results, line)
+            if not results.has(given.results, line):
+                measure(given, line, engine, images[engine.one_in], folder / "out")
+                shutil.rmtree(folder / "out", ignore_errors=True)  # the bound writes nothing
 
 
 def small(given: argparse.Namespace, folder: Path) -> None:
     """Cold, nothing new, 20 new; each engine in its own folder, `rounds` times."""
+    source, what = photographs(given.photographs, folder / "drawn")
     for round_ in range(given.rounds):
-        for name in given.engines or SMALL:
-            engine, out, images = SMALL[name], folder / f"out-{name}-{round_}", folder / f"images-{name}-{round_}"
-            new = pictures(folder / f"new-{name}-{round_}", given.images, given.photographs)
-            held = sorted(new.glob("*/*.jpg"))[: given.images : max(given.images // NEW_IMAGES, 1)][:NEW_IMAGES]
-            move(sorted(set(new.glob("*/*.jpg")) - set(held)), new, images)
-            for kind in ("cold", "nothing new", "20 new"):
-                if kind == "20 new":
-                    move(held, new, images)
-                took = run(engine, images, out, given.peers)
-                record(
-                    given.results, part="small", engine=engine.name, versions=versions(engine, given.peers), kind=kind,
-                    images=given.images, whole=took.whole, load=os.getloadavg()[0],
-                )  # fmt: skip
+        for name in given.engines or engines.SMALL:
+            line = facts(given, engines.SMALL[name]) | {"round": round_, "images": given.images, "photographs": what}
+            lines = [line | {"kind": kind} for kind in results.KINDS]
+            results.expect(given.results, line)
+            if not all(results.has(given.results, line) for line in lines):
+                three_runs(given, lines, engines.SMALL[name], pictures(folder / "new", given.images, source))
+                shutil.rmtree(folder / "new")
+
+
+def three_runs(given: argparse.Namespace, lines: list[results.Line], engine: engines.Engine, new: Path) -> None:
+    """The kinds of small runs, one after the other; those whose line is there already are made once more for the next to find."""
+    images, out = new.with_name("images"), new.with_name("out")
+    every = given.images // NEW_IMAGES
+    held = sorted(new.glob("*/*.jpg"))[::every][:NEW_IMAGES]
+    move(sorted(set(new.glob("*/*.jpg")) - set(held)), new, images)
+    for line in lines:
+        if line["kind"] == "20 new":
+            move(held, new, images)
+        measure(given, line, engine, images, out)
+    shutil.rmtree(images)
+    shutil.rmtree(out)
+
+
+def facts(given: argparse.Namespace, engine: engines.Engine) -> results.Line:
+    """What a line says of how it was made."""
+    said = {"part": given.part, "engine": engine.name, "versions": engines.versions(engine, given.peers)}
+    return said | {"machine": engines.machine(), "code": engines.code()}
+
+
+def measure(given: argparse.Namespace, line: results.Line, engine: engines.Engine, images: Path, out: Path) -> None:
+    """Runs the engine, and adds the run to the results where they do not hold it yet."""
+    load = os.getloadavg()[0]
+    try:
+        took = engines.run(engine, images, out, given.peers)
+    except (subprocess.CalledProcessError, ValueError) as error:
+        raise SystemExit(f"error: {error}\n{getattr(error, 'stderr', '')}") from error
+    if not results.has(given.results, line):
+        results.record(given.results, line | took._asdict() | {"load": load})
 
 
 def move(files: list[Path], source: Path, target: Path) -> None:
@@ -208,61 +121,22 @@ def move(files: list[Path], source: Path, target: Path) -> None:
         file.rename(there)
 
 
-def table(results: Path) -> str:
-    """Markdown: throughput with ratios to the bound, then the small runs; medians, with the least and the most."""
-    lines = recorded(results)
-    rates = {line["engine"]: [] for line in lines if line["part"] == "throughput"}  # type: dict[str, list[dict[str, Any]]]
-    for line in lines:
-        if line["part"] == "throughput":
-            rates[line["engine"]].append(line)
-    said = [
-        f"{lines[0]['machine']}",
-        "",
-        "| engine | images | images/s within | of the bound | images/s whole | runs | versions |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    bound = median(_rate(line, "within") for line in rates[BOUND.name]) if BOUND.name in rates else float("nan")
-    for engine, runs in rates.items():
-        within = [_rate(run, "within") for run in runs]
-        whole = [_rate(run, "whole") for run in runs]
-        images = sorted({run["images"] for run in runs})
-        said.append(
-            f"| {engine} | {', '.join(f'{count:,}' for count in images)} | {_spread(within)} | {median(within) / bound:.2f} "
-            f"| {_spread(whole)} | {len(runs)} | {runs[0]['versions']} |"
-        )
-    said += ["", "| engine | " + " | ".join(KINDS) + " | runs | versions |", "|---|" + "---|" * (len(KINDS) + 2)]
-    for engine in dict.fromkeys(line["engine"] for line in lines if line["part"] == "small"):
-        runs = [line for line in lines if line["part"] == "small" and line["engine"] == engine]
-        seconds = [[run["whole"] for run in runs if run["kind"] == kind] for kind in KINDS]
-        cells = " | ".join(f"{_spread(times, 1)} s" if times else "" for times in seconds)
-        said.append(f"| {engine} | {cells} | {len(seconds[0])} | {runs[0]['versions']} |")
-    return "\n".join(said)
-
-
-KINDS = ("cold", "nothing new", "20 new")
-
-
-def _rate(line: dict[str, Any], which: str) -> float:
-    return float(line["images"] / line[which])
-
-
-def _spread(values: list[float], digits: int = 0) -> str:
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("throughput", "small", "table"))
     parser.add_argument("--results", type=Path, required=True, help="a file of JSON lines that the runs are added to")
     parser.add_argument("--peers", default="", help="the Python of the environment that holds the peers")
-    parser.add_argument("--images", type=int, default=2_016, help="the full figures: 20000 (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--engines", nargs="+", help=f"of {', '.join(THROUGHPUT)}; of {', '.join(SMALL)} for small")
+    parser.add_argument("--images", type=int, help=f"by default {THROUGHPUT_IMAGES}, and {SMALL_IMAGES} for the small runs")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument(
+        "--engines", nargs="+", help=f"of {', '.join(engines.THROUGHPUT)}; of {', '.join(engines.SMALL)} for small"
+    )
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS)
     given = parser.parse_args()
     if given.part == "table":
-        print(table(given.results))
+        print(results.table(given.results))
         return
+    given.images = given.images or {"throughput": THROUGHPUT_IMAGES, "small": SMALL_IMAGES}[given.part]
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder:
         {"throughput": throughput, "small": small}[given.part](given, Path(folder))
 

@@ -1,4 +1,4 @@
-"""What every engine of the comparison shares: the product's decoder and model, and the line that says what a run did.
+"""What every engine of the comparison shares: the product's decoder and model, and the lines by which its time is taken.
 
 Each script of an engine reads the JPEG files under a folder and writes the columns `path`, `label` and `features` (1280 float32).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from fruitpipe.images import decode
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MODEL_NAME = "mobilenetv2-1.0-224.tflite"
+UP, DONE = "up", "done"
 
 
 class Features:
@@ -39,16 +38,30 @@ def label(path: str) -> str:
     return path.rsplit("/", 2)[-2]
 
 
-def run(work: Callable[[str, str, str], None]) -> None:
-    """Runs `work(images, out, model)` as the command line says, and prints what the comparison reads: the seconds it took.
+def say(moment: str) -> None:
+    """Tells the comparison, which reads its clock, that the engine is up (the last time counts) or done."""
+    print(json.dumps({"engine": moment}), flush=True)
 
-    They begin when the engine's own modules are imported; what the process takes in all is measured from outside.
+
+def run(work: Callable[[str, str, str], None]) -> None:
+    """Runs `work(images, out, model)` as the command line says.
+
+    The engine is up when its modules are imported; one that has a session or a cluster to start says so once more in `work`.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("images", help="folder of folders of JPEG files")
     parser.add_argument("out", help="where the engine writes")
     parser.add_argument("--model", required=True, help="the model file, as `fruitpipe model build` makes it")
     given = parser.parse_args()
-    began = time.perf_counter()
+    say(UP)
     work(str(Path(given.images).resolve()), str(Path(given.out).resolve()), str(Path(given.model).resolve()))
-    print(json.dumps({"seconds": time.perf_counter() - began}), flush=True)
+    say(DONE)
+
+
+def moment(line: str) -> str | None:
+    """Which of the two moments a line of an engine's output tells of, if any."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said.get("engine") if isinstance(said, dict) else None

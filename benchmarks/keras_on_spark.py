@@ -10,6 +10,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+from benchmarks import engine
 from fruitpipe import jars
 from fruitpipe.images import decode
 
@@ -32,14 +33,16 @@ def pixels(bodies: Iterable[bytes]) -> NDArray[np.float32]:
     return np.stack([decode(body).pixels for body in bodies])
 
 
-def write(images: str, out: str, features: Any) -> None:
-    """Reads the files, applies `features` to their content and writes Parquet."""
+def write(images: str, out: str, features: Any, parts: int | None = None) -> None:
+    """Reads the files, applies `features` to their content and writes Parquet; in `parts` tasks, or in as many as Spark makes."""
     builder = SparkSession.builder.appName("fruitpipe benchmark").master("local[*]")
     os.environ |= jars.spark_environment()  # the Java of the product, and this Python in the workers
     settings = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.sql.parquet.compression.codec": "snappy"}
     spark = builder.config(map={**settings}).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    engine.say(engine.UP)
     files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").option("pathGlobFilter", "*.jpg").load(images)
     label = F.element_at(F.split("path", "/"), -2).alias("label")
+    files = files.repartition(parts) if parts else files
     files.select("path", label, features("content").alias("features")).write.parquet(out)
     spark.stop()

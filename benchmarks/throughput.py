@@ -25,7 +25,7 @@ from typing import NamedTuple
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from benchmarks import compare, features, s3_server  # noqa: E402
+from benchmarks import compare, engines, features, s3_server  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 2_000
@@ -57,7 +57,9 @@ def ingest(images: str, root: str) -> Run:
 
 def bound(images: Path) -> float:
     """Images/s of processes that only read, decode and infer."""
-    return BOUND_IMAGES / compare.run(compare.BOUND, images, images.with_name("nothing"), "").within
+    within = engines.run(engines.BOUND, images, images.with_name("nothing"), "").within
+    assert within is not None
+    return BOUND_IMAGES / within
 
 
 def processor_seconds(pid: int) -> float:
@@ -106,8 +108,9 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as name:
         folder = Path(name)
-        images = compare.pictures(folder / "images", given.images, features.PHOTOGRAPHS)
-        few = compare.pictures(folder / "few", BOUND_IMAGES, features.PHOTOGRAPHS)
+        source, _ = compare.photographs(features.PHOTOGRAPHS, folder / "drawn")
+        images = compare.pictures(folder / "images", given.images, source)
+        few = compare.pictures(folder / "few", BOUND_IMAGES, source)
         for where in given.where:
             rounds = local_rounds if where == "local" else s3_rounds
             print(f"{where}", *rounds(folder, images, few), sep="\n", flush=True)

@@ -35,6 +35,7 @@ class Model:
 def ingest(images: str, out: str, model: str) -> None:
     """A folder of Parquet files."""
     ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}})
+    engine.say(engine.UP)
     ray.data.DataContext.get_current().enable_progress_bars = False
     files = ray.data.read_binary_files(images, include_paths=True, num_cpus=READER_CPUS)
     rows = files.map_batches(

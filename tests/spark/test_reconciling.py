@@ -9,8 +9,8 @@ from delta.tables import DeltaTable
 from batch.reconcile import reconcile
 from batch.refit import refit
 from fruitpipe import objects, tables
-from fruitpipe.errors import MixedExtractors, NoImages
-from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.errors import MixedExtractors, NoImages, WrongModel
+from fruitpipe.extractor import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from streaming.ingest import ingest
 from tests.oracle import vector_of
@@ -79,6 +79,21 @@ def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root,
     DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
     assert catch_up() == "ingest: 2 images featurised, 0 failed"
     assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
+
+
+def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up, table, tmp_path):
+    fill(images, 2)
+    run()
+    float32 = Model.load(IngestSettings(images="x", root="x").model)
+    int8 = tmp_path / "int8.tflite"  # the same function under another label: which of them computes is what is looked at
+    flatbuffer = float32.body[: _label(float32.body, "the model file")["flatbuffer_bytes"]]
+    int8.write_bytes(pack(flatbuffer, WEIGHTS_SHA256, INT8))
+    fill(images, 1, first=2)
+    with pytest.raises(WrongModel, match="its extractor is int8, expected float32"):
+        run(model=str(int8))
+    assert {row["extractor"] for row in table().values()} == {fingerprint(float32)}
+    assert catch_up(extractor=INT8, model=str(int8)) == "ingest: 3 images featurised, 0 failed"
+    assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(str(int8)))} != {fingerprint(float32)}
 
 
 def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last(spark, images, root, run, table, capsys):

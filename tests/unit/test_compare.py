@@ -2,52 +2,104 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from benchmarks import compare
+from benchmarks import compare, engine, engines, results, written
+from fruitpipe import sample
+from fruitpipe.extractor import Extractor, Model
+from fruitpipe.images import decode
+from fruitpipe.settings import default_model
+
+ALIKE = {"machine": "m", "code": "c", "photographs": "9 photographs", "versions": "v 1", "load": 0.1}
 
 
-def test_fruitpipes_own_time_is_from_the_first_batchs_begin_to_the_last_commit():
+def test_only_the_two_lines_of_an_engine_tell_of_moments():
     lines = [
-        (10.0, "batch 0: 2000 featurised in 4.0 s (500 images/s)\n"),
-        (13.0, "batch 0: 1000 featurised in 3.0 s (333 images/s)\n"),
-        (14.5, "ingest: 3000 images featurised, 0 failed\n"),
+        "batch 0: 9 featurised\n",
+        "7\n",
+        '{"files": 3}\n',
+        json.dumps({"engine": engine.UP}),
+        json.dumps({"engine": engine.DONE}),
     ]
-    assert compare._batches(lines, whole=20) == 7.0
-    assert compare._batches(lines[2:], whole=20) == 20
+    assert [engine.moment(line) for line in lines] == [None, None, None, engine.UP, engine.DONE]
 
 
-def test_the_bound_is_the_time_without_the_loading_of_its_model():
-    assert compare._reported([(0.0, "noise\n"), (1.0, '{"within": 2.5}\n'), (2.0, '{"seconds": 4.0}\n')]) == 2.5
-    assert compare._reported([(2.0, '{"seconds": 4.0}\n')]) == 4.0
-
-
-def test_the_table_holds_medians_spreads_and_ratios_to_the_bound(tmp_path):
-    results = tmp_path / "bench.jsonl"
-    for engine, images, seconds in [(compare.BOUND.name, 1000, (4, 5, 10)), ("Daft", 500, (2.5, 5, 4))]:
-        for within in seconds:
-            compare.record(
-                results, part="throughput", engine=engine, versions="v 1", images=images, whole=within * 2, within=within
-            )  # fmt: skip
-    compare.record(results, part="small", engine="Daft", versions="v 1", kind="cold", images=2016, whole=12.345)
-    lines = compare.table(results).splitlines()
-    assert f"| {compare.BOUND.name} | 1,000 | 200 (100 to 250) | 1.00 | 100 (50 to 125) | 3 | v 1 |" in lines
-    assert "| Daft | 500 | 125 (100 to 200) | 0.62 | 62 (50 to 100) | 3 | v 1 |" in lines
+def test_the_table_holds_medians_spreads_and_ratios_to_the_bound_of_the_same_round(tmp_path):
+    file = tmp_path / "bench.jsonl"
+    for name, images, seconds in [(engines.BOUND.name, 1000, (4, 5, 10)), ("Daft", 500, (2.5, 5, 10))]:
+        for round_, within in enumerate(seconds):
+            line = ALIKE | {"part": "throughput", "engine": name, "round": round_, "images": images}
+            results.record(file, line | {"whole": within * 2, "within": within})
+    small = ALIKE | {"part": "small", "engine": "Daft", "round": 0, "kind": "cold", "images": 2016}
+    results.record(file, small | {"whole": 12.345, "within": None})
+    lines = results.table(file).splitlines()
+    assert lines[0] == "m; 9 photographs; code c; load average before a run 0.1 (0.1 to 0.1)"
+    bound = "200 (100 to 250) | 1.00 (1.00 to 1.00) | 100 (50 to 125) | 3 | v 1 |"
+    assert f"| {engines.BOUND.name} | 1,000 | {bound}" in lines
+    assert "| Daft | 500 | 100 (50 to 200) | 0.50 (0.50 to 0.80) | 50 (25 to 100) | 3 | v 1 |" in lines
     assert "| Daft | 12.3 (12.3 to 12.3) s |  |  | 1 | v 1 |" in lines
 
 
-@pytest.mark.parametrize("other", [{"machine": "another"}, {"versions": "v 2"}])
-def test_results_of_two_machines_or_versions_are_not_mixed(tmp_path, other):
-    results = tmp_path / "bench.jsonl"
-    results.write_text(json.dumps({"machine": compare.machine(), "engine": "Daft", "versions": "v 1"} | other) + "\n")
-    with pytest.raises(SystemExit, match="made on another machine or with other versions"):
-        compare.record(results, engine="Daft", versions="v 1")
+@pytest.mark.parametrize("key", ["machine", "versions", "code", "images", "photographs"])
+def test_results_of_other_machines_versions_code_or_images_are_not_mixed(tmp_path, key):
+    file, line = tmp_path / "bench.jsonl", ALIKE | {"part": "throughput", "engine": "Daft", "round": 0, "images": 9}
+    results.record(file, line)
+    results.expect(file, line | {"round": 1})
+    with pytest.raises(SystemExit, match=f"has {key} {line[key]}, not another; remove it, or name another"):
+        results.expect(file, line | {key: "another"})
+
+
+def test_a_run_that_the_results_hold_is_not_made_again(tmp_path, monkeypatch):
+    file, made = tmp_path / "bench.jsonl", []
+
+    def run(of, images, _out, _peers):
+        made.append((of.name, len(list(images.glob("*/*.jpg")))))
+        return engines.Took(2, 1)
+
+    monkeypatch.setattr(engines, "run", run)
+    put(tmp_path / "photographs", "Kiwi/1.jpg", "Pear/1.jpg")
+    monkeypatch.setattr("sys.argv", ["compare.py", "throughput", "--results", str(file), "--images", "32", "--rounds", "1"])
+    monkeypatch.setattr(engines, "versions", lambda *_: "v 1")
+    monkeypatch.setattr(compare, "PHOTOGRAPHS", tmp_path / "photographs")
+    for _ in range(2):
+        compare.main()
+    assert made == [(of.name, 32 // of.one_in) for of in engines.THROUGHPUT.values()]
 
 
 def test_pictures_are_repeated_under_other_names_where_they_are_fewer(tmp_path):
-    for name in ("Kiwi/1.jpg", "Pear/1.jpg"):
-        (tmp_path / "photographs" / name).parent.mkdir(parents=True)
-        (tmp_path / "photographs" / name).write_bytes(name.encode())
+    put(tmp_path / "photographs", "Kiwi/1.jpg", "Pear/1.jpg")
     folder = compare.pictures(tmp_path / "images", 3, tmp_path / "photographs")
-    found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("*/*.jpg")}
-    assert found == {"Kiwi/0-1.jpg": b"Kiwi/1.jpg", "Kiwi/1-1.jpg": b"Kiwi/1.jpg", "Pear/0-1.jpg": b"Pear/1.jpg"}
+    found = {str(file.relative_to(folder)): file.read_text() for file in folder.glob("*/*.jpg")}
+    assert found == {"Kiwi/0-1.jpg": "Kiwi/1.jpg", "Kiwi/1-1.jpg": "Kiwi/1.jpg", "Pear/0-1.jpg": "Pear/1.jpg"}
+
+
+def test_without_photographs_pictures_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "DRAWN_PER_LABEL", 1)
+    folder, said = compare.photographs(tmp_path / "none", tmp_path / "drawn")
+    assert (said, len(list(folder.glob("*/*.jpg")))) == ("12 drawn pictures", 12)
+    assert compare.photographs(folder, tmp_path / "unused") == (folder, "12 photographs")
+
+
+def test_rows_that_an_engine_got_wrong_are_found(tmp_path):
+    sample.draw(tmp_path, labels=2, images_per_label=2)
+    files = sorted(tmp_path.glob("*/*.jpg"))
+    extract = Extractor(Model.load(default_model()).body)
+    paths, labels = [file.as_uri() for file in files], [file.parent.name for file in files]
+    rows = written.Rows(paths, labels, np.stack([extract(decode(file.read_bytes()).pixels) for file in files]))
+    assert written.fault(rows, tmp_path) is None
+    other = rows.features.copy()
+    other[2, 7] += 0.01
+    wrong = {
+        "3 rows of 3 images, expected one for each of 4": written.Rows(paths[1:], labels[1:], rows.features[1:]),
+        "4 rows of 3 images, expected one for each of 4": rows._replace(paths=[paths[1], *paths[1:]]),
+        "a label is not the name of its image's folder": rows._replace(labels=labels[::-1]),
+        f"{files[2]}: a feature differs by 0.01 from the product's, more than 0.0001": rows._replace(features=other),
+    }
+    assert {said: written.fault(rows, tmp_path) for said, rows in wrong.items()} == {said: said for said in wrong}
+
+
+def put(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)

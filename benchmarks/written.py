@@ -1,0 +1,94 @@
+"""What an engine of the comparison wrote, read back: a row an image, with its label and the vector that the product computes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+from benchmarks import engine
+from fruitpipe.extractor import FEATURES
+from fruitpipe.settings import default_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHECKED = 16  # images whose features are computed once more
+TOLERANCE = 1e-4  # of a feature, which is 0 to 6: Keras adds up in another order than LiteRT
+
+
+class Rows(NamedTuple):
+    """Paths as they were written, labels, and (n, 1280) float32."""
+
+    paths: list[str]
+    labels: list[str]
+    features: NDArray[np.float32]
+
+
+def fault(rows: Rows, images: Path) -> str | None:
+    """What is wrong with `rows` as those of all images in the folder, or None."""
+    paths, files = [_file(path) for path in rows.paths], sorted(map(str, images.resolve().glob("*/*.jpg")))
+    if sorted(paths) != files:
+        return f"{len(paths)} rows of {len(set(paths))} images, expected one for each of {len(files)}"
+    if rows.labels != [engine.label(path) for path in paths]:
+        return "a label is not the name of its image's folder"
+    own = engine.Features(default_model())
+    for number in np.linspace(0, len(files) - 1, CHECKED).astype(int):
+        off = float(np.abs(rows.features[number] - own(Path(paths[number]).read_bytes())).max())
+        if not off <= TOLERANCE:
+            return f"{paths[number]}: a feature differs by {off:.2g} from the product's, more than {TOLERANCE}"
+    return None
+
+
+def delta(out: Path) -> Rows:
+    """A Delta table."""
+    return _rows(DeltaTable(out).to_pyarrow_table(columns=["path", "label", "features"]))
+
+
+def features_table(out: Path) -> Rows:
+    """The product's table under its root."""
+    return delta(out / "features")
+
+
+def parquet(out: Path) -> Rows:
+    """A folder of Parquet files."""
+    return _rows(ds.dataset(out, format="parquet").to_table(columns=["path", "label", "features"]))
+
+
+def cocoindex(out: Path) -> Rows:
+    """A table of SQLite with vectors as bytes."""
+    with sqlite3.connect(out / "features.sqlite") as database:
+        rows = database.execute("SELECT path, label, features FROM features").fetchall()
+    return _gathered(rows, lambda features: np.frombuffer(features, np.float32))
+
+
+def datachain(out: Path) -> Rows:
+    """The newest version of a dataset in DataChain's own SQLite, with vectors as JSON."""
+    with sqlite3.connect(out / ".datachain" / "db") as database:
+        tables = "SELECT name FROM sqlite_master WHERE name LIKE 'ds\\_%\\_features\\_%' ESCAPE '\\' ORDER BY rowid DESC"
+        (name,) = database.execute(tables).fetchone()
+        rows = database.execute(f'SELECT row__path, row__label, row__features FROM "{name}"').fetchall()
+    return _gathered(rows, lambda features: np.array(json.loads(features), np.float32))
+
+
+def _rows(table: pa.Table) -> Rows:
+    vectors: Any = table["features"].combine_chunks()
+    features = vectors.flatten().to_numpy().reshape(-1, FEATURES)
+    return Rows(table["path"].to_pylist(), table["label"].to_pylist(), features)
+
+
+def _gathered(rows: list[tuple[str, str, Any]], vector: Any) -> Rows:
+    paths, labels, features = zip(*rows, strict=True)
+    return Rows(list(paths), list(labels), np.stack([vector(one) for one in features]))
+
+
+def _file(path: str) -> str:
+    """The file that a path or a file URI names."""
+    return unquote(urlparse(path).path) if path.startswith("file:") else path
