@@ -48,7 +48,7 @@ def refit(settings: RefitSettings) -> None:
         report.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
-    with session.explained(), progress.bar("refit") as bar:
+    with session.explained(), progress.bar("refit", steps=3 + settings.report) as bar:
         bar.follow(spark.sparkContext.statusTracker())
         tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
         # The claim comes before the pinning, so that a higher number never holds older rows.

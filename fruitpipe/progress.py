@@ -9,10 +9,12 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,12 +28,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from fruitpipe.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pyspark import StatusTracker
-
+    from rich.progress import Task
 
 FOLLOW_SECONDS = 0.5
 
@@ -77,11 +82,23 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
 
 
 class Bar:
-    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere."""
+    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere.
 
-    def __init__(self, progress: Progress | None = None, title: str = "") -> None:
-        self._progress, self._failed = progress, 0
+    folder: where workers leave their marks. steps: how many a job with several has.
+    """
+
+    def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: int = 0) -> None:
+        self._progress, self._folder, self._steps = progress, Path(folder), steps
+        self._done = self._failed = self._begun = self._step = 0
+        self._images: int | None = None
+        self._tallies: deque[Tally] = deque()
+        self._lock = threading.Lock()
         self._task = progress.add_task(title, total=None, rate="", failed="") if progress else TaskID(0)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is one to be seen."""
+        return self._progress is not None
 
     def expect(self, images: Callable[[], int | None]) -> None:
         """Asks how many images there are to do, while the work begins; until the answer comes the bar only moves."""
@@ -89,19 +106,40 @@ class Bar:
             threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
 
     def step(self, title: str, images: int | None = None) -> None:
-        """Begins another step, of `images` where that is known, at its start."""
+        """Begins another step, of `images` where that is known; with `follow`, their number is shown once some are done."""
         if self._progress:
-            self._progress.reset(self._task, total=images, description=title, completed=0)
+            self._step, self._done, self._images = self._step + 1, 0, images
+            said = f"{title} ({self._step} of {self._steps})" if self._steps else title
+            self._progress.reset(self._task, description=said, completed=0)
+            self._progress.tasks[0].total = None if self._steps else images  # reset() takes None for "as it was"
+
+    def begin(self, images: int) -> str | None:
+        """Begins a chunk; names the file (fruitpipe.tally) whose marks move the bar until `advance` counts that chunk."""
+        if not self._progress:
+            return None
+        tally = Tally(self._folder / f"{self._begun}", images)
+        tally.path.touch()
+        with self._lock:
+            self._tallies.append(tally)
+        self._begun += 1
+        if self._begun == 1:
+            threading.Thread(target=self._watch, args=(self._progress,), daemon=True, name="fruitpipe-tally").start()
+        return str(tally.path)
 
     def advance(self, images: int, failed: int = 0) -> None:
-        """Counts images as done, some of them as failed."""
-        if not self._progress:
-            return
-        self._failed += failed
-        self._progress.advance(self._task, images)
-        speed = self._progress.tasks[0].speed
-        rate = f"{speed:.0f} images/s" if speed else ""
-        self._progress.update(self._task, rate=rate, failed=f"[yellow]{self._failed} failed[/]" if self._failed else "")
+        """Counts images as done, some of them as failed: those of the oldest chunk that was begun, if any was."""
+        if self._progress:
+            with self._lock:
+                if self._tallies:
+                    self._tallies.popleft()
+                self._done += images
+                self._failed += failed
+            self._draw(self._progress)
+
+    def close(self) -> None:
+        """Forgets the chunks that were begun and never counted, as their files go."""
+        with self._lock:
+            self._tallies.clear()
 
     def follow(self, tracker: StatusTracker) -> None:
         """Moves with the tasks of the Spark stages that run, as a share of the step's images, until the bar ends."""
@@ -111,18 +149,44 @@ class Bar:
     def _follow(self, progress: Progress, tracker: StatusTracker) -> None:
         while progress.live.is_started:
             stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
-            shares = [stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks]
-            total = progress.tasks[0].total
-            if shares and total:
-                progress.update(self._task, completed=int(max(shares) * total))
+            share = max((stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks), default=0.0)
+            if share and self._images:
+                progress.update(self._task, total=self._images)
+                self._show(progress, int(share * self._images))
             time.sleep(FOLLOW_SECONDS)
+
+    def _watch(self, progress: Progress) -> None:
+        while progress.live.is_started:
+            self._draw(progress)
+            time.sleep(FOLLOW_SECONDS)
+
+    def _draw(self, progress: Progress) -> None:
+        with self._lock:
+            marks = [tally.counted() for tally in self._tallies]
+            done, failed = self._done + sum(done for done, _ in marks), self._failed + sum(failed for _, failed in marks)
+            self._show(progress, done)
+            progress.update(self._task, failed=f"[yellow]{failed} failed[/]" if failed else "")
+
+    def _show(self, progress: Progress, done: int) -> None:
+        """Never goes back: a chunk that was counted from its marks is counted once more when it is committed."""
+        task = progress.tasks[0]
+        progress.update(self._task, completed=max(done, int(task.completed)))
+        progress.update(self._task, rate=f"{task.speed:.0f} images/s" if task.speed else "")
 
     def _ask(self, progress: Progress, images: Callable[[], int | None]) -> None:
         progress.update(self._task, total=images())
 
 
+class DoneColumn(MofNCompleteColumn):
+    """``12/80``, or nothing as long as nothing is known."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        return super().render(task) if task.completed or task.total else Text()
+
+
 @contextmanager
-def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
+def bar(title: str, *, wanted: bool = True, steps: int = 0) -> Iterator[Bar]:
     """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):
@@ -132,9 +196,14 @@ def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DoneColumn(),
         TextColumn("{task.fields[rate]}"),
     )
     times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
-        yield Bar(progress, title)
+    progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+    with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
+        bar = Bar(progress, title, folder, steps)
+        try:
+            yield bar
+        finally:
+            bar.close()

@@ -3,12 +3,16 @@
 import io
 import json
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import islice
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
-from fruitpipe import progress
+from fruitpipe import progress, tally
 from fruitpipe.progress import Commit
 
 COMMIT = Commit(
@@ -80,3 +84,66 @@ def test_the_bar_learns_the_number_of_images_while_the_work_goes_on(monkeypatch)
         if counting is not threading.current_thread():
             counting.join()
     assert "3/7" in console.file.getvalue()
+
+
+@pytest.fixture
+def console(monkeypatch):
+    """A terminal, as far as a bar can tell."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    return console
+
+
+def shown_by(console, wanted):
+    """Waits until the bar shows it."""
+    ends = time.monotonic() + 30
+    while wanted not in console.file.getvalue():
+        assert time.monotonic() < ends, f"{wanted} is not in {console.file.getvalue()[-500:]}"
+        time.sleep(0.01)
+
+
+def test_the_bar_moves_within_a_chunk_with_the_marks_of_its_workers(console):
+    outcomes = [{"outcome": "failed" if number % 10 == 0 else "featurised"} for number in range(90)]
+    with progress.bar("ingest") as bar:
+        bar.step("ingest", 200)
+        chunk, other = bar.begin(90), bar.begin(110)
+        working = tally.marked(outcomes, chunk)
+        assert list(islice(working, 40)) == outcomes[:40]
+        shown_by(console, "40/200")
+        shown_by(console, "4 failed")
+        list(tally.marked([{"outcome": "touched"}], other))
+        list(working)
+        shown_by(console, "91/200")
+        bar.advance(90, failed=9)
+        shown_by(console, "9 failed")
+    assert "181/200" not in console.file.getvalue()  # nothing is counted from its marks and once more from its commit
+
+
+def test_an_image_that_is_looked_at_twice_does_not_move_the_bar_past_its_chunk(console):
+    with progress.bar("ingest") as bar:
+        bar.step("ingest", 20)
+        chunk = bar.begin(10)
+        list(tally.marked([{"outcome": "featurised"}] * 15, chunk))
+        shown_by(console, "10/20")
+        bar.advance(10)
+    assert "15/20" not in console.file.getvalue()
+
+
+def test_without_a_bar_no_worker_leaves_a_mark():
+    assert not progress.Bar().shown
+    assert progress.Bar().begin(10) is None
+
+
+def test_a_step_whose_tasks_are_not_done_yet_claims_no_number(console):
+    running = SimpleNamespace(numTasks=4, numCompletedTasks=0)
+    tracker = SimpleNamespace(getActiveStageIds=lambda: [1], getStageInfo=lambda _: running)
+    with progress.bar("refit", steps=3) as bar:
+        bar.follow(tracker)
+        bar.step("reading features", 2000)
+        shown_by(console, "reading features (1 of 3)")
+        running.numCompletedTasks = 3
+        shown_by(console, "1500/2000")
+        running.numCompletedTasks = 0
+        bar.step("reducing", 2000)
+        shown_by(console, "reducing (2 of 3)")
+    assert "0/2000" not in console.file.getvalue().replace("1500/2000", "")
