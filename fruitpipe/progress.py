@@ -33,7 +33,7 @@ from rich.text import Text
 from fruitpipe.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyspark import StatusTracker
     from rich.progress import Task
@@ -84,16 +84,17 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
 class Bar:
     """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere.
 
-    folder: where workers leave their marks. steps: how many a job with several has.
+    folder: where workers leave their marks. steps: the titles of a job's steps, each of which is an equal part of the bar.
     """
 
-    def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: int = 0) -> None:
+    def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: Sequence[str] = ()) -> None:
         self._progress, self._folder, self._steps = progress, Path(folder), steps
-        self._done = self._failed = self._begun = self._step = 0
-        self._images: int | None = None
+        self._done = self._failed = self._begun = self._images = 0
+        self._step, self._since = 0, time.monotonic()
         self._tallies: deque[Tally] = deque()
         self._lock = threading.Lock()
-        self._task = progress.add_task(title, total=None, rate="", failed="") if progress else TaskID(0)
+        total = len(steps) or None
+        self._task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else TaskID(0)
 
     @property
     def shown(self) -> bool:
@@ -105,13 +106,11 @@ class Bar:
         if self._progress:
             threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
 
-    def step(self, title: str, images: int | None = None) -> None:
-        """Begins another step, of `images` where that is known; with `follow`, their number is shown once some are done."""
+    def step(self, title: str, images: int = 0) -> None:
+        """Begins the step of that title, which goes through so many images."""
         if self._progress:
-            self._step, self._done, self._images = self._step + 1, 0, images
-            said = f"{title} ({self._step} of {self._steps})" if self._steps else title
-            self._progress.reset(self._task, description=said, completed=0)
-            self._progress.tasks[0].total = None if self._steps else images  # reset() takes None for "as it was"
+            self._step, self._images, self._since = self._steps.index(title), images, time.monotonic()
+            self._progress.update(self._task, description=title, completed=self._step, done="", rate="")
 
     def begin(self, images: int) -> str | None:
         """Begins a chunk; names the file (fruitpipe.tally) whose marks move the bar until `advance` counts that chunk."""
@@ -142,7 +141,7 @@ class Bar:
             self._tallies.clear()
 
     def follow(self, tracker: StatusTracker) -> None:
-        """Moves with the tasks of the Spark stages that run, as a share of the step's images, until the bar ends."""
+        """Moves with the tasks of the Spark stages that run, as a share of the step, until the bar ends."""
         if self._progress:
             threading.Thread(target=self._follow, args=(self._progress, tracker), daemon=True, name="fruitpipe-follow").start()
 
@@ -150,9 +149,8 @@ class Bar:
         while progress.live.is_started:
             stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
             share = max((stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks), default=0.0)
-            if share and self._images:
-                progress.update(self._task, total=self._images)
-                self._show(progress, int(share * self._images))
+            if share:
+                self._show_share(progress, share)
             time.sleep(FOLLOW_SECONDS)
 
     def _watch(self, progress: Progress) -> None:
@@ -164,29 +162,47 @@ class Bar:
         with self._lock:
             marks = [tally.counted() for tally in self._tallies]
             done, failed = self._done + sum(done for done, _ in marks), self._failed + sum(failed for _, failed in marks)
-            self._show(progress, done)
-            progress.update(self._task, failed=f"[yellow]{failed} failed[/]" if failed else "")
+            task = progress.tasks[0]
+            progress.update(self._task, completed=max(done, task.completed))  # a commit is told a moment after its last mark
+            rate = f"{task.speed:.0f} images/s" if task.speed else ""
+            progress.update(self._task, rate=rate, failed=f"[yellow]{failed} failed[/]" if failed else "")
 
-    def _show(self, progress: Progress, done: int) -> None:
-        """Never goes back: a chunk that was counted from its marks is counted once more when it is committed."""
-        task = progress.tasks[0]
-        progress.update(self._task, completed=max(done, int(task.completed)))
-        progress.update(self._task, rate=f"{task.speed:.0f} images/s" if task.speed else "")
+    def _show_share(self, progress: Progress, share: float) -> None:
+        """A step may have several stages, one after the other: where one begins, the bar waits for it to catch up."""
+        completed = self._step + share
+        if self._images and completed > progress.tasks[0].completed:
+            done = share * self._images
+            rate = f"{done / (time.monotonic() - self._since):.0f} images/s"
+            progress.update(self._task, completed=completed, done=f"{done:.0f}/{self._images}", rate=rate)
 
     def _ask(self, progress: Progress, images: Callable[[], int | None]) -> None:
         progress.update(self._task, total=images())
 
 
-class DoneColumn(MofNCompleteColumn):
-    """``12/80``, or nothing as long as nothing is known."""
+class ImagesColumn(MofNCompleteColumn):
+    """``12/80``: of a job with steps what the step says, and nothing as long as nothing is known."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
 
     def render(self, task: Task) -> Text:
-        """See rich."""
+        """As rich draws it."""
+        if self._steps:
+            return Text(task.fields["done"], "progress.download")
         return super().render(task) if task.completed or task.total else Text()
 
 
+class LeftColumn(TimeRemainingColumn):
+    """``0:00:12 left``, once there is something to tell it from."""
+
+    def render(self, task: Task) -> Text:
+        """As rich draws it."""
+        return super().render(task).append(" left", "default") if task.time_remaining is not None else Text()
+
+
 @contextmanager
-def bar(title: str, *, wanted: bool = True, steps: int = 0) -> Iterator[Bar]:
+def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterator[Bar]:
     """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):
@@ -196,10 +212,10 @@ def bar(title: str, *, wanted: bool = True, steps: int = 0) -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        DoneColumn(),
+        ImagesColumn(steps=bool(steps)),
         TextColumn("{task.fields[rate]}"),
     )
-    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn())
     progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
     with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
         bar = Bar(progress, title, folder, steps)
