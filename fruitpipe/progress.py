@@ -194,11 +194,16 @@ class ImagesColumn(MofNCompleteColumn):
 
 
 class LeftColumn(TimeRemainingColumn):
-    """``0:00:12 left``, once there is something to tell it from."""
+    """``0:00:12 left``, where there is something to tell it from: of a job with steps, images of the step."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
 
     def render(self, task: Task) -> Text:
         """As rich draws it."""
-        return super().render(task).append(" left", "default") if task.time_remaining is not None else Text()
+        told = task.fields["done"] if self._steps else task.time_remaining is not None
+        return super().render(task).append(" left", "default") if told else Text()
 
 
 @contextmanager
@@ -215,7 +220,7 @@ def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterat
         ImagesColumn(steps=bool(steps)),
         TextColumn("{task.fields[rate]}"),
     )
-    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn())
+    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn(steps=bool(steps)))
     progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
     with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
         bar = Bar(progress, title, folder, steps)
