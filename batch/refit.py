@@ -48,7 +48,7 @@ def refit(settings: RefitSettings) -> None:
         report.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
-    with session.explained(), progress.bar("refit") as bar:
+    with session.explained(), progress.bar("refit", steps=refitting.steps(settings)) as bar:
         bar.follow(spark.sparkContext.statusTracker())
         tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
         # The claim comes before the pinning, so that a higher number never holds older rows.
@@ -60,7 +60,7 @@ def refit(settings: RefitSettings) -> None:
 
 def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> refitting.Run:
     pinned = gathering.pin(spark, settings.root)
-    bar.step("reading features", pinned.rows)
+    bar.step(refitting.READ, pinned.rows)
     found = pointer.find(settings.root)
     previous = publication.load_model(settings.root, found.version) if found else None
     gathered = gathering.gather(spark, pinned, previous, FEATURES, full=settings.full)
@@ -132,7 +132,7 @@ def _report(run: refitting.Run, model: Model) -> None:
     from fruitpipe import report, snapshot
 
     root, pinned = run.settings.root, run.pinned
-    run.bar.step("drawing the report", pinned.rows)
+    run.bar.step(refitting.REPORT, pinned.rows)
     sampled = sampling.sample(pinned.source(run.spark), pinned.rows, report.IMAGES)
     print(f"report: {report.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
 

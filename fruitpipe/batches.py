@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,8 @@ class Batches:
 
     def __post_init__(self) -> None:
         self._in_hand = threading.Lock()
+        if self.bar.shown:
+            self.upsert = replace(self.upsert, bar=self.bar)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Brings the table to what the object store has for each image that the batch names."""

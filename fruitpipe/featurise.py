@@ -10,7 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from fruitpipe import names, objects
+from fruitpipe import names, objects, tally
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor import Extractor, Model, extractor_for, fingerprint
 from fruitpipe.images import BadImage, decode
@@ -81,12 +81,13 @@ class Featuriser:
     """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
-    etag), ``touched`` (a new etag, but the known bytes) and ``gone``.
+    etag), ``touched`` (a new etag, but the known bytes) and ``gone``. tally: the file in which each leaves its mark, if any.
     """
 
     model: Broadcast
     extractor: str
     max_image_bytes: int
+    tally: str | None = field(default=None, kw_only=True)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
@@ -96,7 +97,8 @@ class Featuriser:
             raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
         extractor = extractor_for(model)
         outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
-        while chunk := list(islice(outcomes, ROWS_PER_BATCH)):
+        seen = tally.marked(outcomes, self.tally) if self.tally else outcomes
+        while chunk := list(islice(seen, ROWS_PER_BATCH)):
             yield _record_batch(chunk)
 
     def _looks(self, references: Iterator[Reference]) -> Iterator[tuple[Reference, objects.Look]]:

@@ -9,10 +9,12 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,12 +28,15 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from fruitpipe.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pyspark import StatusTracker
-
+    from rich.progress import Task
 
 FOLLOW_SECONDS = 0.5
 
@@ -77,52 +82,132 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
 
 
 class Bar:
-    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere."""
+    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere.
 
-    def __init__(self, progress: Progress | None = None, title: str = "") -> None:
-        self._progress, self._failed = progress, 0
-        self._task = progress.add_task(title, total=None, rate="", failed="") if progress else TaskID(0)
+    folder: where workers leave their marks. steps: the titles of a job's steps, each of which is an equal part of the bar.
+    """
+
+    def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: Sequence[str] = ()) -> None:
+        self._progress, self._folder, self._steps = progress, Path(folder), steps
+        self._done = self._failed = self._begun = self._images = 0
+        self._step, self._since = 0, time.monotonic()
+        self._tallies: deque[Tally] = deque()
+        self._lock = threading.Lock()
+        total = len(steps) or None
+        self._task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else TaskID(0)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is one to be seen."""
+        return self._progress is not None
 
     def expect(self, images: Callable[[], int | None]) -> None:
         """Asks how many images there are to do, while the work begins; until the answer comes the bar only moves."""
         if self._progress:
             threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
 
-    def step(self, title: str, images: int | None = None) -> None:
-        """Begins another step, of `images` where that is known, at its start."""
+    def step(self, title: str, images: int = 0) -> None:
+        """Begins the step of that title, which goes through so many images."""
         if self._progress:
-            self._progress.reset(self._task, total=images, description=title, completed=0)
+            self._step, self._images, self._since = self._steps.index(title), images, time.monotonic()
+            self._progress.update(self._task, description=title, completed=self._step, done="", rate="")
+
+    def begin(self, images: int) -> str | None:
+        """Begins a chunk; names the file (fruitpipe.tally) whose marks move the bar until `advance` counts that chunk."""
+        if not self._progress:
+            return None
+        tally = Tally(self._folder / f"{self._begun}", images)
+        tally.path.touch()
+        with self._lock:
+            self._tallies.append(tally)
+        self._begun += 1
+        if self._begun == 1:
+            threading.Thread(target=self._watch, args=(self._progress,), daemon=True, name="fruitpipe-tally").start()
+        return str(tally.path)
 
     def advance(self, images: int, failed: int = 0) -> None:
-        """Counts images as done, some of them as failed."""
-        if not self._progress:
-            return
-        self._failed += failed
-        self._progress.advance(self._task, images)
-        speed = self._progress.tasks[0].speed
-        rate = f"{speed:.0f} images/s" if speed else ""
-        self._progress.update(self._task, rate=rate, failed=f"[yellow]{self._failed} failed[/]" if self._failed else "")
+        """Counts images as done, some of them as failed: those of the oldest chunk that was begun, if any was."""
+        if self._progress:
+            with self._lock:
+                if self._tallies:
+                    self._tallies.popleft()
+                self._done += images
+                self._failed += failed
+            self._draw(self._progress)
+
+    def close(self) -> None:
+        """Forgets the chunks that were begun and never counted, as their files go."""
+        with self._lock:
+            self._tallies.clear()
 
     def follow(self, tracker: StatusTracker) -> None:
-        """Moves with the tasks of the Spark stages that run, as a share of the step's images, until the bar ends."""
+        """Moves with the tasks of the Spark stages that run, as a share of the step, until the bar ends."""
         if self._progress:
             threading.Thread(target=self._follow, args=(self._progress, tracker), daemon=True, name="fruitpipe-follow").start()
 
     def _follow(self, progress: Progress, tracker: StatusTracker) -> None:
         while progress.live.is_started:
             stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
-            shares = [stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks]
-            total = progress.tasks[0].total
-            if shares and total:
-                progress.update(self._task, completed=int(max(shares) * total))
+            share = max((stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks), default=0.0)
+            if share:
+                self._show_share(progress, share)
             time.sleep(FOLLOW_SECONDS)
+
+    def _watch(self, progress: Progress) -> None:
+        while progress.live.is_started:
+            self._draw(progress)
+            time.sleep(FOLLOW_SECONDS)
+
+    def _draw(self, progress: Progress) -> None:
+        with self._lock:
+            marks = [tally.counted() for tally in self._tallies]
+            done, failed = self._done + sum(done for done, _ in marks), self._failed + sum(failed for _, failed in marks)
+            task = progress.tasks[0]
+            progress.update(self._task, completed=max(done, task.completed))  # a commit is told a moment after its last mark
+            rate = f"{task.speed:.0f} images/s" if task.speed else ""
+            progress.update(self._task, rate=rate, failed=f"[yellow]{failed} failed[/]" if failed else "")
+
+    def _show_share(self, progress: Progress, share: float) -> None:
+        """A step may have several stages, one after the other: where one begins, the bar waits for it to catch up."""
+        completed = self._step + share
+        if self._images and completed > progress.tasks[0].completed:
+            done = share * self._images
+            rate = f"{done / (time.monotonic() - self._since):.0f} images/s"
+            progress.update(self._task, completed=completed, done=f"{done:.0f}/{self._images}", rate=rate)
 
     def _ask(self, progress: Progress, images: Callable[[], int | None]) -> None:
         progress.update(self._task, total=images())
 
 
+class ImagesColumn(MofNCompleteColumn):
+    """``12/80``: of a job with steps what the step says, and nothing as long as nothing is known."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def render(self, task: Task) -> Text:
+        """As rich draws it."""
+        if self._steps:
+            return Text(task.fields["done"], "progress.download")
+        return super().render(task) if task.completed or task.total else Text()
+
+
+class LeftColumn(TimeRemainingColumn):
+    """``0:00:12 left``, where there is something to tell it from: of a job with steps, images of the step."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def render(self, task: Task) -> Text:
+        """As rich draws it."""
+        told = task.fields["done"] if self._steps else task.time_remaining is not None
+        return super().render(task).append(" left", "default") if told else Text()
+
+
 @contextmanager
-def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
+def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterator[Bar]:
     """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):
@@ -132,9 +217,14 @@ def bar(title: str, *, wanted: bool = True) -> Iterator[Bar]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        ImagesColumn(steps=bool(steps)),
         TextColumn("{task.fields[rate]}"),
     )
-    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
-        yield Bar(progress, title)
+    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn(steps=bool(steps)))
+    progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+    with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
+        bar = Bar(progress, title, folder, steps)
+        try:
+            yield bar
+        finally:
+            bar.close()

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 VARIANCE_TOLERANCE = 1e-3
 VARIANCE_FLOOR = 1e-6  # of the first component's: below that, float32 has no digits left to compare
 
+STEPS = READ, FIT, REDUCE, CHECK, REPORT = ("reading features", "fitting", "reducing", "reading back", "drawing the report")
+
+
+def steps(settings: RefitSettings) -> tuple[str, ...]:
+    """What a person who watches sees one after the other."""
+    return STEPS if settings.report else STEPS[:-1]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -46,6 +53,7 @@ def fit_anew(run: Run) -> Model:
     extractor, summary, settings = run.pinned.extractor, run.gathered.summary, run.settings
     previous = run.previous if run.previous and run.previous.facts["extractor"] == extractor else None
     basis = previous.reduction if previous else None
+    run.bar.step(FIT)
     reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
     turned = _continuity(previous, reduction, summary)
     facts = facts_of(run, reduction) | {"basis": run.version, "variance_kept": reduction.variance_kept, "continuity": turned}
@@ -57,9 +65,9 @@ def fit_anew(run: Run) -> Model:
 def write(run: Run, features: Source, model: Model) -> Summary:
     """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
     uri, expected = publication.reduced_uri(run.settings.root, run.version), model.summary.moments.count
-    run.bar.step("reducing", expected)
+    run.bar.step(REDUCE, expected)
     fitting.write(features, model.reduction, uri, run.version)
-    run.bar.step("reading back", expected)
+    run.bar.step(CHECK, expected)
     written = fitting.of_files(run.spark, parquet.listed(uri), "pca_features")
     found = fitting.summarise(written, model.reduction.k)
     if found.moments.count != expected:

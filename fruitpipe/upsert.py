@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import reduce
 from itertools import islice
@@ -23,7 +23,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from fruitpipe import featurise, names, objects, session, tables
 from fruitpipe.errors import PlatformFault
 from fruitpipe.events import ImageEvent
-from fruitpipe.progress import Commit
+from fruitpipe.progress import Bar, Commit
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
@@ -61,7 +61,8 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write; `known` tells what the table has of images.
+    `before_commit` raises where this process may no longer write; `known` tells what the table has of images; on `bar` a person
+    watches.
     """
 
     spark: SparkSession
@@ -69,6 +70,7 @@ class Upsert:
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
     known: Callable[[Sequence[str]], dict[str, tables.Known]]
+    bar: Bar = field(default_factory=Bar)
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
         """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
@@ -94,8 +96,14 @@ class Upsert:
         references = reference_table(chunk, known, self.featuriser)
         rows = [known[event.path] for event in chunk if event.path in known]
         unreadable = sum(row.error == "unreadable" for row in rows)
-        parts = list(self._outcomes(references))
+        parts = list(self._watched(len(chunk))._outcomes(references))  # noqa: SLF001 - our own
         return Featurised(parts, bool(rows), unreadable, time.monotonic() - began)
+
+    def _watched(self, images: int) -> Upsert:
+        """Has workers on this machine tell the bar, where there is one, of each image of a chunk."""
+        here = str(self.spark.sparkContext.master).startswith("local")
+        tally = self.bar.begin(images) if here else None
+        return replace(self, featuriser=replace(self.featuriser, tally=tally)) if tally else self
 
     def _commit(self, featurised: Featurised) -> Commit:
         parts, began = featurised.parts, time.monotonic()

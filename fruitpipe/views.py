@@ -30,7 +30,7 @@ def show(status: Status, *, as_json: bool = False) -> None:
     if as_json:
         print(status.to_json())
     else:
-        _console().print(rendered(status))
+        _print(_console(), rendered(status))
 
 
 def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) -> None:
@@ -43,7 +43,7 @@ def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) 
             with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
                 _repeat(lambda: live.update(rendered(look()), refresh=True), seconds)
         else:
-            _repeat(lambda: console.print(rendered(look())), seconds)
+            _repeat(lambda: _print(console, rendered(look())), seconds)
     except KeyboardInterrupt:
         return
 
@@ -159,6 +159,16 @@ def _repeat(work: Callable[[], object], seconds: float) -> None:
     while True:
         work()
         time.sleep(seconds)
+
+
+def _print(console: Console, block: Group) -> None:
+    """Prints a block; without a terminal no line ends in the blanks that fill its column."""
+    if console.is_terminal:
+        console.print(block)
+        return
+    with console.capture() as captured:
+        console.print(block)
+    print("\n".join(line.rstrip() for line in captured.get().removesuffix("\n").split("\n")), flush=True)
 
 
 def _console() -> Console:

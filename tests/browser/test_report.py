@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -13,6 +14,12 @@ from tests.reports import EACH, LABELS, TABLE, model, sampled
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 TURNED = {"largest_angle_degrees": 12.5, "median_angle_degrees": 0.25, "label_moves": {"Kiwi": 0.125}, "neighbours_changed": 0.5}
+# Whether what a chart draws reaches beyond its card.
+OUTSIDE = """chart => {
+  const card = chart.closest('section').getBoundingClientRect(), box = chart.querySelector('.svg-container');
+  return [box, ...box.querySelectorAll('svg')].map(e => e.getBoundingClientRect())
+    .some(e => e.left < card.left || e.right > card.right || e.top < card.top || e.bottom > card.bottom); }"""
+SIZES = "[...document.querySelectorAll('.chart')].map(e => [e.offsetHeight, e.querySelector('svg').clientWidth])"
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +133,59 @@ def test_every_control_has_a_name_and_every_chart_a_description(page):
     named = "e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length"
     nameless = f"[...document.querySelectorAll('button, input, [role=img], [role=region]')].filter(e => !({named})).length"
     assert page.evaluate(nameless) == 0
+
+
+def test_the_heatmaps_name_their_rows_and_columns_and_have_a_scale(page):
+    assert page.locator("#scale").evaluate("e => e.offsetWidth > 100 && getComputedStyle(e).backgroundImage.includes('gradient')")
+    for when in ("before", "after"):
+        for axis in ("x", "y"):
+            said = page.locator(f"#{when} .{axis}tick text").all_text_contents()
+            assert [name.rstrip("…")[:10] for name in said] == [name[:10] for name in sorted(LABELS)]
+            assert not page.locator(f"#{when}").evaluate(OUTSIDE)
+
+
+def test_what_is_mixed_up_is_told_apart_from_what_is_not(page):
+    paints = page.evaluate("document.getElementById('before').data[0].colorscale.map(([, paint]) => paint)")
+    nothing, least = (np.array([int(paint[place : place + 2], 16) for place in (1, 3, 5)]) for paint in paints[:2])
+    assert np.abs(nothing - least).max() > 80
+
+
+def test_the_list_of_labels_says_that_it_goes_on(page):
+    labels, more = page.locator("#labels"), page.locator("#more")
+    assert page.locator("#labels-legend").inner_text() == "3 labels"
+    assert more.inner_text() == ""
+    labels.evaluate("e => { e.style.maxHeight = '40px'; dispatchEvent(new Event('resize')); }")
+    assert "more: scroll the list" in more.inner_text()
+    assert labels.evaluate("e => e.classList.contains('fading')")
+    labels.evaluate("e => e.scrollTo(0, e.scrollHeight)")
+    page.locator("#more:empty").wait_for(state="attached")
+    assert not labels.evaluate("e => e.classList.contains('fading')")
+
+
+def test_the_header_says_that_failed_images_are_not_among_those_counted(page):
+    assert page.locator("#lead").inner_text().startswith("24 images with features, 2 failed and are not among them.")
+
+
+def test_an_errors_path_and_message_are_seen_whole_without_scrolling(page):
+    box = page.get_by_role("region", name="Reasons and examples")
+    assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_on_paper_no_chart_is_wider_than_its_card_or_lies_on_another(browser, file):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready=yes]")
+    shown = page.evaluate(SIZES)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 1000})  # A4 and Letter with a browser's margins are a little wider
+    assert (
+        page.evaluate("[...document.querySelectorAll('.chart')].map(chart => chart.querySelector('svg').clientWidth)")
+        == [620] * 6
+    )
+    assert not any(chart.evaluate(OUTSIDE) for chart in page.locator(".chart").all())
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(SIZES) == shown
+    page.close()

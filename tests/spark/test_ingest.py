@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from fruitpipe import batches, events, objects
+from fruitpipe import batches, events, objects, progress
 from fruitpipe.settings import IngestSettings
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
@@ -152,3 +154,21 @@ def test_an_image_that_goes_between_listing_and_reading_is_none_of_the_batchs(im
     monkeypatch.setattr(batches, "named_images", after_one_is_gone)
     assert run() == "ingest: 3 images featurised, 0 failed, 1 gone"
     assert {row["path"] for row in table().values()} == {*uris} - {uris[2]}
+
+
+def test_a_bar_is_told_of_each_image_while_its_chunk_is_computed(images, run, table, monkeypatch):
+    fill(images, 9)
+    put(images / "Kiwi" / "text.jpg", b"no picture")
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(progress, "Console", lambda **_: terminal)
+    told, advance = [], progress.Bar.advance
+
+    def counted_before(bar, images, failed=0):
+        told.append((bar._tallies[0].counted(), (images, failed)))
+        advance(bar, images, failed)
+
+    monkeypatch.setattr(progress.Bar, "advance", counted_before)
+    assert run() == "ingest: 9 images featurised, 1 failed"
+    assert told == [((10, 1), (10, 1))]
+    assert "10/10" in terminal.file.getvalue()
+    assert len(table()) == 10

@@ -3,13 +3,18 @@
 import io
 import json
 import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import islice
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
-from fruitpipe import progress
+from fruitpipe import progress, refitting, tally
 from fruitpipe.progress import Commit
+from fruitpipe.settings import RefitSettings
 
 COMMIT = Commit(
     Counter(featurised=18, failed=2), Counter(truncated=1, empty=1), 3.21987, {"look up": 0.1, "featurise": 1.5, "commit": 0.4}
@@ -43,7 +48,7 @@ def test_the_bar_shows_images_done_rate_time_left_and_errors(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     with progress.bar("ingest") as bar:
-        bar.step("ingest", 200)
+        bar.expect(lambda: 200)
         bar.advance(50)
         bar.advance(50, failed=3)
     shown = console.file.getvalue()
@@ -80,3 +85,75 @@ def test_the_bar_learns_the_number_of_images_while_the_work_goes_on(monkeypatch)
         if counting is not threading.current_thread():
             counting.join()
     assert "3/7" in console.file.getvalue()
+
+
+@pytest.fixture
+def console(monkeypatch):
+    """A terminal, as far as a bar can tell."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    return console
+
+
+def shown_by(console, wanted):
+    """Waits until the bar shows it."""
+    ends = time.monotonic() + 30
+    while wanted not in console.file.getvalue():
+        assert time.monotonic() < ends, f"{wanted} is not in {console.file.getvalue()[-500:]}"
+        time.sleep(0.01)
+
+
+def test_the_bar_moves_within_a_chunk_with_the_marks_of_its_workers(console):
+    outcomes = [{"outcome": "failed" if number % 10 == 0 else "featurised"} for number in range(90)]
+    with progress.bar("ingest") as bar:
+        bar.expect(lambda: 200)
+        chunk, other = bar.begin(90), bar.begin(110)
+        working = tally.marked(outcomes, chunk)
+        assert list(islice(working, 40)) == outcomes[:40]
+        shown_by(console, "40/200")
+        shown_by(console, "4 failed")
+        list(tally.marked([{"outcome": "touched"}], other))
+        list(working)
+        shown_by(console, "91/200")
+        bar.advance(90, failed=9)
+        shown_by(console, "9 failed")
+    assert "181/200" not in console.file.getvalue()  # nothing is counted from its marks and once more from its commit
+
+
+def test_an_image_that_is_looked_at_twice_does_not_move_the_bar_past_its_chunk(console):
+    with progress.bar("ingest") as bar:
+        bar.expect(lambda: 20)
+        chunk = bar.begin(10)
+        list(tally.marked([{"outcome": "featurised"}] * 15, chunk))
+        shown_by(console, "10/20")
+        bar.advance(10)
+    assert "15/20" not in console.file.getvalue()
+
+
+def test_without_a_bar_no_worker_leaves_a_mark():
+    assert not progress.Bar().shown
+    assert progress.Bar().begin(10) is None
+
+
+def test_a_job_of_steps_moves_with_the_tasks_of_its_stages_and_says_no_number_before_there_is_one(console):
+    running = SimpleNamespace(numTasks=4, numCompletedTasks=0)
+    tracker = SimpleNamespace(getActiveStageIds=lambda: [1], getStageInfo=lambda _: running)
+    with progress.bar("refit", steps=("reading", "fitting", "reducing")) as bar:
+        bar.follow(tracker)
+        bar.step("reading", 2000)
+        running.numCompletedTasks = 3
+        shown_by(console, "1500/2000")
+        assert bar._progress.tasks[0].completed == 0.75
+        running.numCompletedTasks = 0
+        bar.step("reducing", 2000)
+        assert bar._progress.tasks[0].completed == 2
+        shown_by(console, "reducing")
+    assert "0/2000" not in console.file.getvalue().replace("1500/2000", "")
+
+
+def test_the_steps_of_a_refit_are_those_that_its_bar_knows(console):
+    for step in refitting.STEPS:
+        with progress.bar("refit", steps=refitting.steps(RefitSettings(root="file:///r"))) as bar:
+            bar.step(step, 7)
+        shown_by(console, step)
+    assert refitting.steps(RefitSettings(root="file:///r", report=False)) == refitting.STEPS[:-1]

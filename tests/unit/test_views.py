@@ -98,3 +98,16 @@ def test_the_csv_quotes_what_needs_it():
     header, line = to_csv([ROW]).decode().splitlines()
     assert header == "path,label,error,error_message,length,ingested_at"
     assert line == '"s3://b/Kiwi/a,b.jpg",Kiwi,truncated,"no ""end""",12,2026-11-05T10:00:00+00:00'
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_status_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines(capsys, monkeypatch, watched):
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(views.time, "sleep", stop)
+    views.watch(lambda: STATUS, 1) if watched else views.show(STATUS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "images      2,016: 2,014 featurised, 2 failed"
+    assert len(lines) == 12
+    assert [line for line in lines if line != line.rstrip()] == []
