@@ -92,7 +92,7 @@ def running(
         watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held, codes))
         batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
         prefix = Listing(settings, partial(ingest.known, settings.root, codes))
-        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix, batches.bar):
+        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix):
             query = ingest.start(spark, settings, batches)
             try:
                 yield watched, query

@@ -32,8 +32,23 @@ def drop_if_old(checkpoint: str, days: float) -> bool:
     begun = [stat for stat in objects.list_all(objects.join(checkpoint, "metadata")) if objects.name(stat.path) == "metadata"]
     if not begun or begun[0].modification_time > datetime.now(UTC) - timedelta(days=days):
         return False
-    objects.delete_all(checkpoint)
+    drop(checkpoint)
     return True
+
+
+def drop_if_damaged(checkpoint: str) -> bool:
+    """Removes a checkpoint that lost its identity, without which Spark does not start; whether it did."""
+    children = objects.children(checkpoint)
+    damaged = "offsets/" in children and "metadata" not in children
+    if damaged:
+        drop(checkpoint)
+    return damaged
+
+
+def drop(checkpoint: str) -> None:
+    """Removes it. What says that something is done goes first: whatever is killed here, nothing counts as read that is not."""
+    objects.delete_all(objects.join(checkpoint, "commits"))
+    objects.delete_all(checkpoint)
 
 
 def _taken(log: str) -> list[dict[str, Any]]:

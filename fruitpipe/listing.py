@@ -12,6 +12,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 
 from fruitpipe import checkpoint, events, layout, names, objects
 from fruitpipe.erasures import Tombstones
+from fruitpipe.lookup import among
 from fruitpipe.settings import IngestSettings
 
 WRITER = "listing"  # in the names of its manifests
 LINES = 1000  # of one manifest
+READERS = 16  # manifests read at the same time
 PAUSE_SECONDS = 0.1  # from one listing to the next where there is no trigger to wait for
 BEFORE_TRIGGER_SECONDS = 0.25  # that a listing is to end before Spark's trigger, which then finds its manifests
 
@@ -45,12 +48,19 @@ def code(path: str, etag: str) -> int:
     return int(sha256(f"{path}\n{etag}".encode()).hexdigest()[:15], 16)
 
 
-def waiting(root: str, checkpoint_uri: str) -> list[int]:
-    """The codes of what listings before have named and no committed batch of the checkpoint has taken."""
+def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
+    """The lines of manifests, of all or of one writer, that no committed batch of the checkpoint has taken."""
     read = checkpoint.manifests_read(checkpoint_uri)
-    manifests = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if f"-{WRITER}-" in stat.path]
-    lines = (line for uri in manifests if uri not in read for line in objects.read(uri).decode().splitlines())
-    return [code(event.path, event.etag or "") for event in map(events.parse_line, lines)]
+    uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
+    unread = [uri for uri in uris if uri not in read and f"-{writer}" in objects.name(uri)]
+    with ThreadPoolExecutor(READERS) as readers:
+        return [line for body in readers.map(objects.read, unread) for line in body.decode().splitlines()]
+
+
+def named_before(root: str, checkpoint_uri: str) -> NDArray[np.int64]:
+    """The codes of what waits because a listing has named it."""
+    told = [events.parse_line(line) for line in waiting(root, checkpoint_uri, WRITER)]
+    return np.array([code(event.path, event.etag or "") for event in told], np.int64)
 
 
 @dataclass
@@ -65,18 +75,23 @@ class Listing:
         self._failure: BaseException | None = None
         self._begun, self._stopped = threading.Event(), threading.Event()
 
-    def look(self) -> int:
-        """Lists the prefix and writes manifests of what was not there before, or not with that etag; says of how many images."""
+    def list_once(self) -> int:
+        """Writes manifests of what was not there before, or not with that etag; says of how many images."""
+        before = np.unique(self.known()) if self._before is None else self._before
         named, listed = 0, array("q")
         lines = min(LINES, self.settings.max_files_per_trigger)
-        for body in events.manifests(self._unseen(listed), lines):
+        for body in events.manifests(self._unseen(before, listed), lines):
             now = datetime.now(UTC)
             objects.write(events.manifest_uri(self.settings.root, now, events.manifest_name(WRITER, now, body)), body)
             named += body.count(b"\n")
             self._begun.set()
         if not self._stopped.is_set():
-            self._before = np.unique(np.frombuffer(listed, np.int64))
+            self._before = self._seen(before, np.unique(np.frombuffer(listed, np.int64)))
         return named
+
+    def forget(self) -> None:
+        """Begins anew with what is known: after an erasure an image may lack its row, whatever was listed before."""
+        self._before = None
 
     @contextmanager
     def repeated(self) -> Iterator[None]:
@@ -87,6 +102,7 @@ class Listing:
         thread.start()
         try:
             self._begun.wait()
+            self.check()
             yield
         finally:
             self._stopped.set()
@@ -101,7 +117,7 @@ class Listing:
         try:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                self.look()
+                self.list_once()
                 self._begun.set()
                 self._stopped.wait(pause(self.settings.trigger_seconds, time.time(), time.monotonic() - began))
         except BaseException as error:  # noqa: BLE001 - `check` raises it, where somebody hears it
@@ -109,18 +125,25 @@ class Listing:
         finally:
             self._begun.set()
 
-    def _unseen(self, listed: array[int]) -> Iterator[events.ImageEvent]:
-        """What the last listing lacks, but for what was erased and kept; `listed` takes the code of everything that is there."""
-        before = np.unique(self.known()) if self._before is None else self._before
-        stats = images(self.settings.images, self.settings.glob)
+    def _unseen(self, before: NDArray[np.int64], listed: array[int]) -> Iterator[events.ImageEvent]:
+        """What `before` lacks, but for what was erased and kept; `listed` takes the code of everything that is there."""
+        stats, erased = images(self.settings.images, self.settings.glob), None
         while not self._stopped.is_set() and (chunk := list(islice(stats, LINES))):
             codes = [code(stat.path, stat.etag) for stat in chunk]
             listed.extend(codes)
-            unseen = [stat for stat, seen in zip(chunk, _among(before, codes), strict=True) if not seen]
-            erased = Tombstones.of(self.settings.root) if unseen else Tombstones(None)
-            for stat in unseen:
+            is_seen = among(before, np.array(codes, np.int64)).tolist()
+            for stat in (stat for stat, seen in zip(chunk, is_seen, strict=True) if not seen):
+                erased = erased or Tombstones.of(self.settings.root)
                 if not erased.keeps_out(stat.path):
                     yield events.ImageEvent("created", stat.path, stat.etag, stat.length)
+
+    def _seen(self, before: NDArray[np.int64], listed: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What counts as seen next time.
+
+        A folder may be a mount that comes and goes, which is no reason to look at each image again; and whatever is put back
+        there has another ctime, and so another etag. On S3 the same bytes, put back, have the same.
+        """
+        return listed if objects.is_s3(self.settings.images) else np.union1d(before, listed)
 
 
 def pause(trigger_seconds: float, now: float, took: float) -> float:
@@ -128,10 +151,3 @@ def pause(trigger_seconds: float, now: float, took: float) -> float:
     if not trigger_seconds:
         return PAUSE_SECONDS
     return trigger_seconds - (now + took + BEFORE_TRIGGER_SECONDS) % trigger_seconds
-
-
-def _among(sorted_codes: NDArray[np.int64], codes: list[int]) -> list[bool]:
-    wanted = np.array(codes, np.int64)
-    places = np.searchsorted(sorted_codes, wanted)
-    found: list[bool] = (np.append(sorted_codes, -1)[places] == wanted).tolist()
-    return found

@@ -7,6 +7,7 @@ writer, so a code of each path, read once and kept up to date, tells it for sure
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -42,8 +43,13 @@ class Lookup:
         elif len(self._recent) > RECENT:
             self._sorted = np.union1d(self._sorted, np.fromiter(self._recent, np.uint32))
             self._recent.clear()
-        if not len(self._sorted):
-            return np.zeros(len(asked), bool)
-        places = np.searchsorted(self._sorted, asked).clip(max=len(self._sorted) - 1)
-        found: NDArray[np.bool_] = self._sorted[places] == asked
-        return found
+        return among(self._sorted, asked)
+
+
+def among(those: NDArray[Any], asked: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of `asked` (n,) are among `those`, which are sorted: (n,) bool. Only `asked` costs time, some 0.1 ms for 1,000."""
+    if not len(those):
+        return np.zeros(len(asked), bool)
+    places = np.searchsorted(those, asked).clip(max=len(those) - 1)
+    found: NDArray[np.bool_] = those[places] == asked
+    return found

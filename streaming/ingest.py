@@ -50,6 +50,7 @@ def ingest(settings: IngestSettings) -> None:
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
+        renew_checkpoint(settings)
         is_new = tables.create(spark, settings.root)
         codes = cache(lambda: tables.NO_CODES if is_new else tables.codes(spark, settings.root))
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
@@ -62,6 +63,9 @@ def ingest(settings: IngestSettings) -> None:
                 batches.eraser.carry_out()
                 if settings.once:
                     break
+                is_new = False  # by now it has rows, and some of them are gone
+                codes.cache_clear()
+                prefix.forget()
     print(f"ingest: {batches.summary()}", flush=True)
 
 
@@ -85,27 +89,41 @@ def check_images(settings: IngestSettings) -> None:
 
 def watch(spark: SparkSession, batches: Batches, between: Between, prefix: Listing) -> bool:
     """Runs the query, and the listing that feeds it, until one of them is to end; whether to begin again."""
-    with listed(batches.settings, prefix, batches.bar):
+    with listed(batches.settings, prefix):
+        batches.bar.expect(partial(to_come, batches.settings.root))
         return run(start(spark, batches.settings, batches), batches, between)
 
 
 @contextmanager
-def listed(settings: IngestSettings, prefix: Listing, bar: progress.Bar) -> Iterator[None]:
+def listed(settings: IngestSettings, prefix: Listing) -> Iterator[None]:
     """While the block runs, what is new under the image prefix becomes manifests, unless events tell of it."""
     if settings.source == "events":
         yield
     elif settings.once:
-        named = prefix.look()
-        bar.expect(lambda: named)
+        prefix.list_once()
         yield
     else:
         with prefix.repeated():
             yield
 
 
+def to_come(root: str) -> int:
+    """How many events wait in manifests, for the bar: about as many images."""
+    return len(listing.waiting(root, checkpoint_of(root)))
+
+
 def known(root: str, codes: ReadCodes) -> NDArray[np.int64]:
     """The codes of what has a row and of what will have one."""
-    return np.concatenate([codes().images, np.array(listing.waiting(root, checkpoint_of(root)), np.int64)])
+    return np.concatenate([codes().images, listing.named_before(root, checkpoint_of(root))])
+
+
+def renew_checkpoint(settings: IngestSettings) -> None:
+    """Has a checkpoint begin anew where that is due: what is done is in the table, so that costs looks and no model call."""
+    place = checkpoint_of(settings.root)
+    if checkpoint.drop_if_damaged(place):
+        print(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once", flush=True)
+    if checkpoint.drop_if_old(place, settings.checkpoint_days):
+        print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
 
 
 def checkpoint_of(root: str) -> str:
@@ -115,23 +133,11 @@ def checkpoint_of(root: str) -> str:
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
     """Starts the query that reads the manifests."""
-    place = checkpoint_of(settings.root)
-    drop_if_damaged(place)
-    if checkpoint.drop_if_old(place, settings.checkpoint_days):
-        print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
-    lines = manifest_lines(spark, settings)
-    writer = lines.writeStream.foreachBatch(batches).option("checkpointLocation", objects.for_spark(place))
+    place = objects.for_spark(checkpoint_of(settings.root))
+    writer = manifest_lines(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", place)
     if settings.once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{round(1000 * settings.trigger_seconds)} milliseconds").start()
-
-
-def drop_if_damaged(place: str) -> None:
-    """Removes a checkpoint that lost its identity: the table knows what is done, so that costs a look an image and no more."""
-    children = objects.children(place)
-    if "offsets/" in children and "metadata" not in children:
-        print(f"ingest: {place} has lost its metadata; it begins anew, and every image is looked at once", flush=True)
-        objects.delete_all(place)
 
 
 def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:

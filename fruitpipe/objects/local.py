@@ -8,9 +8,11 @@ import os
 import shutil
 import sys
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from fruitpipe.errors import AccessDenied, Conflict, NotFound, PlatformFault
@@ -105,7 +107,7 @@ def _listed(path: Path) -> Stat | None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        print(f"{os.fsencode(path)!r}: its name is not UTF-8 and it is passed over; rename it", file=sys.stderr)
+        _say_passed_over(os.fsencode(path))
         return None
     try:
         with _explained(f"file://{path}"):
@@ -114,16 +116,24 @@ def _listed(path: Path) -> Stat | None:
         return None
 
 
+@cache  # a stream lists its prefix again and again
+def _say_passed_over(path: bytes) -> None:
+    print(f"{path!r}: its name is not UTF-8 and it is passed over; rename it", file=sys.stderr)
+
+
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder below and its files; linked folders too, as Spark lists them, but each folder once, whatever the links."""
-    visited = set()
-    for folder, folders, names in os.walk(top, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        yield folder, names
+    """Each folder below and its files; linked folders too, but each folder once, under its own name if it lies below `top`."""
+    visited, tops = set(), deque([str(top)])
+    while tops:
+        for folder, folders, names in os.walk(tops.popleft(), onerror=_refuse, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in visited:
+                folders.clear()
+                continue
+            visited.add(real)
+            tops += [os.path.join(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
+            folders[:] = [name for name in folders if not os.path.islink(os.path.join(folder, name))]
+            yield folder, names
 
 
 def _path(uri: str) -> Path:

@@ -132,8 +132,8 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
 
 def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, settings):
     tables.create(spark, root)
-    old = [f"{root}/rejected/events-000000001.jsonl", f"{root}/checkpoints/events/offsets/.4.9ab.tmp"]
-    kept = [f"{root}/rejected/events-000000002.jsonl", f"{root}/checkpoints/events/metadata"]
+    old = [f"{root}/rejected/000000001-0123.jsonl", f"{root}/checkpoints/ingest/offsets/.4.9ab.tmp"]
+    kept = [f"{root}/rejected/000000002-0123.jsonl", f"{root}/checkpoints/ingest/metadata"]
     for uri in (*old, *kept):
         objects.write(uri, b"{}")
     month_ago = time.time() - 31 * 86400

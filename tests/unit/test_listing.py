@@ -52,20 +52,20 @@ def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, na
     prefix = begin()
     fill(images, 3)
     put(images / "Kiwi" / "notes.txt", b"no image by its name")
-    assert (prefix.look(), prefix.look()) == (3, 0)
+    assert (prefix.list_once(), prefix.list_once()) == (3, 0)
     path = images / "Kiwi" / "0001.jpg"
     before = path.stat()
     path.write_bytes(path.read_bytes()[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # the same size, the same time: ctime alone tells
     fill(images, 1, first=3)
-    assert prefix.look() == 2
+    assert prefix.list_once() == 2
     assert named() == (["0000.jpg", "0001.jpg", "0001.jpg", "0002.jpg", "0003.jpg"], 2)
 
 
 def test_names_that_spark_would_hide_and_empty_files_are_images(images, begin, named):
     for name in ("_new.jpg", ".kept.jpg", "_folder/0.jpg", "empty.jpg"):
         put(images / name, b"" if name == "empty.jpg" else jpeg(0))
-    assert begin().look() == 4
+    assert begin().list_once() == 4
     assert named()[0] == [".kept.jpg", "0.jpg", "_new.jpg", "empty.jpg"]
 
 
@@ -73,7 +73,7 @@ def test_what_has_a_row_of_the_same_etag_is_not_named(images, begin, named):
     fill(images, 3)
     there = {objects.name(stat.path): stat for stat in objects.list_all(f"file://{images}")}
     known = [listing.code(there[name].path, etag) for name, etag in (("0000.jpg", there["0000.jpg"].etag), ("0001.jpg", "other"))]
-    assert begin(*known).look() == 2
+    assert begin(*known).list_once() == 2
     assert named()[0] == ["0001.jpg", "0002.jpg"]
 
 
@@ -81,16 +81,16 @@ def test_an_image_that_was_gone_for_a_while_is_named_when_it_is_back(images, beg
     (uri, _) = fill(images, 2)
     path = Path(uri.removeprefix("file://"))
     prefix = begin()
-    prefix.look()
+    prefix.list_once()
     path.rename(images / "elsewhere")
-    assert prefix.look() == 0
+    assert prefix.list_once() == 0
     (images / "elsewhere").rename(path)
-    assert prefix.look() == 1
+    assert prefix.list_once() == 1
 
 
 def test_an_event_carries_what_the_listing_knows(images, begin, root):
     (uri,) = fill(images, 1)
-    begin().look()
+    begin().list_once()
     (manifest,) = objects.list_all(f"{root}/events")
     event = events.parse_line(objects.read(manifest.path).decode())
     (stat,) = objects.list_all(f"file://{images}")
@@ -99,22 +99,22 @@ def test_an_event_carries_what_the_listing_knows(images, begin, root):
 
 def test_manifests_are_no_larger_than_a_batch_and_wait_until_one_took_them(images, begin, named, root):
     fill(images, 7)
-    assert begin(max_files_per_trigger=3).look() == 7
+    assert begin(max_files_per_trigger=3).list_once() == 7
     assert named()[1] == 3
-    waiting = listing.waiting(root, f"{root}/checkpoints/ingest")
-    assert begin(*waiting).look() == 0  # a stream that is started again names nothing twice
+    waiting = listing.named_before(root, f"{root}/checkpoints/ingest")
+    assert begin(*waiting).list_once() == 0  # a stream that is started again names nothing twice
     read = [stat.path for stat in objects.list_all(f"{root}/events")][:2]
     log = [{"path": uri, "timestamp": 0, "batchId": number} for number, uri in enumerate(read)]
     objects.write(f"{root}/checkpoints/ingest/sources/0/1", ("v1\n" + "\n".join(map(json.dumps, log))).encode())
     objects.write(f"{root}/checkpoints/ingest/offsets/0", b'v1\n{}\n{"logOffset": 1}')
     objects.write(f"{root}/checkpoints/ingest/commits/0", b"v1\n{}")
-    assert len(listing.waiting(root, f"{root}/checkpoints/ingest")) in (1, 3)
+    assert len(listing.named_before(root, f"{root}/checkpoints/ingest")) in (1, 3)
 
 
 def test_an_erased_image_whose_object_was_kept_is_not_named(images, begin, named, root):
     uris = fill(images, 3)
     erasures.request(root, uris[:1], requested_by="test", keep_object=True)
-    assert begin().look() == 2
+    assert begin().list_once() == 2
     assert named()[0] == ["0001.jpg", "0002.jpg"]
 
 
@@ -140,8 +140,36 @@ def test_what_goes_wrong_beside_the_block_is_raised_by_check(images, begin, monk
         raise AccessDenied("the credentials are not valid; renew them")
 
     monkeypatch.setattr(objects, "list_all", refused)
-    with prefix.repeated(), pytest.raises(AccessDenied, match="renew them"):
-        prefix.check()
+    with pytest.raises(AccessDenied, match="renew them"), prefix.repeated():
+        pytest.fail("a stream began whose prefix cannot be listed")
+
+
+def test_a_mount_that_comes_and_goes_costs_nothing(images, begin):
+    fill(images, 5)
+    prefix = begin()
+    assert prefix.list_once() == 5
+    images.rename(images.with_name("unmounted"))
+    assert prefix.list_once() == 0
+    images.with_name("unmounted").rename(images)
+    assert prefix.list_once() == 0
+
+
+def test_after_an_erasure_an_image_that_was_put_back_is_named(images, begin, root):
+    uris = fill(images, 3)
+    prefix = begin()
+    record = erasures.request(root, uris[:1], requested_by="test")
+    assert prefix.list_once() == 2  # it is still being carried out
+    erasures.complete(root, record)
+    assert prefix.list_once() == 0
+    prefix.forget()
+    assert prefix.list_once() == 3
+
+
+def test_a_line_of_somebody_elses_that_is_no_event_hinders_no_listing(tmp_path):
+    elsewhere = f"file://{tmp_path}/a-listing-root"
+    objects.write(f"{elsewhere}/events/2026/01/01/000000-s3-0123.jsonl", b"nonsense\n")
+    assert listing.waiting(elsewhere, f"{elsewhere}/checkpoints/ingest") == ["nonsense"]
+    assert len(listing.named_before(elsewhere, f"{elsewhere}/checkpoints/ingest")) == 0
 
 
 def test_a_listing_that_is_stopped_in_the_middle_counts_for_nothing(images, begin, named, monkeypatch):
@@ -156,10 +184,10 @@ def test_a_listing_that_is_stopped_in_the_middle_counts_for_nothing(images, begi
 
     with monkeypatch.context() as stopping:
         stopping.setattr(objects, "write", stops_it)
-        prefix.look()
+        prefix.list_once()
     assert len(named()[0]) < 3
     prefix._stopped.clear()
-    assert prefix.look() == 3
+    assert prefix.list_once() == 3
 
 
 @pytest.mark.parametrize(("trigger", "now", "took"), [(30, 1000.0, 0.1), (30, 1019.9, 2.0), (1, 7.3, 0.05), (2, 9.75, 40.0)])
