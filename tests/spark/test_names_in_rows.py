@@ -7,7 +7,7 @@ import io
 
 import pytest
 from delta.tables import DeltaTable
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812
 
 from batch.reconcile import reconcile
 from fruitpipe import events, listing, objects, tables
