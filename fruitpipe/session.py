@@ -34,7 +34,8 @@ CREDENTIALS = (
     "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
 )
 # The second compiler's code pays off after many minutes of Java's own work; until then the model could use its processor time.
-FOR_MINUTES = ("-XX:TieredStopAtLevel=1",)
+# It comes with a fifth of the room for compiled code; a stream fills that in minutes, and then Java compiles nothing any more.
+FOR_MINUTES = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 # All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
 LOCAL = "local[*, 2]"
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
