@@ -65,7 +65,7 @@ def next_trigger(query: Any) -> None:
 def batch(settings: IngestSettings, watched: stream.Watched, count: int) -> None:
     """Uploads `count` images between two triggers and waits for their rows."""
     first = 1_000_000 * (1 + len(watched.committed))
-    paths = [f"{settings.images}/Kiwi/{first + number}.jpg" for number in range(count)]
+    paths = [f"{settings.images}/Kiwi/{settings.source}-{first + number}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
         objects.write(path, jpeg(number))
     if settings.source == "events":
