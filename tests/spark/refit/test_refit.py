@@ -1,99 +1,19 @@
-"""The refit on a features table: what it publishes, what it refuses, and that reading only what is new changes nothing."""
+"""The refit on a features table: what it publishes, and what it refuses."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from batch.refit import refit
-from fruitpipe import fitting, gathering, job, objects, pointer, publication, tables
+from fruitpipe import fitting, gathering, objects, pointer, publication, tables
 from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.settings import RefitSettings
-
-LABELS = ["Apple", "Kiwi", "Lemon"]
-DIMENSIONS = 1280
-
-
-def features(count, seed=0):
-    """Rows as the extractor gives them: three groups, never negative, many columns that are always 0."""
-    rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(3, DIMENSIONS))
-    spread = np.random.default_rng(98).normal(size=(8, DIMENSIONS))
-    rows = np.maximum(centres[np.arange(count) % 3] + rng.normal(size=(count, 8)) @ spread * 0.3, 0)
-    rows += rng.random(size=rows.shape) * 0.1
-    rows[:, ::4] = 0
-    return rows.astype(np.float32)
-
-
-def frame(spark, rows, first=0, extractor="abc", errors=()):
-    """Rows of the features table; those whose number is in `errors` have a reason in place of features."""
-    numbers = range(first, first + len(rows))
-    names = [f"file:///images/{LABELS[number % 3]}/{number:05}.jpg" for number in numbers]
-    vectors = [None if number in errors else vector for number, vector in zip(numbers, rows.tolist(), strict=True)]
-    reasons = ["truncated" if number in errors else None for number in numbers]
-    columns = {
-        "path": names,
-        "label": [LABELS[number % 3] for number in numbers],
-        "features": pa.array(vectors, pa.list_(pa.float32())),
-        "error": pa.array(reasons, pa.string()),
-        "extractor": [extractor] * len(rows),
-        "ingested_at": [datetime.now(UTC)] * len(rows),
-    }
-    known = spark.createDataFrame(pa.table(columns))
-    return known.select(
-        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in tables.FEATURES]
-    )
-
-
-def write(root, rows):
-    rows.write.format("delta").mode("append").save(tables.features_uri(root))
-
-
-@pytest.fixture
-def add(spark, root):
-    """Appends rows to the features table, which is made first."""
-
-    def append(rows, **how):
-        tables.create(spark, root)
-        write(root, frame(spark, rows, **how))
-
-    return append
-
-
-@pytest.fixture
-def run(root, capsys):
-    """Runs the job as the command line does and returns its exit code and what it printed."""
-
-    def with_flags(*flags):
-        code = job.run(refit, RefitSettings, ["--root", root, "--no-report", *flags])
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
-
-    return with_flags
-
-
-def reduced(spark, root, version=None):
-    """The published vectors by path, (n, k)."""
-    rows = sorted(publication.read_reduced(spark, root, version).collect(), key=lambda row: row["path"])
-    return [row["path"] for row in rows], np.array([row["pca_features"] for row in rows], np.float32)
-
-
-def files(root):
-    return {stat.path: stat.etag for stat in objects.list_all(root) if "/features/" not in stat.path}
-
-
-def by_numpy(rows, k):
-    rows = rows.astype(np.float64)
-    live = rows.std(axis=0) > 0
-    scaled = (rows - rows.mean(axis=0))[:, live] / rows[:, live].std(axis=0, ddof=1)
-    left, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
-    return left[:, :k] * sizes[:k], np.cumsum(sizes**2) / (sizes**2).sum()
+from tests.spark.refit.rows import DIMENSIONS, LABELS, by_numpy, features, files, frame, reduced, write
 
 
 def test_a_refit_publishes_what_numpy_computes(spark, root, add, run):
@@ -208,130 +128,6 @@ def test_shuffled_rows_in_other_partitions_give_the_same_vectors_and_one_more_ro
     np.testing.assert_allclose(second, first, atol=1e-5)
     kept = [grown_paths.index(path) for path in paths]
     assert (np.sum(third[kept] * first, axis=0)[:3] > 0.9 * np.sum(first**2, axis=0)[:3]).all()
-
-
-def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, root, add, run):
-    add(features(60))
-    run("--components", "6")
-    add(features(9, seed=5), first=60, errors={62})
-    spark.sql(f"OPTIMIZE delta.`{tables.features_uri(root)}`").collect()
-    _, printed = run("--components", "6")
-    assert "8 rows added and 0 taken out since v000001, 60 not read again" in printed
-    assert publication.load_model(root, "v000002").facts["rows_read"] == 8
-    _, printed = run("--components", "6", "--full")
-    assert "all 68 rows read (--full was given)" in printed
-    assert_equal_models(root, "v000002", "v000003")
-    np.testing.assert_allclose(reduced(spark, root, "v000002")[1], reduced(spark, root, "v000003")[1], atol=1e-5)
-
-
-def test_changed_and_removed_rows_are_taken_out_and_the_result_is_that_of_a_full_refit(spark, root, add, run):
-    add(features(60))
-    run("--components", "6")
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
-    table.delete("path LIKE '%/00007.jpg'")
-    changed = F.transform("features", lambda value: value * F.lit(1.01).cast("float"))
-    table.update("path LIKE '%/00008.jpg'", {"features": changed})
-    table.update("path LIKE '%/00009.jpg'", {"features": F.lit(None), "error": F.lit("truncated")})
-    _, printed = run("--components", "6")
-    assert "1 rows added and 3 taken out since v000001" in printed
-    run("--components", "6", "--full")
-    assert_equal_models(root, "v000002", "v000003")
-    facts = publication.load_model(root, "v000002").facts
-    assert facts["rows"] == 58
-    assert 1 < facts["cancellation"] <= gathering.MOST_CANCELLATION
-
-
-def assert_equal_models(root, *versions):
-    one, other = (publication.load_model(root, version) for version in versions)
-    assert one.summary.moments.count == other.summary.moments.count
-    assert one.summary.labels == other.summary.labels
-    spread = np.sqrt(np.diag(other.summary.moments.m2))
-    spread[spread == 0] = 1
-    np.testing.assert_allclose(one.summary.moments.mean, other.summary.moments.mean, rtol=1e-12, atol=1e-15)
-    difference = (one.summary.moments.m2 - other.summary.moments.m2) / spread / spread[:, None]
-    assert np.abs(difference).max() < 1e-12
-    np.testing.assert_allclose(one.summary.label_means, other.summary.label_means, atol=1e-12)
-    np.testing.assert_allclose(one.reduction.components, other.reduction.components, atol=1e-8)
-
-
-def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, add, run):
-    rows = features(60)
-    rows[3, 0] = 0.5
-    add(rows)
-    run("--components", "3")
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00003.jpg'")
-    code, printed = run("--components", "3")
-    assert code == 0
-    assert "all 59 rows read (taking rows out would have magnified rounding" in printed
-    assert publication.load_model(root, "v000002").reduction.scale[0] == 0
-
-
-def test_many_removals_another_extractor_and_another_table_have_all_rows_read(spark, root, add, run):
-    add(features(30))
-    run("--components", "3")
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
-    table.delete("path LIKE '%/0000_.jpg'")
-    assert "10 of 30 rows were changed or removed, more than 10%" in run("--components", "3")[1]
-    table.update(set={"extractor": F.lit("new")})
-    assert "the extractor changed from abc to new" in run("--components", "3")[1]
-    objects.delete_all(objects.join(root, "features"))
-    add(features(30), extractor="new")
-    assert "v000003 was fitted on a table that was here before" in run("--components", "3")[1]
-
-
-def test_a_change_feed_whose_files_are_gone_has_all_rows_read(spark, root, add, run):
-    add(features(60))
-    run("--components", "3")
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00007.jpg'")
-    assert objects.delete_all(objects.join(root, "features", "_change_data")) > 0
-    code, printed = run("--components", "3")
-    assert code == 0
-    assert "all 59 rows read (the change feed's files cannot be read" in printed
-
-
-def test_unless_current_projects_new_rows_with_the_components_that_still_do(spark, root, add, run):
-    add(features(60))
-    run("--variance", "0.9")
-    old_paths, old = reduced(spark, root)
-    assert "nothing to publish: v000001 has all rows" in run("--variance", "0.5", "--unless-current")[1]
-    assert publication.versions(root) == ["v000001"]
-    new = features(6, seed=5)
-    add(new, first=60)
-    _, printed = run("--variance", "0.5", "--unless-current")
-    assert "no refit: the components of v000001 keep" in printed
-    paths, vectors = reduced(spark, root)
-    assert publication.current(root) == "v000002"
-    np.testing.assert_array_equal(vectors[[paths.index(path) for path in old_paths]], old)
-    added = [index for index, path in enumerate(paths) if path not in old_paths]
-    order = np.argsort([f"{LABELS[number % 3]}/{number:05}" for number in range(60, 66)])
-    np.testing.assert_allclose(vectors[added], publication.load_reduction(root).transform(new[order]), atol=1e-6)
-    facts = publication.load_model(root, "v000002").facts
-    assert facts["basis"] == "v000001"
-    assert facts["continuity"] == {"previous": "v000001", "may_mix": True}
-
-
-def test_unless_current_refits_when_the_components_no_longer_do_or_rows_went(spark, root, add, run):
-    add(features(60))
-    run("--variance", "0.5")
-    _, printed = run("--variance", "0.95", "--unless-current")
-    assert "a refit is needed: the components of v000001 keep" in printed
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00007.jpg'")
-    _, printed = run("--variance", "0.5", "--unless-current")
-    assert "a refit is needed: not only were rows added since v000002" in printed
-    assert publication.load_model(root, "v000003").facts["rows"] == 59
-
-
-def test_a_version_says_how_far_it_turned_from_the_one_before(root, add, run):
-    add(features(60))
-    run("--components", "4")
-    add(features(30, seed=5), first=60)
-    run("--components", "4")
-    assert publication.load_model(root, "v000001").facts["continuity"] is None
-    turned = publication.load_model(root, "v000002").facts["continuity"]
-    assert turned["previous"] == "v000001"
-    assert turned["may_mix"] is False
-    assert 0 < turned["largest_angle_degrees"] < 90
-    assert set(turned["label_moves"]) == set(LABELS)
 
 
 def test_keep_removes_older_versions_after_the_switch(root, add, run):
