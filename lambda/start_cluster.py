@@ -17,9 +17,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import claims
 import start_refit
 from botocore.exceptions import BotoCoreError, ClientError
-from start_refit import Claim, Fields, NotStarted, Settings
+from claims import Claim, Fields
+from start_refit import NotStarted, Settings
 
 PREFIX = "fruitpipe-run-"
 MODEL = "model/mobilenetv2-1.0-224.tflite"
@@ -40,10 +42,10 @@ def handler(event: Any, context: Any) -> Fields:
 def start(settings: Settings, definition: Fields, ids: list[str]) -> Fields:
     """Starts the cluster, or says why there is nothing to do. Raises NotStarted."""
     for _ in range(start_refit.LOOKS):
-        last = find_cluster(settings.root, start_refit.read_claim(settings.root))
+        last = find_cluster(settings.root, claims.read(settings.root))
         if reason := nothing_to_do(settings, last, ids):
             return {"started": False, "reason": reason}
-        if not (last and last.is_held) and (mine := start_refit.take(settings, "", last, ids)):
+        if not (last and last.is_held) and (mine := claims.take(settings.root, settings.guard_seconds, "", last, ids)):
             return run(settings, mine, definition)
         time.sleep(start_refit.LOOK_SECONDS)
     raise NotStarted(
@@ -78,7 +80,7 @@ def find_cluster(root: str, claim: Claim | None) -> Claim | None:
     since = datetime.fromtimestamp(claim.claimed_at - 60, UTC)
     pages = start_refit._emr().get_paginator("list_clusters").paginate(CreatedAfter=since)
     found = [one["Id"] for page in pages for one in page["Clusters"] if one["Name"] == PREFIX + claim.token]
-    return start_refit.note(root, replace(claim, cluster_id=found[0], step_id=found[0])) if found else claim
+    return claims.note(root, replace(claim, cluster_id=found[0], step_id=found[0])) if found else claim
 
 
 def run(settings: Settings, mine: Claim, definition: Fields) -> Fields:
@@ -94,10 +96,10 @@ def run(settings: Settings, mine: Claim, definition: Fields) -> Fields:
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= start_refit.SERVER_FAULT:
             raise
-        start_refit.note(settings.root, replace(mine, expires_at=0, deliveries=[]))
+        claims.note(settings.root, replace(mine, expires_at=0, deliveries=[]))
         raise NotStarted(f"EMR refused the cluster ({start_refit._said(error)}); mend that and try again") from error
     else:
-        start_refit.note(settings.root, replace(mine, cluster_id=cluster_id, step_id=cluster_id))
+        claims.note(settings.root, replace(mine, cluster_id=cluster_id, step_id=cluster_id))
     return {"started": True, "cluster_id": cluster_id, "name": name}
 
 

@@ -18,27 +18,24 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 import boto3
+import claims
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-
-Fields = dict[str, Any]
+from claims import Claim, Fields
 
 PREFIX = "fruitpipe-refit-"
 ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 ACTIVE = ["PENDING", "RUNNING", "CANCEL_PENDING"]
 UNSUCCESSFUL = {"FAILED", "CANCELLED", "INTERRUPTED"}
 THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
-LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}
 BACKOFF_SECONDS = (1, 2, 4, 8)
 LOOKS, LOOK_SECONDS = 15, 2.0
 MAX_COMPONENTS = 1280
-MAX_REMEMBERED = 100
 SERVER_FAULT = 500
 # What a schedule's input says of itself; EventBridge Scheduler puts the values in place of <aws.scheduler.…>.
 ORIGIN = {"execution_id", "schedule_arn", "scheduled_time"}
@@ -69,30 +66,6 @@ class Settings:
         home = (os.environ.get("FRUITPIPE_HOME") or "/opt/fruitpipe").rstrip("/")
         guard, interval = _seconds("FRUITPIPE_GUARD_SECONDS", 120), _seconds("FRUITPIPE_MIN_INTERVAL_SECONDS", 60)
         return cls(_root(), home, cluster_id, cluster_tag, guard, interval)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to add the step called after `token`, and what became of it."""
-
-    token: str = ""
-    cluster_id: str = ""
-    claimed_at: float = 0
-    expires_at: float = 0
-    deliveries: list[str] = field(default_factory=list)
-    """by what the request that claimed is known"""
-    answered: list[str] = field(default_factory=list)
-    """the same of earlier requests, each answered with a step"""
-    step_id: str | None = None
-    etag: str = ""
-
-    @property
-    def settled(self) -> list[str]:
-        return (self.answered + (self.deliveries if self.step_id else []))[-MAX_REMEMBERED:]
-
-    @property
-    def is_held(self) -> bool:
-        return self.step_id is None and time.time() < self.expires_at
 
 
 def handler(event: Any, context: Any) -> Fields:
@@ -139,10 +112,10 @@ def start(settings: Settings, arguments: list[str], ids: list[str]) -> Fields:
     """Adds the step, or says why there is nothing to do. Raises NotStarted."""
     cluster = living_cluster(settings)
     for _ in range(LOOKS):
-        last = find_step(settings.root, read_claim(settings.root))
+        last = find_step(settings.root, claims.read(settings.root))
         if reason := nothing_to_do(settings, cluster, last, ids):
             return {"started": False, "reason": reason}
-        if not (last and last.is_held) and (mine := take(settings, cluster["Id"], last, ids)):
+        if not (last and last.is_held) and (mine := claims.take(settings.root, settings.guard_seconds, cluster["Id"], last, ids)):
             return submit(settings, mine, arguments)
         time.sleep(LOOK_SECONDS)
     raise NotStarted(
@@ -193,18 +166,6 @@ def _cluster_by_id(cluster_id: str) -> Fields:
     return cluster
 
 
-def read_claim(root: str) -> Claim | None:
-    """The last claim; an empty one for what cannot be read, which no claim of ours may be blocked by."""
-    try:
-        answer = _s3().get_object(**_place(root))
-    except _s3().exceptions.NoSuchKey:
-        return None
-    try:
-        return replace(Claim(**json.loads(answer["Body"].read())), etag=answer["ETag"])
-    except (ValueError, TypeError):
-        return Claim(etag=answer["ETag"])
-
-
 def find_step(root: str, claim: Claim | None) -> Claim | None:
     """The claim with its step, also where the claimant was killed, or lost EMR's answer, before it could note it."""
     if claim is None or claim.step_id or not claim.token:
@@ -213,21 +174,7 @@ def find_step(root: str, claim: Claim | None) -> Claim | None:
         found = [step["Id"] for step in _steps(claim.cluster_id) if step["Name"] == PREFIX + claim.token]
     except _emr().exceptions.InvalidRequestException:
         return claim  # EMR has forgotten the cluster
-    return note(root, replace(claim, step_id=found[0])) if found else claim
-
-
-def take(settings: Settings, cluster_id: str, last: Claim | None, ids: list[str]) -> Claim | None:
-    """A claim of our own in place of the `last` one; None where another invocation was faster."""
-    now = time.time()
-    mine = Claim(uuid4().hex[:12], cluster_id, now, now + settings.guard_seconds, ids, last.settled if last else [])
-    try:
-        return _write(settings.root, mine, {"IfMatch": last.etag} if last else {"IfNoneMatch": "*"})
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in LOST_RACES:
-            raise
-    # A write whose answer was lost is repeated by boto3, and then loses against itself.
-    found = read_claim(settings.root)
-    return found if found and found.token == mine.token else None
+    return claims.note(root, replace(claim, step_id=found[0])) if found else claim
 
 
 def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
@@ -236,7 +183,7 @@ def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
     jar = {"Jar": "command-runner.jar", "Args": command}
     step = {"Name": PREFIX + mine.token, "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}
     try:
-        noted = note(settings.root, replace(mine, step_id=add_step(mine.cluster_id, step)))
+        noted = claims.note(settings.root, replace(mine, step_id=add_step(mine.cluster_id, step)))
     except BotoCoreError:
         noted = find_step(settings.root, mine) or mine
         if not noted.step_id:
@@ -244,7 +191,7 @@ def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= SERVER_FAULT:
             raise
-        note(settings.root, replace(mine, expires_at=0, deliveries=[]))
+        claims.note(settings.root, replace(mine, expires_at=0, deliveries=[]))
         raise NotStarted(_refusal(mine.cluster_id, error)) from error
     return {"started": True, "cluster_id": mine.cluster_id, "step_id": noted.step_id, "name": step["Name"]}
 
@@ -261,21 +208,6 @@ def add_step(cluster_id: str, step: Fields) -> str:
         else:
             break
     return added
-
-
-def note(root: str, claim: Claim) -> Claim:
-    """Writes what became of the claim. Nothing depends on it: the step's name tells the same."""
-    try:
-        return _write(root, claim, {"IfMatch": claim.etag})
-    except (ClientError, BotoCoreError) as error:
-        print(json.dumps({"action": "note-claim", "token": claim.token, "failed": str(error)}))
-        return claim
-
-
-def _write(root: str, claim: Claim, condition: Fields) -> Claim:
-    body = {name: value for name, value in asdict(claim).items() if name != "etag"}
-    answer = _s3().put_object(**_place(root), Body=json.dumps(body, indent=2).encode(), **condition)
-    return replace(claim, etag=answer["ETag"])
 
 
 def _refusal(cluster_id: str, error: ClientError) -> str:
@@ -351,11 +283,6 @@ def _said(error: ClientError) -> str:
     return f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
 
 
-def _place(root: str) -> Fields:
-    bucket, _, prefix = root.removeprefix("s3://").partition("/")
-    return {"Bucket": bucket, "Key": f"{prefix}/triggers/refit.json".removeprefix("/")}
-
-
 def _root() -> str:
     root = os.environ.get("FRUITPIPE_ROOT", "").replace("s3a://", "s3://", 1).rstrip("/")
     if not root.startswith("s3://"):
@@ -374,8 +301,3 @@ def _seconds(variable: str, default: int) -> int:
 def _emr(attempts: int = 6) -> Any:
     retries: Any = {"mode": "standard", "total_max_attempts": attempts}
     return boto3.client("emr", config=Config(retries=retries, connect_timeout=5, read_timeout=10))
-
-
-@cache
-def _s3() -> Any:
-    return boto3.client("s3", config=Config(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))

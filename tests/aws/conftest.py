@@ -146,8 +146,10 @@ def _environment(request, monkeypatch):
 @pytest.fixture
 def load_lambda(monkeypatch):
     """Loads a new copy of a Lambda function's module, whose clients are yet to be made."""
+    monkeypatch.syspath_prepend(REPOSITORY / "lambda")
 
     def load(name):
+        monkeypatch.delitem(sys.modules, "claims", raising=False)  # which the functions that start something share
         spec = importlib.util.spec_from_file_location(name, REPOSITORY / "lambda" / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, name, module)  # where a dataclass looks for its own module

@@ -35,7 +35,7 @@ def test_nothing_is_added_while_a_refit_runs_that_a_person_added(trigger, emr):
 
 
 def test_many_invocations_at_the_same_moment_add_one_step(trigger):
-    trigger.module._emr(), trigger.module._emr(1), trigger.module._s3()
+    trigger.module._emr(), trigger.module._emr(1), trigger.module.claims._s3()
     together = threading.Barrier(8)
 
     def invoke(number):
@@ -73,7 +73,8 @@ def test_two_functions_on_lambda_that_are_invoked_at_once_add_one_step(trigger, 
     }
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
-        archive.write(LAMBDA, LAMBDA.name)
+        for file in (LAMBDA, LAMBDA.with_name("claims.py")):
+            archive.write(file, file.name)
     function.create_function(
         FunctionName=name,
         Runtime="python3.11",
@@ -98,6 +99,7 @@ def killed(request, moment):
     """Runs the function in a process that ends without a word when it reaches `moment`."""
     script = f"""
 import importlib.util, os, sys
+sys.path.insert(0, {str(LAMBDA.parent)!r})
 spec = importlib.util.spec_from_file_location("start_refit", {str(LAMBDA)!r})
 module = sys.modules["start_refit"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)

@@ -1,0 +1,97 @@
+"""The right to start a refit: held by one invocation at a time, in `<root>/triggers/refit.json`, by conditional writes.
+
+A claim without a step expires by itself. What was answered is remembered, so that a second delivery of a request is known.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+Fields = dict[str, Any]
+
+LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}
+MAX_REMEMBERED = 100
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to add the step called after `token`, and what became of it."""
+
+    token: str = ""
+    cluster_id: str = ""
+    claimed_at: float = 0
+    expires_at: float = 0
+    deliveries: list[str] = field(default_factory=list)
+    """by what the request that claimed is known"""
+    answered: list[str] = field(default_factory=list)
+    """the same of earlier requests, each answered with a step"""
+    step_id: str | None = None
+    etag: str = ""
+
+    @property
+    def settled(self) -> list[str]:
+        return (self.answered + (self.deliveries if self.step_id else []))[-MAX_REMEMBERED:]
+
+    @property
+    def is_held(self) -> bool:
+        return self.step_id is None and time.time() < self.expires_at
+
+
+def read(root: str) -> Claim | None:
+    """The last claim; an empty one for what cannot be read, which no claim of ours may be blocked by."""
+    try:
+        answer = _s3().get_object(**_place(root))
+    except _s3().exceptions.NoSuchKey:
+        return None
+    try:
+        return replace(Claim(**json.loads(answer["Body"].read())), etag=answer["ETag"])
+    except (ValueError, TypeError):
+        return Claim(etag=answer["ETag"])
+
+
+def take(root: str, guard_seconds: int, cluster_id: str, last: Claim | None, ids: list[str]) -> Claim | None:
+    """A claim of our own in place of the `last` one; None where another invocation was faster."""
+    now = time.time()
+    mine = Claim(uuid4().hex[:12], cluster_id, now, now + guard_seconds, ids, last.settled if last else [])
+    try:
+        return _write(root, mine, {"IfMatch": last.etag} if last else {"IfNoneMatch": "*"})
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in LOST_RACES:
+            raise
+    # A write whose answer was lost is repeated by boto3, and then loses against itself.
+    found = read(root)
+    return found if found and found.token == mine.token else None
+
+
+def note(root: str, claim: Claim) -> Claim:
+    """Writes what became of the claim. Nothing depends on it: the step's name tells the same."""
+    try:
+        return _write(root, claim, {"IfMatch": claim.etag})
+    except (ClientError, BotoCoreError) as error:
+        print(json.dumps({"action": "note-claim", "token": claim.token, "failed": str(error)}))
+        return claim
+
+
+def _write(root: str, claim: Claim, condition: Fields) -> Claim:
+    body = {name: value for name, value in asdict(claim).items() if name != "etag"}
+    answer = _s3().put_object(**_place(root), Body=json.dumps(body, indent=2).encode(), **condition)
+    return replace(claim, etag=answer["ETag"])
+
+
+def _place(root: str) -> Fields:
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": f"{prefix}/triggers/refit.json".removeprefix("/")}
+
+
+@cache
+def _s3() -> Any:
+    return boto3.client("s3", config=Config(retries={"mode": "standard"}, connect_timeout=5, read_timeout=10))
