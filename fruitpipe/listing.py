@@ -54,7 +54,7 @@ def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
     uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
     unread = [uri for uri in uris if uri not in read and f"-{writer}" in objects.name(uri)]
     with ThreadPoolExecutor(READERS) as readers:
-        return [line for body in readers.map(objects.read, unread) for line in body.decode().splitlines()]
+        return [line for body in readers.map(objects.read, unread) for line in body.decode(errors="replace").splitlines()]
 
 
 def named_before(root: str, checkpoint_uri: str) -> NDArray[np.int64]:

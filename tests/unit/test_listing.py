@@ -167,8 +167,8 @@ def test_after_an_erasure_an_image_that_was_put_back_is_named(images, begin, roo
 
 def test_a_line_of_somebody_elses_that_is_no_event_hinders_no_listing(tmp_path):
     elsewhere = f"file://{tmp_path}/a-listing-root"
-    objects.write(f"{elsewhere}/events/2026/01/01/000000-s3-0123.jsonl", b"nonsense\n")
-    assert listing.waiting(elsewhere, f"{elsewhere}/checkpoints/ingest") == ["nonsense"]
+    objects.write(f"{elsewhere}/events/2026/01/01/000000-s3-0123.jsonl", b"nonsense \xff\n")
+    assert listing.waiting(elsewhere, f"{elsewhere}/checkpoints/ingest") == ["nonsense \ufffd"]
     assert len(listing.named_before(elsewhere, f"{elsewhere}/checkpoints/ingest")) == 0
 
 
