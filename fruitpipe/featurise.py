@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from fruitpipe import names, objects, tally
+from fruitpipe import names, objects, tally, workers
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor import Extractor, Model, extractor_for, fingerprint
 from fruitpipe.images import BadImage, decode
@@ -91,6 +91,7 @@ class Featuriser:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
+        workers.keep_warm()
         model = self.model.value
         here = fingerprint(model)
         if here != self.extractor:

@@ -1,7 +1,7 @@
 """What the stream does for its own root between batches, so that years of small commits cost no more than a few large ones.
 
 Packing small files takes a commit, so it has a moment of its own between two batches; it moves at most the bytes of the batches
-since the last time and of one file that is not full yet. Clearing away what has had its time touches nothing that anybody reads,
+since the last time and of one file that is still small. Clearing away what has had its time touches nothing that anybody reads,
 so it goes on beside the batches. Whatever is killed on the way leaves everything whole, and is done the next time.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
-FILE_BYTES = 64_000_000  # some 12,000 rows: few enough files for a million, and packed in two seconds
+SMALL_BYTES = 2_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
 LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
 
 
@@ -69,13 +69,13 @@ class Housekeeper:
         return self._looked_at is None or commits - self._looked_at >= every
 
     def _pack(self) -> None:
-        """Files between half and all of FILE_BYTES are left alone, so that there are at most two for each FILE_BYTES of rows."""
+        """Not before there are so many files more than one for each SMALL_BYTES that opening them would take a reader's time."""
         files = tables.files(self.spark, self.settings.root)
-        if files.number - 2 * files.size_bytes // FILE_BYTES < self.settings.compact_commits:
+        if files.number - files.size_bytes // SMALL_BYTES < self.settings.compact_commits:
             return
         began = time.monotonic()
         self.before_commit()
-        packed = tables.compact(self.spark, self.settings.root, FILE_BYTES)
+        packed = tables.compact(self.spark, self.settings.root, SMALL_BYTES)
         said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
         print(f"housekeeping: {said}", flush=True)
 

@@ -109,6 +109,11 @@ def features_uri(root: str) -> str:
     return objects.for_spark(objects.join(root, "features"))
 
 
+def folder(root: str) -> str:
+    """Where the features table's files lie, as workers write them."""
+    return objects.join(root, "features")
+
+
 def file_uri(root: str, name: str) -> str:
     """Where one of the table's files lies. It has no partitions, so they lie side by side."""
     return objects.join(root, "features", name)
@@ -226,18 +231,22 @@ def _begins_with(name: str, path: str) -> bool:
 
 def files(spark: SparkSession, root: str) -> Files:
     """How many files hold the table's rows."""
-    detail = DeltaTable.forPath(spark, features_uri(root)).detail().select("numFiles", "sizeInBytes").first()
-    assert detail is not None
-    return Files(*detail)
+    none = _jvm(spark).scala.Option.empty()
+    snapshot = _log(spark, root).update(False, none, none)
+    told = snapshot.checksumOpt()  # beside each commit, but not on S3: without it Delta adds up the whole log
+    summed = told.get() if told.isDefined() else None
+    if summed:
+        return Files(int(summed.numFiles()), int(summed.tableSizeBytes()))
+    return Files(int(snapshot.numOfFiles()), int(snapshot.sizeInBytes()))
 
 
-def compact(spark: SparkSession, root: str, file_bytes: int) -> Files:
-    """Packs files smaller than half of `file_bytes` into files of up to `file_bytes`; returns those that were packed.
+def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
+    """Packs files smaller than `small_bytes` into files of up to 32 times as many; returns those that were packed.
 
     One commit that changes no row: neither the change feed nor a refit has anything to read of it.
     """
-    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", file_bytes)
-    spark.conf.set("spark.databricks.delta.optimize.minFileSize", file_bytes // 2)
+    spark.conf.set("spark.databricks.delta.optimize.minFileSize", small_bytes)
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", 32 * small_bytes)
     done = DeltaTable.forPath(spark, features_uri(root)).optimize().executeCompaction().select("metrics").first()
     assert done is not None
     removed = done["metrics"]["filesRemoved"]
@@ -271,11 +280,9 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
     Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
     """
-    table = features_uri(root)
-    spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    spark.sql(f"ALTER TABLE delta.`{features_uri(root)}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     newest = version(spark, root)
-    jvm: Any = spark._jvm  # noqa: SLF001 - Delta's Python side has no checkpoints
-    jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, table).checkpoint()  # noqa: SLF001
+    _log(spark, root).checkpoint()
     folder = objects.join(root, "features", "_delta_log")
     older = [uri for stat in objects.list_all(folder) if (uri := stat.path) and _is_before(newest, objects.name(uri))]
     for uri in older:
@@ -283,9 +290,26 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
     return len(older)
 
 
+def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
+    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions."""
+    jvm = _jvm(spark)
+    delta, none = jvm.org.apache.spark.sql.delta, jvm.scala.Option.empty()
+    actions = jvm.java.util.ArrayList()
+    for file in files:
+        actions.add(delta.actions.Action.fromJson(file))
+    named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
+    written = getattr(delta, "DeltaOperations$Write")(jvm.org.apache.spark.sql.SaveMode.Append, none, none, none)
+    _log(spark, root).startTransaction().commit(named, written)
+
+
 def append(root: str, new: DataFrame) -> None:
-    """Adds rows of images that the table does not have."""
+    """Adds rows of images that the table does not have, whoever made them: a benchmark's or a test's, which have no images."""
     new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
+
+
+def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
+    """The outcomes, with the schema OUTCOMES, in Parquet files."""
+    return spark.read.schema(OUTCOMES).parquet(*map(objects.for_spark, uris))
 
 
 def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
@@ -301,6 +325,15 @@ def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
         .execute()
     )
+
+
+def _jvm(spark: SparkSession) -> Any:
+    return spark._jvm  # noqa: SLF001 - what Delta's Python side lacks
+
+
+def _log(spark: SparkSession, root: str) -> Any:
+    """Delta's own view of the table's log: what its Python side has no words for."""
+    return _jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, features_uri(root))  # noqa: SLF001
 
 
 def _is_before(newest: int, name: str) -> bool:

@@ -65,6 +65,13 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
         return _stat(uri, path.stat()).etag
 
 
+def add(uri: str, body: bytes) -> None:
+    path = _path(uri)
+    with _explained(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, body)
+
+
 def copy(uri: str, to: str) -> None:
     with _explained(to):
         _path(to).parent.mkdir(parents=True, exist_ok=True)
@@ -190,11 +197,16 @@ def _replace(path: Path, body: bytes) -> None:
     """A reader sees the old bytes or the new ones, whatever happens in between."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # not tempfile's: only its owner could read that
     try:
-        with temporary.open("xb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, body)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Returns when the disk has it."""
+    with path.open("xb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())

@@ -85,6 +85,10 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
         return _etag(_client().put_object(Bucket=bucket, Key=key, Body=body, **condition))
 
 
+def add(uri: str, body: bytes) -> None:
+    write(uri, body, if_absent=False, if_etag=None)
+
+
 def copy(uri: str, to: str) -> None:
     bucket, key = _bucket_and_key(uri)
     to_bucket, to_key = _bucket_and_key(to)

@@ -25,7 +25,7 @@ WEEK_SECONDS = 7 * 86400
 PACK = """
 import sys
 from fruitpipe import session, tables
-tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 64_000_000)
+tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 2_000_000)
 """
 
 

@@ -1,0 +1,110 @@
+"""Data files that workers wrote, in a table of Delta's: beside files that Spark writes, and for Delta's other readers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from fruitpipe import objects, tables
+from fruitpipe.datafiles import Writer
+from fruitpipe.featurise import OUTCOMES
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
+
+
+def outcomes(first, count):
+    """Featurised images, whose names, sizes and times differ; every fifth is no picture."""
+    rows = []
+    for number in range(first, first + count):
+        bad = number % 5 == 0
+        rows.append(
+            {
+                "path": f"file:///in/{number:03}.jpg",
+                "label": "in",
+                "modification_time": NOON + timedelta(seconds=number),
+                "length": number,
+                "features": None if bad else np.random.default_rng(number).random(1280, np.float32),
+                "error": "not-an-image" if bad else None,
+                "extractor": "e",
+                "ingested_at": NOON + timedelta(minutes=number),
+                "outcome": "failed" if bad else "featurised",
+            }
+        )
+    return pa.Table.from_pylist(rows, OUTCOMES)
+
+
+def written(root, first, count):
+    groups = Writer(None, tables.folder(root), to_merge=False).write(outcomes(first, count))
+    return {group.file for group in groups}
+
+
+def last_statistics(root):
+    """What Delta's log says of the files of its latest commit."""
+    log = max(Path(root.removeprefix("file://"), "features", "_delta_log").glob("*.json"))
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    return [json.loads(action["add"]["stats"]) for action in actions if "add" in action]
+
+
+@pytest.fixture
+def table(spark, root):
+    tables.create(spark, root)
+    return objects.canonical(root)
+
+
+def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
+    tables.add(spark, table, written(table, 1, 20))
+    (ours,) = last_statistics(table)
+    tables.append(table, tables.rows(spark, table).coalesce(1))
+    (deltas,) = last_statistics(table)
+    for times in ("modification_time", "ingested_at"):  # written with another offset: +00:00 or Z
+        for bounds in (ours["minValues"], ours["maxValues"], deltas["minValues"], deltas["maxValues"]):
+            bounds[times] = datetime.fromisoformat(bounds[times])
+    assert ours["numRecords"] == deltas["numRecords"] == 20
+    assert ours["minValues"] == deltas["minValues"]
+    assert ours["maxValues"] == deltas["maxValues"]
+    assert ours["nullCount"].items() <= deltas["nullCount"].items()
+
+
+def test_rows_that_workers_wrote_are_found_by_spark_and_by_other_readers(spark, table):
+    tables.add(spark, table, written(table, 0, 10))
+    tables.add(spark, table, written(table, 10, 10) | written(table, 20, 10))
+    expected = pa.concat_tables([outcomes(first, 10) for first in (0, 10, 20)]).drop_columns("outcome").to_pylist()
+    folder = tables.folder(table).removeprefix("file://")
+    for rows in (tables.rows(spark, table).toArrow(), pa.table(DeltaTable(folder).to_pyarrow_table())):
+        assert rows.sort_by("path").select(OUTCOMES.names[:-1]).to_pylist() == expected
+    assert set(tables.known(spark, table, ["file:///in/013.jpg", "file:///in/100.jpg"])) == {"file:///in/013.jpg"}
+
+
+def test_they_are_inserts_to_the_change_feed(spark, table):
+    tables.add(spark, table, written(table, 0, 10))
+    before = tables.version(spark, table)
+    tables.add(spark, table, written(table, 10, 3))
+    changed = tables.changes(spark, table, before, tables.version(spark, table)).select("path", "_change_type").collect()
+    assert sorted(map(tuple, changed)) == [(f"file:///in/01{number}.jpg", "insert") for number in range(3)]
+
+
+def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark, table):
+    tables.add(spark, table, written(table, 0, 10))
+    written(table, 10, 10)
+    assert tables.rows(spark, table).count() == 10
+    tables.vacuum(spark, table, hours=0)
+    assert len([name for name in objects.children(tables.folder(table)) if name.endswith(".parquet")]) == 1
+    assert tables.rows(spark, table).count() == 10
+
+
+def test_files_are_counted_as_delta_counts_them(spark, table):
+    for first in (0, 10):
+        tables.add(spark, table, written(table, first, 10))
+    sizes = [stat.length for stat in objects.list_all(tables.folder(table)) if stat.path.endswith(".parquet")]
+    assert tables.files(spark, table) == (2, sum(sizes))
+    for summed in objects.list_all(f"{table}/features/_delta_log"):
+        if summed.path.endswith(".crc"):
+            objects.delete(summed.path)
+    tables._log(spark, table).clearCache()
+    assert tables.files(spark, table) == (2, sum(sizes)), "without Delta's sums beside the log"
