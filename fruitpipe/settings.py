@@ -80,7 +80,7 @@ class IngestSettings(JobSettings):
     """catch up with what is there now and end"""
     trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """seconds from one look for new images to the next; 0 looks again at once"""
-    max_files_per_trigger: int = Field(10_000, ge=1)
+    max_files_per_trigger: int = Field(50_000, ge=1)
     """about as many images as manifests name are taken in one batch"""
     glob: str = "*.{jpg,jpeg,png,webp}"
     """names that count as images, upper or lower case"""

@@ -147,9 +147,9 @@ class Upsert:
                 and images > before
                 and (images - before >= ALIKE or self._controls_fail(featurised.paths, reason))
             ):
+                message = next(group.message for group in featurised.groups if group.error == reason)
                 raise PlatformFault(
-                    f"all {images} images of this batch are {reason} ({featurised.groups[0].message}); nothing was written. "
-                    "Mend that first"
+                    f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
                 )
 
     def _controls_fail(self, paths: Sequence[str], reason: str) -> bool:
