@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from fruitpipe import events, layout, lease, objects, session, tables
+from fruitpipe import codes, events, layout, lease, objects, session, tables
 from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.extractor import Model
@@ -86,12 +86,12 @@ def running(
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
     tables.create(spark, settings.root)
-    codes = cache(partial(tables.codes, spark, settings.root))
+    read = cache(partial(codes.of_rows, settings.root))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held, codes))
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held, read))
         batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
-        prefix = Listing(settings, partial(ingest.known, settings.root, codes))
+        prefix = Listing(settings, partial(ingest.known, settings.root, read))
         with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix):
             query = ingest.start(spark, settings, batches)
             try:

@@ -16,13 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitpipe import checkpoint, events, layout, names, objects
+from fruitpipe import checkpoint, codes, events, layout, names, objects
 from fruitpipe.erasures import Tombstones
 from fruitpipe.lookup import among
 from fruitpipe.settings import IngestSettings
@@ -40,14 +39,6 @@ def images(prefix: str, glob: str) -> Iterator[objects.Stat]:
     return (stat for stat in objects.list_all(prefix) if counts.match(objects.name(stat.path)))
 
 
-def code(path: str, etag: str) -> int:
-    """60 bits of the SHA-256 of both: as `tables.codes` has them of the rows.
-
-    Among a million images one in a trillion shares another's; it would wait for reconciliation.
-    """
-    return int(sha256(f"{path}\n{etag}".encode()).hexdigest()[:15], 16)
-
-
 def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
     """The lines of manifests, of all or of one writer, that no committed batch of the checkpoint has taken."""
     read = checkpoint.manifests_read(checkpoint_uri)
@@ -60,7 +51,7 @@ def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
 def named_before(root: str, checkpoint_uri: str) -> NDArray[np.int64]:
     """The codes of what waits because a listing has named it."""
     told = [events.parse_line(line) for line in waiting(root, checkpoint_uri, WRITER)]
-    return np.array([code(event.path, event.etag or "") for event in told], np.int64)
+    return np.array([codes.of_image(event.path, event.etag or "") for event in told], np.int64)
 
 
 @dataclass
@@ -129,9 +120,9 @@ class Listing:
         """What `before` lacks, but for what was erased and kept; `listed` takes the code of everything that is there."""
         stats, erased = images(self.settings.images, self.settings.glob), None
         while not self._stopped.is_set() and (chunk := list(islice(stats, LINES))):
-            codes = [code(stat.path, stat.etag) for stat in chunk]
-            listed.extend(codes)
-            is_seen = among(before, np.array(codes, np.int64)).tolist()
+            found = [codes.of_image(stat.path, stat.etag) for stat in chunk]
+            listed.extend(found)
+            is_seen = among(before, np.array(found, np.int64)).tolist()
             for stat in (stat for stat, seen in zip(chunk, is_seen, strict=True) if not seen):
                 erased = erased or Tombstones.of(self.settings.root)
                 if not erased.keeps_out(stat.path):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitpipe.codes import of_path
 from fruitpipe.tables import Known
 
 RECENT = 100_000  # codes kept apart from the sorted ones before they are sorted in: 1 s of work for every 20 times so many
@@ -31,7 +31,7 @@ class Lookup:
 
     def __call__(self, paths: Sequence[str]) -> dict[str, Known]:
         """What the table knows of `paths`; whoever asks is about to write them, so they count as known from now on."""
-        asked = np.array([crc32(path.encode()) for path in paths], np.uint32)
+        asked = np.array([of_path(path) for path in paths], np.uint32)
         there = zip(paths, asked.tolist(), self._has(asked), strict=True)
         perhaps = [path for path, code, is_there in there if is_there or code in self._recent]
         self._recent.update(asked.tolist())

@@ -1,7 +1,7 @@
 """The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
 
-The only importer of deltalake, which only ever reads here: the stream's driver is the table's one writer. Delta's log and
-Parquet's columns decide what is fetched, so no query touches the 5 kB of features that a row has.
+The only importer of deltalake, which only ever reads here: Spark, in the stream's driver, is the table's one writer. Delta's log
+and Parquet's columns decide what is fetched, so no query touches the 5 kB of features that a row has.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fruitpipe import objects
-from fruitpipe.errors import MissingRequirement, NotFound, PlatformFault, WrongUsage
+from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
 
-try:
-    from deltalake import DeltaTable, QueryBuilder
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-except ImportError as missing:
-    raise MissingRequirement(
-        "status, errors and the report need the module deltalake; install fruitpipe[see], or refit with --no-report"
-    ) from missing
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
@@ -43,8 +40,7 @@ def check(root: str) -> None:
     """Raises WrongUsage for a root that this reader would take for another."""
     if escape := ESCAPE.search(objects.canonical(root)):
         raise WrongUsage(
-            f"{root}: status, errors and the report cannot read a folder with {escape[0]} in its name; "
-            "give another --root, or a refit --no-report"
+            f"{root}: a folder with {escape[0]} in its name is taken for another when the table is read; give another --root"
         )
 
 
@@ -73,12 +69,15 @@ class Snapshot:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
+        return [row for batch in self.stream(sql) for row in batch.to_pylist()]
+
+    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The same as record batches, for many rows."""
         try:
-            result = QueryBuilder().register(TABLE, self._table).execute(sql).read_all()
+            for batch in QueryBuilder().register(TABLE, self._table).execute(sql):
+                yield pa.record_batch(batch)
         except (DeltaError, OSError) as error:
             raise PlatformFault(f"{self.root}/features: cannot be read ({error}); try again") from error
-        rows: list[dict[str, Any]] = pa.table(result).to_pylist()
-        return rows
 
     def batches(self) -> list[Commit]:
         """The latest commits that brought rows, newest first; reads the last entries of the log."""

@@ -12,10 +12,8 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 from delta.tables import DeltaTable
-from numpy.typing import NDArray
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
@@ -70,20 +68,6 @@ class Known(NamedTuple):
     def worth_another_look(self, max_image_bytes: int) -> bool:
         """Whether the same object may give another row: more bytes are allowed by now. (What was unreadable has no etag.)"""
         return self.error == "too-large" and self.length is not None and self.length <= max_image_bytes
-
-
-class Codes(NamedTuple):
-    """What the images of rows are known by where their names would take too much memory, 12 bytes a row.
-
-    paths: CRC-32 of each path, (rows,) uint32. images: 60 bits of the SHA-256 of path and etag, (rows,) int64, as `listing.code`
-    has them of what is listed; the etag is the content's, without the version that no listing tells.
-    """
-
-    paths: NDArray[np.uint32]
-    images: NDArray[np.int64]
-
-
-NO_CODES = Codes(np.empty(0, np.uint32), np.empty(0, np.int64))
 
 
 class Files(NamedTuple):
@@ -143,17 +127,16 @@ def exists(spark: SparkSession, root: str) -> bool:
     return False
 
 
-def create(spark: SparkSession, root: str) -> bool:
-    """Makes an empty features table, unless there is one; whether it did. Raises WrongRoot for a table with other columns."""
+def create(spark: SparkSession, root: str) -> None:
+    """Makes an empty features table, unless there is one. Raises WrongRoot for a table with other columns."""
     if exists(spark, root):
         _check_columns(spark, root)
-        return False
+        return
     objects.delete_all(objects.join(root, "features", "_delta_log"))  # one without a commit, where Delta would make no table
     builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
     for key, value in PROPERTIES.items():
         builder = builder.property(key, value)
     builder.execute()
-    return True
 
 
 def version(spark: SparkSession, root: str) -> int:
@@ -194,14 +177,6 @@ def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Kno
     near = rows(spark, root).where(F.col("path").between(min(paths, default=""), max(paths, default="")))
     found = near.join(F.broadcast(wanted), "path", "left_semi").select(*Known._fields)
     return {row["path"]: Known(*row) for row in found.collect()}
-
-
-def codes(spark: SparkSession, root: str) -> Codes:
-    """What the images of all rows are known by. Reads two columns of the whole table."""
-    etag = F.expr("substring_index(etag, '@', 1)")
-    image = F.conv(F.substring(F.sha2(F.concat_ws("\n", "path", etag), 256), 1, 15), 16, 10).cast("bigint")
-    found = rows(spark, root).select(F.crc32("path").alias("path"), image.alias("image")).toArrow()
-    return Codes(found["path"].to_numpy().astype(np.uint32), found["image"].to_numpy())
 
 
 def worth_another_look(max_image_bytes: int) -> str:

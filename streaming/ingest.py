@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fruitpipe import checkpoint, featurise, job, layout, lease, listing, objects, progress, session, tables
+from fruitpipe import checkpoint, codes, featurise, job, layout, lease, listing, objects, progress, session, snapshot, tables
 from fruitpipe.batches import Batches, Stopping
 from fruitpipe.between import Between
 from fruitpipe.eraser import Eraser
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    ReadCodes = Callable[[], tables.Codes]
+    from fruitpipe.codes import Codes
+
+    ReadCodes = Callable[[], Codes]
 
 EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
 POLL_SECONDS = 0.2
@@ -46,34 +48,34 @@ EVENT_BYTES = 256  # an event as the collector writes it; a manifest may hold on
 def ingest(settings: IngestSettings) -> None:
     """Runs the stream until it has caught up (`once`) or is told to stop."""
     layout.check(settings.root)
+    snapshot.check(settings.root)
     check_images(settings)
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
         renew_checkpoint(settings)
-        is_new = tables.create(spark, settings.root)
-        codes = cache(lambda: tables.NO_CODES if is_new else tables.codes(spark, settings.root))
+        tables.create(spark, settings.root)
+        read = cache(partial(codes.of_rows, settings.root))
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upserter(spark, settings, model, held, codes), Eraser(spark, settings, held.check), bar)
-            prefix = Listing(settings, partial(known, settings.root, codes))
+            batches = Batches(settings, upserter(spark, settings, model, held, read), Eraser(spark, settings, held.check), bar)
+            prefix = Listing(settings, partial(known, settings.root, read))
             between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
                 batches.eraser.carry_out()
                 if settings.once:
                     break
-                is_new = False  # by now it has rows, and some of them are gone
-                codes.cache_clear()
+                read.cache_clear()  # some rows are gone
                 prefix.forget()
     print(f"ingest: {batches.summary()}", flush=True)
 
 
-def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease, codes: ReadCodes) -> Upsert:
+def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease, read: ReadCodes) -> Upsert:
     """What commits a batch of this job: the model goes to the workers once, and the lease is asked before each commit."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
-    lookup = Lookup(lambda: codes().paths, partial(tables.known, spark, settings.root))
+    lookup = Lookup(lambda: read().paths, partial(tables.known, spark, settings.root))
     return Upsert(spark, settings.root, featuriser, held.check, lookup)
 
 
@@ -112,9 +114,9 @@ def to_come(root: str) -> int:
     return len(listing.waiting(root, checkpoint_of(root)))
 
 
-def known(root: str, codes: ReadCodes) -> NDArray[np.int64]:
+def known(root: str, read: ReadCodes) -> NDArray[np.int64]:
     """The codes of what has a row and of what will have one."""
-    return np.concatenate([codes().images, listing.named_before(root, checkpoint_of(root))])
+    return np.concatenate([read().images, listing.named_before(root, checkpoint_of(root))])
 
 
 def renew_checkpoint(settings: IngestSettings) -> None:

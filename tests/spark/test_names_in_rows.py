@@ -10,7 +10,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from batch.reconcile import reconcile
-from fruitpipe import events, listing, objects, tables
+from fruitpipe import codes, events, objects, tables
 from fruitpipe.settings import IngestSettings, ReconcileSettings
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
@@ -75,11 +75,11 @@ def test_rows_and_listing_know_an_image_by_the_same_code(spark, images, root, ru
     for seed, name in enumerate(ODD_NAMES):
         put(images / "Apple Golden 2" / name, jpeg(seed))
     run()
-    listed = [listing.code(stat.path, stat.etag) for stat in objects.list_all(f"file://{images}")]
-    assert sorted(tables.codes(spark, root).images.tolist()) == sorted(listed)
+    listed = [codes.of_image(stat.path, stat.etag) for stat in objects.list_all(f"file://{images}")]
+    assert sorted(codes.of_rows(root).images.tolist()) == sorted(listed)
     version = F.concat("etag", F.lit("@3/L4kqtJl"))  # S3's, of which no listing tells
     DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"etag": version})
-    assert sorted(tables.codes(spark, root).images.tolist()) == sorted(listed)
+    assert sorted(codes.of_rows(root).images.tolist()) == sorted(listed)
 
 
 def test_a_linked_folder_is_listed_under_its_own_name_where_it_has_one(images, tmp_path, run, catch_up, table):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitpipe import erasures, events, listing, objects
+from fruitpipe import codes, erasures, events, listing, objects
 from fruitpipe.errors import AccessDenied
 from fruitpipe.listing import Listing
 from fruitpipe.settings import IngestSettings
@@ -72,7 +72,8 @@ def test_names_that_spark_would_hide_and_empty_files_are_images(images, begin, n
 def test_what_has_a_row_of_the_same_etag_is_not_named(images, begin, named):
     fill(images, 3)
     there = {objects.name(stat.path): stat for stat in objects.list_all(f"file://{images}")}
-    known = [listing.code(there[name].path, etag) for name, etag in (("0000.jpg", there["0000.jpg"].etag), ("0001.jpg", "other"))]
+    etags = {"0000.jpg": there["0000.jpg"].etag, "0001.jpg": "other"}
+    known = [codes.of_image(there[name].path, etag) for name, etag in etags.items()]
     assert begin(*known).list_once() == 2
     assert named()[0] == ["0001.jpg", "0002.jpg"]
 
