@@ -20,7 +20,7 @@ from tests.pictures import fill
 CHECKOUT = Path(__file__).parents[2]
 # A file system of its own that is nearly full when the first run starts, and has room again for the second.
 FULL_THEN_ROOM = """
-mount -t tmpfs -o size=20m none "$1" && head -c 20250000 /dev/zero > "$1/ballast" || exit 90
+mount -t tmpfs -o size=20m none "$1" && head -c 20600000 /dev/zero > "$1/ballast" || exit 90
 "$0" streaming/ingest.py --images "$2" --root "$1/root" --once; echo "exit code $?"
 rm "$1/ballast"
 "$0" streaming/ingest.py --images "$2" --root "$1/root" --once
