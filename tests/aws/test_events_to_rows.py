@@ -197,8 +197,9 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     listing = stream("prefix")
     bucket.put({"Training/Kiwi/listed.jpg": jpeg(74)})
     eventually(bucket.is_in_the_table)
-    before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
-    eventually(lambda: proxy.counts(f"/{collector.root}")["LIST"] >= before[1] + TRIGGERS)
+    for _ in range(2):  # in the first of which the stream looks after its table, for the first time
+        before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
+        eventually(lambda since=before[1]: proxy.counts(f"/{collector.root}")["LIST"] >= since + TRIGGERS)
     assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
     assert stopped(listing).startswith("ingest: 1 images featurised, 0 failed")
     assert computed.items() <= {path: row["ingested_at"] for path, row in table.rows.items()}.items()
