@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks import compare, engines, features, s3_server  # noqa: E402
-from fruitpipe.upsert import AHEAD  # noqa: E402
+from fruitpipe.upsert import AHEAD, IMAGES_PER_CORE  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 8_000  # 20 s: a process takes 0.2 s to end, which is none of the bound's
@@ -108,6 +108,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8_000, help="pictures to ingest (default: %(default)s)")
     parser.add_argument("--where", choices=("local", "s3"), nargs="*", default=["local"])
     given = parser.parse_args()
+    least = 2 * AHEAD * IMAGES_PER_CORE * (os.cpu_count() or 1)
+    if given.images < least:
+        parser.error(f"--images {given.images}: at least {least}, so that there are commits after those that wait for the start")
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as name:
         folder = Path(name)
         source, _ = compare.photographs(features.PHOTOGRAPHS, folder / "drawn")

@@ -55,5 +55,6 @@ def of_rows(root: str) -> Codes:
 def _codes(batch: pa.RecordBatch) -> Codes:
     rows: dict[str, list[Any]] = batch.to_pydict()
     paths = np.array([of_path(path) for path in rows["path"]], np.uint32)
-    digests = np.frombuffer(b"".join(rows["image"]), ">u8").reshape(len(paths), -1)
+    # Four numbers of 64 bits, of the first of which 60 bits count.
+    digests = np.frombuffer(b"".join(rows["image"]), ">u8").reshape(-1, 4)
     return Codes(paths, (digests[:, 0] >> np.uint64(4)).astype(np.int64))

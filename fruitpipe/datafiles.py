@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from fruitpipe import objects
 from fruitpipe.featurise import OUTCOMES, Featuriser
 
-STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # of which files are chosen
+STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # tables.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice
 ROWS = ("featurised", "failed")  # outcomes that are rows of the table
 
@@ -57,6 +57,8 @@ _GROUPS = pa.schema(
 @dataclass(frozen=True)
 class Writer:
     """Featurises references and writes one data file of a task's rows into `folder`. Goes to the workers.
+
+    It holds the rows of a task, some 1,000, until they are written: 5 MB, and as much again as Parquet.
 
     to_merge: the file is to be read by a MERGE, so it holds every outcome that changes the table, and the column `outcome`.
     """

@@ -30,7 +30,7 @@ READERS = 16  # objects read at the same time
 READ_AHEAD = 64  # objects read or being read before the model needs them ...
 UNKNOWN_BYTES = 4_000_000  # counted for an object that is not read yet and whose length is not announced
 READ_AHEAD_BYTES = 64_000_000  # ... as long as they are no larger than this together, as far as is known
-ROWS_PER_BATCH = 256  # 1.3 MB of features: a worker holds no more rows than this
+ROWS_PER_BATCH = 256  # 1.3 MB of features
 
 REFERENCES = pa.schema(
     [  # type: ignore[arg-type]

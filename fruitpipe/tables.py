@@ -88,19 +88,19 @@ class Table(NamedTuple):
 NO_TABLE, UNBORN = "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"
 
 
-def features_uri(root: str) -> str:
-    """Where the features table lies."""
-    return objects.for_spark(objects.join(root, "features"))
-
-
 def folder(root: str) -> str:
-    """Where the features table's files lie, as workers write them."""
+    """Where the features table lies, as workers and the object store have it."""
     return objects.join(root, "features")
+
+
+def features_uri(root: str) -> str:
+    """Where it lies, as Spark has it."""
+    return objects.for_spark(folder(root))
 
 
 def file_uri(root: str, name: str) -> str:
     """Where one of the table's files lies. It has no partitions, so they lie side by side."""
-    return objects.join(root, "features", name)
+    return objects.join(folder(root), name)
 
 
 def describe(spark: SparkSession, root: str) -> Table:
@@ -122,7 +122,7 @@ def exists(spark: SparkSession, root: str) -> bool:
             raise
     else:
         return True
-    if objects.children(objects.join(root, "features")):
+    if objects.children(folder(root)):
         raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
     return False
 
@@ -132,7 +132,7 @@ def create(spark: SparkSession, root: str) -> None:
     if exists(spark, root):
         _check_columns(spark, root)
         return
-    objects.delete_all(objects.join(root, "features", "_delta_log"))  # one without a commit, where Delta would make no table
+    objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
     builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
     for key, value in PROPERTIES.items():
         builder = builder.property(key, value)
@@ -258,8 +258,8 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
     spark.sql(f"ALTER TABLE delta.`{features_uri(root)}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     newest = version(spark, root)
     _log(spark, root).checkpoint()
-    folder = objects.join(root, "features", "_delta_log")
-    older = [uri for stat in objects.list_all(folder) if (uri := stat.path) and _is_before(newest, objects.name(uri))]
+    log = objects.list_all(file_uri(root, "_delta_log"))
+    older = [uri for stat in log if (uri := stat.path) and _is_before(newest, objects.name(uri))]
     for uri in older:
         objects.erase(uri)
     return len(older)
