@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 READERS = 16  # objects read at the same time
-READ_AHEAD = 64  # objects read or being read before the model needs them ...
+READ_AHEAD = 128  # objects read or being read before the model needs them ...
 UNKNOWN_BYTES = 4_000_000  # counted for an object that is not read yet and whose length is not announced
 READ_AHEAD_BYTES = 64_000_000  # ... as long as they are no larger than this together, as far as is known
+READ_TOGETHER = 8  # small objects that a reader takes at a time: to hand over each alone takes longer than to read it from a disk
 ROWS_PER_BATCH = 256  # 1.3 MB of features
 
 REFERENCES = pa.schema(
@@ -92,26 +93,33 @@ class Featuriser:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
         workers.keep_warm()
-        model = self.model.value
-        here = fingerprint(model)
-        if here != self.extractor:
-            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
-        extractor = extractor_for(model)
+        extractor = self.load()
         outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
         seen = tally.marked(outcomes, self.tally) if self.tally else outcomes
         while chunk := list(islice(seen, ROWS_PER_BATCH)):
             yield _record_batch(chunk)
 
+    def load(self) -> Extractor:
+        """The extractor of the worker. Raises WrongModel where it gives other vectors than the driver's."""
+        model = self.model.value
+        here = fingerprint(model)
+        if here != self.extractor:
+            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
+        return extractor_for(model)
+
     def _looks(self, references: Iterator[Reference]) -> Iterator[tuple[Reference, objects.Look]]:
         """Each reference and what was found there, in order, read ahead within the two bounds."""
-        ahead: deque[tuple[Reference, Future[objects.Look]]] = deque()
+        ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]] = deque()
         with ThreadPoolExecutor(READERS, "fruitpipe-read") as readers:
-            for reference in references:
-                while ahead and (len(ahead) >= READ_AHEAD or _bytes_ahead(ahead) >= READ_AHEAD_BYTES):
-                    yield _oldest(ahead)
-                ahead.append((reference, readers.submit(self._look, reference)))
+            for together in _together(references):
+                while ahead and (_ahead(ahead) >= READ_AHEAD or _bytes_ahead(ahead) >= READ_AHEAD_BYTES):
+                    yield from _oldest(ahead)
+                ahead.append((together, readers.submit(self._look_at, together)))
             while ahead:
-                yield _oldest(ahead)
+                yield from _oldest(ahead)
+
+    def _look_at(self, together: list[Reference]) -> list[objects.Look]:
+        return [self._look(reference) for reference in together]
 
     def _look(self, reference: Reference) -> objects.Look:
         return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
@@ -158,23 +166,43 @@ def _references(batches: Iterable[pa.RecordBatch]) -> Iterator[Reference]:
         yield from (Reference(*row) for row in zip(*(batch.column(name).to_pylist() for name in REFERENCES.names), strict=True))
 
 
-def _oldest(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> tuple[Reference, objects.Look]:
-    reference, future = ahead.popleft()
-    return reference, future.result()
+def _together(references: Iterable[Reference]) -> Iterator[list[Reference]]:
+    """What one reader looks at, one after the other: the first ones alone, as the model waits, and large ones."""
+    together: list[Reference] = []
+    for number, reference in enumerate(references):
+        together.append(reference)
+        large = sum(map(_announced, together)) * READERS >= READ_AHEAD_BYTES
+        if number < READERS or large or len(together) == READ_TOGETHER:
+            yield together
+            together = []
+    if together:
+        yield together
 
 
-def _bytes_ahead(ahead: deque[tuple[Reference, Future[objects.Look]]]) -> int:
-    return sum(_bytes_of(reference, future) for reference, future in ahead)
+def _oldest(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> Iterator[tuple[Reference, objects.Look]]:
+    together, future = ahead.popleft()
+    return zip(together, future.result(), strict=True)
 
 
-def _bytes_of(reference: Reference, future: Future[objects.Look]) -> int:
-    """What an object takes, once it is read; before, what was announced."""
+def _ahead(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> int:
+    return sum(len(together) for together, _ in ahead)
+
+
+def _bytes_ahead(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> int:
+    return sum(_bytes_of(together, future) for together, future in ahead)
+
+
+def _bytes_of(together: list[Reference], future: Future[list[objects.Look]]) -> int:
+    """What objects take, once they are read; before, what was announced."""
     if not future.done():
-        return reference.length or UNKNOWN_BYTES
+        return sum(map(_announced, together))
     if future.exception():
         return 0
-    look = future.result()
-    return len(look.body) if isinstance(look, objects.Found) else 0
+    return sum(len(look.body) for look in future.result() if isinstance(look, objects.Found))
+
+
+def _announced(reference: Reference) -> int:
+    return reference.length or UNKNOWN_BYTES
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:

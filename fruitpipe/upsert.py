@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -98,6 +100,16 @@ class Upsert:
                 featurised = begun.popleft().result()
                 begin()
                 yield self._commit(featurised)
+
+    def start_workers(self) -> None:
+        """Has each core's worker start, import and load the model while the driver goes on."""
+        threading.Thread(target=self._start_workers, name="fruitpipe-start", daemon=True).start()
+
+    def _start_workers(self) -> None:
+        cores = self.spark.sparkContext.defaultParallelism
+        load = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge=False).load
+        with suppress(*session.SPARK_ERRORS):  # what is wrong there is wrong in the first batch too, which says so
+            self.spark.range(cores, numPartitions=cores).mapInArrow(load, datafiles.GROUPS).collect()
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
         began = time.monotonic()

@@ -53,12 +53,14 @@ def ingest(settings: IngestSettings) -> None:
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
+        read = cache(partial(codes.of_rows, settings.root))
+        upsert = upserter(spark, settings, model, held, read)
+        upsert.start_workers()
         renew_checkpoint(settings)
         tables.create(spark, settings.root)
-        read = cache(partial(codes.of_rows, settings.root))
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upserter(spark, settings, model, held, read), Eraser(spark, settings, held.check), bar)
+            batches = Batches(settings, upsert, Eraser(spark, settings, held.check), bar)
             prefix = Listing(settings, partial(known, settings.root, read))
             between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
             batches.eraser.carry_out()

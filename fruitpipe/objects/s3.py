@@ -1,7 +1,4 @@
-"""An S3 bucket, or whatever speaks its protocol (AWS_ENDPOINT_URL_S3). The only importer of boto3.
-
-The etag is S3's, followed by ``@`` and the version id in a versioned bucket.
-"""
+"""An S3 bucket, or whatever speaks its protocol (AWS_ENDPOINT_URL_S3), by boto3; what is merely read comes by `fetch`."""
 
 from __future__ import annotations
 
@@ -24,11 +21,13 @@ from botocore.exceptions import (
 )
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
-from fruitpipe.objects import ranges
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+from fruitpipe.objects import fetch, ranges
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
+    from obstore.store import S3Store
 
 _MAKING = threading.Lock()
 BODY_ATTEMPTS = 4
@@ -47,6 +46,9 @@ LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 
 def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    bucket, key = _bucket_and_key(uri)
+    if seen := fetch.get(_store(bucket), bucket, key, _quoted(known_etag) if known_etag else None, max_bytes):
+        return seen
     for _ in range(BODY_ATTEMPTS):
         try:
             return _look_once(uri, known_etag, max_bytes)
@@ -112,12 +114,16 @@ def delete_all(uri: str) -> int:
 def credentials() -> dict[str, str]:
     """Keys and region as boto3 finds them, under the names that they have in the environment, for other readers of S3."""
     session = boto3.Session()
+    keys = _credentials(session).get_frozen_credentials()
+    named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
+    return {name: key for name, key in named.items() if key} | {"AWS_REGION": session.region_name or "eu-west-1"}
+
+
+def _credentials(session: boto3.Session) -> Credentials:
     found = session.get_credentials()
     if found is None:
         raise AccessDenied("no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
-    keys = found.get_frozen_credentials()
-    named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
-    return {name: key for name, key in named.items() if key} | {"AWS_REGION": session.region_name or "eu-west-1"}
+    return found
 
 
 def region(uri: str) -> str:
@@ -183,6 +189,19 @@ def _made_client() -> S3Client:
     retries: Any = {"mode": "adaptive", "max_attempts": 10}
     config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30)
     return boto3.client("s3", config=config)
+
+
+def _store(bucket: str) -> S3Store:
+    """Where boto3 looks, and with its credentials."""
+    client = _client()
+    with _MAKING:
+        return _made_store(client, bucket)
+
+
+@cache
+def _made_store(client: S3Client, bucket: str) -> S3Store:
+    keys = _credentials(boto3.Session()).get_frozen_credentials
+    return fetch.store(bucket, client.meta.endpoint_url, client.meta.region_name, keys)
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -278,6 +297,4 @@ def _quoted(etag: str) -> str:
 
 
 def _etag(answer: Any) -> str:
-    version = answer.get("VersionId")
-    content: str = answer["ETag"].strip('"')
-    return content + (f"@{version}" if version and version != "null" else "")
+    return etag(answer["ETag"], answer.get("VersionId"))

@@ -16,6 +16,11 @@ class Stat:
     modification_time: datetime
 
 
+def etag(content: str, version: str | None) -> str:
+    """S3's etag without its quotes, followed by ``@`` and the version id in a versioned bucket."""
+    return content.strip('"') + (f"@{version}" if version and version != "null" else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An object and its bytes, read together."""

@@ -10,7 +10,7 @@ import pytest
 from fruitpipe import featurise, objects, upsert
 
 
-@pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 65)])
+@pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 136)])
 def test_what_is_read_ahead_is_bounded_by_bytes_whether_their_number_is_announced_or_not(monkeypatch, length, most):
     looked = []
 
@@ -19,7 +19,7 @@ def test_what_is_read_ahead_is_bounded_by_bytes_whether_their_number_is_announce
         return objects.Found(objects.Stat(path, "etag", 40_000_000, datetime.now(UTC)), b"")
 
     monkeypatch.setattr(objects, "look", look)
-    monkeypatch.setattr(featurise, "_bytes_of", lambda reference, _: reference.length or featurise.UNKNOWN_BYTES)
+    monkeypatch.setattr(featurise, "_bytes_of", lambda together, _: sum(map(featurise._announced, together)))
     references = iter([featurise.Reference(f"s3://b/{number}.jpg", length, None, None) for number in range(200)])
     found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(references)
     next(found)
@@ -31,14 +31,26 @@ def test_what_is_read_counts_with_its_own_bytes(monkeypatch):
     body = bytes(30_000_000)
     monkeypatch.setattr(objects, "look", lambda *_: objects.Found(objects.Stat("p", "e", len(body), datetime.now(UTC)), body))
     read = featurise.Featuriser(None, "extractor", 50_000_000)
-    ahead = [(featurise.Reference("p", None, None, None), _done(read, "p")) for _ in range(3)]
+    ahead = [_read(read, [featurise.Reference("p")] * number) for number in (1, 2)]
     assert featurise._bytes_ahead(ahead) == 90_000_000
 
 
-def _done(featuriser, path):
+def _read(featuriser, together):
     future = Future()
-    future.set_result(featuriser._look(featurise.Reference(path, None, None, None)))
-    return future
+    future.set_result(featuriser._look_at(together))
+    return together, future
+
+
+@pytest.mark.parametrize("length", [None, 1_000, 4_000_000, 40_000_000])
+def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeypatch, length):
+    monkeypatch.setattr(objects, "look", lambda *_: objects.Gone())
+    given = [featurise.Reference(f"s3://b/{number}.jpg", length) for number in range(100)]
+    together = list(featurise._together(iter(given)))
+    assert [reference for some in together for reference in some] == given
+    assert {len(some) for some in together[: featurise.READERS]} == {1}
+    assert max(map(len, together)) == (featurise.READ_TOGETHER if length == 1_000 else 1)
+    found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(iter(given))
+    assert [reference for reference, _ in found] == given
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""What obstore fetches is what boto3 alone would have found, for any key, object and bucket."""
+
+import gzip
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fruitpipe import objects
+from fruitpipe.objects import fetch
+from fruitpipe.objects import s3 as s3_objects
+from tests.s3_proxy import Proxy, started
+
+KEYS = [
+    "a.jpg",
+    "in/Äpfel & Birnen/ä ö+ü.jpg",
+    "in/100%.jpg",
+    "in/a%20b%2Fc.jpg",
+    "in/q?x=1&y=2#z.jpg",
+    "in/[a]{b}*~^`'\"<>|;:@=,$!().jpg",
+    "in/back\\slash.jpg",
+    "in/日本/🍎.jpg",
+    "in/...jpg",
+    "in/ .jpg",
+]
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=20)
+
+
+@pytest.fixture(scope="module")
+def own(s3):
+    """A bucket of the server's, and the way there of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.environment.items():
+            patch.setenv(name, value)
+        s3_objects._made_client.cache_clear()
+        yield s3.bucket()
+    s3_objects._made_client.cache_clear()
+
+
+@pytest.fixture
+def versioned(versioned_s3, monkeypatch):
+    for name, value in versioned_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_objects._made_client.cache_clear()
+    bucket = versioned_s3.bucket()
+    versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    yield bucket
+    s3_objects._made_client.cache_clear()
+
+
+def fetched(bucket, key, etag=None, max_bytes=None):
+    return fetch.get(s3_objects._store(bucket), bucket, key, etag, max_bytes)
+
+
+def by_boto3(bucket, key, etag=None, max_bytes=None):
+    return s3_objects._look_once(f"s3://{bucket}/{key}", etag, max_bytes)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_object_is_found_under_any_key_as_boto3_finds_it(s3, own, key):
+    s3.s3.put_object(Bucket=own, Key=key, Body=key.encode())
+    found = fetched(own, key)
+    assert found == by_boto3(own, key)
+    assert found.body == key.encode()
+
+
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=NAMES.filter(lambda name: name not in (".", "..")))
+def test_no_key_is_taken_for_another(s3, own, name):
+    s3.s3.put_object(Bucket=own, Key=f"any/{name}", Body=name.encode())
+    assert fetched(own, f"any/{name}") == by_boto3(own, f"any/{name}")
+
+
+def test_a_key_with_a_control_character_is_found_all_the_same(s3, own):
+    s3.s3.put_object(Bucket=own, Key="in/a\tb.jpg", Body=b"1")
+    assert objects.look(f"s3://{own}/in/a\tb.jpg").body == b"1"
+
+
+@pytest.mark.parametrize("key", ["/a.jpg", "a//b.jpg", "a/./b.jpg", "a/../b.jpg", "a/"])
+def test_a_key_that_is_no_path_is_left_to_boto3(own, key):
+    assert fetched(own, key) is None
+
+
+def test_what_is_gone_refused_or_of_no_bucket_is_left_to_boto3(own):
+    assert fetched(own, "not-there.jpg") is None
+    assert objects.look(f"s3://{own}/not-there.jpg") == objects.Gone()
+    assert fetched("no-such-bucket", "a.jpg") is None
+
+
+def test_an_object_that_has_the_known_etag_is_unchanged_and_another_is_read(s3, own):
+    s3.s3.put_object(Bucket=own, Key="known.jpg", Body=b"1")
+    etag = objects.look(f"s3://{own}/known.jpg").stat.etag
+    assert fetched(own, "known.jpg", f'"{etag}"') == objects.Unchanged() == by_boto3(own, "known.jpg", etag)
+    s3.s3.put_object(Bucket=own, Key="known.jpg", Body=b"2")
+    assert fetched(own, "known.jpg", f'"{etag}"').body == b"2"
+
+
+def test_an_object_that_is_too_large_is_told_and_one_of_just_the_size_is_read(s3, own):
+    s3.s3.put_object(Bucket=own, Key="large.jpg", Body=b"x" * 1000)
+    assert fetched(own, "large.jpg", None, 999) == by_boto3(own, "large.jpg", None, 999)
+    assert fetched(own, "large.jpg", None, 1000).body == b"x" * 1000
+    assert isinstance(fetched(own, "large.jpg", None, 0), objects.TooLarge)
+
+
+def test_an_empty_object_and_a_compressed_one_are_read_as_they_are_kept(s3, own):
+    s3.s3.put_object(Bucket=own, Key="empty.jpg", Body=b"")
+    s3.s3.put_object(Bucket=own, Key="packed.jpg", Body=gzip.compress(b"x" * 100), ContentEncoding="gzip")
+    assert fetched(own, "empty.jpg").body == b""
+    assert fetched(own, "packed.jpg") == by_boto3(own, "packed.jpg")
+
+
+def test_in_a_versioned_bucket_the_etag_holds_the_version(versioned_s3, versioned):
+    for body in (b"1", b"2"):
+        versioned_s3.s3.put_object(Bucket=versioned, Key="a.jpg", Body=body)
+    found = fetched(versioned, "a.jpg")
+    assert found == by_boto3(versioned, "a.jpg")
+    assert "@" in found.stat.etag
+    assert isinstance(objects.look(f"s3://{versioned}/a.jpg", found.stat.etag), objects.Unchanged)
+
+
+def test_a_look_costs_one_request(s3, own, monkeypatch):
+    s3.s3.put_object(Bucket=own, Key="one.jpg", Body=b"1")
+    with started(Proxy(s3.endpoint)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        s3_objects._made_client.cache_clear()
+        etag = objects.look(f"s3://{own}/one.jpg").stat.etag
+        objects.look(f"s3://{own}/one.jpg", etag)
+        objects.look(f"s3://{own}/one.jpg", max_bytes=0)
+        assert proxy.counts() == {"GET": 3}
+    s3_objects._made_client.cache_clear()
