@@ -65,7 +65,10 @@ class Eraser:
         self.asked, self._not_before = False, None
         root = self.settings.root
         erasures.forget_done(root)
-        waiting = [self._step(erasure) for erasure in erasures.pending(root)]
+        pending = erasures.pending(root)
+        if pending:
+            self.before_commit()
+        waiting = [self._step(erasure) for erasure in pending]
         self._tombstones = Tombstones.of(root)
         for done in waiting:
             print(f"erasure {done.id}: {proof.summary(done)}", flush=True)

@@ -49,6 +49,7 @@ class Housekeeper:
             self._looked_at = commits
             self._pack()
         if self._is_clearing_due() and not self._is_clearing():
+            self.before_commit()
             self._cleared_at = datetime.now(UTC)
             self._clearing = threading.Thread(target=self._clear_and_keep_failure, name="fruitpipe-clearing", daemon=True)
             self._clearing.start()

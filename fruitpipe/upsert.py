@@ -9,9 +9,9 @@ import math
 import re
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -66,8 +66,8 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write; `known` tells what the table has of images; on `bar` a person
-    watches.
+    `before_commit` returns once there is a table, and raises where this process may not write it, or no longer; `known` tells
+    what the table has of images; on `bar` a person watches.
     """
 
     spark: SparkSession
@@ -85,19 +85,21 @@ class Upsert:
         """
         known = self.known([event.path for event in named])
         chunks = iter(_chunks(named, IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism))
-        begun: deque[Future[Featurised]] = deque()
+        begun: set[Future[Featurised]] = set()
         with ThreadPoolExecutor(AHEAD, "fruitpipe-featurise") as ahead:
 
             def begin() -> None:
                 chunk = None if stopping() else next(chunks, None)
                 if chunk:
                     paths, references = [event.path for event in chunk], reference_table(chunk, known, self.featuriser)
-                    begun.append(ahead.submit(self._watched(len(chunk))._featurised, paths, references, known))  # noqa: SLF001
+                    begun.add(ahead.submit(self._watched(len(chunk))._featurised, paths, references, known))  # noqa: SLF001
 
             for _ in range(AHEAD):
                 begin()
             while begun:
-                featurised = begun.popleft().result()
+                ready = next(iter(wait(begun, return_when=FIRST_COMPLETED).done))
+                begun.remove(ready)
+                featurised = ready.result()
                 begin()
                 yield self._commit(featurised)
 
@@ -108,7 +110,9 @@ class Upsert:
     def _start_workers(self) -> None:
         cores = self.spark.sparkContext.defaultParallelism
         load = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge=False).load
-        with suppress(*session.SPARK_ERRORS):  # what is wrong there is wrong in the first batch too, which says so
+        with suppress(
+            *session.SPARK_ERRORS, ConnectionError, EOFError
+        ):  # what is wrong there is wrong in the first batch too, which says so
             self.spark.range(cores, numPartitions=cores).mapInArrow(load, datafiles.GROUPS).collect()
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
@@ -165,6 +169,7 @@ class Upsert:
                 )
 
     def _controls_fail(self, paths: Sequence[str], reason: str) -> bool:
+        self.before_commit()
         controls = tables.good_paths(self.spark, self.root, CONTROLS, paths) or _neighbours(paths)
         if not controls:
             return reason == "unreadable"

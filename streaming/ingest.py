@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -51,18 +52,25 @@ def ingest(settings: IngestSettings) -> None:
     snapshot.check(settings.root)
     check_images(settings)
     model = Model.load(settings.model, settings.extractor)
-    with lease.held(settings.root) as held, session.explained():
+    with lease.held(settings.root) as held, session.explained(), ThreadPoolExecutor(1, "fruitpipe-table") as beside:
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
+        created = beside.submit(tables.create, spark, settings.root)
+        if not settings.once or objects.children(tables.folder(settings.root)):
+            created.result()  # what is there may be another's; else only commits have to wait for it
+
+        def may_commit() -> None:
+            created.result()
+            held.check()
+
         read = cache(partial(codes.of_rows, settings.root))
-        upsert = upserter(spark, settings, model, held, read)
+        upsert = upserter(spark, settings, model, may_commit, read)
         upsert.start_workers()
         renew_checkpoint(settings)
-        tables.create(spark, settings.root)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upsert, Eraser(spark, settings, held.check), bar)
+            batches = Batches(settings, upsert, Eraser(spark, settings, may_commit), bar)
             prefix = Listing(settings, partial(known, settings.root, read))
-            between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
+            between = Between(batches, Housekeeper(spark, settings, may_commit), prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
                 batches.eraser.carry_out()
@@ -70,15 +78,18 @@ def ingest(settings: IngestSettings) -> None:
                     break
                 read.cache_clear()  # some rows are gone
                 prefix.forget()
+        created.result()
     print(f"ingest: {batches.summary()}", flush=True)
 
 
-def upserter(spark: SparkSession, settings: IngestSettings, model: Model, held: lease.Lease, read: ReadCodes) -> Upsert:
-    """What commits a batch of this job: the model goes to the workers once, and the lease is asked before each commit."""
+def upserter(
+    spark: SparkSession, settings: IngestSettings, model: Model, before_commit: Callable[[], None], read: ReadCodes
+) -> Upsert:
+    """What commits a batch of this job; the model goes to the workers once."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
     lookup = Lookup(lambda: read().paths, partial(tables.known, spark, settings.root))
-    return Upsert(spark, settings.root, featuriser, held.check, lookup)
+    return Upsert(spark, settings.root, featuriser, before_commit, lookup)
 
 
 def check_images(settings: IngestSettings) -> None:
