@@ -89,7 +89,9 @@ def running(
     read = cache(partial(codes.of_rows, settings.root))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held, read))
+        watched = Watched(
+            upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held.check, read)
+        )
         batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
         prefix = Listing(settings, partial(ingest.known, settings.root, read))
         with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix):

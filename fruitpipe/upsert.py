@@ -110,9 +110,8 @@ class Upsert:
     def _start_workers(self) -> None:
         cores = self.spark.sparkContext.defaultParallelism
         load = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge=False).load
-        with suppress(
-            *session.SPARK_ERRORS, ConnectionError, EOFError
-        ):  # what is wrong there is wrong in the first batch too, which says so
+        # What is wrong there is wrong in the first batch too, which says so.
+        with suppress(*session.SPARK_ERRORS, ConnectionError, EOFError):
             self.spark.range(cores, numPartitions=cores).mapInArrow(load, datafiles.GROUPS).collect()
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
