@@ -255,7 +255,8 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
     Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
     """
-    spark.sql(f"ALTER TABLE delta.`{features_uri(root)}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    table = features_uri(root).replace("`", "``")
+    spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     newest = version(spark, root)
     _log(spark, root).checkpoint()
     log = objects.list_all(file_uri(root, "_delta_log"))

@@ -47,6 +47,20 @@ def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vect
     assert publication.load_model(root, "v000003").facts["rows"] == 5
 
 
+def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_too(images, root, run, erase, vectors):
+    uris = fill(images, 6)
+    run()
+    before = vectors()
+    erase(uris[0], uris[-1])
+    assert "files go after" in run(erasure_grace_hours=1)
+    record = proof(root)
+    erasures.save(root, erasures.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    assert "no trace found" in run()
+    assert proof(root).status == "done"
+    for gone in (uris[0], uris[-1]):
+        assert found_in(root, gone.removeprefix("file://"), before[gone]) == []
+
+
 def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, images, root, run, erase, vectors, table):
     """Refits, an overwrite, a compaction, a bad image, a rejected line, an old manifest, a report and a file of triggers."""
     uris = fill(images, 6) + fill(images, 4, "Lime", first=6)
