@@ -40,7 +40,7 @@ def check(root: str) -> None:
     """Raises WrongUsage for a root that this reader would take for another."""
     if escape := ESCAPE.search(objects.canonical(root)):
         raise WrongUsage(
-            f"{root}: a folder with {escape[0]} in its name is taken for another when the table is read; rename it, or give another"
+            f"{root}: a folder with {escape[0]} in its name is taken for another when the table is read; rename it"
         )
 
 
