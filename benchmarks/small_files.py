@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -23,10 +24,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
+
 from fruitpipe import session, tables
 from fruitpipe.extractor import FEATURES
 from fruitpipe.housekeeping import Housekeeper
 from fruitpipe.settings import IngestSettings
+from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +48,7 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
         "ingested_at": [datetime.now(UTC)] * count,
     }
     absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in columns]
-    tables.append(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
+    append_rows(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
 
 
 def fill(spark: SparkSession, root: str, commits: int, *, housekeeping: bool) -> float:

@@ -277,11 +277,6 @@ def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
     _log(spark, root).startTransaction().commit(named, written)
 
 
-def append(root: str, new: DataFrame) -> None:
-    """Adds rows of images that the table does not have, whoever made them: a benchmark's or a test's, which have no images."""
-    new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
-
-
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     """The outcomes, with the schema OUTCOMES, in Parquet files."""
     return spark.read.schema(OUTCOMES).parquet(*map(objects.for_spark, uris))

@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from fruitpipe import objects, tables
 from fruitpipe.datafiles import Writer
 from fruitpipe.featurise import OUTCOMES
+from tests.rows import append_rows
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
 
@@ -60,7 +61,7 @@ def table(spark, root):
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
     tables.add(spark, table, written(table, 1, 20))
     (ours,) = last_statistics(table)
-    tables.append(table, tables.rows(spark, table).coalesce(1))
+    append_rows(table, tables.rows(spark, table).coalesce(1))
     (deltas,) = last_statistics(table)
     for times in ("modification_time", "ingested_at"):  # written with another offset: +00:00 or Z
         for bounds in (ours["minValues"], ours["maxValues"], deltas["minValues"], deltas["maxValues"]):

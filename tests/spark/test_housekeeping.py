@@ -19,6 +19,7 @@ from fruitpipe.housekeeping import Housekeeper
 from fruitpipe.settings import IngestSettings, RefitSettings
 from streaming.ingest import ingest
 from tests.pictures import fill, put
+from tests.rows import append_rows
 
 WEEK_SECONDS = 7 * 86400
 # Packs the table's small files in a process of its own, which is there to be killed.
@@ -50,7 +51,7 @@ def small_commits(spark, root):
             absent = [
                 F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in have.columns
             ]
-            tables.append(root, have.select("*", *absent))
+            append_rows(root, have.select("*", *absent))
 
     return small_commits
 
