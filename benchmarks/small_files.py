@@ -94,7 +94,7 @@ def main() -> None:
                 rounds[name].append(read(spark, root))
         base = median(rounds["one batch"][2:])
         for name, root in roots.items():
-            seconds, files = rounds[name][2:], tables.files(spark, root).number
+            seconds, files = rounds[name][2:], len(tables.rows(spark, root).inputFiles())
             print(
                 f"{name}: {files} files, {1e3 * median(seconds):.0f} ms ({1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f}), "
                 f"{median(seconds) / base:.2f} times",
