@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import datafiles, featurise, names, objects, session, tables
 from fruitpipe.datafiles import Group
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import FruitpipeError, PlatformFault
 from fruitpipe.events import ImageEvent
 from fruitpipe.progress import Bar, Commit
 
@@ -131,7 +131,7 @@ class Upsert:
         if uris:
             tables.merge(self.spark, self.root, tables.outcomes(self.spark, uris))
         for uri in uris:
-            objects.delete(uri)
+            _remove(uri)
 
     def _check_not_alike(self, featurised: Featurised) -> None:
         """A permission that was taken away, or a worker that crashes on anything, is not the images' fault.
@@ -159,7 +159,7 @@ class Upsert:
         references = pa.Table.from_pylist([{"path": path} for path in controls], featurise.REFERENCES)
         looked_at = list(self._written(references, to_merge=False))
         for file in {group.file for group in looked_at if group.file}:
-            objects.delete(datafiles.uri(tables.folder(self.root), file))
+            _remove(datafiles.uri(tables.folder(self.root), file))
         return not any(group.outcome == "featurised" for group in looked_at)
 
     def _written(self, references: pa.Table, *, to_merge: bool, again: bool = True) -> Iterator[Group]:
@@ -223,6 +223,14 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known],
         for path, length, row in rows
     ]
     return pa.Table.from_pylist(columns, featurise.REFERENCES)
+
+
+def _remove(uri: str) -> None:
+    """Removes a data file that no commit names; one that cannot be removed is no row of anybody's, and only takes room."""
+    try:
+        objects.delete(uri)
+    except FruitpipeError as error:
+        print(f"{uri} stays until the table's old files go, as it cannot be removed now ({error})", flush=True)
 
 
 def _neighbours(paths: Sequence[str]) -> list[str]:

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from pyspark import cloudpickle
 
-from fruitpipe import featurise, objects
-from fruitpipe.errors import MissingRequirement, PlatformFault
+from fruitpipe import featurise, objects, tables
+from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
+from fruitpipe.objects import local
+from fruitpipe.settings import IngestSettings
+from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 
@@ -62,6 +65,19 @@ def featuriser(monkeypatch):
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
     yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def no_deletes(monkeypatch):
+    """The store refuses to delete a data file, as a bucket's policy may."""
+    delete = local.delete
+
+    def refuse(uri):
+        if uri.endswith(".parquet"):
+            raise AccessDenied(f"{uri}: as the test has it")
+        delete(uri)
+
+    monkeypatch.setattr(local, "delete", refuse)
 
 
 @pytest.fixture
@@ -180,3 +196,37 @@ def test_one_refused_image_is_a_row_and_a_store_that_refuses_all_stops_the_strea
         put(images / "Kiwi" / f"no {number}.jpg", jpeg(0))
         run()
     assert catch_up() == "ingest: 0 images featurised, 6 failed"
+
+
+@pytest.mark.usefixtures("no_deletes")
+def test_a_merged_file_that_cannot_be_deleted_stays_until_the_vacuum_and_the_stream_goes_on(
+    spark, images, root, run, table, capsys
+):
+    fill(images, 2)
+    run()
+    before = data_files(root)
+    put(images / "Kiwi" / "0001.jpg", jpeg(7))
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
+    (left,) = (line.split()[0] for line in said if "stays until the table's old files go" in line)
+    assert left in data_files(root) - before
+    tables.vacuum(spark, root, hours=0)
+    assert left not in data_files(root)
+
+
+@pytest.mark.usefixtures("no_deletes")
+def test_a_file_of_good_images_that_were_looked_at_again_may_stay_too(images, root, run, featuriser, capsys):
+    featuriser(ClosedFeaturiser)
+    fill(images, 2)
+    run()
+    put(images / "Kiwi" / "no.jpg", jpeg(0))  # alone in its batch: good ones are looked at with it
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "ingest: 0 images featurised, 1 failed"
+    assert "stays until the table's old files go" in said
+
+
+def data_files(root):
+    return {stat.path for stat in objects.list_all(tables.folder(root)) if stat.path.endswith(".parquet")}
