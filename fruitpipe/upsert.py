@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -65,7 +66,7 @@ class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
     `before_commit` raises where this process may no longer write; `known` tells what the table has of images; on `bar` a person
-    watches.
+    watches. `failed` is set when one of the chunks in hand has failed, and the others are for nothing.
     """
 
     spark: SparkSession
@@ -74,6 +75,7 @@ class Upsert:
     before_commit: Callable[[], None]
     known: Callable[[Sequence[str]], dict[str, tables.Known]]
     bar: Bar = field(default_factory=Bar)
+    failed: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
         """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
@@ -92,12 +94,16 @@ class Upsert:
                     paths, references = [event.path for event in chunk], reference_table(chunk, known, self.featuriser)
                     begun.append(ahead.submit(self._watched(len(chunk))._featurised, paths, references, known))  # noqa: SLF001
 
-            for _ in range(AHEAD):
-                begin()
-            while begun:
-                featurised = begun.popleft().result()
-                begin()
-                yield self._commit(featurised)
+            try:
+                for _ in range(AHEAD):
+                    begin()
+                while begun:
+                    featurised = begun.popleft().result()
+                    begin()
+                    yield self._commit(featurised)
+            except BaseException:
+                self.failed.set()  # or the other chunk's halving, which may take long, would be waited for
+                raise
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
         began = time.monotonic()
@@ -166,7 +172,10 @@ class Upsert:
         """What became of all references, their rows written into files.
 
         An image that takes its worker down is found by halving: its neighbours are computed again without it.
+        Raises CancelledError where the batch has failed meanwhile.
         """
+        if self.failed.is_set():
+            raise CancelledError
         writer = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge)
         try:
             rows = self.spark.createDataFrame(references).mapInArrow(writer, datafiles.GROUPS).collect()

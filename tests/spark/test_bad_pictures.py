@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyspark import cloudpickle
 
-from fruitpipe import featurise, objects, tables
+from fruitpipe import featurise, objects, tables, upsert
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
 from fruitpipe.objects import local
 from fruitpipe.settings import IngestSettings
@@ -47,6 +47,10 @@ class RefusedFeaturiser(featurise.Featuriser):
     def _look(self, reference):
         refused = objects.name(reference.path).startswith("refused")
         return objects.Unreadable("AccessDenied: as the test has it") if refused else super()._look(reference)
+
+
+class RefusedAndDeadlyFeaturiser(RefusedFeaturiser, DeadlyFeaturiser):
+    """Both at once."""
 
 
 class ClosedFeaturiser(featurise.Featuriser):
@@ -146,6 +150,30 @@ def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(im
     assert not list(objects.list_all(f"{root}/checkpoints/ingest/commits"))
 
 
+def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_deadly_images(
+    images, run, table, featuriser, monkeypatch
+):
+    """Its two chunks are in hand together: of 8 images that the store refuses, and of 256 that each kill a worker."""
+    featuriser(RefusedAndDeadlyFeaturiser)
+    monkeypatch.setattr(upsert, "_chunks", lambda named, _: [by_name(named)[:8], by_name(named)[8:]])
+    for number in range(8):
+        put(images / "A" / f"refused-{number}.jpg", jpeg(number))
+    for number in range(256):
+        put(images / "B" / f"{number:03}.jpg", DEADLY)
+    halved, halve = [], upsert.Upsert._without_the_deadly
+
+    def halve_and_count(self, *given, **named):
+        halved.append(self.failed.is_set())
+        return halve(self, *given, **named)
+
+    monkeypatch.setattr(upsert.Upsert, "_without_the_deadly", halve_and_count)
+    with pytest.raises(PlatformFault, match="all 8 images of this batch are unreadable"):
+        run()
+    assert halved.count(True) <= 1, "what a worker had in hand when the batch failed, and no more"
+    assert len(halved) < 256, "it was halved to the end"
+    assert not table()
+
+
 def test_a_worker_that_lacks_a_module_stops_the_stream_with_its_name_and_no_image_is_blamed(images, run, table, featuriser):
     fill(images, 10)
     featuriser(LackingFeaturiser)
@@ -226,6 +254,10 @@ def test_a_file_of_good_images_that_were_looked_at_again_may_stay_too(images, ro
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == "ingest: 0 images featurised, 1 failed"
     assert "stays until the table's old files go" in said
+
+
+def by_name(named):
+    return sorted(named, key=lambda event: event.path)
 
 
 def data_files(root):
