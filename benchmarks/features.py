@@ -12,6 +12,7 @@ a table of more rows begins with the rows of a smaller one. The noise adds direc
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from datetime import UTC, datetime
 from functools import partial
@@ -22,10 +23,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
+
 from fruitpipe import images, session, tables
 from fruitpipe.extractor import FEATURES, Extractor, Model, fingerprint
 from fruitpipe.fitting import vectors_of
 from fruitpipe.settings import default_model
+from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,7 +72,7 @@ def append(root: str, rows: int, first: int = 0, photographs: Path = PHOTOGRAPHS
     have = {"path": F.col("path"), "label": F.col("label"), "features": F.col("features")} | constant
     absent = {field.name: F.lit(None).cast(field.dataType) for field in tables.FEATURES if field.name not in have}
     tables.create(spark, root)
-    tables.append(root, made.select(*[column.alias(name) for name, column in (have | absent).items()]))
+    append_rows(root, made.select(*[column.alias(name) for name, column in (have | absent).items()]))
 
 
 def noisy(base: Base, row: int) -> NDArray[np.float32]:

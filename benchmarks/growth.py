@@ -37,6 +37,7 @@ from fruitpipe.fitting import vectors_of
 from fruitpipe.progress import Commit
 from fruitpipe.settings import IngestSettings
 from tests.pictures import jpeg
+from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,7 +72,7 @@ def fill(spark: SparkSession, server: s3_server.S3Server, first: int, end: int) 
     }
     columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in tables.FEATURES]
     tables.create(spark, ROOT)
-    tables.append(ROOT, made.select(*columns))
+    append_rows(ROOT, made.select(*columns))
     stream.announce(ROOT, [f"s3://fruits/{name}" for name in keys])
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -23,10 +24,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
+
 from fruitpipe import session, tables
 from fruitpipe.extractor import FEATURES
 from fruitpipe.housekeeping import Housekeeper
 from fruitpipe.settings import IngestSettings
+from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +48,7 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
         "ingested_at": [datetime.now(UTC)] * count,
     }
     absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in columns]
-    tables.append(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
+    append_rows(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
 
 
 def fill(spark: SparkSession, root: str, commits: int, *, housekeeping: bool) -> float:
@@ -90,7 +94,7 @@ def main() -> None:
                 rounds[name].append(read(spark, root))
         base = median(rounds["one batch"][2:])
         for name, root in roots.items():
-            seconds, files = rounds[name][2:], tables.files(spark, root).number
+            seconds, files = rounds[name][2:], len(tables.rows(spark, root).inputFiles())
             print(
                 f"{name}: {files} files, {1e3 * median(seconds):.0f} ms ({1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f}), "
                 f"{median(seconds) / base:.2f} times",

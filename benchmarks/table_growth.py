@@ -4,7 +4,7 @@
     python benchmarks/table_growth.py --sizes 1000 3000 --rounds 2
     python benchmarks/table_growth.py --html growth.html       also a plot, in a file that opens offline
 
-The table is filled with drawn features through its own door, in files of the size that housekeeping leaves. Its rows are of
+The table is filled with drawn features by Spark, in files of the size that housekeeping leaves. Its rows are of
 images under the same prefix, so that each batch lies among them. Then a stream of manifests runs, on a folder: 100 images are
 written and announced together, and the clock runs until the last has its row; the same again with other bytes, which merges them.
 The first batch of a stream reads all paths of the table once and stands apart. Medians, with the fastest and the slowest.
@@ -38,6 +38,7 @@ from fruitpipe.extractor import FEATURES, Model, fingerprint
 from fruitpipe.fitting import vectors_of
 from fruitpipe.settings import IngestSettings
 from tests.pictures import jpeg
+from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,7 +65,7 @@ def fill(spark: SparkSession, settings: IngestSettings, first: int, end: int) ->
     extractor = {"extractor": F.lit(fingerprint(Model.load(settings.model))), "ingested_at": F.lit(datetime.now(UTC))}
     have = {name: F.col(name) for name in ("path", "label", "features")} | {"etag": F.lit("none")} | extractor
     columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in tables.FEATURES]
-    tables.append(settings.root, made.select(*columns))
+    append_rows(settings.root, made.select(*columns))
 
 
 def _rows(batches: Iterable[pa.RecordBatch], folder: str) -> Iterator[pa.RecordBatch]:

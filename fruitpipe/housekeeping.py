@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from fruitpipe import checkpoint, layout, objects, tables
 from fruitpipe.errors import NotFound
+from fruitpipe.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -70,9 +71,11 @@ class Housekeeper:
         return self._looked_at is None or commits - self._looked_at >= every
 
     def _pack(self) -> None:
-        """Not before there are so many files more than one for each SMALL_BYTES that opening them would take a reader's time."""
-        files = tables.files(self.spark, self.settings.root)
-        if files.number - files.size_bytes // SMALL_BYTES < self.settings.compact_commits:
+        """Not before there are so many small files that opening them would take a reader's time.
+
+        Two are always packed into one; a single one has none to go with, and stays until there are more.
+        """
+        if Snapshot(self.settings.root).small_files(SMALL_BYTES) < max(2, self.settings.compact_commits):
             return
         began = time.monotonic()
         self.before_commit()

@@ -204,17 +204,6 @@ def _begins_with(name: str, path: str) -> bool:
     return path.startswith(name)
 
 
-def files(spark: SparkSession, root: str) -> Files:
-    """How many files hold the table's rows."""
-    none = _jvm(spark).scala.Option.empty()
-    snapshot = _log(spark, root).update(False, none, none)
-    told = snapshot.checksumOpt()  # beside each commit, but not on S3: without it Delta adds up the whole log
-    summed = told.get() if told.isDefined() else None
-    if summed:
-        return Files(int(summed.numFiles()), int(summed.tableSizeBytes()))
-    return Files(int(snapshot.numOfFiles()), int(snapshot.sizeInBytes()))
-
-
 def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
     """Packs files smaller than `small_bytes` into files of up to 32 times as many; returns those that were packed.
 
@@ -276,11 +265,6 @@ def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
     written = getattr(delta, "DeltaOperations$Write")(jvm.org.apache.spark.sql.SaveMode.Append, none, none, none)
     _log(spark, root).startTransaction().commit(named, written)
-
-
-def append(root: str, new: DataFrame) -> None:
-    """Adds rows of images that the table does not have, whoever made them: a benchmark's or a test's, which have no images."""
-    new.select(*COLUMNS).write.format("delta").mode("append").save(features_uri(root))
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:

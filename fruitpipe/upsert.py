@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import datafiles, featurise, names, objects, session, tables
 from fruitpipe.datafiles import Group
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import FruitpipeError, PlatformFault
 from fruitpipe.events import ImageEvent
 from fruitpipe.progress import Bar, Commit
 
@@ -67,7 +67,8 @@ class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
     `before_commit` returns once there is a table, and raises where this process may not write it, or no longer; `known` tells
-    what the table has of images; on `bar` a person watches.
+    what the table has of images; on `bar` a person watches. `failed` is set when one of the chunks in hand has failed, and the
+    others are for nothing.
     """
 
     spark: SparkSession
@@ -76,6 +77,7 @@ class Upsert:
     before_commit: Callable[[], None]
     known: Callable[[Sequence[str]], dict[str, tables.Known]]
     bar: Bar = field(default_factory=Bar)
+    failed: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
         """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
@@ -94,14 +96,18 @@ class Upsert:
                     paths, references = [event.path for event in chunk], reference_table(chunk, known, self.featuriser)
                     begun.add(ahead.submit(self._watched(len(chunk))._featurised, paths, references, known))  # noqa: SLF001
 
-            for _ in range(AHEAD):
-                begin()
-            while begun:
-                ready = next(iter(wait(begun, return_when=FIRST_COMPLETED).done))
-                begun.remove(ready)
-                featurised = ready.result()
-                begin()
-                yield self._commit(featurised)
+            try:
+                for _ in range(AHEAD):
+                    begin()
+                while begun:
+                    ready = next(iter(wait(begun, return_when=FIRST_COMPLETED).done))
+                    begun.remove(ready)
+                    featurised = ready.result()
+                    begin()
+                    yield self._commit(featurised)
+            except BaseException:
+                self.failed.set()  # or the other chunk's halving, which may take long, would be waited for
+                raise
 
     def start_workers(self) -> None:
         """Has each core's worker start, import and load the model while the driver goes on."""
@@ -146,7 +152,7 @@ class Upsert:
         if uris:
             tables.merge(self.spark, self.root, tables.outcomes(self.spark, uris))
         for uri in uris:
-            objects.delete(uri)
+            _remove(uri)
 
     def _check_not_alike(self, featurised: Featurised) -> None:
         """A permission that was taken away, or a worker that crashes on anything, is not the images' fault.
@@ -175,14 +181,17 @@ class Upsert:
         references = pa.Table.from_pylist([{"path": path} for path in controls], featurise.REFERENCES)
         looked_at = list(self._written(references, to_merge=False))
         for file in {group.file for group in looked_at if group.file}:
-            objects.delete(datafiles.uri(tables.folder(self.root), file))
+            _remove(datafiles.uri(tables.folder(self.root), file))
         return not any(group.outcome == "featurised" for group in looked_at)
 
     def _written(self, references: pa.Table, *, to_merge: bool, again: bool = True) -> Iterator[Group]:
         """What became of all references, their rows written into files.
 
         An image that takes its worker down is found by halving: its neighbours are computed again without it.
+        Raises CancelledError where the batch has failed meanwhile.
         """
+        if self.failed.is_set():
+            raise CancelledError
         writer = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge)
         try:
             rows = self.spark.createDataFrame(references).mapInArrow(writer, datafiles.GROUPS).collect()
@@ -239,6 +248,14 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known],
         for path, length, row in rows
     ]
     return pa.Table.from_pylist(columns, featurise.REFERENCES)
+
+
+def _remove(uri: str) -> None:
+    """Removes a data file that no commit names; one that cannot be removed is no row of anybody's, and only takes room."""
+    try:
+        objects.delete(uri)
+    except FruitpipeError as error:
+        print(f"{uri} stays until the table's old files go, as it cannot be removed now ({error})", flush=True)
 
 
 def _neighbours(paths: Sequence[str]) -> list[str]:

@@ -200,6 +200,7 @@ def appender(root: Path) -> Callable[[int, int], None]:
     from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
     from fruitpipe import session, tables
+    from tests.rows import append_rows
 
     spark = session.open("fruitpipe soak")
 
@@ -215,7 +216,7 @@ def appender(root: Path) -> Callable[[int, int], None]:
         }
         known = spark.createDataFrame(pa.table(columns)).repartition(2)  # so that a version has more files than one
         absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in columns]
-        tables.append(str(root), known.select("*", *absent))
+        append_rows(str(root), known.select("*", *absent))
 
     return add
 

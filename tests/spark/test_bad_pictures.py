@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from pyspark import cloudpickle
 
-from fruitpipe import featurise, objects
-from fruitpipe.errors import MissingRequirement, PlatformFault
+from fruitpipe import featurise, objects, tables, upsert
+from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
+from fruitpipe.objects import local
+from fruitpipe.settings import IngestSettings
+from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 
@@ -46,6 +49,10 @@ class RefusedFeaturiser(featurise.Featuriser):
         return objects.Unreadable("AccessDenied: as the test has it") if refused else super()._look(reference)
 
 
+class RefusedAndDeadlyFeaturiser(RefusedFeaturiser, DeadlyFeaturiser):
+    """Both at once."""
+
+
 class ClosedFeaturiser(featurise.Featuriser):
     """A store that refuses the images whose names begin with `no`, or all of them while there is a file `.closed` beside them."""
 
@@ -62,6 +69,19 @@ def featuriser(monkeypatch):
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
     yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def no_deletes(monkeypatch):
+    """The store refuses to delete a data file, as a bucket's policy may."""
+    delete = local.delete
+
+    def refuse(uri):
+        if uri.endswith(".parquet"):
+            raise AccessDenied(f"{uri}: as the test has it")
+        delete(uri)
+
+    monkeypatch.setattr(local, "delete", refuse)
 
 
 @pytest.fixture
@@ -130,6 +150,30 @@ def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(im
     assert not list(objects.list_all(f"{root}/checkpoints/ingest/commits"))
 
 
+def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_deadly_images(
+    images, run, table, featuriser, monkeypatch
+):
+    """Its two chunks are in hand together: of 8 images that the store refuses, and of 256 that each kill a worker."""
+    featuriser(RefusedAndDeadlyFeaturiser)
+    monkeypatch.setattr(upsert, "_chunks", lambda named, _: [by_name(named)[:8], by_name(named)[8:]])
+    for number in range(8):
+        put(images / "A" / f"refused-{number}.jpg", jpeg(number))
+    for number in range(256):
+        put(images / "B" / f"{number:03}.jpg", DEADLY)
+    halved, halve = [], upsert.Upsert._without_the_deadly
+
+    def halve_and_count(self, *given, **named):
+        halved.append(self.failed.is_set())
+        return halve(self, *given, **named)
+
+    monkeypatch.setattr(upsert.Upsert, "_without_the_deadly", halve_and_count)
+    with pytest.raises(PlatformFault, match="all 8 images of this batch are unreadable"):
+        run()
+    assert halved.count(True) <= 1, "what a worker had in hand when the batch failed, and no more"
+    assert len(halved) < 256, "it was halved to the end"
+    assert not table()
+
+
 def test_a_worker_that_lacks_a_module_stops_the_stream_with_its_name_and_no_image_is_blamed(images, run, table, featuriser):
     fill(images, 10)
     featuriser(LackingFeaturiser)
@@ -180,3 +224,41 @@ def test_one_refused_image_is_a_row_and_a_store_that_refuses_all_stops_the_strea
         put(images / "Kiwi" / f"no {number}.jpg", jpeg(0))
         run()
     assert catch_up() == "ingest: 0 images featurised, 6 failed"
+
+
+@pytest.mark.usefixtures("no_deletes")
+def test_a_merged_file_that_cannot_be_deleted_stays_until_the_vacuum_and_the_stream_goes_on(
+    spark, images, root, run, table, capsys
+):
+    fill(images, 2)
+    run()
+    before = data_files(root)
+    put(images / "Kiwi" / "0001.jpg", jpeg(7))
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "ingest: 1 images featurised, 0 failed"
+    np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
+    (left,) = (line.split()[0] for line in said if "stays until the table's old files go" in line)
+    assert left in data_files(root) - before
+    tables.vacuum(spark, root, hours=0)
+    assert left not in data_files(root)
+
+
+@pytest.mark.usefixtures("no_deletes")
+def test_a_file_of_good_images_that_were_looked_at_again_may_stay_too(images, root, run, featuriser, capsys):
+    featuriser(ClosedFeaturiser)
+    fill(images, 2)
+    run()
+    put(images / "Kiwi" / "no.jpg", jpeg(0))  # alone in its batch: good ones are looked at with it
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "ingest: 0 images featurised, 1 failed"
+    assert "stays until the table's old files go" in said
+
+
+def by_name(named):
+    return sorted(named, key=lambda event: event.path)
+
+
+def data_files(root):
+    return {stat.path for stat in objects.list_all(tables.folder(root)) if stat.path.endswith(".parquet")}

@@ -12,8 +12,10 @@ import pytest
 from deltalake import DeltaTable
 
 from fruitpipe import objects, tables
-from fruitpipe.datafiles import Writer
+from fruitpipe.datafiles import Writer, uri
 from fruitpipe.featurise import OUTCOMES
+from fruitpipe.snapshot import Snapshot
+from tests.rows import append_rows
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
 
@@ -60,7 +62,7 @@ def table(spark, root):
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
     tables.add(spark, table, written(table, 1, 20))
     (ours,) = last_statistics(table)
-    tables.append(table, tables.rows(spark, table).coalesce(1))
+    append_rows(table, tables.rows(spark, table).coalesce(1))
     (deltas,) = last_statistics(table)
     for times in ("modification_time", "ingested_at"):  # written with another offset: +00:00 or Z
         for bounds in (ours["minValues"], ours["maxValues"], deltas["minValues"], deltas["maxValues"]):
@@ -98,13 +100,12 @@ def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark
     assert tables.rows(spark, table).count() == 10
 
 
-def test_files_are_counted_as_delta_counts_them(spark, table):
-    for first in (0, 10):
-        tables.add(spark, table, written(table, first, 10))
-    sizes = [stat.length for stat in objects.list_all(tables.folder(table)) if stat.path.endswith(".parquet")]
-    assert tables.files(spark, table) == (2, sum(sizes))
-    for summed in objects.list_all(f"{table}/features/_delta_log"):
-        if summed.path.endswith(".crc"):
-            objects.delete(summed.path)
-    tables._log(spark, table).clearCache()
-    assert tables.files(spark, table) == (2, sum(sizes)), "without Delta's sums beside the log"
+def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark, table):
+    assert Snapshot(table).small_files(2_000_000) == 0
+    files = [*written(table, 0, 10), *written(table, 10, 20), *written(table, 30, 30)]
+    sizes = [Path(uri(tables.folder(table), file).removeprefix("file://")).stat().st_size for file in files]
+    tables.add(spark, table, files)
+    written(table, 60, 10)
+    assert [Snapshot(table).small_files(size) for size in sizes] == [0, 1, 2]
+    tables.compact(spark, table, small_bytes=sizes[-1])
+    assert Snapshot(table).small_files(2_000_000) == 2, "the two smaller ones, packed, and the one that was large enough"

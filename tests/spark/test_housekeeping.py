@@ -15,12 +15,14 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from batch.refit import refit
 from fruitpipe import events, housekeeping, objects, tables
-from fruitpipe.housekeeping import Housekeeper
+from fruitpipe.housekeeping import SMALL_BYTES, Housekeeper
 from fruitpipe.settings import IngestSettings, RefitSettings
 from streaming.ingest import ingest
 from tests.pictures import fill, put
+from tests.rows import append_rows
 
 WEEK_SECONDS = 7 * 86400
+LARGE = 4_500_000  # numbers in a row that is a file of 18 MB
 # Packs the table's small files in a process of its own, which is there to be killed.
 PACK = """
 import sys
@@ -50,13 +52,18 @@ def small_commits(spark, root):
             absent = [
                 F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in have.columns
             ]
-            tables.append(root, have.select("*", *absent))
+            append_rows(root, have.select("*", *absent))
 
     return small_commits
 
 
 def files(root):
     return sorted(name for name in objects.children(f"{root}/features") if name.endswith(".parquet"))
+
+
+def holding(spark, root):
+    """The files that hold the table's rows, as Spark has them."""
+    return set(map(objects.canonical, tables.rows(spark, root).inputFiles()))
 
 
 def contents(spark, root):
@@ -74,7 +81,7 @@ def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, r
     keeper = Housekeeper(spark, settings(compact_commits=5), permitted)
     keeper.step(commits=6)
     assert "housekeeping: 6 small files of" in capsys.readouterr().out
-    assert tables.files(spark, root).number == 1
+    assert len(holding(spark, root)) == 1
     assert contents(spark, root) == before
     assert tables.changes(spark, root, version, tables.version(spark, root)).count() == 0
     refit(RefitSettings(root=root, components=1))
@@ -82,7 +89,31 @@ def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, r
 
     small_commits(2, first=6)
     keeper.step(commits=8)
-    assert tables.files(spark, root).number == 3, "packed before it was worth it"
+    assert len(holding(spark, root)) == 3, "packed before it was worth it"
+
+
+def test_large_files_do_not_make_up_for_small_ones_and_stay_as_they_are(spark, root, settings, small_commits, capsys):
+    small_commits(1)
+    small = holding(spark, root)
+    numbers = F.expr(f"transform(sequence(1, {LARGE}), i -> float(hash(i)))")
+    append_rows(root, tables.rows(spark, root).withColumn("features", numbers))
+    (large,) = holding(spark, root) - small
+    assert objects.look(large, max_bytes=0).stat.length > 8 * SMALL_BYTES
+    small_commits(4, first=1)
+    Housekeeper(spark, settings(compact_commits=5), permitted).step(commits=6)
+    assert "housekeeping: 5 small files of" in capsys.readouterr().out
+    assert (large in holding(spark, root), len(holding(spark, root))) == (True, 2)
+
+
+def test_one_small_file_that_is_left_is_not_packed_again_and_again(spark, root, settings, small_commits):
+    keeper = Housekeeper(spark, settings(compact_commits=1), permitted)
+    small_commits(2)
+    keeper.step(commits=2)
+    packed = tables.version(spark, root)
+    assert len(holding(spark, root)) == 1
+    for commits in (3, 4):
+        keeper.step(commits)
+    assert tables.version(spark, root) == packed
 
 
 def test_packing_asks_whether_this_process_may_write(spark, root, settings, small_commits):
@@ -93,7 +124,7 @@ def test_packing_asks_whether_this_process_may_write(spark, root, settings, smal
 
     with pytest.raises(RuntimeError, match="lost"):
         Housekeeper(spark, settings(compact_commits=1), lost).step(commits=2)
-    assert tables.files(spark, root).number == 2
+    assert len(holding(spark, root)) == 2
 
 
 def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settings, small_commits):
@@ -106,7 +137,7 @@ def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settin
     assert contents(spark, root) == before
     Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
     assert contents(spark, root) == before
-    assert tables.files(spark, root).number == 1
+    assert len(holding(spark, root)) == 1
     tables.vacuum(spark, root, hours=0)
     assert contents(spark, root) == before
     assert len(files(root)) == 1, "what the killed one had begun is still there"

@@ -17,6 +17,7 @@ from fruitpipe.eraser import Eraser
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in, hits, local_files
+from tests.rows import append_rows
 
 
 def test_a_whole_label_at_once_and_what_is_left_is_refitted_or_unpublished(images, root, run, erase, table):
@@ -115,7 +116,7 @@ def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors
     named = pa.table({"path": paths, "label": [path.split("/")[-2] for path in paths], "features": pa.array(list(rows))})
     others = {field.name: F.lit(None).cast(field.dataType) for field in tables.FEATURES if field.name not in named.column_names}
     others |= {"extractor": F.lit("e"), "ingested_at": F.current_timestamp()}
-    tables.append(root, spark.createDataFrame(named).withColumns(others))
+    append_rows(root, spark.createDataFrame(named).withColumns(others))
     kept = set(paths[10_000:])
     before = vectors()
     (tmp_path / "list.txt").write_text("\n".join(paths[:10_000]) + "\n")
