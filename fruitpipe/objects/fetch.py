@@ -1,7 +1,8 @@
 """A GET from S3 at a sixth of boto3's processor time, by obstore. The only importer of obstore.
 
-It vouches for the plain answers alone, the object and "not modified", which are all of a million but a few. With anything else it
-leaves the question to boto3, which asks once more: so there is one place that knows S3's errors, redirects and retries.
+It vouches for the plain answers alone: the object, "not modified" and "no such key", which are all of a million but a few. With
+anything else it leaves the question to boto3, which asks once more: so there is one place that knows S3's errors, redirects and
+retries.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import obstore
 from obstore.exceptions import BaseError, NotModifiedError
 from obstore.store import S3Store
 
-from fruitpipe.objects.stat import Found, Look, Stat, TooLarge, Unchanged, etag
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SHARED = timedelta(minutes=5)  # that keys are used before botocore is asked again, which gives none with less than ten left
 # A dropped connection or a busy server is asked again at once; whatever lasts is for boto3, which slows all of its requests down.
 RETRIES = 2
+NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
@@ -54,7 +56,7 @@ def store(bucket: str, endpoint: str, region: str, credentials: Credentials) -> 
 
 
 def get(store: S3Store, bucket: str, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
-    """What `objects.look` says of an object that is there, or None, which says nothing of it."""
+    """What `objects.look` says of an object, or None, which says nothing of it."""
     if not UNNAMEABLE.isdisjoint(key.split("/")):
         return None
     options: GetOptions = {"if_none_match": if_none_match} if if_none_match else {}
@@ -67,5 +69,7 @@ def get(store: S3Store, bucket: str, key: str, if_none_match: str | None, max_by
         return Found(stat, answer.bytes().to_bytes())
     except NotModifiedError:
         return Unchanged()
+    except FileNotFoundError as error:  # the object, or the bucket
+        return Gone() if NO_SUCH_KEY in str(error) else None
     except (BaseError, OSError, ValueError):  # obstore has words of Python's own for some
         return None

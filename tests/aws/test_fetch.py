@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fruitpipe import objects
+from fruitpipe.errors import NotFound
 from fruitpipe.objects import fetch
 from fruitpipe.objects import s3 as s3_objects
 from tests.s3_proxy import Proxy, started
@@ -81,10 +82,11 @@ def test_a_key_that_is_no_path_is_left_to_boto3(own, key):
     assert fetched(own, key) is None
 
 
-def test_what_is_gone_refused_or_of_no_bucket_is_left_to_boto3(own):
-    assert fetched(own, "not-there.jpg") is None
-    assert objects.look(f"s3://{own}/not-there.jpg") == objects.Gone()
+def test_what_is_gone_is_told_and_a_bucket_that_is_not_there_is_left_to_boto3(own):
+    assert fetched(own, "not-there.jpg") == objects.Gone() == by_boto3(own, "not-there.jpg")
     assert fetched("no-such-bucket", "a.jpg") is None
+    with pytest.raises(NotFound, match="there is no bucket no-such-bucket"):
+        objects.look("s3://no-such-bucket/a.jpg")
 
 
 def test_an_object_that_has_the_known_etag_is_unchanged_and_another_is_read(s3, own):
@@ -126,5 +128,6 @@ def test_a_look_costs_one_request(s3, own, monkeypatch):
         etag = objects.look(f"s3://{own}/one.jpg").stat.etag
         objects.look(f"s3://{own}/one.jpg", etag)
         objects.look(f"s3://{own}/one.jpg", max_bytes=0)
-        assert proxy.counts() == {"GET": 3}
+        objects.look(f"s3://{own}/none.jpg")
+        assert proxy.counts() == {"GET": 4}
     s3_objects._made_client.cache_clear()
