@@ -9,6 +9,7 @@ import bisect
 import itertools
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,6 +50,14 @@ PROPERTIES = {
 }
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
+INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("length", pa.int64()),
+        pa.field("isDir", pa.bool_()),
+        pa.field("modificationTime", pa.int64()),
+    ]
+)
 LOG_FILE = re.compile(r"\.?(\d{20})\.")
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
@@ -101,6 +110,10 @@ def features_uri(root: str) -> str:
 def file_uri(root: str, name: str) -> str:
     """Where one of the table's files lies. It has no partitions, so they lie side by side."""
     return objects.join(folder(root), name)
+
+
+def _in_sql(root: str) -> str:
+    return f"delta.`{features_uri(root)}`"
 
 
 def describe(spark: SparkSession, root: str) -> Table:
@@ -217,15 +230,29 @@ def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
     return Files(done["metrics"]["numFilesRemoved"], removed["totalSize"] or 0)
 
 
-def vacuum(spark: SparkSession, root: str, hours: float) -> None:
+def vacuum(spark: SparkSession, root: str, hours: float, now: datetime) -> None:
     """Removes files that the table has not needed for `hours`, those of the change feed among them. Lists the whole folder.
+
+    now: a moment at which no file lay there that is still to be committed. Delta itself would take the time when it comes to it,
+    which is later by as long as the machine slept, and so remove what a worker wrote meanwhile.
 
     A reader of an older version loses it: the hours must outlast the longest refit, and be less than the time between two refits
     only if every refit may read all rows.
     """
+    old = [stat for stat in objects.list_all(folder(root)) if stat.modification_time < now - timedelta(hours=hours)]
+    if not old:
+        return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
-    DeltaTable.forPath(spark, features_uri(root)).vacuum(hours)
+    retain = int(hours)  # since it was removed from the table: Delta counts whole hours
+    vacuum = f"VACUUM {_in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {retain} HOURS"  # noqa: S608 - our own name
+    spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))
+
+
+def _listed(stat: objects.Stat) -> dict[str, Any]:
+    """A file as Delta's vacuum wants it listed, its time in milliseconds."""
+    milliseconds = round(1000 * stat.modification_time.timestamp())
+    return {"path": objects.for_spark(stat.path), "length": stat.length, "isDir": False, "modificationTime": milliseconds}
 
 
 def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
@@ -244,7 +271,7 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
     Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
     """
-    spark.sql(f"ALTER TABLE delta.`{features_uri(root)}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    spark.sql(f"ALTER TABLE {_in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     newest = version(spark, root)
     _log(spark, root).checkpoint()
     log = objects.list_all(file_uri(root, "_delta_log"))

@@ -95,7 +95,7 @@ def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark
     tables.add(spark, table, written(table, 0, 10))
     written(table, 10, 10)
     assert tables.rows(spark, table).count() == 10
-    tables.vacuum(spark, table, hours=0)
+    tables.vacuum(spark, table, 0, datetime.now(UTC))
     assert len([name for name in objects.children(tables.folder(table)) if name.endswith(".parquet")]) == 1
     assert tables.rows(spark, table).count() == 10
 
