@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
 
-from fruitpipe import objects
-from fruitpipe.errors import NotFound, WrongRoot
+from fruitpipe import jars, objects
+from fruitpipe.errors import MissingRequirement, NotFound, WrongRoot
 
 FEATURES = T.StructType(
     [
@@ -58,6 +59,7 @@ INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
         pa.field("modificationTime", pa.int64()),
     ]
 )
+WRITE = "DeltaOperations$Write"
 LOG_FILE = re.compile(r"\.?(\d{20})\.")
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
@@ -141,15 +143,19 @@ def exists(spark: SparkSession, root: str) -> bool:
 
 
 def create(spark: SparkSession, root: str) -> None:
-    """Makes an empty features table, unless there is one. Raises WrongRoot for a table with other columns."""
+    """Makes an empty features table, unless there is one.
+
+    Raises WrongRoot for a table with other columns, MissingRequirement for a Delta that would not take the stream's commits.
+    """
     if exists(spark, root):
         _check_columns(spark, root)
-        return
-    objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
-    builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
-    for key, value in PROPERTIES.items():
-        builder = builder.property(key, value)
-    builder.execute()
+    else:
+        objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
+        builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
+        for key, value in PROPERTIES.items():
+            builder = builder.property(key, value)
+        builder.execute()
+    _check_delta(spark, root)
 
 
 def version(spark: SparkSession, root: str) -> int:
@@ -282,15 +288,41 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
 
 def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
-    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions."""
+    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions.
+
+    Nothing is committed where there are no files.
+    """
     jvm = _jvm(spark)
-    delta, none = jvm.org.apache.spark.sql.delta, jvm.scala.Option.empty()
     actions = jvm.java.util.ArrayList()
     for file in files:
-        actions.add(delta.actions.Action.fromJson(file))
+        actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(file))
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
-    written = getattr(delta, "DeltaOperations$Write")(jvm.org.apache.spark.sql.SaveMode.Append, none, none, none)
-    _log(spark, root).startTransaction().commit(named, written)
+    transaction = _log(spark, root).startTransaction()
+    no_tags = getattr(transaction, "commitIfNeeded$default$3")()
+    transaction.commitIfNeeded(named, _append(spark), no_tags)
+
+
+def _append(spark: SparkSession) -> Any:
+    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta."""
+    jvm = _jvm(spark)
+    write = getattr(jvm.org.apache.spark.sql.delta, WRITE)
+    (constructor,) = write._java_lang_class.getConstructors()  # noqa: SLF001 - py4j's word for Java's `.class`
+    _, *options = constructor.getParameterTypes()
+    return write(jvm.org.apache.spark.sql.SaveMode.Append, *[jvm.scala.Option.empty() for _ in options])
+
+
+def _check_delta(spark: SparkSession, root: str) -> None:
+    """Tries what `add` asks of Delta that is not in its API, with nothing to commit: before an image is featurised in vain."""
+    try:
+        add(spark, root, ())
+    except (TypeError, ValueError, Py4JError) as error:
+        if isinstance(error, Py4JJavaError | Py4JNetworkError):  # it is all there, and something else went wrong
+            raise
+        (reason, *_) = (str(error).partition("Trace:\n")[2] or str(error)).splitlines()
+        raise MissingRequirement(
+            f"this Spark comes with Delta {_jvm(spark).io.delta.package.VERSION()}, which takes no data files from the workers "
+            f"({reason}); give it {jars.DELTA} in place of that"
+        ) from error
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
