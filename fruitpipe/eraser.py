@@ -180,7 +180,7 @@ class Eraser:
         if erasures.removed_objects(root, erasure) is not None:  # by the command, after this had tried in vain
             erasure = replace(erasure, remaining=[one for one in erasure.remaining if one["what"] != proof.OBJECT])
         self.before_commit()
-        tables.vacuum(self.spark, root, self.settings.erasure_grace_hours)
+        tables.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
         cut = tables.cut_log(self.spark, root, erasure.id)
         removed = places.empty(root, traces) + _discard_unpublished(root, traces)
         removed["features log"] = cut

@@ -30,7 +30,7 @@ LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nob
 
 @dataclass
 class Housekeeper:
-    """Asked between two batches; `before_commit` raises where this process may no longer write."""
+    """Asked between two batches, when none is in hand; `before_commit` raises where this process may no longer write."""
 
     spark: SparkSession
     settings: IngestSettings
@@ -50,9 +50,12 @@ class Housekeeper:
             self._looked_at = commits
             self._pack()
         if self._is_clearing_due() and not self._is_clearing():
+            now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
             self.before_commit()
-            self._cleared_at = datetime.now(UTC)
-            self._clearing = threading.Thread(target=self._clear_and_keep_failure, name="fruitpipe-clearing", daemon=True)
+            self._cleared_at = now
+            self._clearing = threading.Thread(
+                target=self._clear_and_keep_failure, args=(now,), name="fruitpipe-clearing", daemon=True
+            )
             self._clearing.start()
 
     def finish(self, commits: int) -> None:
@@ -102,19 +105,19 @@ class Housekeeper:
     def _is_clearing(self) -> bool:
         return self._clearing is not None and self._clearing.is_alive()
 
-    def _clear_and_keep_failure(self) -> None:
+    def _clear_and_keep_failure(self, now: datetime) -> None:
         try:
             began = time.monotonic()
-            removed = clear(self.spark, self.settings)
+            removed = clear(self.spark, self.settings, now)
             self._record(datetime.now(UTC))
             print(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s", flush=True)
         except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
             self._failure = error
 
 
-def clear(spark: SparkSession, settings: IngestSettings) -> str:
-    """Removes what has had its time, and says what that was."""
-    tables.vacuum(spark, settings.root, settings.vacuum_hours)
+def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
+    """Removes what has had its time, and says what that was. now: a moment at which this process had no batch in hand."""
+    tables.vacuum(spark, settings.root, settings.vacuum_hours, now)
     checkpoints = layout.folder(settings.root, "checkpoints")
     read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
     manifests = _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__)

@@ -95,8 +95,8 @@ class IngestSettings(JobSettings):
     """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""
     compact_commits: int = Field(16, ge=0)
     """batches after which small files of the table are packed into large ones; 0: never"""
-    vacuum_hours: float = Field(168, ge=1)
-    """hours that a file stays which the table no longer needs; more than the longest refit takes"""
+    vacuum_hours: int = Field(168, ge=1)
+    """whole hours that a file stays which the table no longer needs; more than the longest refit takes"""
     manifest_days: float = Field(7, ge=0)
     """days that a manifest stays, of which every event has been carried out"""
     rejected_days: float = Field(30, ge=0)

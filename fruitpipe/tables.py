@@ -9,18 +9,20 @@ import bisect
 import itertools
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
 
-from fruitpipe import objects
-from fruitpipe.errors import NotFound, WrongRoot
+from fruitpipe import jars, objects
+from fruitpipe.errors import MissingRequirement, NotFound, WrongRoot
 
 FEATURES = T.StructType(
     [
@@ -49,6 +51,15 @@ PROPERTIES = {
 }
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
+INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("length", pa.int64()),
+        pa.field("isDir", pa.bool_()),
+        pa.field("modificationTime", pa.int64()),
+    ]
+)
+WRITE = "DeltaOperations$Write"
 LOG_FILE = re.compile(r"\.?(\d{20})\.")
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
@@ -103,6 +114,10 @@ def file_uri(root: str, name: str) -> str:
     return objects.join(folder(root), name)
 
 
+def _in_sql(root: str) -> str:
+    return "delta.`{}`".format(features_uri(root).replace("`", "``"))
+
+
 def describe(spark: SparkSession, root: str) -> Table:
     """What the table says of itself."""
     detail = DeltaTable.forPath(spark, features_uri(root)).detail().first()
@@ -128,15 +143,19 @@ def exists(spark: SparkSession, root: str) -> bool:
 
 
 def create(spark: SparkSession, root: str) -> None:
-    """Makes an empty features table, unless there is one. Raises WrongRoot for a table with other columns."""
+    """Makes an empty features table, unless there is one.
+
+    Raises WrongRoot for a table with other columns, MissingRequirement for a Delta that would not take the stream's commits.
+    """
     if exists(spark, root):
         _check_columns(spark, root)
-        return
-    objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
-    builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
-    for key, value in PROPERTIES.items():
-        builder = builder.property(key, value)
-    builder.execute()
+    else:
+        objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
+        builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
+        for key, value in PROPERTIES.items():
+            builder = builder.property(key, value)
+        builder.execute()
+    _check_delta(spark, root)
 
 
 def version(spark: SparkSession, root: str) -> int:
@@ -217,15 +236,30 @@ def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
     return Files(done["metrics"]["numFilesRemoved"], removed["totalSize"] or 0)
 
 
-def vacuum(spark: SparkSession, root: str, hours: float) -> None:
+def vacuum(spark: SparkSession, root: str, hours: float, now: datetime) -> None:
     """Removes files that the table has not needed for `hours`, those of the change feed among them. Lists the whole folder.
+
+    now: a moment at which no file lay there that is still to be committed. Delta itself would take the time when it comes to it,
+    which is later by as long as the machine slept, and so remove what a worker wrote meanwhile.
 
     A reader of an older version loses it: the hours must outlast the longest refit, and be less than the time between two refits
     only if every refit may read all rows.
     """
+    log, before = file_uri(root, "_delta_log"), now - timedelta(hours=hours)
+    old = [stat for stat in objects.list_all(folder(root)) if stat.modification_time < before and not stat.path.startswith(log)]
+    if not old:
+        return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
-    DeltaTable.forPath(spark, features_uri(root)).vacuum(hours)
+    retain = int(hours)  # since it was removed from the table: Delta counts whole hours
+    vacuum = f"VACUUM {_in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {retain} HOURS"  # noqa: S608 - our own name
+    spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))
+
+
+def _listed(stat: objects.Stat) -> dict[str, Any]:
+    """A file as Delta's vacuum wants it listed, its time in milliseconds."""
+    milliseconds = round(1000 * stat.modification_time.timestamp())
+    return {"path": objects.for_spark(stat.path), "length": stat.length, "isDir": False, "modificationTime": milliseconds}
 
 
 def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
@@ -244,8 +278,7 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
     Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
     """
-    table = features_uri(root).replace("`", "``")
-    spark.sql(f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    spark.sql(f"ALTER TABLE {_in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     newest = version(spark, root)
     _log(spark, root).checkpoint()
     log = objects.list_all(file_uri(root, "_delta_log"))
@@ -256,15 +289,41 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
 
 
 def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
-    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions."""
+    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions.
+
+    Nothing is committed where there are no files.
+    """
     jvm = _jvm(spark)
-    delta, none = jvm.org.apache.spark.sql.delta, jvm.scala.Option.empty()
     actions = jvm.java.util.ArrayList()
     for file in files:
-        actions.add(delta.actions.Action.fromJson(file))
+        actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(file))
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
-    written = getattr(delta, "DeltaOperations$Write")(jvm.org.apache.spark.sql.SaveMode.Append, none, none, none)
-    _log(spark, root).startTransaction().commit(named, written)
+    transaction = _log(spark, root).startTransaction()
+    no_tags = getattr(transaction, "commitIfNeeded$default$3")()
+    transaction.commitIfNeeded(named, _append(spark), no_tags)
+
+
+def _append(spark: SparkSession) -> Any:
+    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta."""
+    jvm = _jvm(spark)
+    write = getattr(jvm.org.apache.spark.sql.delta, WRITE)
+    (constructor,) = write._java_lang_class.getConstructors()  # noqa: SLF001 - py4j's word for Java's `.class`
+    _, *options = constructor.getParameterTypes()
+    return write(jvm.org.apache.spark.sql.SaveMode.Append, *[jvm.scala.Option.empty() for _ in options])
+
+
+def _check_delta(spark: SparkSession, root: str) -> None:
+    """Tries what `add` asks of Delta that is not in its API, with nothing to commit: before an image is featurised in vain."""
+    try:
+        add(spark, root, ())
+    except (TypeError, ValueError, Py4JError) as error:
+        if isinstance(error, Py4JJavaError | Py4JNetworkError):  # it is all there, and something else went wrong
+            raise
+        (reason, *_) = (str(error).partition("Trace:\n")[2] or str(error)).splitlines()
+        raise MissingRequirement(
+            f"this Spark comes with Delta {_jvm(spark).io.delta.package.VERSION()}, which takes no data files from the workers "
+            f"({reason}); give it {jars.DELTA} in place of that"
+        ) from error
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:

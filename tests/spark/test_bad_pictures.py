@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -240,7 +241,7 @@ def test_a_merged_file_that_cannot_be_deleted_stays_until_the_vacuum_and_the_str
     np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
     (left,) = (line.split()[0] for line in said if "stays until the table's old files go" in line)
     assert left in data_files(root) - before
-    tables.vacuum(spark, root, hours=0)
+    tables.vacuum(spark, root, 0, datetime.now(UTC))
     assert left not in data_files(root)
 
 

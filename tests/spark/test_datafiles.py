@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from delta.tables import DeltaTable as DeltaLog
 from deltalake import DeltaTable
 
-from fruitpipe import objects, tables
+from fruitpipe import jars, objects, tables
 from fruitpipe.datafiles import Writer, uri
+from fruitpipe.errors import MissingRequirement
 from fruitpipe.featurise import OUTCOMES
 from fruitpipe.snapshot import Snapshot
+from fruitpipe.upsert import Upsert
+from tests.pictures import fill
 from tests.rows import append_rows
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
@@ -95,9 +99,30 @@ def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark
     tables.add(spark, table, written(table, 0, 10))
     written(table, 10, 10)
     assert tables.rows(spark, table).count() == 10
-    tables.vacuum(spark, table, hours=0)
+    tables.vacuum(spark, table, 0, datetime.now(UTC))
     assert len([name for name in objects.children(tables.folder(table)) if name.endswith(".parquet")]) == 1
     assert tables.rows(spark, table).count() == 10
+
+
+def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, table):
+    tables.add(spark, table, written(table, 0, 10))
+    tables.add(spark, table, [])
+    first, created = DeltaLog.forPath(spark, tables.features_uri(table)).history().collect()
+    assert (first["operation"], first["operationParameters"]["mode"], first["isBlindAppend"]) == ("WRITE", "Append", True)
+    assert created["version"] == 0
+
+
+@pytest.mark.parametrize(
+    "other", ["DeltaOperations$Renamed", "DeltaOperations$Merge"]
+)  # one that is not there, or built otherwise
+def test_a_delta_that_takes_no_files_from_the_workers_is_refused_before_an_image_is_featurised(images, run, monkeypatch, other):
+    fill(images, 1)
+    monkeypatch.setattr(tables, "WRITE", other)
+    monkeypatch.setattr(Upsert, "__call__", None)  # nothing gets so far
+    with pytest.raises(
+        MissingRequirement, match=rf"with Delta 4\.0\..*, which takes no .* give it {jars.DELTA} in place of that"
+    ):
+        run()
 
 
 def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark, table):

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from batch.refit import refit
-from fruitpipe import events, housekeeping, objects, tables
+from fruitpipe import datafiles, events, housekeeping, objects, tables
+from fruitpipe.featurise import OUTCOMES
 from fruitpipe.housekeeping import SMALL_BYTES, Housekeeper
 from fruitpipe.settings import IngestSettings, RefitSettings
 from streaming.ingest import ingest
@@ -138,9 +140,43 @@ def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settin
     Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
     assert contents(spark, root) == before
     assert len(holding(spark, root)) == 1
-    tables.vacuum(spark, root, hours=0)
+    tables.vacuum(spark, root, 0, datetime.now(UTC))
     assert contents(spark, root) == before
     assert len(files(root)) == 1, "what the killed one had begun is still there"
+
+
+def test_what_was_written_since_the_clearing_began_is_kept_however_late_it_comes_to_the_table(
+    spark, root, settings, small_commits
+):
+    """As where the machine slept for two hours in between: the vacuum's hours count from the clearing's begin."""
+    small_commits(1)
+    began = datetime.now(UTC) - timedelta(hours=2)
+    left_by_a_task_that_died, in_hand = (written(root, began + timedelta(hours=hours)) for hours in (-1.1, 0.1))
+    housekeeping.clear(spark, settings(vacuum_hours=1), began)
+    there = [objects.exists(datafiles.uri(tables.folder(root), file)) for file in (left_by_a_task_that_died, in_hand)]
+    assert there == [False, True]
+    tables.add(spark, root, [in_hand])
+    assert {row[0] for row in contents(spark, root)} == {"file:///images/Kiwi/0000.jpg", "file:///images/Kiwi/new.jpg"}
+
+
+def test_what_the_table_needed_until_lately_is_kept_for_its_readers(spark, root, settings, small_commits):
+    small_commits(2)
+    month_ago = time.time() - 31 * 86400
+    old, version = holding(spark, root), tables.version(spark, root)
+    for file in old:
+        os.utime(file.removeprefix("file://"), (month_ago, month_ago))
+    tables.compact(spark, root, SMALL_BYTES)
+    housekeeping.clear(spark, settings(vacuum_hours=1), datetime.now(UTC))
+    assert all(objects.exists(file) for file in old - holding(spark, root))
+    assert tables.rows_at(spark, root, version).count() == 2
+
+
+def test_clearing_away_asks_whether_this_process_may_write(spark, settings):
+    def lost():
+        raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        Housekeeper(spark, settings(clear_hours=0), lost).step(commits=0)
 
 
 def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(spark, root, tmp_path, settings, capsys):
@@ -153,7 +189,8 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
     old = time.time() - WEEK_SECONDS - 60
     for uri in (carried_out, unread):
         os.utime(uri.removeprefix("file://"), (old, old))
-    assert housekeeping.clear(spark, catch_up).startswith("1 manifests, 0 files of rejected lines, 0 leftovers")
+    said = housekeeping.clear(spark, catch_up, datetime.now(UTC))
+    assert said.startswith("1 manifests, 0 files of rejected lines, 0 leftovers")
     assert [objects.exists(uri) for uri in (carried_out, fresh, unread)] == [False, True, True]
     capsys.readouterr()
     ingest(catch_up)
@@ -170,7 +207,8 @@ def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, s
     month_ago = time.time() - 31 * 86400
     for uri in (*old, kept[1]):
         os.utime(uri.removeprefix("file://"), (month_ago, month_ago))
-    assert housekeeping.clear(spark, settings()).startswith("0 manifests, 1 files of rejected lines, 1 leftovers")
+    said = housekeeping.clear(spark, settings(), datetime.now(UTC))
+    assert said.startswith("0 manifests, 1 files of rejected lines, 1 leftovers")
     assert [objects.exists(uri) for uri in (*old, *kept)] == [False, False, True, True]
 
 
@@ -182,6 +220,14 @@ def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, sett
     for expected in (1, 0):
         ingest(settings(once=True))
         assert capsys.readouterr().out.count("housekeeping: cleared away") == expected
+
+
+def written(root, at):
+    """The `add` action of a data file with one row, as a worker wrote it at that moment."""
+    row = {"path": "file:///images/Kiwi/new.jpg", "label": "Kiwi", "extractor": "one", "ingested_at": at, "outcome": "featurised"}
+    (group,) = datafiles.Writer(None, tables.folder(root), to_merge=False).write(pa.Table.from_pylist([row], OUTCOMES))
+    os.utime(datafiles.uri(tables.folder(root), group.file).removeprefix("file://"), (at.timestamp(), at.timestamp()))
+    return group.file
 
 
 def write_manifest(root, uri, name):
