@@ -313,7 +313,7 @@ def _append(spark: SparkSession) -> Any:
 
 
 def _check_delta(spark: SparkSession, root: str) -> None:
-    """Tries what `add` asks of Delta that is not in its API, with nothing to commit: before an image is featurised in vain."""
+    """Tries what `add` asks of Delta that is not in its API, with nothing to commit: so it is known at the start."""
     try:
         add(spark, root, ())
     except (TypeError, ValueError, Py4JError) as error:

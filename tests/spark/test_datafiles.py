@@ -17,7 +17,6 @@ from fruitpipe.datafiles import Writer, uri
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.featurise import OUTCOMES
 from fruitpipe.snapshot import Snapshot
-from fruitpipe.upsert import Upsert
 from tests.pictures import fill
 from tests.rows import append_rows
 
@@ -115,10 +114,9 @@ def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, ta
 @pytest.mark.parametrize(
     "other", ["DeltaOperations$Renamed", "DeltaOperations$Merge"]
 )  # one that is not there, or built otherwise
-def test_a_delta_that_takes_no_files_from_the_workers_is_refused_before_an_image_is_featurised(images, run, monkeypatch, other):
+def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(images, run, monkeypatch, other):
     fill(images, 1)
     monkeypatch.setattr(tables, "WRITE", other)
-    monkeypatch.setattr(Upsert, "__call__", None)  # nothing gets so far
     with pytest.raises(
         MissingRequirement, match=rf"with Delta 4\.0\..*, which takes no .* give it {jars.DELTA} in place of that"
     ):
