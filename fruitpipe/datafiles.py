@@ -72,10 +72,9 @@ class Writer:
         outcomes = pa.Table.from_batches(list(self.featuriser(batches)), OUTCOMES)
         yield from pa.Table.from_pylist([group._asdict() for group in self.write(outcomes)], _GROUPS).to_batches()
 
-    def load(self, _: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Has this worker import and load what it will need, and gives no rows."""
+    def load(self, _: Iterable[int]) -> None:
+        """Has this worker import and load what it will need."""
         self.featuriser.load()
-        return iter(())
 
     def write(self, outcomes: pa.Table) -> list[Group]:
         """Writes the rows among `outcomes`, a table with the schema OUTCOMES."""

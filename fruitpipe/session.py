@@ -58,6 +58,8 @@ ALWAYS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     # References weigh nothing, so a batch of them is a few tasks, not one a file.
     "spark.sql.files.openCostInBytes": "4096",
+    # As for an RDD: Spark keeps workers apart by their environment, and those that an RDD's job started are to be found by SQL's.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # A worker that dies in native code says where.
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
     "spark.python.worker.faulthandler.enabled": "true",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import json
 import re
+import uuid
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,6 +51,9 @@ PROPERTIES = {
     # Statistics of 1280 floats say nothing and would make each commit larger than its rows.
     "delta.dataSkippingStatsColumns": "path,label,modification_time,length,error,extractor,ingested_at",
 }
+# What a writer of a table with PROPERTIES and columns that are never null has to know.
+PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["invariants", "changeDataFeed", "appendOnly"]}
+FIRST_COMMIT, FIRST_CHECKSUM = (f"_delta_log/{0:020}.{kind}" for kind in ("json", "crc"))
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
 INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
@@ -147,15 +152,43 @@ def create(spark: SparkSession, root: str) -> None:
 
     Raises WrongRoot for a table with other columns, MissingRequirement for a Delta that would not take the stream's commits.
     """
-    if exists(spark, root):
+    if objects.children(folder(root)) and exists(spark, root):
         _check_columns(spark, root)
     else:
         objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
-        builder = DeltaTable.create(spark).location(features_uri(root)).addColumns(FEATURES)
-        for key, value in PROPERTIES.items():
-            builder = builder.property(key, value)
-        builder.execute()
+        _make(root, datetime.now(UTC))
     _check_delta(spark, root)
+
+
+def _make(root: str, now: datetime) -> None:
+    """Writes the log of an empty table, as Delta's protocol has it: its first commit, and that version's checksum.
+
+    CREATE TABLE writes the same, but takes 2 s of a Java that has just started; without a checksum the next commit takes them.
+    """
+    milliseconds = round(1000 * now.timestamp())
+    metadata = {
+        "id": str(uuid.uuid4()),
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": FEATURES.json(),
+        "partitionColumns": [],
+        "configuration": PROPERTIES,
+        "createdTime": milliseconds,
+    }
+    made = {"timestamp": milliseconds, "operation": "CREATE TABLE", "operationParameters": {}, "isBlindAppend": True}
+    commit = ({"commitInfo": made}, {"metaData": metadata}, {"protocol": PROTOCOL})
+    checksum = {
+        "tableSizeBytes": 0,
+        "numFiles": 0,
+        "numMetadata": 1,
+        "numProtocol": 1,
+        "setTransactions": [],
+        "domainMetadata": [],
+        "metadata": metadata,
+        "protocol": PROTOCOL,
+        "allFiles": [],
+    }
+    objects.write(file_uri(root, FIRST_COMMIT), "".join(f"{json.dumps(action)}\n" for action in commit).encode(), if_absent=True)
+    objects.write(file_uri(root, FIRST_CHECKSUM), json.dumps(checksum).encode())
 
 
 def version(spark: SparkSession, root: str) -> int:

@@ -118,7 +118,7 @@ class Upsert:
         load = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge=False).load
         # What is wrong there is wrong in the first batch too, which says so.
         with suppress(*session.SPARK_ERRORS, ConnectionError, EOFError):
-            self.spark.range(cores, numPartitions=cores).mapInArrow(load, datafiles.GROUPS).collect()
+            self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
         began = time.monotonic()

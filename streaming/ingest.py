@@ -11,7 +11,6 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -52,25 +51,18 @@ def ingest(settings: IngestSettings) -> None:
     snapshot.check(settings.root)
     check_images(settings)
     model = Model.load(settings.model, settings.extractor)
-    with lease.held(settings.root) as held, session.explained(), ThreadPoolExecutor(1, "fruitpipe-table") as beside:
+    with lease.held(settings.root) as held, session.explained():
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
-        created = beside.submit(tables.create, spark, settings.root)
-        if not settings.once or objects.children(tables.folder(settings.root)):
-            created.result()  # what is there may be another's; else only commits have to wait for it
-
-        def may_commit() -> None:
-            created.result()
-            held.check()
-
         read = cache(partial(codes.of_rows, settings.root))
-        upsert = upserter(spark, settings, model, may_commit, read)
+        upsert = upserter(spark, settings, model, held.check, read)
         upsert.start_workers()
+        tables.create(spark, settings.root)
         renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upsert, Eraser(spark, settings, may_commit), bar)
+            batches = Batches(settings, upsert, Eraser(spark, settings, held.check), bar)
             prefix = Listing(settings, partial(known, settings.root, read))
-            between = Between(batches, Housekeeper(spark, settings, may_commit), prefix)
+            between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
                 batches.eraser.carry_out()
@@ -78,7 +70,6 @@ def ingest(settings: IngestSettings) -> None:
                     break
                 read.cache_clear()  # some rows are gone
                 prefix.forget()
-        created.result()
     print(f"ingest: {batches.summary()}", flush=True)
 
 

@@ -62,6 +62,34 @@ def table(spark, root):
     return objects.canonical(root)
 
 
+def log_of(folder):
+    """What the log of a table with one version says of it, without names and times: actions and checksum."""
+    first = Path(folder, "_delta_log", f"{0:020}.json")
+    said = {name: action for line in first.read_text().splitlines() for name, action in json.loads(line).items()}
+    del said["commitInfo"]
+    said["checksum"] = json.loads(first.with_suffix(".crc").read_text())
+    said["checksum"].pop("txnId", None)
+    for metadata in (said["metaData"], said["checksum"]["metadata"]):
+        metadata["schemaString"] = json.loads(metadata["schemaString"])
+        del metadata["id"], metadata["createdTime"]
+    return said
+
+
+def test_a_new_table_is_the_one_that_delta_itself_makes_with_these_properties(spark, root, tmp_path):
+    tables.create(spark, root)
+    builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(tables.FEATURES)
+    for key, value in tables.PROPERTIES.items():
+        builder = builder.property(key, value)
+    builder.execute()
+    assert log_of(tables.folder(root).removeprefix("file://")) == log_of(tmp_path / "deltas")
+
+
+def test_a_table_is_made_where_a_log_was_begun_and_has_no_commit(spark, root):
+    objects.write(objects.join(tables.folder(root), "_delta_log", ".left.tmp"), b"")
+    tables.create(spark, root)
+    assert tables.rows(spark, root).count() == 0
+
+
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
     tables.add(spark, table, written(table, 1, 20))
     (ours,) = last_statistics(table)
