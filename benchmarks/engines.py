@@ -62,10 +62,10 @@ THROUGHPUT = {
     "daft": Engine("Daft", "benchmarks/with_daft.py", ("daft", "deltalake"), written.delta),
     "ray": Engine("Ray Data", "benchmarks/with_ray.py", ("ray",), written.parquet),
     "predict_batch_udf": Engine(
-        "Spark predict_batch_udf, Keras", "benchmarks/with_predict_batch_udf.py", KERAS, written.parquet, own=True, one_in=4
+        "Spark predict_batch_udf, Keras", "benchmarks/with_predict_batch_udf.py", KERAS, written.parquet, own=True, one_in=8
     ),
     "notebook": Engine(
-        "the notebook: Keras a pandas batch", "benchmarks/with_notebook.py", KERAS, written.parquet, own=True, one_in=4
+        "the notebook: Keras a pandas batch", "benchmarks/with_notebook.py", KERAS, written.parquet, own=True, one_in=8
     ),
     "one_at_a_time": Engine(
         "the notebook, one at a time",
@@ -73,7 +73,7 @@ THROUGHPUT = {
         KERAS,
         written.parquet,
         own=True,
-        one_in=16,
+        one_in=32,
         flags=("--one-at-a-time",),
     ),
 }
