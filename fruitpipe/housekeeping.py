@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
-SMALL_BYTES = 2_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
+SMALL_BYTES = 1_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
 LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
 
 

@@ -152,11 +152,11 @@ def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(image
 
 
 def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark, table):
-    assert Snapshot(table).small_files(2_000_000) == 0
+    assert Snapshot(table).small_files(1_000_000) == 0
     files = [*written(table, 0, 10), *written(table, 10, 20), *written(table, 30, 30)]
     sizes = [Path(uri(tables.folder(table), file).removeprefix("file://")).stat().st_size for file in files]
     tables.add(spark, table, files)
     written(table, 60, 10)
     assert [Snapshot(table).small_files(size) for size in sizes] == [0, 1, 2]
     tables.compact(spark, table, small_bytes=sizes[-1])
-    assert Snapshot(table).small_files(2_000_000) == 2, "the two smaller ones, packed, and the one that was large enough"
+    assert Snapshot(table).small_files(1_000_000) == 2, "the two smaller ones, packed, and the one that was large enough"

@@ -29,7 +29,7 @@ LARGE = 4_500_000  # numbers in a row that is a file of 18 MB
 PACK = """
 import sys
 from fruitpipe import session, tables
-tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 2_000_000)
+tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
 """
 
 
