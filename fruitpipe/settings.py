@@ -88,8 +88,8 @@ class IngestSettings(JobSettings):
     """a larger image is not read and becomes a row with the reason too-large"""
     log_json: bool = False
     """print a JSON object for each commit, in place of a line for people"""
-    erasure_grace_hours: float = Field(1, ge=0, le=600)
-    """hours that files with erased rows stay for readers who have them open; at most 600, as the law leaves a month"""
+    erasure_grace_hours: int = Field(1, ge=0, le=600)
+    """whole hours that files with erased rows stay for readers who have them open; at most 600, as the law leaves a month"""
 
     stale_per_second: float = Field(50, ge=0)
     """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""

@@ -110,4 +110,4 @@ def _storage_options(uri: str) -> dict[str, str]:
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     local = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
-    return s3.credentials() | local
+    return s3.credentials(uri) | local

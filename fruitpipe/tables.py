@@ -271,7 +271,7 @@ def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
     return Files(done["metrics"]["numFilesRemoved"], removed["totalSize"] or 0)
 
 
-def vacuum(spark: SparkSession, root: str, hours: float, now: datetime) -> None:
+def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
     """Removes files that the table has not needed for `hours`, those of the change feed among them. Lists the whole folder.
 
     now: a moment at which no file lay there that is still to be committed. Delta itself would take the time when it comes to it,
@@ -286,8 +286,8 @@ def vacuum(spark: SparkSession, root: str, hours: float, now: datetime) -> None:
         return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
-    retain = int(hours)  # since it was removed from the table: Delta counts whole hours
-    vacuum = f"VACUUM {_in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {retain} HOURS"  # noqa: S608 - our own name
+    # The hours count from when a file was removed from the table.
+    vacuum = f"VACUUM {_in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name
     spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))
 
 

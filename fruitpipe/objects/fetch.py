@@ -7,6 +7,7 @@ retries.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,55 +22,75 @@ if TYPE_CHECKING:
 
     from botocore.credentials import ReadOnlyCredentials
     from obstore import GetOptions
-    from obstore.store import S3Credential
+    from obstore.store import ClientConfig, S3Credential
 
     Credentials = Callable[[], ReadOnlyCredentials]
 
-SHARED = timedelta(minutes=5)  # that keys are used before botocore is asked again, which gives none with less than ten left
-# A dropped connection or a busy server is asked again at once; whatever lasts is for boto3, which slows all of its requests down.
-RETRIES = 2
+VALID = timedelta(minutes=10)  # of keys that botocore gives, at least; obstore asks for others when half of it is over
+WHOLE_BODY = timedelta(minutes=15)  # that an image may take on a slow line
+IN_VAIN = 8  # questions in a row, which boto3 could answer, and then ...
+PAUSE_SECONDS = 300  # ... none for so long: a proxy, a certificate or a network may be such that only boto3 comes through
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
-def store(bucket: str, endpoint: str, region: str, credentials: Credentials) -> S3Store:
-    """A bucket, and how boto3 reaches it."""
+class Bucket:
+    """A bucket, and how boto3 reaches it. For many threads: what they count need not be exact."""
 
-    def keys() -> S3Credential:
-        """What botocore has, as long as that is sure to be valid."""
-        frozen, expires_at = credentials(), datetime.now(UTC) + SHARED
-        return {
-            "access_key_id": frozen.access_key or "",
-            "secret_access_key": frozen.secret_key or "",
-            "token": frozen.token,
-            "expires_at": expires_at,
-        }
+    def __init__(self, name: str, endpoint: str, region: str, credentials: Credentials) -> None:
+        def keys() -> S3Credential:
+            frozen, expires_at = credentials(), datetime.now(UTC) + VALID
+            return {
+                "access_key_id": frozen.access_key or "",
+                "secret_access_key": frozen.secret_key or "",
+                "token": frozen.token,
+                "expires_at": expires_at,
+            }
 
-    return S3Store(
-        bucket,
-        endpoint=endpoint,
-        region=region,
-        credential_provider=keys,
-        client_options={"allow_http": endpoint.startswith("http:")},
-        retry_config={"max_retries": RETRIES},
-    )
+        client: ClientConfig = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": WHOLE_BODY}
+        client["allow_http"] = endpoint.startswith("http:")
+        self.name = name
+        self._store = S3Store(
+            name,
+            endpoint=endpoint,
+            region=region,
+            credential_provider=keys,
+            virtual_hosted_style_request=False,  # whatever the environment says for other users of obstore's engine
+            skip_signature=False,
+            client_options=client,
+            retry_config={"max_retries": 0},  # boto3 slows all of its requests down where a server is busy
+        )
+        self._in_vain = 0
+        self._silent_until = 0.0
 
+    def answers(self, key: str) -> bool:
+        """Whether it is worth asking for `key`."""
+        return UNNAMEABLE.isdisjoint(key.split("/")) and time.monotonic() >= self._silent_until
 
-def get(store: S3Store, bucket: str, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
-    """What `objects.look` says of an object, or None, which says nothing of it."""
-    if not UNNAMEABLE.isdisjoint(key.split("/")):
-        return None
-    options: GetOptions = {"if_none_match": if_none_match} if if_none_match else {}
-    try:
-        answer = obstore.get(store, key, options=options)
-        meta = answer.meta
-        stat = Stat(f"s3://{bucket}/{key}", etag(meta["e_tag"] or "", meta["version"]), meta["size"], meta["last_modified"])
-        if max_bytes is not None and stat.length > max_bytes:
-            return TooLarge(stat)  # the body is left where it is
-        return Found(stat, answer.bytes().to_bytes())
-    except NotModifiedError:
-        return Unchanged()
-    except FileNotFoundError as error:  # the object, or the bucket
-        return Gone() if NO_SUCH_KEY in str(error) else None
-    except (BaseError, OSError, ValueError):  # obstore has words of Python's own for some
-        return None
+    def get(self, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
+        """What `objects.look` says of an object, or None, which says nothing of it."""
+        options: GetOptions = {"if_none_match": if_none_match} if if_none_match else {}
+        try:
+            answer = obstore.get(self._store, key, options=options)
+            meta = answer.meta
+            stat = Stat(
+                f"s3://{self.name}/{key}", etag(meta["e_tag"] or "", meta["version"]), meta["size"], meta["last_modified"]
+            )
+            is_large = max_bytes is not None and stat.length > max_bytes  # whose body is left where it is
+            look: Look = TooLarge(stat) if is_large else Found(stat, answer.bytes().to_bytes())
+        except NotModifiedError:
+            look = Unchanged()
+        except FileNotFoundError as error:  # the object, or the bucket
+            if NO_SUCH_KEY not in str(error):
+                return None
+            look = Gone()
+        except (BaseError, OSError, ValueError):  # obstore has words of Python's own for some
+            return None
+        self._in_vain = 0
+        return look
+
+    def was_in_vain(self) -> None:
+        """What `get` said nothing of, boto3 has found, or not found."""
+        self._in_vain += 1
+        if self._in_vain >= IN_VAIN:
+            self._silent_until = time.monotonic() + PAUSE_SECONDS

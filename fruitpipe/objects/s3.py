@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -25,13 +25,12 @@ from fruitpipe.objects import fetch, ranges
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
-    from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
-    from obstore.store import S3Store
 
 _MAKING = threading.Lock()
 BODY_ATTEMPTS = 4
 CONNECTIONS = 32
+OF_AWS = ".amazonaws."  # in the name of each of its servers, in any partition
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 # One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
 OBJECT_FAULTS = {
@@ -47,8 +46,18 @@ LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
     bucket, key = _bucket_and_key(uri)
-    if seen := fetch.get(_store(bucket), bucket, key, _quoted(known_etag) if known_etag else None, max_bytes):
+    quick = _quick(bucket)
+    if not (quick and quick.answers(key)):
+        return _look(uri, known_etag, max_bytes)
+    if seen := quick.get(key, _quoted(known_etag) if known_etag else None, max_bytes):
         return seen
+    found = _look(uri, known_etag, max_bytes)
+    if not isinstance(found, Unreadable):
+        quick.was_in_vain()
+    return found
+
+
+def _look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
     for _ in range(BODY_ATTEMPTS):
         try:
             return _look_once(uri, known_etag, max_bytes)
@@ -111,19 +120,17 @@ def delete_all(uri: str) -> int:
     return len(paths)
 
 
-def credentials() -> dict[str, str]:
-    """Keys and region as boto3 finds them, under the names that they have in the environment, for other readers of S3."""
-    session = boto3.Session()
-    keys = _credentials(session).get_frozen_credentials()
+def credentials(uri: str) -> dict[str, str]:
+    """Keys and region as boto3 finds them, under the names that they have in the environment, for other readers of a bucket."""
+    with _explained(uri):
+        session, _ = connection = _connected()
+        found = session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        keys, (endpoint, own) = found.get_frozen_credentials(), _place(connection, _bucket_and_key(uri)[0])
     named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
-    return {name: key for name, key in named.items() if key} | {"AWS_REGION": session.region_name or "eu-west-1"}
-
-
-def _credentials(session: boto3.Session) -> Credentials:
-    found = session.get_credentials()
-    if found is None:
-        raise AccessDenied("no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
-    return found
+    region = own if OF_AWS in endpoint else session.region_name or "eu-west-1"
+    return {name: key for name, key in named.items() if key} | {"AWS_REGION": region}
 
 
 def region(uri: str) -> str:
@@ -179,29 +186,55 @@ def _remove(bucket: str, versions: list[Any]) -> int:
     return len(versions)
 
 
+class _Connection(NamedTuple):
+    """One source of credentials, for boto3 and for `fetch`."""
+
+    session: boto3.Session
+    client: S3Client
+
+
 def _client() -> S3Client:
+    return _connected().client
+
+
+def _connected() -> _Connection:
     with _MAKING:  # boto3's session is not safe for threads, the client is; many readers ask at once
-        return _made_client()
+        return _connection()
 
 
 @cache
-def _made_client() -> S3Client:
+def _connection() -> _Connection:
     retries: Any = {"mode": "adaptive", "max_attempts": 10}
     config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30)
-    return boto3.client("s3", config=config)
+    session = boto3.Session()
+    return _Connection(session, session.client("s3", config=config))
 
 
-def _store(bucket: str) -> S3Store:
-    """Where boto3 looks, and with its credentials."""
-    client = _client()
-    with _MAKING:
-        return _made_store(client, bucket)
+def _quick(bucket: str) -> fetch.Bucket | None:
+    """The quick way to a bucket's objects, if there is one. What is wrong with credentials is boto3's to say."""
+    with suppress(BotoCoreError), _MAKING:
+        return _made_quick(_connection(), bucket)
+    return None
 
 
 @cache
-def _made_store(client: S3Client, bucket: str) -> S3Store:
-    keys = _credentials(boto3.Session()).get_frozen_credentials
-    return fetch.store(bucket, client.meta.endpoint_url, client.meta.region_name, keys)
+def _made_quick(connection: _Connection, bucket: str) -> fetch.Bucket | None:
+    keys = connection.session.get_credentials()
+    try:
+        return fetch.Bucket(bucket, *_place(connection, bucket), keys.get_frozen_credentials) if keys else None
+    except ClientError:  # boto3 says what it is
+        return None
+
+
+@cache
+def _place(connection: _Connection, bucket: str) -> tuple[str, str]:
+    """Endpoint and region of the bucket itself: boto3 follows S3's redirects there, and asks no node for its region."""
+    session, client = connection
+    endpoint, region = client.meta.endpoint_url, client.meta.region_name
+    if OF_AWS not in endpoint:
+        return endpoint, region
+    own = client.head_bucket(Bucket=bucket)["BucketRegion"]
+    return (endpoint, region) if own == region else (session.client("s3", region_name=own).meta.endpoint_url, own)
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:

@@ -77,11 +77,11 @@ class Setup:
 
 @pytest.fixture
 def setup(aws):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     setup = Setup(aws)
     with lease.held(setup.root):
         yield setup
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def examine(setup, capsys, **changed):
@@ -175,10 +175,10 @@ def test_a_damaged_model_a_forbidden_region_and_a_cluster_that_never_was_are_nam
 
 
 def test_a_stream_that_is_gone_is_missed(aws, capsys):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     lines, code = examine(Setup(aws), capsys)
     assert (failed(lines), code) == (["stream"], 1)
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):

@@ -22,11 +22,11 @@ CHECKOUT = Path(__file__).parents[2]
 
 @pytest.fixture
 def environment(versioned_s3, monkeypatch):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
     yield
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 @pytest.fixture

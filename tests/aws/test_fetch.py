@@ -2,12 +2,15 @@
 
 import gzip
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import AccessDenied, NotFound, PlatformFault
 from fruitpipe.objects import fetch
 from fruitpipe.objects import s3 as s3_objects
 from tests.s3_proxy import Proxy, started
@@ -24,6 +27,7 @@ KEYS = [
     "in/...jpg",
     "in/ .jpg",
 ]
+NOWHERE = "http://127.0.0.1:9"
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=20)
 
 
@@ -33,24 +37,24 @@ def own(s3):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3.environment.items():
             patch.setenv(name, value)
-        s3_objects._made_client.cache_clear()
+        s3_objects._connection.cache_clear()
         yield s3.bucket()
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 @pytest.fixture
 def versioned(versioned_s3, monkeypatch):
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     bucket = versioned_s3.bucket()
     versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     yield bucket
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def fetched(bucket, key, etag=None, max_bytes=None):
-    return fetch.get(s3_objects._store(bucket), bucket, key, etag, max_bytes)
+    return s3_objects._quick(bucket).get(key, etag, max_bytes)
 
 
 def by_boto3(bucket, key, etag=None, max_bytes=None):
@@ -79,7 +83,7 @@ def test_a_key_with_a_control_character_is_found_all_the_same(s3, own):
 
 @pytest.mark.parametrize("key", ["/a.jpg", "a//b.jpg", "a/./b.jpg", "a/../b.jpg", "a/"])
 def test_a_key_that_is_no_path_is_left_to_boto3(own, key):
-    assert fetched(own, key) is None
+    assert not s3_objects._quick(own).answers(key)
 
 
 def test_what_is_gone_is_told_and_a_bucket_that_is_not_there_is_left_to_boto3(own):
@@ -124,10 +128,68 @@ def test_a_look_costs_one_request(s3, own, monkeypatch):
     s3.s3.put_object(Bucket=own, Key="one.jpg", Body=b"1")
     with started(Proxy(s3.endpoint)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-        s3_objects._made_client.cache_clear()
+        s3_objects._connection.cache_clear()
         etag = objects.look(f"s3://{own}/one.jpg").stat.etag
         objects.look(f"s3://{own}/one.jpg", etag)
         objects.look(f"s3://{own}/one.jpg", max_bytes=0)
         objects.look(f"s3://{own}/none.jpg")
         assert proxy.counts() == {"GET": 4}
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
+
+
+def test_what_the_environment_says_for_others_does_not_lead_to_another_bucket(s3, own, monkeypatch):
+    other = s3.bucket()
+    s3.s3.put_object(Bucket=own, Key=f"{other}/a.jpg", Body=b"right")
+    s3.s3.put_object(Bucket=other, Key="a.jpg", Body=b"wrong")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    s3_objects._made_quick.cache_clear()
+    assert fetched(own, f"{other}/a.jpg").body == b"right"
+    s3_objects._made_quick.cache_clear()
+
+
+def test_a_way_that_leads_nowhere_is_given_up_for_some_minutes_and_then_tried_again(s3, own, monkeypatch):
+    s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
+    assert objects.look(f"s3://{own}/a.jpg").body == b"1"  # boto3 knows its way by now
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", NOWHERE)  # which obstore believes before what it is told
+    nowhere = fetch.Bucket(own, NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    monkeypatch.setattr(s3_objects, "_quick", lambda _: nowhere)
+    for _ in range(fetch.IN_VAIN):
+        assert nowhere.answers("a.jpg")
+        assert objects.look(f"s3://{own}/a.jpg").body == b"1"
+    assert not nowhere.answers("a.jpg")
+    monkeypatch.setattr(fetch, "PAUSE_SECONDS", 0)
+    nowhere.was_in_vain()
+    assert nowhere.answers("a.jpg"), "the pause is over"
+    monkeypatch.undo()
+    nowhere.was_in_vain()
+    assert not nowhere.answers("a.jpg"), "one more is enough"
+
+
+@pytest.mark.parametrize("asked", [None, "eu-west-1", "us-east-1"])
+def test_a_bucket_of_aws_is_asked_in_its_own_region_whatever_region_is_set(monkeypatch, asked):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    session = boto3.Session("id", "secret", region_name=asked)
+    client = session.client("s3")
+    with Stubber(client) as aws:
+        aws.add_response("head_bucket", {"BucketRegion": "eu-west-1"})
+        for _ in range(2):
+            aws.add_client_error("head_bucket", "403", http_status_code=403)
+        connection = s3_objects._Connection(session, client)
+        assert s3_objects._place(connection, "fruits") == ("https://s3.eu-west-1.amazonaws.com", "eu-west-1")
+        with pytest.raises(ClientError):
+            s3_objects._place(connection, "others")
+        assert s3_objects._made_quick(connection, "others") is None, "asked once"
+
+
+def test_credentials_that_are_wanting_are_told_in_a_line(own, monkeypatch):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    s3_objects._connection.cache_clear()
+    with pytest.raises(AccessDenied, match="no AWS credentials were found"):
+        objects.look(f"s3://{own}/a.jpg")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    s3_objects._connection.cache_clear()
+    with pytest.raises(PlatformFault, match=r"profile \(nobody\) could not be found"):
+        objects.look(f"s3://{own}/a.jpg")
+    s3_objects._connection.cache_clear()

@@ -24,14 +24,14 @@ def proxy(s3, monkeypatch):
         monkeypatch.setenv(name, value)
     with started(Proxy(s3.endpoint)) as proxy:
         yield proxy
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 @pytest.fixture
 def through(proxy, monkeypatch):
     """The way to S3 of the test's own process leads through the proxy, too."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     return proxy
 
 
@@ -49,7 +49,7 @@ def rows(root):
 
 
 def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     proxy.fail_share, proxy.seed = 0.05, 1
     first, _, last = soak(s3, IMAGES, proxy, rows)
     assert first == f"ingest: {IMAGES - len(REFUSED)} images featurised, {len(REFUSED) + 2} failed"

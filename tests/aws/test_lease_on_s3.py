@@ -12,11 +12,11 @@ from tests.s3_proxy import Proxy, started
 
 @pytest.fixture
 def root(s3, monkeypatch):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield f"s3://{s3.bucket()}/root"
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def test_a_second_writer_is_told_who_holds_the_root_and_since_when(root):
@@ -71,7 +71,7 @@ def through(s3, root, monkeypatch):  # noqa: ARG001 - after it has set the envir
     """The way to the server leads through a proxy."""
     with started(Proxy(s3.endpoint, faults=("lost-answer",))) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-        s3_objects._made_client.cache_clear()
+        s3_objects._connection.cache_clear()
         yield proxy
 
 

@@ -11,11 +11,11 @@ from fruitpipe.objects import s3 as s3_objects
 @pytest.fixture
 def bucket(s3, monkeypatch):
     """A new bucket, on the server that is this process's S3 as well."""
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield s3.bucket()
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def put(s3, bucket, keys):

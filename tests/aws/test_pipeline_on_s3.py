@@ -18,11 +18,11 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture
 def environment(s3, monkeypatch):
     """The S3 of these tests is the server's, too."""
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 5, 10, tzinfo=UTC)
 @pytest.fixture
 def root(s3, monkeypatch):
     """A table of two labels in two commits, one image failed; the credentials stand in the environment alone."""
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     root = f"s3://{s3.bucket()}/pipe/root"
@@ -34,7 +34,7 @@ def root(s3, monkeypatch):
         uri = f"{root}/features"
         write_deltalake(uri, pa.table(columns), mode="append", storage_options=snapshot._storage_options(uri))
     yield root
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def told(capsys, *arguments):

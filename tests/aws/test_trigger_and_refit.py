@@ -18,7 +18,7 @@ PIXELS = range(8)
 @pytest.fixture
 def root(aws):
     """A root on the emulator's S3 with the features of a few images."""
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     bucket = aws.bucket()
     for seed in PIXELS:
         aws.s3.put_object(Bucket=bucket, Key=f"in/Kiwi/{seed}.jpg", Body=jpeg(seed))
@@ -26,7 +26,7 @@ def root(aws):
     command = [sys.executable, "streaming/ingest.py", "--images", f"s3://{bucket}/in", "--root", root, "--once"]
     subprocess.run(command, cwd=CHECKOUT, check=True)
     yield root
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from fruitpipe.objects import s3 as s3_objects
 
 @pytest.fixture(params=["Enabled", "Suspended", None])
 def bucket(request, versioned_s3, monkeypatch):
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
     name, client = versioned_s3.bucket(), versioned_s3.s3
@@ -22,7 +22,7 @@ def bucket(request, versioned_s3, monkeypatch):
     if request.param == "Suspended":
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
     yield request.param, name
-    s3_objects._made_client.cache_clear()
+    s3_objects._connection.cache_clear()
 
 
 def keys(versioned_s3, name):
