@@ -65,10 +65,7 @@ class Eraser:
         self.asked, self._not_before = False, None
         root = self.settings.root
         erasures.forget_done(root)
-        pending = erasures.pending(root)
-        if pending:
-            self.before_commit()
-        waiting = [self._step(erasure) for erasure in pending]
+        waiting = [self._step(erasure) for erasure in erasures.pending(root)]
         self._tombstones = Tombstones.of(root)
         for done in waiting:
             print(f"erasure {done.id}: {proof.summary(done)}", flush=True)

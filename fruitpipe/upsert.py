@@ -66,9 +66,8 @@ class Featurised:
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` returns once there is a table, and raises where this process may not write it, or no longer; `known` tells
-    what the table has of images; on `bar` a person watches. `failed` is set when one of the chunks in hand has failed, and the
-    others are for nothing.
+    `before_commit` raises where this process may no longer write the table; `known` tells what the table has of images; on `bar`
+    a person watches. `failed` is set when one of the chunks in hand has failed, and the others are for nothing.
     """
 
     spark: SparkSession
@@ -174,7 +173,6 @@ class Upsert:
                 )
 
     def _controls_fail(self, paths: Sequence[str], reason: str) -> bool:
-        self.before_commit()
         controls = tables.good_paths(self.spark, self.root, CONTROLS, paths) or _neighbours(paths)
         if not controls:
             return reason == "unreadable"
