@@ -67,7 +67,7 @@ def timed_parts(watched: stream.Watched) -> Iterator[None]:
     parts = {
         "names collected": (batches, "named_images"),
         "table looked up": (lookup.Lookup, "__call__"),
-        "featurised": (upsert.Upsert, "_outcomes"),
+        "featurised": (upsert.Upsert, "_featurised"),
         "committed": (upsert.Upsert, "_commit"),
     }
     before = {name: getattr(*place) for name, place in parts.items()}
