@@ -47,7 +47,7 @@ deploy: package
 destroy: $(VENV)/ready
 	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
 
-## bench: the product beside other engines, three rounds, three quarters of an hour; interrupted, it goes on where it was
+## bench: the product beside other engines, three rounds, some 40 minutes; interrupted, it goes on where it was
 PEERS := .venv-peers
 RESULTS := bench.jsonl
 .PHONY: bench

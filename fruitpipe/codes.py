@@ -46,7 +46,7 @@ def of_rows(root: str) -> Codes:
     Spark, just started, takes as long to read a single row.
     """
     try:
-        parts = [_codes(batch) for batch in Snapshot(root).stream(ROWS)]
+        parts = Snapshot(root).each(ROWS, _codes)
     except NotFound:
         return NONE
     return Codes(*map(np.concatenate, zip(*parts, strict=True))) if parts else NONE

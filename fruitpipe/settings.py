@@ -141,7 +141,7 @@ class ReconcileSettings(JobSettings):
     """remove rows even where more than a tenth of them would go"""
     max_image_bytes: int = Field(50_000_000, ge=1)
     """an image that was too large, and is not for this limit, is looked at again: give the stream's"""
-    images_per_second: float = Field(300, gt=0)
+    images_per_second: float = Field(385, gt=0)
     """for the plan: images that the stream featurises a second, on the cluster of docs/costs.md unless you say otherwise"""
     euros_per_hour: float = Field(0.73, ge=0)
     """for the plan: what an hour of that cluster costs"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
@@ -19,12 +19,14 @@ from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
 BATCHES = ("WRITE", "MERGE")
 COMMITS = 50  # looked through for the last batch
+ATTEMPTS = 4  # to read what is there
+Made = TypeVar("Made")
 
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")  # which deltalake decodes a second time
 
@@ -53,12 +55,11 @@ class Snapshot:
         missing = NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise missing
+        options = _storage_options(uri)
         try:
-            self._table = DeltaTable(uri.removeprefix("file://"), version, storage_options=_storage_options(uri))
+            self._table = self._read(lambda: DeltaTable(uri.removeprefix("file://"), version, storage_options=options))
         except TableNotFoundError as error:
             raise missing from error
-        except (DeltaError, OSError) as error:
-            raise PlatformFault(f"{uri}: Delta's log cannot be read ({error}); try again") from error
 
     @property
     def version(self) -> int:
@@ -67,29 +68,37 @@ class Snapshot:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
-        return [row for batch in self.stream(sql) for row in batch.to_pylist()]
+        return [row for rows in self.each(sql, pa.RecordBatch.to_pylist) for row in rows]
 
-    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """The same as record batches, for many rows."""
-        try:
-            for batch in QueryBuilder().register(TABLE, self._table).execute(sql):
-                yield pa.record_batch(batch)
-        except (DeltaError, OSError) as error:
-            raise PlatformFault(f"{self.root}/features: cannot be read ({error}); try again") from error
+    def each(self, sql: str, made_of: Callable[[pa.RecordBatch], Made]) -> list[Made]:
+        """What `made_of` makes of each record batch of the rows, where they are too many to be kept."""
+        return self._read(lambda: [made_of(pa.record_batch(batch)) for batch in self._execute(sql)])
 
     def small_files(self, small_bytes: int) -> int:
         """How many of the files that hold the rows are smaller. Reads the log alone: 5,000 files in 20 ms; Spark takes 1 s."""
-        try:
-            sizes: list[Any] = pa.table(self._table.get_add_actions())["size_bytes"].to_pylist()
-        except (DeltaError, OSError) as error:
-            raise PlatformFault(f"{self.root}/features: cannot be read ({error}); try again") from error
+        files = self._read(lambda: pa.table(self._table.get_add_actions()))
+        sizes: list[Any] = files["size_bytes"].to_pylist()
         return sum(size < small_bytes for size in sizes)
 
     def batches(self) -> list[Commit]:
         """The latest commits that brought rows, newest first; reads the last entries of the log."""
-        history = self._table.history(COMMITS)
+        history = self._read(lambda: self._table.history(COMMITS))
         brought = (entry for entry in history if entry.get("operation") in BATCHES)
         return [Commit(int(entry["version"]), datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)) for entry in brought]
+
+    def _execute(self, sql: str) -> Any:
+        return QueryBuilder().register(TABLE, self._table).execute(sql)
+
+    def _read(self, read: Callable[[], Made]) -> Made:
+        """Reads some times, as deltalake repeats a request, but not an answer that breaks off. Raises PlatformFault."""
+        for _ in range(ATTEMPTS):
+            try:
+                return read()
+            except TableNotFoundError:
+                raise
+            except (DeltaError, OSError) as error:
+                failure = error
+        raise PlatformFault(f"{self.root}/features: cannot be read ({failure}); try again") from failure
 
 
 def text(value: str) -> str:

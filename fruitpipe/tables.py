@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
 
 from fruitpipe import jars, objects
-from fruitpipe.errors import MissingRequirement, NotFound, WrongRoot
+from fruitpipe.errors import Conflict, MissingRequirement, NotFound, WrongRoot
 
 FEATURES = T.StructType(
     [
@@ -149,14 +149,15 @@ def exists(spark: SparkSession, root: str) -> bool:
     return False
 
 
-def create(spark: SparkSession, root: str) -> None:
-    """Makes an empty features table, unless there is one.
+def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None) -> None:
+    """Makes an empty features table, unless there is one; `before_commit` raises where this process may write none.
 
     Raises WrongRoot for a table with other columns, MissingRequirement for a Delta that would not take the stream's commits.
     """
     if objects.children(folder(root)) and exists(spark, root):
         _check_columns(spark, root)
     else:
+        before_commit()
         objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
         _make(root, datetime.now(UTC))
     _check_delta(spark, root)
@@ -189,7 +190,12 @@ def _make(root: str, now: datetime) -> None:
         "protocol": PROTOCOL,
         "allFiles": [],
     }
-    objects.write(file_uri(root, FIRST_COMMIT), "".join(f"{json.dumps(action)}\n" for action in commit).encode(), if_absent=True)
+    body = "".join(f"{json.dumps(action)}\n" for action in commit).encode()
+    try:
+        objects.write(file_uri(root, FIRST_COMMIT), body, if_absent=True)
+    except Conflict:  # S3 may have taken it, and its answer was lost; the second request then meets the first
+        if objects.read(file_uri(root, FIRST_COMMIT)) != body:
+            raise
     objects.write(file_uri(root, FIRST_CHECKSUM), json.dumps(checksum).encode())
 
 

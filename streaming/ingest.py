@@ -56,7 +56,7 @@ def ingest(settings: IngestSettings) -> None:
         read = cache(partial(codes.of_rows, settings.root))
         upsert = upserter(spark, settings, model, held.check, read)
         upsert.start_workers()
-        tables.create(spark, settings.root)
+        tables.create(spark, settings.root, held.check)
         renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:

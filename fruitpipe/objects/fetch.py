@@ -7,11 +7,13 @@ retries.
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
+from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError, NotModifiedError
 from obstore.store import S3Store
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from obstore import GetOptions
     from obstore.store import ClientConfig, S3Credential
 
-    Credentials = Callable[[], ReadOnlyCredentials]
-
 VALID = timedelta(minutes=10)  # of keys that botocore gives, at least; obstore asks for others when half of it is over
 WHOLE_BODY = timedelta(minutes=15)  # that an image may take on a slow line
 IN_VAIN = 8  # questions in a row, which boto3 could answer, and then ...
@@ -34,32 +34,25 @@ NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
+class Way(NamedTuple):
+    """How boto3 reaches a bucket."""
+
+    endpoint: str
+    region: str
+    credentials: Callable[[], ReadOnlyCredentials]
+
+
 class Bucket:
-    """A bucket, and how boto3 reaches it. For many threads: what they count need not be exact."""
+    """A bucket's objects, by the way that `find` finds when the first is asked for.
 
-    def __init__(self, name: str, endpoint: str, region: str, credentials: Credentials) -> None:
-        def keys() -> S3Credential:
-            frozen, expires_at = credentials(), datetime.now(UTC) + VALID
-            return {
-                "access_key_id": frozen.access_key or "",
-                "secret_access_key": frozen.secret_key or "",
-                "token": frozen.token,
-                "expires_at": expires_at,
-            }
+    For many threads: what they count need not be exact.
+    """
 
-        client: ClientConfig = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": WHOLE_BODY}
-        client["allow_http"] = endpoint.startswith("http:")
+    def __init__(self, name: str, find: Callable[[], Way]) -> None:
         self.name = name
-        self._store = S3Store(
-            name,
-            endpoint=endpoint,
-            region=region,
-            credential_provider=keys,
-            virtual_hosted_style_request=False,  # whatever the environment says for other users of obstore's engine
-            skip_signature=False,
-            client_options=client,
-            retry_config={"max_retries": 0},  # boto3 slows all of its requests down where a server is busy
-        )
+        self._find = find
+        self._finding = threading.Lock()
+        self._store: S3Store | None = None
         self._in_vain = 0
         self._silent_until = 0.0
 
@@ -69,13 +62,14 @@ class Bucket:
 
     def get(self, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
         """What `objects.look` says of an object, or None, which says nothing of it."""
+        store = self._opened()
+        if store is None:
+            return None
         options: GetOptions = {"if_none_match": if_none_match} if if_none_match else {}
         try:
-            answer = obstore.get(self._store, key, options=options)
-            meta = answer.meta
-            stat = Stat(
-                f"s3://{self.name}/{key}", etag(meta["e_tag"] or "", meta["version"]), meta["size"], meta["last_modified"]
-            )
+            answer = obstore.get(store, key, options=options)
+            meta, uri = answer.meta, f"s3://{self.name}/{key}"
+            stat = Stat(uri, etag(meta["e_tag"] or "", meta["version"]), meta["size"], meta["last_modified"])
             is_large = max_bytes is not None and stat.length > max_bytes  # whose body is left where it is
             look: Look = TooLarge(stat) if is_large else Found(stat, answer.bytes().to_bytes())
         except NotModifiedError:
@@ -94,3 +88,37 @@ class Bucket:
         self._in_vain += 1
         if self._in_vain >= IN_VAIN:
             self._silent_until = time.monotonic() + PAUSE_SECONDS
+
+    def _opened(self) -> S3Store | None:
+        """Whoever comes while the way is looked for waits; where there is none, nobody looks again before a pause is over."""
+        with self._finding:
+            if self._store is None and time.monotonic() >= self._silent_until:
+                try:
+                    self._store = _store(self.name, self._find())
+                except (BotoCoreError, ClientError, BaseError, OSError, ValueError):  # boto3 will say what it is
+                    self._silent_until = time.monotonic() + PAUSE_SECONDS
+            return self._store
+
+
+def _store(bucket: str, way: Way) -> S3Store:
+    def keys() -> S3Credential:
+        frozen, expires_at = way.credentials(), datetime.now(UTC) + VALID
+        return {
+            "access_key_id": frozen.access_key or "",
+            "secret_access_key": frozen.secret_key or "",
+            "token": frozen.token,
+            "expires_at": expires_at,
+        }
+
+    client: ClientConfig = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": WHOLE_BODY}
+    client["allow_http"] = way.endpoint.startswith("http:")
+    return S3Store(
+        bucket,
+        endpoint=way.endpoint,
+        region=way.region,
+        credential_provider=keys,
+        virtual_hosted_style_request=False,  # whatever the environment says for other users of obstore's engine
+        skip_signature=False,
+        client_options=client,
+        retry_config={"max_retries": 0},  # boto3 slows all of its requests down where a server is busy
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,12 +25,15 @@ from fruitpipe.objects import fetch, ranges
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
 _MAKING = threading.Lock()
+_ASKING = threading.Lock()
 BODY_ATTEMPTS = 4
 CONNECTIONS = 32
-OF_AWS = ".amazonaws."  # in the name of each of its servers, in any partition
+OF_AWS = ".amazonaws."  # in the name of each of its servers, in any public partition
+REGION = "x-amz-bucket-region"
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 # One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
 OBJECT_FAULTS = {
@@ -123,13 +126,12 @@ def delete_all(uri: str) -> int:
 def credentials(uri: str) -> dict[str, str]:
     """Keys and region as boto3 finds them, under the names that they have in the environment, for other readers of a bucket."""
     with _explained(uri):
-        session, _ = connection = _connected()
-        found = session.get_credentials()
-        if found is None:
-            raise NoCredentialsError
-        keys, (endpoint, own) = found.get_frozen_credentials(), _place(connection, _bucket_and_key(uri)[0])
+        connection = _connected()
+        keys, region = _keys(connection)(), connection.session.region_name or "eu-west-1"
+    with suppress(ClientError, BotoCoreError):  # a role may read what it is not told the region of
+        endpoint, own = _place(connection, _bucket_and_key(uri)[0])
+        region = own if OF_AWS in endpoint else region
     named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
-    region = own if OF_AWS in endpoint else session.region_name or "eu-west-1"
     return {name: key for name, key in named.items() if key} | {"AWS_REGION": region}
 
 
@@ -211,30 +213,46 @@ def _connection() -> _Connection:
 
 
 def _quick(bucket: str) -> fetch.Bucket | None:
-    """The quick way to a bucket's objects, if there is one. What is wrong with credentials is boto3's to say."""
-    with suppress(BotoCoreError), _MAKING:
-        return _made_quick(_connection(), bucket)
+    """The quick way to a bucket's objects; None where there is not even boto3's, who is to say why."""
+    with suppress(BotoCoreError):
+        return _made_quick(_connected(), bucket)
     return None
 
 
 @cache
-def _made_quick(connection: _Connection, bucket: str) -> fetch.Bucket | None:
-    keys = connection.session.get_credentials()
-    try:
-        return fetch.Bucket(bucket, *_place(connection, bucket), keys.get_frozen_credentials) if keys else None
-    except ClientError:  # boto3 says what it is
-        return None
+def _made_quick(connection: _Connection, bucket: str) -> fetch.Bucket:
+    return fetch.Bucket(bucket, lambda: fetch.Way(*_place(connection, bucket), _keys(connection)))
+
+
+def _keys(connection: _Connection) -> Callable[[], ReadOnlyCredentials]:
+    """What gives keys that are valid now, for any thread. Raises NoCredentialsError."""
+    with _ASKING:
+        found = connection.session.get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found.get_frozen_credentials
+
+
+def _place(connection: _Connection, bucket: str) -> tuple[str, str]:
+    """Endpoint and region of the bucket itself: boto3 follows S3's redirects there, and asks no node for its region."""
+    endpoint, region = connection.client.meta.endpoint_url, connection.client.meta.region_name
+    with _ASKING:  # apart from the client's own lock, for which nobody is to wait while S3 is asked
+        return _own_place(connection, bucket) if OF_AWS in endpoint else (endpoint, region)
 
 
 @cache
-def _place(connection: _Connection, bucket: str) -> tuple[str, str]:
-    """Endpoint and region of the bucket itself: boto3 follows S3's redirects there, and asks no node for its region."""
+def _own_place(connection: _Connection, bucket: str) -> tuple[str, str]:
+    """Raises ClientError where S3 does not tell the region; it does so too where it refuses the rest."""
     session, client = connection
-    endpoint, region = client.meta.endpoint_url, client.meta.region_name
-    if OF_AWS not in endpoint:
-        return endpoint, region
-    own = client.head_bucket(Bucket=bucket)["BucketRegion"]
-    return (endpoint, region) if own == region else (session.client("s3", region_name=own).meta.endpoint_url, own)
+    try:
+        answer: Any = client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response
+        if REGION not in answer["ResponseMetadata"].get("HTTPHeaders", {}):
+            raise
+    own = answer["ResponseMetadata"]["HTTPHeaders"].get(REGION, client.meta.region_name)
+    there = client if own == client.meta.region_name else session.client("s3", region_name=own)
+    return there.meta.endpoint_url, own
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:

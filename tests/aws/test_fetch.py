@@ -4,7 +4,6 @@ import gzip
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +26,7 @@ KEYS = [
     "in/...jpg",
     "in/ .jpg",
 ]
+TOLD = {"HTTPHeaders": {"x-amz-bucket-region": "eu-central-1"}}
 NOWHERE = "http://127.0.0.1:9"
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=20)
 
@@ -152,7 +152,8 @@ def test_a_way_that_leads_nowhere_is_given_up_for_some_minutes_and_then_tried_ag
     s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
     assert objects.look(f"s3://{own}/a.jpg").body == b"1"  # boto3 knows its way by now
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", NOWHERE)  # which obstore believes before what it is told
-    nowhere = fetch.Bucket(own, NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    way = fetch.Way(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    nowhere = fetch.Bucket(own, lambda: way)
     monkeypatch.setattr(s3_objects, "_quick", lambda _: nowhere)
     for _ in range(fetch.IN_VAIN):
         assert nowhere.answers("a.jpg")
@@ -166,21 +167,42 @@ def test_a_way_that_leads_nowhere_is_given_up_for_some_minutes_and_then_tried_ag
     assert not nowhere.answers("a.jpg"), "one more is enough"
 
 
-@pytest.mark.parametrize("asked", [None, "eu-west-1", "us-east-1"])
-def test_a_bucket_of_aws_is_asked_in_its_own_region_whatever_region_is_set(monkeypatch, asked):
+@pytest.fixture
+def at_aws(monkeypatch):
+    """A client of AWS's own S3, of the region that is asked for, and what it will be answered."""
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    session = boto3.Session("id", "secret", region_name=asked)
-    client = session.client("s3")
-    with Stubber(client) as aws:
-        aws.add_response("head_bucket", {"BucketRegion": "eu-west-1"})
-        for _ in range(2):
-            aws.add_client_error("head_bucket", "403", http_status_code=403)
-        connection = s3_objects._Connection(session, client)
-        assert s3_objects._place(connection, "fruits") == ("https://s3.eu-west-1.amazonaws.com", "eu-west-1")
-        with pytest.raises(ClientError):
-            s3_objects._place(connection, "others")
-        assert s3_objects._made_quick(connection, "others") is None, "asked once"
+
+    def connected(region):
+        session = boto3.Session("id", "secret", region_name=region)
+        connection = s3_objects._Connection(session, session.client("s3"))
+        return connection, Stubber(connection.client)
+
+    return connected
+
+
+@pytest.mark.parametrize("asked", [None, "eu-central-1", "us-east-1"])
+def test_a_bucket_of_aws_is_asked_in_its_own_region_whatever_region_is_set(at_aws, asked):
+    connection, answers = at_aws(asked)
+    with answers:
+        answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
+        answers.add_client_error("head_bucket", "403", http_status_code=403, response_meta=TOLD)
+        for bucket in ("fruits", "fruits", "refused"):  # the second time it is known
+            assert s3_objects._place(connection, bucket) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
+        answers.assert_no_pending_responses()
+
+
+def test_a_region_that_is_not_told_is_asked_for_again_after_a_pause(at_aws):
+    connection, answers = at_aws("eu-central-1")
+    with answers:
+        answers.add_client_error("head_bucket", "SlowDown", http_status_code=503)
+        answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
+        fruits = s3_objects._made_quick(connection, "fruits")
+        assert [fruits._opened() for _ in range(2)] == [None, None]
+        assert not fruits.answers("a.jpg")
+        fruits._silent_until = 0
+        assert fruits._opened() is not None
+        answers.assert_no_pending_responses()
 
 
 def test_credentials_that_are_wanting_are_told_in_a_line(own, monkeypatch):

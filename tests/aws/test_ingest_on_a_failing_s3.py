@@ -2,13 +2,14 @@
 
 import io
 import json
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe import objects
-from fruitpipe.errors import AccessDenied
+from fruitpipe import objects, tables
+from fruitpipe.errors import AccessDenied, Conflict
 from fruitpipe.objects import s3 as s3_objects
 from tests import oracle
 from tests.pictures import jpeg
@@ -46,6 +47,18 @@ def rows(root):
                 live.pop(action["remove"]["path"])
     files = [pq.read_table(io.BytesIO(objects.read(f"{root}/features/{name}")), columns=list(oracle.COLUMNS)) for name in live]
     return oracle.rows_of(pa.concat_tables(files))
+
+
+def test_a_table_whose_first_answer_was_lost_is_made_all_the_same_and_anothers_is_left(s3, through, monkeypatch):
+    root, fates = f"s3://{s3.bucket()}/root", iter(["lost-answer"])
+    monkeypatch.setattr(through._chance, "random", lambda: 0.0 if next(fates, None) else 1.0)
+    through.faults, through.fail_share = ("lost-answer",), 0.5
+    tables._make(root, datetime.now(UTC))
+    assert through.failed() == {"lost-answer": 1}
+    made = {name: objects.read(f"{root}/features/{name}") for name in (tables.FIRST_COMMIT, tables.FIRST_CHECKSUM)}
+    with pytest.raises(Conflict, match="written by somebody else first"):
+        tables._make(root, datetime.now(UTC))
+    assert made == {name: objects.read(f"{root}/features/{name}") for name in made}
 
 
 def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def last_statistics(root):
 def table(spark, root):
     tables.create(spark, root)
     return objects.canonical(root)
+
+
+def test_the_workers_that_an_rdd_starts_are_those_that_sql_finds(spark):
+    """Else Spark would start as many once more, for the first batch, and those that were started early would be for nothing."""
+    cores = spark.sparkContext.defaultParallelism
+
+    def daemon(_):
+        yield pa.RecordBatch.from_pydict({"pid": [os.getppid()]})
+
+    started = set(spark.sparkContext.parallelize(range(cores), cores).mapPartitions(lambda _: [os.getppid()]).collect())
+    assert started == {row.pid for row in spark.range(cores, numPartitions=cores).mapInArrow(daemon, "pid long").collect()}
 
 
 def log_of(folder):
