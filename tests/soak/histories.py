@@ -31,9 +31,10 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not installed packages
 
 from batch.reconcile import reconcile  # noqa: E402
-from fruitpipe import events, lease, objects, session, tables  # noqa: E402
+from fruitpipe import events, objects, session, tables  # noqa: E402
 from fruitpipe.batches import Batches  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
+from fruitpipe.upsert import Upsert  # noqa: E402
 from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
@@ -208,7 +209,7 @@ def dying(when: str | None) -> Any:
 
     commit = Batches._commit
     if when == "before":
-        with mock.patch.object(lease._FolderLease, "check", dies):
+        with mock.patch.object(Upsert, "_commit", dies):
             yield
     elif when == "after":
         with mock.patch.object(Batches, "_commit", commits_and_dies):

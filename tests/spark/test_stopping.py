@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import events, lease, objects
+from fruitpipe import events, lease, objects, tables
 from fruitpipe.batches import Batches
 from fruitpipe.eraser import Eraser
 from fruitpipe.errors import LeaseLost, NoImages, WrongModel, WrongRoot
@@ -43,8 +43,11 @@ def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_b
     )
 
 
-def test_a_stream_that_lost_its_lease_in_mid_batch_stops_before_it_writes(images, root, run, table, monkeypatch):
+@pytest.mark.parametrize("in_mid_batch", [True, False])
+def test_a_stream_that_lost_its_lease_stops_before_it_writes(spark, images, root, run, table, monkeypatch, in_mid_batch):
     fill(images, 2)
+    if in_mid_batch:  # without a table, the stream would ask for its lease before it makes one, and end there
+        tables.create(spark, root)
     check = lease._FolderLease.check
 
     def lost(held):
@@ -57,7 +60,8 @@ def test_a_stream_that_lost_its_lease_in_mid_batch_stops_before_it_writes(images
         with pytest.raises(LeaseLost, match="was removed or replaced while this stream held it; start it again"):
             run()
     assert not list(objects.list_all(f"{root}/checkpoints/ingest/commits"))
-    assert not table()
+    assert objects.exists(f"{root}/features/_delta_log") == in_mid_batch
+    assert not in_mid_batch or not table()
     assert run() == "ingest: 2 images featurised, 0 failed"
 
 
