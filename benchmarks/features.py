@@ -78,13 +78,14 @@ def append(root: str, rows: int, first: int = 0, photographs: Path = PHOTOGRAPHS
 def noisy(base: Base, row: int) -> NDArray[np.float32]:
     """Row number `row`, (1280,) float32."""
     noise = np.random.default_rng(row).normal(size=FEATURES) * 0.1 * base.features.std(axis=0)
-    return np.clip(base.features[row % len(base.features)] + noise, 0, HIGHEST).astype(np.float32)
+    vector: NDArray[np.float32] = np.clip(base.features[row % len(base.features)] + noise, 0, HIGHEST).astype(np.float32)
+    return vector
 
 
 def _rows(batches: Iterable[pa.RecordBatch], base: Base) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers: row numbers to rows."""
     for batch in batches:
-        numbers = batch.column(0).to_pylist()
+        numbers: list[int] = batch.column(0).to_numpy().tolist()
         for start in range(0, len(numbers), BLOCK_ROWS):
             block = numbers[start : start + BLOCK_ROWS]
             labels = [str(base.labels[number % len(base.labels)]) for number in block]

@@ -79,7 +79,7 @@ def fill(spark: SparkSession, server: s3_server.S3Server, first: int, end: int) 
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers: numbers of images to rows with drawn features."""
     for batch in batches:
-        numbers = batch.column(0).to_pylist()
+        numbers: list[int] = batch.column(0).to_numpy().tolist()
         paths = [f"s3://fruits/{key(number)}" for number in numbers]
         drawn = np.random.default_rng(numbers[0]).uniform(0, 6, (len(numbers), FEATURES)).astype(np.float32)
         labels = [path.split("/")[-2] for path in paths]
@@ -121,7 +121,8 @@ def measure(server: s3_server.S3Server, sizes: list[int], count: int) -> None:
     os.environ |= server.environment
     server.bucket("fruits")
     spark = session.open("fruitpipe benchmark: growth", IMAGES, ROOT)
-    there, took = 0, {}
+    there = 0
+    took: dict[tuple[str, int], list[float]] = {}
     print("| images there | events: s | prefix: s |", "|---|---|---|", sep="\n", flush=True)
     for size in sizes:
         fill(spark, server, there, size)

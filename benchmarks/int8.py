@@ -40,7 +40,8 @@ def features(model: str, pictures: list[NDArray[np.float32]]) -> tuple[NDArray[n
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths
 
 
 def accuracy(queries: NDArray[np.float32], gallery: NDArray[np.float32], labels: NDArray[np.str_]) -> float:

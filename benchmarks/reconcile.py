@@ -53,8 +53,8 @@ def by_join(listed: pa.Table, rows: pa.Table) -> int:
     there = listed.append_column("there", pa.array(np.ones(len(listed), bool)))
     kept = rows.rename_columns({"etag": "row_etag"}).append_column("kept", pa.array(np.ones(len(rows), bool)))
     both = there.join(kept, "path", join_type="full outer")
-    equal: Any = pa.compute.equal(both["etag"], both["row_etag"])  # type: ignore[attr-defined]
-    return len(both) - int(pa.compute.sum(equal).as_py())  # type: ignore[attr-defined]
+    equal: Any = pa.compute.equal(both["etag"], both["row_etag"])
+    return len(both) - int(pa.compute.sum(equal).as_py())
 
 
 def by_plan(listed: pa.Table, rows: pa.Table) -> int:

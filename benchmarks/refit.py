@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
@@ -66,13 +67,13 @@ def ours(root: str, variance: float = VARIANCE, *, report: bool = False, **flags
 
 def spark_ml(spark: SparkSession, root: str, to: str) -> int:
     """The notebook's way; returns k."""
-    raw = tables.rows(spark, root).select("path", "label", array_to_vector("features").alias("raw"))
+    raw = tables.rows(spark, root).select("path", "label", array_to_vector(F.col("features")).alias("raw"))
     scaler = StandardScaler(inputCol="raw", outputCol="scaled", withMean=True, withStd=True)
     scaled = scaler.fit(raw).transform(raw)
     shares = PCA(k=FEATURES, inputCol="scaled", outputCol="reduced").fit(scaled).explainedVariance
     k = int(np.searchsorted(np.cumsum(shares), VARIANCE)) + 1
     reduced = PCA(k=k, inputCol="scaled", outputCol="reduced").fit(scaled).transform(scaled)
-    reduced.select("path", "label", vector_to_array("reduced", "float32").alias("pca_features")).write.parquet(to)
+    reduced.select("path", "label", vector_to_array(F.col("reduced"), "float32").alias("pca_features")).write.parquet(to)
     return k
 
 

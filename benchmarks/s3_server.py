@@ -18,12 +18,12 @@ import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REGION = "eu-west-1"
+REGION: Final = "eu-west-1"
 ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
 START_SECONDS = 20
 KINDS = {"ListObjects": "LIST", "ListObjectsV2": "LIST", "DeleteObjects": "DELETE"}

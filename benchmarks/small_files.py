@@ -18,7 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +40,7 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
     """One commit of `count` rows of random features."""
     tables.create(spark, root)
     vectors = np.random.default_rng(first).random((count, FEATURES), np.float32)
-    columns = {
+    columns: dict[str, Any] = {
         "path": [f"file:///images/Kiwi/{number:07}.jpg" for number in range(first, first + count)],
         "label": ["Kiwi"] * count,
         "features": pa.array(list(vectors), pa.list_(pa.float32())),

@@ -9,6 +9,7 @@ equal numbers a row, which a file stores in little space; neither command reads 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
-from process import cost
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.process import cost
 
 LABELS = 120
 FAILED = 1000  # one image in so many

@@ -72,7 +72,7 @@ def fill(spark: SparkSession, settings: IngestSettings, first: int, end: int) ->
 def _rows(batches: Iterable[pa.RecordBatch], folder: str) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers: numbers of images to rows with drawn features."""
     for batch in batches:
-        numbers = batch.column(0).to_pylist()
+        numbers: list[int] = batch.column(0).to_numpy().tolist()
         for start in range(0, len(numbers), BLOCK_ROWS):
             paths = [objects.canonical(f"{folder}/{key(number)}") for number in numbers[start : start + BLOCK_ROWS]]
             labels = [path.split("/")[-2] for path in paths]
@@ -110,7 +110,8 @@ def _batch(settings: IngestSettings, watched: stream.Watched, first: int, *, oth
 def measure(settings: IngestSettings, sizes: list[int], rounds: int) -> dict[int, Times]:
     """The batches at each size, printed as they are known, then how they grow."""
     spark = session.open("fruitpipe benchmark: growth of the table", settings.root)
-    there, took = 0, {}
+    there = 0
+    took: dict[int, Times] = {}
     print("| rows | files | first batch, s | 100 new images, s | 100 changed images, s |", "|---" * 5 + "|", sep="\n", flush=True)
     for size in sizes:
         fill(spark, settings, there, size)

@@ -81,7 +81,9 @@ def datachain(out: Path) -> Rows:
 def _rows(table: pa.Table) -> Rows:
     vectors: Any = table["features"].combine_chunks()
     features = vectors.flatten().to_numpy().reshape(-1, FEATURES)
-    return Rows(table["path"].to_pylist(), table["label"].to_pylist(), features)
+    paths: list[Any] = table["path"].to_pylist()
+    labels: list[Any] = table["label"].to_pylist()
+    return Rows(paths, labels, features)
 
 
 def _gathered(rows: list[tuple[str, str, Any]], vector: Any) -> Rows:

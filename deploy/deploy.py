@@ -138,7 +138,8 @@ def make_artifacts_bucket(account: Account) -> None:
     """Private and encrypted, as the others; it holds nothing that `make package` could not make again."""
     bucket = account.artifacts
     if not account.has_bucket(bucket):
-        account.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": account.plan.region})
+        place: Any = {"LocationConstraint": account.plan.region}  # the stubs list the regions of their day
+        account.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
     account.s3.put_public_access_block(
         Bucket=bucket,
         PublicAccessBlockConfiguration={
@@ -148,7 +149,7 @@ def make_artifacts_bucket(account: Account) -> None:
             "RestrictPublicBuckets": True,
         },
     )
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     account.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
@@ -174,7 +175,7 @@ def certificates(account: Account) -> str:
 def makes_buckets(account: Account) -> bool:
     """Whether the buckets are the stack's own: not where a stack that was removed left them behind."""
     if found := account.stack():
-        return {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}.get("CreateBuckets", "yes") == "yes"
+        return {"ParameterKey": "CreateBuckets", "ParameterValue": "no"} not in found["Parameters"]
     names = [account.data_bucket(kind) for kind in ("images", "root")]
     there = [name for name in names if account.has_bucket(name)]
     if len(there) == 1:
@@ -225,7 +226,7 @@ def notify(account: Account) -> None:
     rules = [{"Name": "prefix", "Value": f"{account.plan.parameters.get('ImagesPrefix', 'images')}/"}]
     queue = f"arn:aws:sqs:{account.plan.region}:{account.id}:{account.plan.stack}-image-events"
     events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed"]
-    wired = {"QueueArn": queue, "Events": events, "Filter": {"Key": {"FilterRules": rules}}}
+    wired: Any = {"QueueArn": queue, "Events": events, "Filter": {"Key": {"FilterRules": rules}}}
     account.s3.put_bucket_notification_configuration(
         Bucket=account.data_bucket("images"), NotificationConfiguration={"QueueConfigurations": [wired]}
     )

@@ -64,7 +64,8 @@ OUTCOMES = pa.schema(
 class Broadcast(Protocol):
     """The part of Spark's broadcast variables that a worker needs."""
 
-    value: Model
+    @property
+    def value(self) -> Model: ...
 
 
 @dataclass(frozen=True, slots=True)

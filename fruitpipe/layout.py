@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fruitpipe import objects
-from fruitpipe.errors import WrongRoot
+from fruitpipe.errors import AccessDenied, WrongRoot
 
 FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
@@ -24,12 +26,30 @@ def place(root: str, name: str) -> str:
 
 
 def check(root: str) -> None:
-    """Raises WrongRoot where something lies under the root that fruitpipe did not put there."""
-    foreign = [
-        child
-        for child in objects.children(root)
-        if child.rstrip("/") not in (*FOLDERS, WRITER, CLEARED) and not child.startswith(".")
-    ]
+    """Raises WrongRoot where something lies under the root that fruitpipe did not put there, or around a new one."""
+    there = objects.children(root)
+    ours = (*FOLDERS, WRITER, CLEARED)
+    foreign = [child for child in there if child.rstrip("/") not in ours and not child.startswith(".")]
     if foreign:
         named = ", ".join(foreign[:EXAMPLES]) + (f" and {len(foreign) - EXAMPLES} more" if len(foreign) > EXAMPLES else "")
         raise WrongRoot(f"{root} holds {named}, which fruitpipe did not write; give an empty --root or one of its own")
+    if not there:
+        _check_around(root)
+
+
+def _check_around(root: str) -> None:
+    """Another table's VACUUM removes, after a week, all that lies in its folder and is none of its files."""
+    for above in _above(root):
+        try:
+            inside = objects.exists(objects.join(above, "_delta_log"))
+        except AccessDenied:  # whoever may list only the root cannot see more, and need not
+            return
+        if inside:
+            raise WrongRoot(f"{root} lies in the Delta table {above}, whose VACUUM would remove it; give a --root outside of it")
+
+
+def _above(uri: str) -> Iterator[str]:
+    scheme, _, path = uri.partition("://")
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield f"{scheme}://{path}"

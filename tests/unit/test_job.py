@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from fruitpipe import errors, job, layout, objects
-from fruitpipe.errors import FruitpipeError, NoImages, WrongRoot, WrongUsage
+from fruitpipe.errors import AccessDenied, FruitpipeError, NoImages, WrongRoot, WrongUsage
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 
 
@@ -79,6 +79,27 @@ def test_a_root_is_ours_where_it_is_empty_or_holds_what_we_wrote(tmp_path):
         objects.write(f"{root}/{name}.txt", b"")
     with pytest.raises(WrongRoot, match=r"holds a\.txt, b\.txt, c\.txt and 1 more"):
         layout.check(root)
+
+
+def test_a_new_root_in_the_folder_of_another_delta_table_is_refused(tmp_path):
+    objects.write(f"file://{tmp_path}/table/_delta_log/00000000000000000007.json", b"{}")
+    for inside in ("root", "deeper/root"):
+        with pytest.raises(WrongRoot, match=rf"table/{inside} lies in the Delta table .*/table, whose VACUUM would remove it"):
+            layout.check(f"file://{tmp_path}/table/{inside}")
+    layout.check(f"file://{tmp_path}/tables")
+
+
+def test_a_new_root_may_lie_where_nothing_above_it_may_be_listed(monkeypatch):
+    asked = []
+
+    def denied(uri):
+        asked.append(uri)
+        raise AccessDenied(uri)
+
+    monkeypatch.setattr(objects, "children", lambda _: [])
+    monkeypatch.setattr(objects, "exists", denied)
+    layout.check("s3://bucket/team/root")
+    assert asked == ["s3://bucket/team/_delta_log"]
 
 
 def test_a_job_that_is_told_to_end_while_it_starts_ends_in_one_line_and_lets_go_of_what_it_holds(capsys):
