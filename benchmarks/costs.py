@@ -27,7 +27,7 @@ class Factors:
     get_per_million: float = 0.40  # one GET an image
     event_per_million: float = 0.55  # SQS (sent, received, deleted) and Lambda in batches
     storage_gb: float = 0.023  # a month
-    row_kb: float = 5.3  # features and scalar columns
+    row_kb: float = 3.5  # features and scalar columns, compressed
     reduced_kb: float = 2.3  # k = 542 as float32
     refit_core_seconds: float = 90e-6  # a row, read, reduced with k = 542 and checked
     refit_start_seconds: float = 40

@@ -4,12 +4,12 @@
     python benchmarks/table_growth.py --sizes 1000 3000 --rounds 2
     python benchmarks/table_growth.py --html growth.html       also a plot, in a file that opens offline
 
-The table is filled with drawn features by Spark, in files of the size that housekeeping leaves. Its rows are of
+The table is filled with drawn features by Spark, in files of as many rows as a stream's. Its rows are of
 images under the same prefix, so that each batch lies among them. Then a stream of manifests runs, on a folder: 100 images are
 written and announced together, and the clock runs until the last has its row; the same again with other bytes, which merges them.
 The first batch of a stream reads all paths of the table once and stands apart. Medians, with the fastest and the slowest.
 
-Features have 64 different values, which Parquet packs into 6 bits: a million rows of real ones would be 5 GB. None is read.
+Features have 64 different values, which Parquet packs into 6 bits: a million rows of real ones would be 3.5 GB. None is read.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ from fruitpipe.extractor import FEATURES, Model, fingerprint
 from fruitpipe.fitting import vectors_of
 from fruitpipe.settings import IngestSettings
 from fruitpipe.snapshot import Snapshot
+from fruitpipe.upsert import IMAGES_PER_CORE
 from tests.pictures import jpeg
 from tests.rows import append_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-ROWS_PER_FILE = 12_000  # 64 MB of real features
+ROWS_PER_FILE = IMAGES_PER_CORE  # as the chunks of a large batch leave them; of real features they are 3.5 MB, and stay
 BLOCK_ROWS = 1_000
 VALUES = 64
 AFTER = 10_000_000  # the number of the first image that is new

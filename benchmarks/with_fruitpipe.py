@@ -21,7 +21,7 @@ def opened(*given: Any, **named: Any) -> Any:
 
 def ingest(images: str, out: str, model: str) -> None:
     """The features table, and all else that the job keeps under its root."""
-    session.open = opened  # type: ignore[assignment]
+    session.open = opened
     job.ingest(IngestSettings(images=images, root=out, model=model, once=True))
 
 

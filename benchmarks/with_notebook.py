@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from pyspark.sql.functions import pandas_udf
+from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from pyspark.sql.types import ArrayType, FloatType
 
 from benchmarks import engine, keras_on_spark
@@ -24,7 +24,7 @@ ONE_AT_A_TIME = "--one-at-a-time"
 def ingest(images: str, out: str, _model: str, *, single: bool = False) -> None:
     """A folder of Parquet files."""
 
-    @pandas_udf(ArrayType(FloatType()))  # type: ignore[call-overload,untyped-decorator]
+    @pandas_udf(ArrayType(FloatType()))  # type: ignore[untyped-decorator]
     def features(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         model = keras_on_spark.model()
         for batch in batches:

@@ -50,6 +50,5 @@ def _check_around(root: str) -> None:
 
 def _above(uri: str) -> Iterator[str]:
     scheme, _, path = uri.partition("://")
-    while "/" in path:
-        path = path.rpartition("/")[0]
+    while path := path.rpartition("/")[0]:
         yield f"{scheme}://{path}"

@@ -73,7 +73,7 @@ ON_S3 = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
     ),
-    # Sums over the table beside each commit, which nothing here reads.
+    # Sums over the table beside each commit, which none but the first commit of the next start would read.
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
 }
 

@@ -19,7 +19,7 @@ from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
@@ -72,7 +72,7 @@ class Snapshot:
 
     def each(self, sql: str, made_of: Callable[[pa.RecordBatch], Made]) -> list[Made]:
         """What `made_of` makes of each record batch of the rows, where they are too many to be kept."""
-        return self._read(lambda: [made_of(pa.record_batch(batch)) for batch in self._execute(sql)])
+        return self._read(lambda: [made_of(batch) for batch in self._execute(sql)])
 
     def small_files(self, small_bytes: int) -> int:
         """How many of the files that hold the rows are smaller. Reads the log alone: 5,000 files in 20 ms; Spark takes 1 s."""
@@ -86,8 +86,16 @@ class Snapshot:
         brought = (entry for entry in history if entry.get("operation") in BATCHES)
         return [Commit(int(entry["version"]), datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)) for entry in brought]
 
-    def _execute(self, sql: str) -> Any:
-        return QueryBuilder().register(TABLE, self._table).execute(sql)
+    def _execute(self, sql: str) -> Iterator[pa.RecordBatch]:
+        batches = iter(QueryBuilder().register(TABLE, self._table).execute(sql))
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:  # the iterator has no class of its own for what goes wrong while files are read
+                raise OSError(str(error)) from error
+            yield pa.record_batch(batch)
 
     def _read(self, read: Callable[[], Made]) -> Made:
         """Reads some times, as deltalake repeats a request, but not an answer that breaks off. Raises PlatformFault."""

@@ -166,7 +166,8 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
 def _make(root: str, now: datetime) -> None:
     """Writes the log of an empty table, as Delta's protocol has it: its first commit, and that version's checksum.
 
-    CREATE TABLE writes the same, but takes 2 s of a Java that has just started; without a checksum the next commit takes them.
+    CREATE TABLE writes the same, but takes a Java that has just started 2.4 s of processor time, 0.7 s of a run. The checksum
+    spares the next commit the reading of the log by a Spark job, which takes no less.
     """
     milliseconds = round(1000 * now.timestamp())
     metadata = {
@@ -194,9 +195,16 @@ def _make(root: str, now: datetime) -> None:
     try:
         objects.write(file_uri(root, FIRST_COMMIT), body, if_absent=True)
     except Conflict:  # S3 may have taken it, and its answer was lost; the second request then meets the first
-        if objects.read(file_uri(root, FIRST_COMMIT)) != body:
+        if not _is_written(file_uri(root, FIRST_COMMIT), body):
             raise
     objects.write(file_uri(root, FIRST_CHECKSUM), json.dumps(checksum).encode())
+
+
+def _is_written(uri: str, body: bytes) -> bool:
+    try:
+        return objects.read(uri) == body
+    except NotFound:  # another's request is in flight
+        return False
 
 
 def version(spark: SparkSession, root: str) -> int:

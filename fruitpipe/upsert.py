@@ -115,8 +115,8 @@ class Upsert:
     def _start_workers(self) -> None:
         cores = self.spark.sparkContext.defaultParallelism
         load = datafiles.Writer(self.featuriser, tables.folder(self.root), to_merge=False).load
-        # What is wrong there is wrong in the first batch too, which says so; and the session may be closed meanwhile.
-        with suppress(Exception):
+        # What is wrong there is wrong in the first batch too, which says so. The last is what a context says that is stopped.
+        with suppress(*session.SPARK_ERRORS, OSError, AttributeError):
             self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
 
     def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:

@@ -28,41 +28,45 @@ if TYPE_CHECKING:
 
 VALID = timedelta(minutes=10)  # of keys that botocore gives, at least; obstore asks for others when half of it is over
 WHOLE_BODY = timedelta(minutes=15)  # that an image may take on a slow line
-IN_VAIN = 8  # questions in a row, which boto3 could answer, and then ...
-PAUSE_SECONDS = 300  # ... none for so long: a proxy, a certificate or a network may be such that only boto3 comes through
+# A proxy, a certificate or a network may be such that only boto3 comes through: a circuit breaker. It opens at so many failures
+# in a row, with no answer for so long, as the requests in flight fail together where a server is busy for a moment.
+FAILURES = 8
+SILENT_SECONDS = 10
+OPEN_SECONDS = 300
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
-class Way(NamedTuple):
-    """How boto3 reaches a bucket."""
+class Endpoint(NamedTuple):
+    """Where boto3 reaches a bucket, and with which keys."""
 
-    endpoint: str
+    url: str
     region: str
     credentials: Callable[[], ReadOnlyCredentials]
 
 
 class Bucket:
-    """A bucket's objects, by the way that `find` finds when the first is asked for.
+    """A bucket's objects, at the endpoint that `find` finds when the first is asked for.
 
     For many threads: what they count need not be exact.
     """
 
-    def __init__(self, name: str, find: Callable[[], Way]) -> None:
+    def __init__(self, name: str, find: Callable[[], Endpoint]) -> None:
         self.name = name
         self._find = find
         self._finding = threading.Lock()
         self._store: S3Store | None = None
-        self._in_vain = 0
-        self._silent_until = 0.0
+        self._failures = 0
+        self._answered_at = time.monotonic()
+        self._open_until = 0.0
 
     def answers(self, key: str) -> bool:
         """Whether it is worth asking for `key`."""
-        return UNNAMEABLE.isdisjoint(key.split("/")) and time.monotonic() >= self._silent_until
+        return UNNAMEABLE.isdisjoint(key.split("/")) and time.monotonic() >= self._open_until
 
     def get(self, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
         """What `objects.look` says of an object, or None, which says nothing of it."""
-        store = self._opened()
+        store = self._connected() if self.answers(key) else None
         if store is None:
             return None
         options: GetOptions = {"if_none_match": if_none_match} if if_none_match else {}
@@ -80,29 +84,30 @@ class Bucket:
             look = Gone()
         except (BaseError, OSError, ValueError):  # obstore has words of Python's own for some
             return None
-        self._in_vain = 0
+        self._failures, self._answered_at = 0, time.monotonic()
         return look
 
-    def was_in_vain(self) -> None:
+    def failed(self) -> None:
         """What `get` said nothing of, boto3 has found, or not found."""
-        self._in_vain += 1
-        if self._in_vain >= IN_VAIN:
-            self._silent_until = time.monotonic() + PAUSE_SECONDS
+        self._failures += 1
+        now = time.monotonic()
+        if self._failures >= FAILURES and now - self._answered_at >= SILENT_SECONDS:
+            self._open_until = now + OPEN_SECONDS
 
-    def _opened(self) -> S3Store | None:
-        """Whoever comes while the way is looked for waits; where there is none, nobody looks again before a pause is over."""
+    def _connected(self) -> S3Store | None:
+        """Whoever comes while the endpoint is looked for waits; where there is none, the breaker opens."""
         with self._finding:
-            if self._store is None and time.monotonic() >= self._silent_until:
+            if self._store is None and time.monotonic() >= self._open_until:
                 try:
                     self._store = _store(self.name, self._find())
                 except (BotoCoreError, ClientError, BaseError, OSError, ValueError):  # boto3 will say what it is
-                    self._silent_until = time.monotonic() + PAUSE_SECONDS
+                    self._open_until = time.monotonic() + OPEN_SECONDS
             return self._store
 
 
-def _store(bucket: str, way: Way) -> S3Store:
+def _store(bucket: str, endpoint: Endpoint) -> S3Store:
     def keys() -> S3Credential:
-        frozen, expires_at = way.credentials(), datetime.now(UTC) + VALID
+        frozen, expires_at = endpoint.credentials(), datetime.now(UTC) + VALID
         return {
             "access_key_id": frozen.access_key or "",
             "secret_access_key": frozen.secret_key or "",
@@ -111,11 +116,11 @@ def _store(bucket: str, way: Way) -> S3Store:
         }
 
     client: ClientConfig = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": WHOLE_BODY}
-    client["allow_http"] = way.endpoint.startswith("http:")
+    client["allow_http"] = endpoint.url.startswith("http:")
     return S3Store(
         bucket,
-        endpoint=way.endpoint,
-        region=way.region,
+        aws_endpoint_url_s3=endpoint.url,  # by this name it comes before what the environment says
+        region=endpoint.region,
         credential_provider=keys,
         virtual_hosted_style_request=False,  # whatever the environment says for other users of obstore's engine
         skip_signature=False,

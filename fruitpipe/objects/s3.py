@@ -56,7 +56,7 @@ def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
         return seen
     found = _look(uri, known_etag, max_bytes)
     if not isinstance(found, Unreadable):
-        quick.was_in_vain()
+        quick.failed()
     return found
 
 
@@ -129,7 +129,7 @@ def credentials(uri: str) -> dict[str, str]:
         connection = _connected()
         keys, region = _keys(connection)(), connection.session.region_name or "eu-west-1"
     with suppress(ClientError, BotoCoreError):  # a role may read what it is not told the region of
-        endpoint, own = _place(connection, _bucket_and_key(uri)[0])
+        endpoint, own = _endpoint(connection, _bucket_and_key(uri)[0])
         region = own if OF_AWS in endpoint else region
     named = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}
     return {name: key for name, key in named.items() if key} | {"AWS_REGION": region}
@@ -221,7 +221,7 @@ def _quick(bucket: str) -> fetch.Bucket | None:
 
 @cache
 def _made_quick(connection: _Connection, bucket: str) -> fetch.Bucket:
-    return fetch.Bucket(bucket, lambda: fetch.Way(*_place(connection, bucket), _keys(connection)))
+    return fetch.Bucket(bucket, lambda: fetch.Endpoint(*_endpoint(connection, bucket), _keys(connection)))
 
 
 def _keys(connection: _Connection) -> Callable[[], ReadOnlyCredentials]:
@@ -233,15 +233,15 @@ def _keys(connection: _Connection) -> Callable[[], ReadOnlyCredentials]:
     return found.get_frozen_credentials
 
 
-def _place(connection: _Connection, bucket: str) -> tuple[str, str]:
-    """Endpoint and region of the bucket itself: boto3 follows S3's redirects there, and asks no node for its region."""
+def _endpoint(connection: _Connection, bucket: str) -> tuple[str, str]:
+    """URL and region of the bucket itself: boto3 follows S3's redirects there, and asks no node for its region."""
     endpoint, region = connection.client.meta.endpoint_url, connection.client.meta.region_name
     with _ASKING:  # apart from the client's own lock, for which nobody is to wait while S3 is asked
-        return _own_place(connection, bucket) if OF_AWS in endpoint else (endpoint, region)
+        return _own_endpoint(connection, bucket) if OF_AWS in endpoint else (endpoint, region)
 
 
 @cache
-def _own_place(connection: _Connection, bucket: str) -> tuple[str, str]:
+def _own_endpoint(connection: _Connection, bucket: str) -> tuple[str, str]:
     """Raises ClientError where S3 does not tell the region; it does so too where it refuses the rest."""
     session, client = connection
     try:

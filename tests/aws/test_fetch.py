@@ -81,8 +81,13 @@ def test_a_key_with_a_control_character_is_found_all_the_same(s3, own):
     assert objects.look(f"s3://{own}/in/a\tb.jpg").body == b"1"
 
 
-@pytest.mark.parametrize("key", ["/a.jpg", "a//b.jpg", "a/./b.jpg", "a/../b.jpg", "a/"])
-def test_a_key_that_is_no_path_is_left_to_boto3(own, key):
+@pytest.mark.parametrize(
+    ("key", "taken_for"),
+    [("/a.jpg", "a.jpg"), ("a//b.jpg", "a/b.jpg"), ("a/./b.jpg", "a/b.jpg"), ("a/../b.jpg", "b.jpg"), ("c/", "c")],
+)
+def test_a_key_that_is_no_path_is_left_to_boto3(s3, own, key, taken_for):
+    s3.s3.put_object(Bucket=own, Key=taken_for, Body=b"another")
+    assert fetched(own, key) is None
     assert not s3_objects._quick(own).answers(key)
 
 
@@ -148,23 +153,44 @@ def test_what_the_environment_says_for_others_does_not_lead_to_another_bucket(s3
     s3_objects._made_quick.cache_clear()
 
 
-def test_a_way_that_leads_nowhere_is_given_up_for_some_minutes_and_then_tried_again(s3, own, monkeypatch):
+def test_the_endpoint_is_boto3s_whatever_the_environment_says(s3, own, monkeypatch):
+    """Which boto3 may have been told to ignore; and what another server does not have would be taken for gone."""
     s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
-    assert objects.look(f"s3://{own}/a.jpg").body == b"1"  # boto3 knows its way by now
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", NOWHERE)  # which obstore believes before what it is told
-    way = fetch.Way(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
-    nowhere = fetch.Bucket(own, lambda: way)
+    endpoint = fetch.Endpoint(s3.endpoint, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", NOWHERE)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
+    assert fetch.Bucket(own, lambda: endpoint).get("a.jpg", None, None).body == b"1"
+
+
+@pytest.fixture
+def nowhere(own, monkeypatch):
+    """The bucket at an endpoint where nobody answers, which `objects.look` asks before boto3."""
+    endpoint = fetch.Endpoint(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    nowhere = fetch.Bucket(own, lambda: endpoint)
     monkeypatch.setattr(s3_objects, "_quick", lambda _: nowhere)
-    for _ in range(fetch.IN_VAIN):
+    return nowhere
+
+
+def test_an_endpoint_where_nobody_answers_is_left_for_some_minutes_and_then_tried_again(s3, own, nowhere, monkeypatch):
+    s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
+    monkeypatch.setattr(fetch, "SILENT_SECONDS", 0)
+    for _ in range(fetch.FAILURES):
         assert nowhere.answers("a.jpg")
         assert objects.look(f"s3://{own}/a.jpg").body == b"1"
     assert not nowhere.answers("a.jpg")
-    monkeypatch.setattr(fetch, "PAUSE_SECONDS", 0)
-    nowhere.was_in_vain()
-    assert nowhere.answers("a.jpg"), "the pause is over"
-    monkeypatch.undo()
-    nowhere.was_in_vain()
-    assert not nowhere.answers("a.jpg"), "one more is enough"
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "OPEN_SECONDS", 0)
+        nowhere.failed()
+    assert nowhere.answers("a.jpg"), "the minutes are over"
+    nowhere.failed()
+    assert not nowhere.answers("a.jpg"), "one more failure is enough"
+
+
+def test_requests_that_fail_together_soon_after_an_answer_do_not_keep_others_from_being_asked(s3, own, nowhere):
+    s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
+    for _ in range(2 * fetch.FAILURES):
+        objects.look(f"s3://{own}/a.jpg")
+    assert nowhere.answers("a.jpg")
 
 
 @pytest.fixture
@@ -188,7 +214,7 @@ def test_a_bucket_of_aws_is_asked_in_its_own_region_whatever_region_is_set(at_aw
         answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
         answers.add_client_error("head_bucket", "403", http_status_code=403, response_meta=TOLD)
         for bucket in ("fruits", "fruits", "refused"):  # the second time it is known
-            assert s3_objects._place(connection, bucket) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
+            assert s3_objects._endpoint(connection, bucket) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
         answers.assert_no_pending_responses()
 
 
@@ -198,10 +224,10 @@ def test_a_region_that_is_not_told_is_asked_for_again_after_a_pause(at_aws):
         answers.add_client_error("head_bucket", "SlowDown", http_status_code=503)
         answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
         fruits = s3_objects._made_quick(connection, "fruits")
-        assert [fruits._opened() for _ in range(2)] == [None, None]
+        assert [fruits._connected() for _ in range(2)] == [None, None]
         assert not fruits.answers("a.jpg")
-        fruits._silent_until = 0
-        assert fruits._opened() is not None
+        fruits._open_until = 0
+        assert fruits._connected() is not None
         answers.assert_no_pending_responses()
 
 

@@ -1,10 +1,13 @@
 """The table as deltalake reads it, where reading does not go well."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from fruitpipe import snapshot, tables
+from fruitpipe import datafiles, featurise, objects, tables
+from fruitpipe import snapshot as snapshot_module
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.snapshot import Snapshot
 
@@ -18,7 +21,7 @@ def root(tmp_path):
 @pytest.fixture
 def breaking(monkeypatch):
     """Has so many readings of the log break off."""
-    whole = snapshot.DeltaTable
+    whole = snapshot_module.DeltaTable
 
     def breaking(times):
         left = iter([OSError("connection reset")] * times)
@@ -28,18 +31,18 @@ def breaking(monkeypatch):
                 raise error
             return whole(*given, **named)
 
-        monkeypatch.setattr(snapshot, "DeltaTable", table)
+        monkeypatch.setattr(snapshot_module, "DeltaTable", table)
 
     return breaking
 
 
 def test_a_log_whose_reading_breaks_off_is_read_again(root, breaking):
-    breaking(snapshot.ATTEMPTS - 1)
+    breaking(snapshot_module.ATTEMPTS - 1)
     assert Snapshot(root).query("SELECT path FROM features") == []
 
 
 def test_a_log_that_cannot_be_read_is_a_fault_of_the_platform(root, breaking):
-    breaking(snapshot.ATTEMPTS)
+    breaking(snapshot_module.ATTEMPTS)
     with pytest.raises(PlatformFault, match=r"features: cannot be read \(connection reset\); try again"):
         Snapshot(root)
 
@@ -47,3 +50,47 @@ def test_a_log_that_cannot_be_read_is_a_fault_of_the_platform(root, breaking):
 def test_where_there_is_no_table_that_is_said_at_once(tmp_path):
     with pytest.raises(NotFound, match="there are no features yet"):
         Snapshot(f"file://{tmp_path}/nothing")
+
+
+@pytest.fixture
+def with_a_row(root):
+    """The table with one row, and where the file lies that holds it."""
+    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], featurise.OUTCOMES).drop_columns("outcome")
+    add = datafiles._add(tables.folder(root), rows)
+    objects.write(tables.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
+    return Path(datafiles.uri(tables.folder(root), add).removeprefix("file://"))
+
+
+def test_rows_whose_reading_breaks_off_are_read_again(root, with_a_row, monkeypatch):
+    body, execute = with_a_row.read_bytes(), Snapshot._execute
+    taken = Snapshot(root)
+    with_a_row.write_bytes(body[: len(body) // 2])
+    asked = []
+
+    def executed(snapshot, sql):
+        asked.append(sql)
+        if len(asked) == snapshot_module.ATTEMPTS:
+            with_a_row.write_bytes(body)
+        return execute(snapshot, sql)
+
+    monkeypatch.setattr(Snapshot, "_execute", executed)
+    assert taken.query("SELECT path FROM features") == [{"path": f"{root}/Kiwi/1.jpg"}]
+    assert len(asked) == snapshot_module.ATTEMPTS
+
+
+def test_rows_that_cannot_be_read_are_a_fault_of_the_platform(root, with_a_row):
+    with_a_row.unlink()
+    with pytest.raises(PlatformFault, match=r"features: cannot be read \(.*; try again"):
+        Snapshot(root).query("SELECT path FROM features")
+
+
+def test_a_fault_in_what_is_made_of_rows_is_no_fault_of_their_reading(root, with_a_row):  # noqa: ARG001
+    asked = []
+
+    def made_of(batch):
+        asked.append(batch)
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        Snapshot(root).each("SELECT path FROM features", made_of)
+    assert len(asked) == 1
