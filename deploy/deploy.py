@@ -175,7 +175,8 @@ def certificates(account: Account) -> str:
 def makes_buckets(account: Account) -> bool:
     """Whether the buckets are the stack's own: not where a stack that was removed left them behind."""
     if found := account.stack():
-        return {"ParameterKey": "CreateBuckets", "ParameterValue": "no"} not in found["Parameters"]
+        given: dict[str, str] = {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}
+        return given.get("CreateBuckets", "yes") == "yes"
     names = [account.data_bucket(kind) for kind in ("images", "root")]
     there = [name for name in names if account.has_bucket(name)]
     if len(there) == 1:
