@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe import events, job, layout, listing, names, objects, plan, session, stale, tables
+from fruitpipe import events, job, layout, listing, lookup, names, objects, plan, session, stale, tables
 from fruitpipe.erasures import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor import Model, fingerprint
@@ -64,7 +64,7 @@ def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:
     tables.version(spark, settings.root)
     rows = tables.rows(spark, settings.root)
     below = rows.where(rows["path"].startswith(f"{settings.images}/") | (rows["path"] == settings.images))
-    etag, again = "substring_index(etag, '@', 1) AS etag", f"{tables.worth_another_look(settings.max_image_bytes)} AS again"
+    etag, again = "substring_index(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
     return below.selectExpr("path", etag, "extractor", again).toArrow().cast(plan.ROWS)
 
 

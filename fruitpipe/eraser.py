@@ -15,7 +15,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fruitpipe import erasures, events, gathering, objects, places, pointer, progress, proof, publication, refitting, tables
+from fruitpipe import (
+    erasures,
+    events,
+    gathering,
+    lookup,
+    objects,
+    places,
+    pointer,
+    progress,
+    proof,
+    publication,
+    refitting,
+    tables,
+)
 from fruitpipe.erasures import Erasure, Tombstones
 from fruitpipe.errors import AccessDenied, Conflict, MixedExtractors, NotEnoughRows, WrongUsage
 from fruitpipe.extractor import FEATURES
@@ -104,7 +117,7 @@ class Eraser:
         found = erasures.traces(root, erasure)
         if found is None:
             paths = frozenset(erasures.names(root, erasure))
-            longer = tables.that_begin_with(self.spark, root, paths)
+            longer = lookup.that_begin_with(root, paths)
             found = Traces.of(paths, places.vectors_of(root, paths), longer)
             erasures.keep_traces(root, erasure, found)
         return found

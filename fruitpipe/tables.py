@@ -5,14 +5,14 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
 
-from fruitpipe import jars, objects
+from fruitpipe import jars, lookup, objects
 from fruitpipe.errors import Conflict, MissingRequirement, NotFound, WrongRoot
 
 FEATURES = T.StructType(
@@ -71,21 +71,7 @@ LOG_FILE = re.compile(r"\.?(\d{20})\.")
 # Two outcomes that are no rows of the table.
 TOUCHED = "touched"
 GONE = "gone"
-
-
-class Known(NamedTuple):
-    """What the table knows of an image's bytes, to be compared with what the object store has."""
-
-    path: str
-    etag: str | None
-    sha256: str | None
-    extractor: str
-    error: str | None = None
-    length: int | None = None
-
-    def worth_another_look(self, max_image_bytes: int) -> bool:
-        """Whether the same object may give another row: more bytes are allowed by now. (What was unreadable has no etag.)"""
-        return self.error == "too-large" and self.length is not None and self.length <= max_image_bytes
+SPANS = 4  # of time that a merge looks into; each takes Spark time to compile
 
 
 class Files(NamedTuple):
@@ -238,40 +224,6 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
         raise NotFound(f"{root}: changes after version {after_version} are no longer kept; read the whole table") from error
 
 
-def known(spark: SparkSession, root: str, paths: Sequence[str]) -> dict[str, Known]:
-    """What the table knows of `paths`. Reads some scalar columns of the files whose statistics admit one of them."""
-    wanted = spark.createDataFrame(pa.table({"path": pa.array(paths, pa.string())}))
-    # A list in the query would be filtered as early, but Spark takes 0.3 ms a name to read one.
-    near = rows(spark, root).where(F.col("path").between(min(paths, default=""), max(paths, default="")))
-    found = near.join(F.broadcast(wanted), "path", "left_semi").select(*Known._fields)
-    return {row["path"]: Known(*row) for row in found.collect()}
-
-
-def worth_another_look(max_image_bytes: int) -> str:
-    """The SQL of whether the same object may give another row: access is granted, or more bytes are allowed by now."""
-    return f"coalesce(error = 'unreadable' OR (error = 'too-large' AND length <= {max_image_bytes}), false)"
-
-
-def good_paths(spark: SparkSession, root: str, count: int, but: Sequence[str]) -> list[str]:
-    """Images that were featurised, the latest first, none of `but`. Reads three columns of the table."""
-    good = rows(spark, root).where(F.col("error").isNull() & ~F.col("path").isin(list(but)))
-    return [row["path"] for row in good.orderBy(F.desc("ingested_at")).select("path").limit(count).collect()]
-
-
-def that_begin_with(spark: SparkSession, root: str, names: Collection[str]) -> list[str]:
-    """The images whose names begin with one of `names` and go on. Some 150 bytes a row on the driver."""
-    paths: list[Any] = sorted(rows(spark, root).select("path").toArrow()["path"].to_pylist())
-    found: list[str] = []
-    for name in names:
-        after = itertools.islice(paths, bisect.bisect_right(paths, name), None)
-        found += itertools.takewhile(partial(_begins_with, name), after)
-    return found
-
-
-def _begins_with(name: str, path: str) -> bool:
-    return path.startswith(name)
-
-
 def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
     """Packs files smaller than `small_bytes` into files of up to 64 times as many; returns those that were packed.
 
@@ -313,12 +265,12 @@ def _listed(stat: objects.Stat) -> dict[str, Any]:
 
 def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
     """Deletes the rows of `paths`, in a commit that names none of them, and says how many there were."""
-    there = sorted(known(spark, root, paths))
+    there = lookup.of_paths(root, paths)
     if not there:
         return 0
-    gone = spark.createDataFrame(pa.table({"path": pa.array(there, pa.string())}))
+    gone = spark.createDataFrame(pa.table({"path": pa.array(sorted(there), pa.string())}))
     absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
-    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
+    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}), [row.ingested_at for row in there.values()])
     return len(there)
 
 
@@ -380,19 +332,35 @@ def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     return spark.read.schema(OUTCOMES).parquet(*map(objects.for_spark, uris))
 
 
-def merge(spark: SparkSession, root: str, outcomes: DataFrame) -> None:
-    """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image."""
+def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collection[datetime]) -> None:
+    """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image.
+
+    ingested: `ingested_at` of all rows that the table has of those images. Each file of a large table holds paths of all labels,
+    so a merge by path alone opens all of them, for 2 ms each; what was ingested at some time lies in few.
+    """
     row: dict[str, str | Column] = {column: f"s.{column}" for column in COLUMNS}
     touched: dict[str, str | Column] = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
     table = DeltaTable.forPath(spark, features_uri(root)).alias("t")
     (
-        table.merge(outcomes.alias("s"), "t.path = s.path")
+        table.merge(outcomes.alias("s"), F.expr("t.path = s.path") & _ingested_in(spans(ingested)))
         .whenMatchedDelete(f"s.outcome = '{GONE}'")
         .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
         .whenMatchedUpdate(set=row)
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
         .execute()
     )
+
+
+def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:
+    """What covers `times`: first and last moments of up to SPANS spans of time, parted by the longest gaps of over a minute."""
+    moments = sorted(times)
+    gaps = [at for at in range(1, len(moments)) if moments[at] - moments[at - 1] > timedelta(minutes=1)]
+    longest = sorted(gaps, key=lambda at: moments[at] - moments[at - 1])[1 - SPANS :]
+    return [(moments[first], moments[end - 1]) for first, end in itertools.pairwise([0, *sorted(longest), len(moments)])]
+
+
+def _ingested_in(spans: Sequence[tuple[datetime, datetime]]) -> Column:
+    return reduce(or_, (F.col("t.ingested_at").between(*map(F.lit, span)) for span in spans))
 
 
 def _jvm(spark: SparkSession) -> Any:

@@ -20,10 +20,11 @@ from itertools import islice
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from fruitpipe import datafiles, featurise, names, objects, session, tables
+from fruitpipe import datafiles, featurise, lookup, names, objects, session, tables
 from fruitpipe.datafiles import Group
 from fruitpipe.errors import FruitpipeError, PlatformFault
 from fruitpipe.events import ImageEvent
+from fruitpipe.lookup import Known
 from fruitpipe.progress import Bar, Commit
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
@@ -40,13 +41,12 @@ CONTROLS = 3  # ... and of fewer, where none of so many images that were good be
 class Featurised:
     """A chunk that is ready to be committed: what became of its images, in files, and what the table knew of them.
 
-    to_merge: whether it has rows of some. unreadable_before: as which so many were known. seconds: that it took.
+    known: the rows that it has of some. seconds: that it took.
     """
 
     paths: list[str]
     groups: list[Group]
-    to_merge: bool
-    unreadable_before: int
+    known: list[Known]
     seconds: float
 
     @property
@@ -74,7 +74,7 @@ class Upsert:
     root: str
     featuriser: featurise.Featuriser
     before_commit: Callable[[], None]
-    known: Callable[[Sequence[str]], dict[str, tables.Known]]
+    known: Callable[[Sequence[str]], dict[str, Known]]
     bar: Bar = field(default_factory=Bar)
     failed: threading.Event = field(default_factory=threading.Event)
 
@@ -119,12 +119,11 @@ class Upsert:
         with suppress(*session.SPARK_ERRORS, OSError, AttributeError):
             self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
 
-    def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, tables.Known]) -> Featurised:
+    def _featurised(self, paths: list[str], references: pa.Table, known: dict[str, Known]) -> Featurised:
         began = time.monotonic()
         rows = [known[path] for path in paths if path in known]
-        unreadable = sum(row.error == "unreadable" for row in rows)
         groups = list(self._written(references, to_merge=bool(rows)))
-        return Featurised(paths, groups, bool(rows), unreadable, time.monotonic() - began)
+        return Featurised(paths, groups, rows, time.monotonic() - began)
 
     def _watched(self, images: int) -> Upsert:
         """Has workers on this machine tell the bar, where there is one, of each image of a chunk."""
@@ -136,8 +135,8 @@ class Upsert:
         began = time.monotonic()
         self._check_not_alike(featurised)
         self.before_commit()
-        if featurised.to_merge:
-            self._merge(featurised.files)
+        if featurised.known:
+            self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
             tables.add(self.spark, self.root, featurised.files)
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
@@ -145,11 +144,12 @@ class Upsert:
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
         return Commit(featurised.count("outcome"), reasons, lag, seconds)
 
-    def _merge(self, files: Sequence[str]) -> None:
+    def _merge(self, featurised: Featurised) -> None:
         """Removes the files when their rows are in others; those of a merge that failed go as the table's old files do."""
-        uris = [datafiles.uri(tables.folder(self.root), file) for file in files]
+        uris = [datafiles.uri(tables.folder(self.root), file) for file in featurised.files]
         if uris:
-            tables.merge(self.spark, self.root, tables.outcomes(self.spark, uris))
+            ingested = [row.ingested_at for row in featurised.known]
+            tables.merge(self.spark, self.root, tables.outcomes(self.spark, uris), ingested)
         for uri in uris:
             _remove(uri)
 
@@ -160,7 +160,8 @@ class Upsert:
         their neighbours, are looked at with them; where there are none, a crash is the image's and a refusal the store's.
         """
         reasons = featurised.count("error")
-        for reason, before in (("unreadable", featurised.unreadable_before), ("crashes-decoder", 0)):
+        unreadable_before = sum(row.error == "unreadable" for row in featurised.known)
+        for reason, before in (("unreadable", unreadable_before), ("crashes-decoder", 0)):
             images = reasons[reason]
             if (
                 images == reasons.total()
@@ -173,7 +174,7 @@ class Upsert:
                 )
 
     def _controls_fail(self, paths: Sequence[str], reason: str) -> bool:
-        controls = tables.good_paths(self.spark, self.root, CONTROLS, paths) or _neighbours(paths)
+        controls = lookup.good_paths(self.root, CONTROLS, paths) or _neighbours(paths)
         if not controls:
             return reason == "unreadable"
         references = pa.Table.from_pylist([{"path": path} for path in controls], featurise.REFERENCES)
@@ -233,7 +234,7 @@ def _chunks(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]
     return [named[first : first + even] for first in range(0, len(named), even)]
 
 
-def reference_table(named: Sequence[ImageEvent], known: dict[str, tables.Known], featuriser: featurise.Featuriser) -> pa.Table:
+def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:
     """`named` with the schema REFERENCES. What another extractor or limit made of an image does not count as known."""
     current = {
         path: row

@@ -17,7 +17,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fruitpipe import checkpoint, codes, featurise, job, layout, lease, listing, objects, progress, session, snapshot, tables
+from fruitpipe import (
+    checkpoint,
+    codes,
+    featurise,
+    job,
+    layout,
+    lease,
+    listing,
+    lookup,
+    objects,
+    progress,
+    session,
+    snapshot,
+    tables,
+)
 from fruitpipe.batches import Batches, Stopping
 from fruitpipe.between import Between
 from fruitpipe.eraser import Eraser
@@ -79,8 +93,8 @@ def upserter(
     """What commits a batch of this job; the model goes to the workers once."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
-    lookup = Lookup(lambda: read().paths, partial(tables.known, spark, settings.root))
-    return Upsert(spark, settings.root, featuriser, before_commit, lookup)
+    known = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
+    return Upsert(spark, settings.root, featuriser, before_commit, known)
 
 
 def check_images(settings: IngestSettings) -> None:

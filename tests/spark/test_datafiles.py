@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from delta.tables import DeltaTable as DeltaLog
 from deltalake import DeltaTable
 
-from fruitpipe import jars, objects, tables
+from fruitpipe import jars, lookup, objects, tables
 from fruitpipe.datafiles import Writer, uri
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.featurise import OUTCOMES
+from fruitpipe.session import SPARK_ERRORS
 from fruitpipe.snapshot import Snapshot
 from tests.pictures import fill
 from tests.rows import append_rows
@@ -48,6 +52,10 @@ def outcomes(first, count):
 def written(root, first, count):
     groups = Writer(None, tables.folder(root), to_merge=False).write(outcomes(first, count))
     return {group.file for group in groups}
+
+
+def path_of(uri):
+    return Path(objects.canonical(uri).removeprefix("file://"))
 
 
 def last_statistics(root):
@@ -123,7 +131,69 @@ def test_rows_that_workers_wrote_are_found_by_spark_and_by_other_readers(spark, 
     folder = tables.folder(table).removeprefix("file://")
     for rows in (tables.rows(spark, table).toArrow(), pa.table(DeltaTable(folder).to_pyarrow_table())):
         assert rows.sort_by("path").select(OUTCOMES.names[:-1]).to_pylist() == expected
-    assert set(tables.known(spark, table, ["file:///in/013.jpg", "file:///in/100.jpg"])) == {"file:///in/013.jpg"}
+    assert set(lookup.of_paths(table, ["file:///in/013.jpg", "file:///in/100.jpg"])) == {"file:///in/013.jpg"}
+
+
+def test_a_merge_opens_no_file_of_what_was_ingested_at_other_times(spark, table, tmp_path):
+    tables.add(spark, table, written(table, 0, 10))
+    tables.add(spark, table, written(table, 100, 10))
+    first = path_of(min(tables.rows(spark, table).inputFiles(), key=lambda file: path_of(file).stat().st_mtime_ns))
+    before = {row["path"]: row for row in tables.rows(spark, table).collect()}
+    first.rename(tmp_path / "aside")
+    changed = outcomes(103, 1).set_column(3, OUTCOMES.field("length"), pa.array([7], pa.int64()))
+    with pytest.raises(SPARK_ERRORS, match="FILE_NOT_EXIST"):
+        tables.merge(spark, table, spark.createDataFrame(changed), [NOON, NOON + timedelta(minutes=103)])
+    tables.merge(spark, table, spark.createDataFrame(changed), [NOON + timedelta(minutes=103)])
+    (tmp_path / "aside").rename(first)
+    after = {row["path"]: row for row in tables.rows(spark, table).collect()}
+    assert (after.pop("file:///in/103.jpg")["length"], before.pop("file:///in/103.jpg")["length"]) == (7, 103)
+    assert after == before
+
+
+def test_a_merge_finds_rows_of_any_times(spark, table):
+    for first in range(0, 60, 10):  # more spans than a merge tells apart
+        tables.add(spark, table, written(table, first, 10))
+    gone = outcomes(0, 60).filter(pc.equal(pc.bit_wise_and(pc.field("length"), 3), 0))
+    gone = gone.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"] * len(gone)))
+    ingested = [row.ingested_at for row in lookup.of_paths(table, gone["path"].to_pylist()).values()]
+    tables.merge(spark, table, spark.createDataFrame(gone), ingested)
+    assert sorted(row["length"] for row in tables.rows(spark, table).collect()) == [at for at in range(60) if at % 4]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_merge_looks_into_few_spans_that_leave_out_no_row(seed):
+    chance = random.Random(seed)
+    times = [NOON + timedelta(seconds=chance.choice([1, 100, 10_000]) * chance.random()) for _ in range(chance.randrange(1, 30))]
+    spans = tables.spans(times)
+    assert len(spans) <= tables.SPANS
+    assert all(any(first <= time <= last for first, last in spans) for time in times)
+    assert all(last < first for (_, last), (first, _) in itertools.pairwise(spans))
+
+
+def test_a_merge_leaves_out_the_longest_times_between():
+    at = [NOON + timedelta(hours=hour) for hour in (0, 1, 5, 9, 10, 14)]
+    assert tables.spans(at) == [(at[0], at[1]), (at[2], at[2]), (at[3], at[4]), (at[5], at[5])]
+    assert tables.spans([NOON + timedelta(seconds=second) for second in (0, 50, 100)]) == [(NOON, NOON + timedelta(seconds=100))]
+
+
+def test_rows_are_looked_up_whatever_their_names(spark, table):
+    names = ["it's.jpg", "p\u00eache.jpg", "a, b (1).jpg", "'); --.jpg", "back\\slash.jpg", "new\nline.jpg", "%41.jpg", '"q".jpg']
+    rows = outcomes(1, len(names)).set_column(0, OUTCOMES.field("path"), pa.array([f"file:///in/{name}" for name in names]))
+    tables.add(spark, table, {group.file for group in Writer(None, tables.folder(table), to_merge=False).write(rows)})
+    for asked in ([path] for path in rows["path"].to_pylist()):
+        assert list(lookup.of_paths(table, asked)) == asked
+    everything = rows["path"].to_pylist()
+    assert set(lookup.of_paths(table, [*everything, *(f"{path}x" for path in everything)])) == set(everything)
+    row = lookup.of_paths(table, [everything[3]])[everything[3]]
+    assert (row.length, row.ingested_at, row.extractor, row.error) == (4, NOON + timedelta(minutes=4), "e", None)
+    assert lookup.of_paths(table, []) == {}
+
+
+def test_the_latest_good_images_are_found(spark, table):
+    tables.add(spark, table, written(table, 0, 10))
+    tables.add(spark, table, written(table, 10, 3))
+    assert lookup.good_paths(table, 3, ["file:///in/011.jpg"]) == [f"file:///in/{at:03}.jpg" for at in (12, 9, 8)]
+    assert lookup.good_paths(table, 9, [f"file:///in/{at:03}.jpg" for at in range(1, 13)]) == []
 
 
 def test_they_are_inserts_to_the_change_feed(spark, table):

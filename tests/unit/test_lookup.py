@@ -1,12 +1,14 @@
 import random
 import zlib
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from fruitpipe import lookup
-from fruitpipe.lookup import Lookup
-from fruitpipe.tables import Known
+from fruitpipe.lookup import Known, Lookup
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 class Rows:
@@ -21,7 +23,7 @@ class Rows:
 
     def ask(self, paths):
         self.asked.append(list(paths))
-        return {path: Known(path, "etag", "sha256", "extractor") for path in paths if path in self.paths}
+        return {path: Known(path, "etag", "sha256", "extractor", NOW) for path in paths if path in self.paths}
 
 
 def paths(first, end):
