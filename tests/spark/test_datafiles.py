@@ -160,6 +160,17 @@ def test_a_merge_finds_rows_of_any_times(spark, table):
     assert sorted(row["length"] for row in tables.rows(spark, table).collect()) == [at for at in range(60) if at % 4]
 
 
+def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_deltas(spark, table):
+    """The log has milliseconds only, and it is Delta's readers that have to allow for it."""
+    at = NOON + timedelta(microseconds=1999)
+    row = outcomes(1, 1).set_column(OUTCOMES.get_field_index("ingested_at"), OUTCOMES.field("ingested_at"), pa.array([at]))
+    append_rows(table, spark.createDataFrame(row))
+    (known,) = lookup.of_paths(table, row["path"].to_pylist()).values()
+    assert known.ingested_at == at
+    assert tables.remove(spark, table, [known.path]) == 1
+    assert tables.rows(spark, table).count() == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_merge_looks_into_few_spans_that_leave_out_no_row(seed):
     chance = random.Random(seed)

@@ -56,13 +56,13 @@ def test_many_pages_are_asked_for_at_once_and_few_in_vain(names):
     together, running = threading.Condition(), set()
 
     def page(after):
-        """Answers when as many requests wait as there are listers, or nothing more comes."""
+        """Until as many requests have waited together as there are listers, each waits a while for the others."""
         nonlocal most
         with together:
             running.add(threading.get_ident())
             most = max(most, len(running))
             together.notify_all()
-            together.wait_for(lambda: len(running) >= ranges.LISTERS, timeout=0.005)
+            together.wait_for(lambda: most >= ranges.LISTERS, timeout=0.2)
             running.discard(threading.get_ident())
         return bucket.page(after)
 
