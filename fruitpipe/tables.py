@@ -264,13 +264,13 @@ def _listed(stat: objects.Stat) -> dict[str, Any]:
 
 
 def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
-    """Deletes the rows of `paths`, in a commit that names none of them, and says how many there were."""
+    """Deletes the rows of `paths`, in a commit that names none of them, and says how many images had one."""
     there = lookup.of_paths(root, paths)
     if not there:
         return 0
     gone = spark.createDataFrame(pa.table({"path": pa.array(sorted(there), pa.string())}))
     absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
-    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}), [row.ingested_at for row in there.values()])
+    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
     return len(there)
 
 
@@ -332,17 +332,21 @@ def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     return spark.read.schema(OUTCOMES).parquet(*map(objects.for_spark, uris))
 
 
-def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collection[datetime]) -> None:
+def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collection[datetime] = ()) -> None:
     """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image.
 
-    ingested: `ingested_at` of all rows that the table has of those images. Each file of a large table holds paths of all labels,
-    so a merge by path alone opens all of them, for 2 ms each; what was ingested at some time lies in few.
+    ingested: `ingested_at` of all rows that the table has of those images, one of each. A merge by path alone, as where no times
+    are told, opens all files, for 2 ms each, as each file of a large table holds paths of all labels; what was ingested at some
+    time lies in few.
     """
+    matches = F.expr("t.path = s.path")
+    if ingested:
+        matches &= reduce(or_, (F.col("t.ingested_at").between(*map(F.lit, span)) for span in spans(ingested)))
     row: dict[str, str | Column] = {column: f"s.{column}" for column in COLUMNS}
     touched: dict[str, str | Column] = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
     table = DeltaTable.forPath(spark, features_uri(root)).alias("t")
     (
-        table.merge(outcomes.alias("s"), F.expr("t.path = s.path") & _ingested_in(spans(ingested)))
+        table.merge(outcomes.alias("s"), matches)
         .whenMatchedDelete(f"s.outcome = '{GONE}'")
         .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
         .whenMatchedUpdate(set=row)
@@ -352,15 +356,11 @@ def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collect
 
 
 def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:
-    """What covers `times`: first and last moments of up to SPANS spans of time, parted by the longest gaps of over a minute."""
+    """First and last moments of what covers `times`: up to SPANS spans, parted by the longest gaps of over a minute."""
     moments = sorted(times)
     gaps = [at for at in range(1, len(moments)) if moments[at] - moments[at - 1] > timedelta(minutes=1)]
     longest = sorted(gaps, key=lambda at: moments[at] - moments[at - 1])[1 - SPANS :]
     return [(moments[first], moments[end - 1]) for first, end in itertools.pairwise([0, *sorted(longest), len(moments)])]
-
-
-def _ingested_in(spans: Sequence[tuple[datetime, datetime]]) -> Column:
-    return reduce(or_, (F.col("t.ingested_at").between(*map(F.lit, span)) for span in spans))
 
 
 def _jvm(spark: SparkSession) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -165,29 +163,21 @@ def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_delt
     at = NOON + timedelta(microseconds=1999)
     row = outcomes(1, 1).set_column(OUTCOMES.get_field_index("ingested_at"), OUTCOMES.field("ingested_at"), pa.array([at]))
     append_rows(table, spark.createDataFrame(row))
-    (known,) = lookup.of_paths(table, row["path"].to_pylist()).values()
-    assert known.ingested_at == at
-    assert tables.remove(spark, table, [known.path]) == 1
+    assert lookup.of_paths(table, row["path"].to_pylist())["file:///in/001.jpg"].ingested_at == at
+    gone = row.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"]))
+    tables.merge(spark, table, spark.createDataFrame(gone), [at])
     assert tables.rows(spark, table).count() == 0
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_merge_looks_into_few_spans_that_leave_out_no_row(seed):
-    chance = random.Random(seed)
-    times = [NOON + timedelta(seconds=chance.choice([1, 100, 10_000]) * chance.random()) for _ in range(chance.randrange(1, 30))]
-    spans = tables.spans(times)
-    assert len(spans) <= tables.SPANS
-    assert all(any(first <= time <= last for first, last in spans) for time in times)
-    assert all(last < first for (_, last), (first, _) in itertools.pairwise(spans))
+def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
+    for first in (0, 0, 5):
+        tables.add(spark, table, written(table, first, 3))
+    assert tables.remove(spark, table, ["file:///in/001.jpg"]) == 1
+    left = sorted(row["path"] for row in tables.rows(spark, table).collect())
+    assert left == [f"file:///in/{at:03}.jpg" for at in (0, 0, 2, 2, 5, 6, 7)]
 
 
-def test_a_merge_leaves_out_the_longest_times_between():
-    at = [NOON + timedelta(hours=hour) for hour in (0, 1, 5, 9, 10, 14)]
-    assert tables.spans(at) == [(at[0], at[1]), (at[2], at[2]), (at[3], at[4]), (at[5], at[5])]
-    assert tables.spans([NOON + timedelta(seconds=second) for second in (0, 50, 100)]) == [(NOON, NOON + timedelta(seconds=100))]
-
-
-def test_rows_are_looked_up_whatever_their_names(spark, table):
+def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
     names = ["it's.jpg", "p\u00eache.jpg", "a, b (1).jpg", "'); --.jpg", "back\\slash.jpg", "new\nline.jpg", "%41.jpg", '"q".jpg']
     rows = outcomes(1, len(names)).set_column(0, OUTCOMES.field("path"), pa.array([f"file:///in/{name}" for name in names]))
     tables.add(spark, table, {group.file for group in Writer(None, tables.folder(table), to_merge=False).write(rows)})
@@ -198,6 +188,8 @@ def test_rows_are_looked_up_whatever_their_names(spark, table):
     row = lookup.of_paths(table, [everything[3]])[everything[3]]
     assert (row.length, row.ingested_at, row.extractor, row.error) == (4, NOON + timedelta(minutes=4), "e", None)
     assert lookup.of_paths(table, []) == {}
+    monkeypatch.setattr(lookup, "NAMES", 3)
+    assert set(lookup.of_paths(table, everything)) == set(everything)
 
 
 def test_the_latest_good_images_are_found(spark, table):
