@@ -1,10 +1,11 @@
-"""Rows that no image was featurised for, as tests and benchmarks bring them into the features table."""
+"""Features tables as tests and benchmarks want them: empty, or with rows that no image was featurised for."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe import tables
+from fruitpipe import first_commit, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -13,3 +14,8 @@ if TYPE_CHECKING:
 def append_rows(root: str, new: DataFrame) -> None:
     """Adds rows with the columns of FEATURES, of images that the table does not have: one commit, written by Spark."""
     new.select(*tables.COLUMNS).write.format("delta").mode("append").save(tables.features_uri(root))
+
+
+def empty_table(root: str) -> None:
+    """A features table without rows, made as the stream makes it, but without Spark."""
+    first_commit.write(tables.folder(root), tables.FEATURES.json(), tables.PROPERTIES, datetime.now(UTC))

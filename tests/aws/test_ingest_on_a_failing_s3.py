@@ -2,17 +2,17 @@
 
 import io
 import json
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe import objects, tables
+from fruitpipe import first_commit, objects
 from fruitpipe.errors import AccessDenied, Conflict
 from fruitpipe.objects import s3 as s3_objects
 from tests import oracle
 from tests.pictures import jpeg
+from tests.rows import empty_table
 from tests.s3_proxy import Proxy, started
 from tests.soak.s3_faults import REFUSED, soak
 
@@ -53,11 +53,11 @@ def test_a_table_whose_first_answer_was_lost_is_made_all_the_same_and_anothers_i
     root, fates = f"s3://{s3.bucket()}/root", iter(["lost-answer"])
     monkeypatch.setattr(through._chance, "random", lambda: 0.0 if next(fates, None) else 1.0)
     through.faults, through.fail_share = ("lost-answer",), 0.5
-    tables._make(root, datetime.now(UTC))
+    empty_table(root)
     assert through.failed() == {"lost-answer": 1}
-    made = {name: objects.read(f"{root}/features/{name}") for name in (tables.FIRST_COMMIT, tables.FIRST_CHECKSUM)}
+    made = {name: objects.read(f"{root}/features/{name}") for name in (first_commit.COMMIT, first_commit.CHECKSUM)}
     with pytest.raises(Conflict, match="written by somebody else first"):
-        tables._make(root, datetime.now(UTC))
+        empty_table(root)
     assert made == {name: objects.read(f"{root}/features/{name}") for name in made}
 
 

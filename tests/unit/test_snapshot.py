@@ -1,6 +1,5 @@
 """The table as deltalake reads it, where reading does not go well."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +9,12 @@ from fruitpipe import datafiles, featurise, objects, tables
 from fruitpipe import snapshot as snapshot_module
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.snapshot import Snapshot
+from tests.rows import empty_table
 
 
 @pytest.fixture
 def root(tmp_path):
-    tables._make(f"file://{tmp_path}/root", datetime.now(UTC))
+    empty_table(f"file://{tmp_path}/root")
     return f"file://{tmp_path}/root"
 
 

@@ -1,0 +1,66 @@
+"""The log of an empty Delta table, as Delta's protocol has it: its first commit, and that version's checksum.
+
+CREATE TABLE writes the same, but takes a Java that has just started 2.4 s of processor time, 0.7 s of a run. The checksum spares
+the next commit the reading of the log by a Spark job, which takes no less.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+# What a writer has to know of a table with a change data feed and columns that are never null.
+PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["invariants", "changeDataFeed", "appendOnly"]}
+COMMIT, CHECKSUM = (f"_delta_log/{0:020}.{kind}" for kind in ("json", "crc"))
+
+
+def write(folder: str, schema: str, properties: Mapping[str, str], now: datetime) -> None:
+    """Makes an empty table in `folder`.
+
+    schema: in Spark's JSON, some columns never null. properties: Delta's, the change data feed among them. now: when it was made.
+    Raises Conflict where somebody else has made one there.
+    """
+    milliseconds = round(1000 * now.timestamp())
+    metadata = {
+        "id": str(uuid.uuid4()),
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema,
+        "partitionColumns": [],
+        "configuration": properties,
+        "createdTime": milliseconds,
+    }
+    made = {"timestamp": milliseconds, "operation": "CREATE TABLE", "operationParameters": {}, "isBlindAppend": True}
+    commit = ({"commitInfo": made}, {"metaData": metadata}, {"protocol": PROTOCOL})
+    checksum = {
+        "tableSizeBytes": 0,
+        "numFiles": 0,
+        "numMetadata": 1,
+        "numProtocol": 1,
+        "setTransactions": [],
+        "domainMetadata": [],
+        "metadata": metadata,
+        "protocol": PROTOCOL,
+        "allFiles": [],
+    }
+    body = "".join(f"{json.dumps(action)}\n" for action in commit).encode()
+    try:
+        objects.write(objects.join(folder, COMMIT), body, if_absent=True)
+    except Conflict:  # S3 may have taken it, and its answer was lost; the second request then meets the first
+        if not _is_written(objects.join(folder, COMMIT), body):
+            raise
+    objects.write(objects.join(folder, CHECKSUM), json.dumps(checksum).encode())
+
+
+def _is_written(uri: str, body: bytes) -> bool:
+    try:
+        return objects.read(uri) == body
+    except NotFound:  # another's request is in flight
+        return False
