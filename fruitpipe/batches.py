@@ -95,13 +95,6 @@ class Batches:
         self.stopping, self.latest_id = False, -1
         return True
 
-    def summary(self) -> str:
-        """What all batches together did, in one line."""
-        count = self.outcomes
-        said = f"{count['featurised']} images featurised, {count['failed']} failed"
-        seen = [f"{count[outcome]} {outcome}" for outcome in ("unchanged", "touched", "gone") if count[outcome]]
-        return ", ".join([said, *seen])
-
     def _commit(self, batch: DataFrame, batch_id: int) -> None:
         named, rejected = named_images(batch)
         named = self.eraser.admit(named)
@@ -127,6 +120,13 @@ class Batches:
         said = progress.json_line if self.settings.log_json else progress.line
         print(said(what, commit, now - since), flush=True)
         return now
+
+
+def summary(outcomes: Counter[str]) -> str:
+    """What all batches of a run together did, in one line."""
+    said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
+    seen = [f"{outcomes[outcome]} {outcome}" for outcome in ("unchanged", "touched", "gone") if outcomes[outcome]]
+    return ", ".join([said, *seen])
 
 
 def named_images(lines: DataFrame) -> tuple[list[events.ImageEvent], list[str]]:

@@ -88,6 +88,12 @@ def pending(root: str) -> list[Erasure]:
     return [erasure for erasure in every(root) if erasure.status != "done"]
 
 
+def is_settled(root: str) -> bool:
+    """Whether no request is pending, and nothing is kept that names an image."""
+    kept = objects.list_all(layout.folder(root, "erasures"))
+    return not (any(is_private(root, stat.path) for stat in kept) or pending(root))
+
+
 def names(root: str, erasure: Erasure) -> list[str]:
     """The images that a pending request names."""
     found: list[str] = json.loads(objects.read(_uri(root, f"{erasure.id}.names.json")))

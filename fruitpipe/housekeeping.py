@@ -38,7 +38,7 @@ class Housekeeper:
 
     def __post_init__(self) -> None:
         self._looked_at: int | None = None
-        self._cleared_at = self._last_cleared()
+        self._cleared_at = last_cleared(self.settings.root) or self._record(datetime.now(UTC))
         self._clearing: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -49,7 +49,7 @@ class Housekeeper:
         if self._is_packing_due(commits):
             self._looked_at = commits
             self._pack()
-        if self._is_clearing_due() and not self._is_clearing():
+        if is_clearing_due(self.settings, self._cleared_at) and not self._is_clearing():
             now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
             self.before_commit()
             self._cleared_at = now
@@ -86,21 +86,10 @@ class Housekeeper:
         said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
         print(f"housekeeping: {said}", flush=True)
 
-    def _last_cleared(self) -> datetime:
-        """Without a record this is a new root, which has nothing to clear away yet."""
-        uri = layout.place(self.settings.root, layout.CLEARED)
-        try:
-            return datetime.fromisoformat(json.loads(objects.read(uri))["cleared_at"])
-        except NotFound:
-            return self._record(datetime.now(UTC))
-
     def _record(self, when: datetime) -> datetime:
         body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
         objects.write(layout.place(self.settings.root, layout.CLEARED), body)
         return when
-
-    def _is_clearing_due(self) -> bool:
-        return datetime.now(UTC) - self._cleared_at >= timedelta(hours=self.settings.clear_hours)
 
     def _is_clearing(self) -> bool:
         return self._clearing is not None and self._clearing.is_alive()
@@ -113,6 +102,19 @@ class Housekeeper:
             print(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s", flush=True)
         except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
             self._failure = error
+
+
+def last_cleared(root: str) -> datetime | None:
+    """When what has had its time was cleared away; a root without a record is a new one, which has nothing of that yet."""
+    try:
+        return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
+    except NotFound:
+        return None
+
+
+def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
+    """Whether that is so long ago that it is to be done again."""
+    return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
 
 
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:

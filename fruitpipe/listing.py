@@ -39,13 +39,18 @@ def images(prefix: str, glob: str) -> Iterator[objects.Stat]:
     return (stat for stat in objects.list_all(prefix) if counts.match(objects.name(stat.path)))
 
 
-def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
-    """The lines of manifests, of all or of one writer, that no committed batch of the checkpoint has taken."""
+def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
+    """The manifests, of all or of one writer, that no committed batch of the checkpoint has taken."""
     read = checkpoint.manifests_read(checkpoint_uri)
     uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
-    unread = [uri for uri in uris if uri not in read and f"-{writer}" in objects.name(uri)]
+    return [uri for uri in uris if uri not in read and f"-{writer}" in objects.name(uri)]
+
+
+def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
+    """The lines of those manifests."""
     with ThreadPoolExecutor(READERS) as readers:
-        return [line for body in readers.map(objects.read, unread) for line in body.decode(errors="replace").splitlines()]
+        bodies = readers.map(objects.read, unread(root, checkpoint_uri, writer))
+        return [line for body in bodies for line in body.decode(errors="replace").splitlines()]
 
 
 def named_before(root: str, checkpoint_uri: str) -> NDArray[np.int64]:
@@ -65,6 +70,11 @@ class Listing:
         self._before: NDArray[np.int64] | None = None
         self._failure: BaseException | None = None
         self._begun, self._stopped = threading.Event(), threading.Event()
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is known what was there."""
+        return self._before is not None
 
     def list_once(self) -> int:
         """Writes manifests of what was not there before, or not with that etag; says of how many images."""

@@ -87,7 +87,7 @@ def open(  # noqa: A001 - session.open says what it does
     """
     on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3})
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # started by spark-submit: the cluster decides the rest
+    if is_submitted():  # the cluster decides the rest
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +101,11 @@ def open(  # noqa: A001 - session.open says what it does
         return builder.master(master or LOCAL).config(map={**settings}).getOrCreate()
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process, and Java with it. A cluster takes one that opens no session for failed."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> dict[str, str]:

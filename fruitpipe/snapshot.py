@@ -66,6 +66,11 @@ class Snapshot:
         """The table's version."""
         return int(self._table.version())
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the table's columns, in order."""
+        return [field.name for field in self._table.schema().fields]
+
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
         return [row for rows in self.each(sql, pa.RecordBatch.to_pylist) for row in rows]

@@ -33,6 +33,11 @@ def ask(root: str, paths: Sequence[str]) -> int:
     return count
 
 
+def asked(root: str) -> list[str]:
+    """The manifests that are to be carried out, oldest first."""
+    return sorted(stat.path for stat in objects.list_all(layout.folder(root, "stale")))
+
+
 @dataclass
 class Recomputation:
     """Carries the manifests out, `images_per_second` at the most; 0 leaves them where they are.
@@ -58,7 +63,7 @@ class Recomputation:
         if not self.images_per_second:
             return False
         began = time.monotonic()
-        self._waiting = self._waiting or sorted(stat.path for stat in objects.list_all(layout.folder(self.root, "stale")))
+        self._waiting = self._waiting or asked(self.root)
         if not self._waiting:
             self._not_before = began + LOOK_SECONDS
             return False

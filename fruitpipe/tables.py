@@ -23,6 +23,7 @@ from pyspark.sql import types as T  # noqa: N812
 
 from fruitpipe import first_commit, jars, lookup, objects
 from fruitpipe.errors import MissingRequirement, NotFound, WrongRoot
+from fruitpipe.snapshot import Snapshot
 
 FEATURES = T.StructType(
     [
@@ -128,6 +129,14 @@ def exists(spark: SparkSession, root: str) -> bool:
     if objects.children(folder(root)):
         raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
     return False
+
+
+def is_there(root: str) -> bool:
+    """Whether there is a table with the columns of FEATURES, as seen without Spark."""
+    try:
+        return Snapshot(root).columns == COLUMNS
+    except NotFound:
+        return False
 
 
 def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None) -> None:
