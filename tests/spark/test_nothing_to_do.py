@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -22,79 +24,84 @@ class Opened(Exception):
     """Raised where the run would start Spark."""
 
 
+class Place(NamedTuple):
+    """A root that has caught up, and the one image that it knows."""
+
+    images: Path
+    root: str
+    uri: str
+
+
 @pytest.fixture
-def uri(images, run):
-    """The image of a root that has caught up."""
+def caught_up(images, root, run, monkeypatch):
+    """From here on no run gets a session."""
     (uri,) = fill(images, 1)
     run()
-    return uri
 
-
-@pytest.fixture
-def no_spark(monkeypatch):
     def opened(*_):
         raise Opened
 
     monkeypatch.setattr(session, "open", opened)
+    return Place(images, root, uri)
 
 
-@pytest.mark.usefixtures("no_spark")
+@pytest.mark.usefixtures("caught_up")
 @pytest.mark.parametrize("source", ["prefix", "events"])
-def test_a_run_that_finds_nothing_to_do_ends_without_spark(uri, run, source):  # noqa: ARG001
+def test_a_run_that_finds_nothing_to_do_ends_without_spark(run, source):
     assert run(source=source) == NOTHING
 
 
-def no_table(images, root, _):
-    objects.delete_all(f"{root}/features")
+def no_table(at):
+    objects.delete_all(f"{at.root}/features")
 
 
-def a_new_image(images, root, _):
-    fill(images, 1, first=1)
+def a_new_image(at):
+    fill(at.images, 1, first=1)
 
 
-def other_bytes(images, root, _):
-    put(images / "Kiwi" / "0.jpg", jpeg(9))
+def other_bytes(at):
+    put(at.images / "Kiwi" / "0.jpg", jpeg(9))
 
 
-def a_removal(images, root, uri):
-    write_manifest(root, events.to_line(ImageEvent("removed", uri)))
+def a_removal(at):
+    write_manifest(at.root, events.to_line(ImageEvent("removed", at.uri)))
 
 
-def a_line_that_is_no_event(images, root, _):
-    write_manifest(root, "no event")
+def a_line_that_is_no_event(at):
+    write_manifest(at.root, "no event")
 
 
-def a_request_to_erase(images, root, uri):
-    erasures.request(root, [uri], requested_by="a person")
+def a_request_to_erase(at):
+    erasures.request(at.root, [at.uri], requested_by="a person")
 
 
-def a_name_that_a_killed_command_left(images, root, uri):
-    objects.write(f"{root}/erasures/left.names.json", json.dumps([uri]).encode())
+def a_name_that_a_killed_command_left(at):
+    objects.write(f"{at.root}/erasures/left.names.json", json.dumps([at.uri]).encode())
 
 
-def another_extractors_rows(images, root, uri):
-    stale.ask(root, [uri])
+def another_extractors_rows(at):
+    stale.ask(at.root, [at.uri])
 
 
-def a_clearing_that_is_due(images, root, _):
+def a_clearing_that_is_due(at):
     long_ago = datetime.now(UTC) - timedelta(days=3)
-    objects.write(layout.place(root, layout.CLEARED), json.dumps({"cleared_at": long_ago.isoformat()}).encode())
+    objects.write(layout.place(at.root, layout.CLEARED), json.dumps({"cleared_at": long_ago.isoformat()}).encode())
 
 
-def no_record_of_a_clearing(images, root, _):
-    objects.delete(layout.place(root, layout.CLEARED))
+def no_record_of_a_clearing(at):
+    objects.delete(layout.place(at.root, layout.CLEARED))
 
 
-def a_batch_that_was_cut_short(images, root, _):
-    objects.delete_all(f"{root}/checkpoints/ingest/commits")
+def a_batch_that_was_cut_short(at):
+    objects.delete_all(f"{at.root}/checkpoints/ingest/commits")
 
 
-def a_lost_checkpoint(images, root, _):
-    objects.delete_all(f"{root}/checkpoints")
+def a_lost_checkpoint(at):
+    objects.delete_all(f"{at.root}/checkpoints")
 
 
-def a_damaged_checkpoint(images, root, _):
-    objects.delete(f"{root}/checkpoints/ingest/metadata")
+def a_damaged_checkpoint(at):
+    objects.delete(f"{at.root}/checkpoints/ingest/metadata")
 
 
 WAITS = [
@@ -114,27 +121,28 @@ WAITS = [
 ]
 
 
-@pytest.mark.usefixtures("no_spark")
 @pytest.mark.parametrize("waits", WAITS)
-def test_a_run_for_which_something_waits_starts_spark(uri, images, root, run, waits):
-    waits(images, root, uri)
+def test_a_run_for_which_something_waits_starts_spark(caught_up, run, waits):
+    waits(caught_up)
     with pytest.raises(Opened):
         run()
 
 
-@pytest.mark.usefixtures("uri", "no_spark")
+@pytest.mark.usefixtures("caught_up")
 def test_under_spark_submit_a_session_is_always_opened_or_the_cluster_would_take_the_run_for_failed(run, monkeypatch):
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     with pytest.raises(Opened):
         run()
 
 
-def test_what_was_listed_before_spark_started_is_not_listed_again(images, run, uri, monkeypatch):  # noqa: ARG001
+def test_what_was_listed_before_spark_started_is_not_listed_again(images, run, monkeypatch):
+    fill(images, 1)
+    run()
     fill(images, 2, first=1)
     listed, list_all = [], objects.list_all
     monkeypatch.setattr(objects, "list_all", lambda place: listed.append(place) or list_all(place))
     assert run() == "ingest: 2 images featurised, 0 failed"
-    assert listed.count(f"file://{images}") == 2  # to see that there is something at all, and to see what is new
+    assert listed.count(f"file://{images}") == 3  # is anything there, is it an image, and then the listing
 
 
 def test_a_table_of_somebody_elses_is_refused_as_ever(spark, images, root):
