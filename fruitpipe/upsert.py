@@ -232,7 +232,7 @@ class Upsert:
 
 
 def _chunks(named: Sequence[ImageEvent], most: int, least: int) -> Iterator[Sequence[ImageEvent]]:
-    """Parts of `most`, then of half of what is left, at last of `least` or a little more; all in one, where that is less than two.
+    """Parts of `most`, then of half of what is left, at last of `least` or a little more, or one where there are fewer.
 
     Cores differ in speed: with parts of `most` alone, one of two cores had another 1,000 images of a batch of 10,000 to do when
     the other was through.

@@ -71,6 +71,10 @@ def a_line_that_is_no_event(at):
     write_manifest(at.root, "no event")
 
 
+def a_manifest_of_any_name(at):
+    objects.write(f"{at.root}/events/mine.jsonl", events.to_line(ImageEvent("created", at.uri)).encode())
+
+
 def a_request_to_erase(at):
     erasures.request(at.root, [at.uri], requested_by="a person")
 
@@ -110,6 +114,7 @@ WAITS = [
     other_bytes,
     a_removal,
     a_line_that_is_no_event,
+    a_manifest_of_any_name,
     a_request_to_erase,
     a_name_that_a_killed_command_left,
     another_extractors_rows,
