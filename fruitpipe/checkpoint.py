@@ -27,22 +27,16 @@ def manifests_read(checkpoint: str) -> set[str]:
     return {objects.canonical(unquote(entry["path"])) for entry in taken if entry["batchId"] <= behind}
 
 
-def drop_if_old(checkpoint: str, days: float) -> bool:
-    """Removes a checkpoint that was begun more than `days` ago, whether it did; the list of what it has read never shrinks."""
+def is_old(checkpoint: str, days: float) -> bool:
+    """Whether it was begun more than `days` ago; the list of what it has read never shrinks."""
     begun = [stat for stat in objects.list_all(objects.join(checkpoint, "metadata")) if objects.name(stat.path) == "metadata"]
-    if not begun or begun[0].modification_time > datetime.now(UTC) - timedelta(days=days):
-        return False
-    drop(checkpoint)
-    return True
+    return bool(begun) and begun[0].modification_time <= datetime.now(UTC) - timedelta(days=days)
 
 
-def drop_if_damaged(checkpoint: str) -> bool:
-    """Removes a checkpoint that lost its identity, without which Spark does not start; whether it did."""
+def is_damaged(checkpoint: str) -> bool:
+    """Whether it has lost its identity, without which Spark does not start."""
     children = objects.children(checkpoint)
-    damaged = "offsets/" in children and "metadata" not in children
-    if damaged:
-        drop(checkpoint)
-    return damaged
+    return "offsets/" in children and "metadata" not in children
 
 
 def drop(checkpoint: str) -> None:

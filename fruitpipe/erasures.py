@@ -89,7 +89,8 @@ def pending(root: str) -> list[Erasure]:
 
 
 def is_settled(root: str) -> bool:
-    """Whether no request is pending, and nothing is kept that names an image."""
+    """Whether no request is pending, and nothing is kept that names an image. Raises WrongRoot where the salt is gone."""
+    Tombstones.of(root)
     kept = objects.list_all(layout.folder(root, "erasures"))
     return not (any(is_private(root, stat.path) for stat in kept) or pending(root))
 

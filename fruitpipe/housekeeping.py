@@ -105,7 +105,7 @@ class Housekeeper:
 
 
 def last_cleared(root: str) -> datetime | None:
-    """When what has had its time was cleared away; a root without a record is a new one, which has nothing of that yet."""
+    """When what has had its time was last cleared away; None where there is no record, as in a new root."""
     try:
         return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
     except NotFound:
@@ -113,7 +113,7 @@ def last_cleared(root: str) -> datetime | None:
 
 
 def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
-    """Whether that is so long ago that it is to be done again."""
+    """Whether what has had its time is to be cleared away, if that was done at `cleared_at`; no record is to become one."""
     return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
 
 

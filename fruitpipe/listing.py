@@ -40,10 +40,11 @@ def images(prefix: str, glob: str) -> Iterator[objects.Stat]:
 
 
 def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
-    """The manifests, of all or of one writer, that no committed batch of the checkpoint has taken; some are named by others."""
+    """The manifests, of all or of one writer, that no committed batch of the checkpoint has taken; hidden ones none takes."""
     read = checkpoint.manifests_read(checkpoint_uri)
     uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
-    return [uri for uri in uris if uri not in read and (not writer or f"-{writer}" in objects.name(uri))]
+    unread = [uri for uri in uris if uri not in read and not objects.name(uri).startswith((".", "_"))]
+    return [uri for uri in unread if not writer or f"-{writer}" in objects.name(uri)]
 
 
 def waiting(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:

@@ -69,7 +69,7 @@ class Snapshot:
     @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in order."""
-        return [field.name for field in self._table.schema().fields]
+        return self._read(lambda: [field.name for field in self._table.schema().fields])
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from pyspark.sql import types as T  # noqa: N812
 
 from fruitpipe import first_commit, jars, lookup, objects
-from fruitpipe.errors import MissingRequirement, NotFound, WrongRoot
+from fruitpipe.errors import MissingRequirement, NotFound, PlatformFault, WrongRoot
 from fruitpipe.snapshot import Snapshot
 
 FEATURES = T.StructType(
@@ -131,11 +131,11 @@ def exists(spark: SparkSession, root: str) -> bool:
     return False
 
 
-def is_there(root: str) -> bool:
-    """Whether there is a table with the columns of FEATURES, as seen without Spark."""
+def is_ours(root: str) -> bool:
+    """Whether there is a table with the columns of FEATURES, as seen without Spark, which is to judge what cannot be read so."""
     try:
         return Snapshot(root).columns == COLUMNS
-    except NotFound:
+    except (NotFound, PlatformFault):
         return False
 
 

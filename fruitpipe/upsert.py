@@ -29,8 +29,8 @@ from fruitpipe.progress import Bar, Commit
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
-IMAGES_PER_CORE = 1000  # that one commit takes at most: some seconds of work, whatever the cluster's size
-LEAST_PER_CORE = 125  # and at least: a second of work, for which it is worth a commit that cores do not wait for the slowest
+IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
+TAPER = 3  # parts of the last such chunk; their files are still too large to be packed
 # A worker whose memory ran out may live on to say so; where Java's ran out, no image is to blame.
 WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError")
 AHEAD = 2  # chunks in the workers' hands: where a core is through with its part of one, it begins the next
@@ -86,9 +86,8 @@ class Upsert:
         chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
         known = self.known([event.path for event in named])
-        cores = self.spark.sparkContext.defaultParallelism
-        least = IMAGES_PER_CORE // 2 if known else LEAST_PER_CORE  # a merge takes seconds, an append a fifth of one
-        chunks = _chunks(named, cores * IMAGES_PER_CORE, cores * least)
+        size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
+        chunks = iter(_chunks(named, size) if known else _tapered(named, size))  # a merge takes seconds, an append 0.2
         begun: set[Future[Featurised]] = set()
         with ThreadPoolExecutor(AHEAD, "fruitpipe-featurise") as ahead:
 
@@ -231,17 +230,19 @@ class Upsert:
         return pa.Table.from_pylist([outcome], featurise.OUTCOMES)
 
 
-def _chunks(named: Sequence[ImageEvent], most: int, least: int) -> Iterator[Sequence[ImageEvent]]:
-    """Parts of `most`, then of half of what is left, at last of `least` or a little more, or one where there are fewer.
+def _chunks(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
+    """Even parts of about `size`: a batch that is a little larger is one."""
+    even = math.ceil(len(named) / max(1, round(len(named) / size))) if named else size
+    return [named[first : first + even] for first in range(0, len(named), even)]
 
-    Cores differ in speed: with parts of `most` alone, one of two cores had another 1,000 images of a batch of 10,000 to do when
-    the other was through.
+
+def _tapered(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
+    """Parts of `size`, and towards the end of a third of that, where there are two or more.
+
+    Cores differ in speed, and one that has nothing left to do would wait for another's part.
     """
-    first = 0
-    while left := len(named) - first:
-        part = left if left < 2 * least else max(least, min(most, math.ceil(left / 2)))
-        yield named[first : first + part]
-        first += part
+    whole = max(0, len(named) // size - 1) * size
+    return [*_chunks(named[:whole], size), *_chunks(named[whole:], size // TAPER if whole else size)]
 
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:

@@ -70,7 +70,6 @@ def ingest(settings: IngestSettings) -> None:
     check_images(settings)
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
-        renew_checkpoint(settings)
         read = cache(partial(codes.of_rows, settings.root))
         prefix = Listing(settings, partial(known, settings.root, read))
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
@@ -80,6 +79,7 @@ def ingest(settings: IngestSettings) -> None:
         upsert = upserter(spark, settings, model, held.check, read)
         upsert.start_workers()
         tables.create(spark, settings.root, held.check)
+        renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
             batches = Batches(settings, upsert, Eraser(spark, settings, held.check), bar)
@@ -95,18 +95,20 @@ def ingest(settings: IngestSettings) -> None:
 
 
 def is_done(settings: IngestSettings, prefix: Listing) -> bool:
-    """Whether a run that is to catch up would find nothing to do, as seen without Spark, whose start takes 4 s of its 5.
+    """Whether a run that is to catch up would find nothing to do, as seen without Spark, which takes some seconds to start.
 
     What is new under the prefix is listed last, as it becomes manifests.
     """
-    root = settings.root
+    root, place = settings.root, checkpoint_of(settings.root)
     return (
-        tables.is_there(root)
+        tables.is_ours(root)
         and erasures.is_settled(root)
         and not (settings.stale_per_second and stale.asked(root))
         and not housekeeping.is_clearing_due(settings, housekeeping.last_cleared(root))
+        and not checkpoint.is_damaged(place)
+        and not checkpoint.is_old(place, settings.checkpoint_days)
         and not (settings.source == "prefix" and prefix.list_once())
-        and not listing.unread(root, checkpoint_of(root))
+        and not listing.unread(root, place)
     )
 
 
@@ -164,9 +166,11 @@ def known(root: str, read: ReadCodes) -> NDArray[np.int64]:
 def renew_checkpoint(settings: IngestSettings) -> None:
     """Has a checkpoint begin anew where that is due: what is done is in the table, so that costs looks and no model call."""
     place = checkpoint_of(settings.root)
-    if checkpoint.drop_if_damaged(place):
+    if checkpoint.is_damaged(place):
+        checkpoint.drop(place)
         print(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once", flush=True)
-    if checkpoint.drop_if_old(place, settings.checkpoint_days):
+    if checkpoint.is_old(place, settings.checkpoint_days):
+        checkpoint.drop(place)
         print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
 
 

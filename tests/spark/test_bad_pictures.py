@@ -156,7 +156,7 @@ def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_dead
 ):
     """Its two chunks are in hand together: of 8 images that the store refuses, and of 256 that each kill a worker."""
     featuriser(RefusedAndDeadlyFeaturiser)
-    monkeypatch.setattr(upsert, "_chunks", lambda named, *_: iter([by_name(named)[:8], by_name(named)[8:]]))
+    monkeypatch.setattr(upsert, "_tapered", lambda named, _: [by_name(named)[:8], by_name(named)[8:]])
     for number in range(8):
         put(images / "A" / f"refused-{number}.jpg", jpeg(number))
     for number in range(256):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from fruitpipe import erasures, events, layout, objects, session, stale, tables
-from fruitpipe.errors import WrongRoot
+from fruitpipe.errors import PlatformFault, WrongRoot
 from fruitpipe.events import ImageEvent
 from fruitpipe.settings import IngestSettings
 from streaming.ingest import ingest
@@ -51,16 +51,12 @@ def test_a_run_that_finds_nothing_to_do_ends_without_spark(run, source):
     assert run(source=source) == NOTHING
 
 
-def no_table(at):
-    objects.delete_all(f"{at.root}/features")
-
-
 def a_new_image(at):
     fill(at.images, 1, first=1)
 
 
 def other_bytes(at):
-    put(at.images / "Kiwi" / "0.jpg", jpeg(9))
+    put(Path(at.uri.removeprefix("file://")), jpeg(9))
 
 
 def a_removal(at):
@@ -109,7 +105,6 @@ def a_damaged_checkpoint(at):
 
 
 WAITS = [
-    no_table,
     a_new_image,
     other_bytes,
     a_removal,
@@ -133,6 +128,49 @@ def test_a_run_for_which_something_waits_starts_spark(caught_up, run, waits):
         run()
 
 
+@pytest.mark.parametrize("settings", [{"checkpoint_days": 0}, {"clear_hours": 0}])
+@pytest.mark.usefixtures("caught_up")
+def test_a_run_for_which_a_checkpoint_or_a_clearing_is_due_by_its_settings_starts_spark(run, settings):
+    with pytest.raises(Opened):
+        run(**settings)
+
+
+@pytest.mark.parametrize("gone", ["features", "features/_delta_log"])
+def test_a_run_that_has_no_table_starts_spark_though_no_image_waits(caught_up, run, gone):
+    objects.delete_all(f"{caught_up.root}/{gone}")
+    with pytest.raises(Opened):
+        run(source="events")
+
+
+def test_rows_that_are_not_to_be_computed_anew_now_do_not_start_spark(caught_up, run):
+    another_extractors_rows(caught_up)
+    assert run(stale_per_second=0) == NOTHING
+
+
+def test_an_image_that_was_erased_and_kept_does_not_start_spark(caught_up, run):
+    erasure = erasures.request(caught_up.root, [caught_up.uri], requested_by="a person", keep_object=True)
+    erasures.complete(caught_up.root, erasure)
+    put(Path(caught_up.uri.removeprefix("file://")), jpeg(9))
+    assert run() == NOTHING
+
+
+def test_a_root_whose_salt_is_gone_is_refused_though_nothing_waits(caught_up, run):
+    erasures.complete(caught_up.root, erasures.request(caught_up.root, [caught_up.uri], requested_by="a person"))
+    objects.delete(f"{caught_up.root}/erasures/salt")
+    with pytest.raises(WrongRoot, match="salt"):
+        run()
+
+
+@pytest.mark.usefixtures("caught_up")
+def test_a_table_that_cannot_be_read_without_spark_is_sparks_to_judge(run, monkeypatch):
+    def unreadable(*_):
+        raise PlatformFault("cannot be read")
+
+    monkeypatch.setattr(tables, "Snapshot", unreadable)
+    with pytest.raises(Opened):
+        run()
+
+
 @pytest.mark.usefixtures("caught_up")
 def test_under_spark_submit_a_session_is_always_opened_or_the_cluster_would_take_the_run_for_failed(run, monkeypatch):
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
@@ -150,8 +188,11 @@ def test_what_was_listed_before_spark_started_is_not_listed_again(images, run, m
     assert listed.count(f"file://{images}") == 3  # is anything there, is it an image, and then the listing
 
 
-def test_a_table_of_somebody_elses_is_refused_as_ever(spark, images, root):
+def test_a_table_of_somebody_elses_is_refused_as_ever_and_its_checkpoint_kept(spark, images, root):
     fill(images, 1)
     spark.range(3).write.format("delta").save(tables.features_uri(root))
+    theirs = f"{root}/checkpoints/ingest/metadata"
+    objects.write(theirs, b"theirs")
     with pytest.raises(WrongRoot, match="has the columns id, not fruitpipe's"):
-        ingest(IngestSettings(images=str(images), root=root, once=True))
+        ingest(IngestSettings(images=str(images), root=root, once=True, checkpoint_days=0))
+    assert objects.exists(theirs)
