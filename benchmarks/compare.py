@@ -128,14 +128,15 @@ def main() -> None:
     parser.add_argument("--peers", default="", help="the Python of the environment that holds the peers")
     parser.add_argument("--images", type=int, help=f"by default {THROUGHPUT_IMAGES}, and {SMALL_IMAGES} for the small runs")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument(
-        "--engines", nargs="+", help=f"of {', '.join(engines.THROUGHPUT)}; of {', '.join(engines.SMALL)} for small"
-    )
+    names = f"of {', '.join(engines.THROUGHPUT)}; of {', '.join(engines.SMALL)} for small"
+    parser.add_argument("--engines", nargs="+", metavar="ENGINE", help=names)
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS)
     given = parser.parse_args()
     if given.part == "table":
         print(results.table(given.results))
         return
+    if unknown := set(given.engines or ()) - set({"throughput": engines.THROUGHPUT, "small": engines.SMALL}[given.part]):
+        parser.error(f"--engines {' '.join(sorted(unknown))}: give some {names}")
     given.images = given.images or {"throughput": THROUGHPUT_IMAGES, "small": SMALL_IMAGES}[given.part]
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder:
         {"throughput": throughput, "small": small}[given.part](given, Path(folder))
