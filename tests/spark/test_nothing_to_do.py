@@ -178,6 +178,17 @@ def test_under_spark_submit_a_session_is_always_opened_or_the_cluster_would_take
         run()
 
 
+def test_a_checkpoint_that_is_old_is_begun_anew_and_one_that_is_not_stays(images, root, run):
+    fill(images, 1)
+    run()
+    begun = objects.read(f"{root}/checkpoints/ingest/metadata")
+    fill(images, 1, first=1)
+    run()
+    assert objects.read(f"{root}/checkpoints/ingest/metadata") == begun
+    run(checkpoint_days=0)
+    assert objects.read(f"{root}/checkpoints/ingest/metadata") != begun
+
+
 def test_what_was_listed_before_spark_started_is_not_listed_again(images, run, monkeypatch):
     fill(images, 1)
     run()
