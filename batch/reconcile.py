@@ -10,11 +10,17 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe import events, job, layout, listing, lookup, names, objects, plan, session, stale, tables
-from fruitpipe.erasures import Tombstones
+from fruitpipe import objects
+from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
-from fruitpipe.extractor import Model, fingerprint
+from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.ingest import prefix_listing, recompute, reconciliation
+from fruitpipe.operations import job
+from fruitpipe.pictures import names
+from fruitpipe.root import layout, manifests
+from fruitpipe.runtime import session
 from fruitpipe.settings import ReconcileSettings
+from fruitpipe.table import delta, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-    from fruitpipe.plan import Plan
+    from fruitpipe.ingest.reconciliation import Plan
 
 REMOVALS_SHARE = 0.1  # a listing that lacks more of the rows than this is taken for a wrong prefix or a lost mount
 
@@ -37,7 +43,7 @@ def reconcile(settings: ReconcileSettings) -> None:
     with session.explained():
         rows = table_rows(spark, settings)
         check_prefix(spark, settings, listed, rows)
-    found = plan.compare(listed, rows, extractor, lambda path: counts.match(objects.name(path)))
+    found = reconciliation.compare(listed, rows, extractor, lambda path: counts.match(objects.name(path)))
     print(f"reconcile: {found}", flush=True)
     if settings.dry_run:
         print(*(f"reconcile: {line}" for line in foreseen(found, settings)), sep="\n", flush=True)
@@ -48,24 +54,26 @@ def reconcile(settings: ReconcileSettings) -> None:
 
 def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:
     """Raises NoImages where neither an image nor a row lies under the prefix, though there are rows: it is mistyped."""
-    if not listed.num_rows and not rows.num_rows and tables.rows(spark, settings.root).limit(1).count():
+    if not listed.num_rows and not rows.num_rows and delta.rows(spark, settings.root).limit(1).count():
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
 def list_images(settings: ReconcileSettings) -> pa.Table:
     """`path` and `etag` of every image under the prefix: some 150 bytes an image."""
     erased = Tombstones.of(settings.root)
-    stats = listing.images(settings.images, settings.glob)
-    return plan.table(plan.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path)))
+    stats = prefix_listing.images(settings.images, settings.glob)
+    return reconciliation.table(
+        reconciliation.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path))
+    )
 
 
 def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:
     """What the comparison needs of every row under the prefix: some 150 bytes a row on the driver."""
-    tables.version(spark, settings.root)
-    rows = tables.rows(spark, settings.root)
+    delta.version(spark, settings.root)
+    rows = delta.rows(spark, settings.root)
     below = rows.where(rows["path"].startswith(f"{settings.images}/") | (rows["path"] == settings.images))
     etag, again = "substring_index(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
-    return below.selectExpr("path", etag, "extractor", again).toArrow().cast(plan.ROWS)
+    return below.selectExpr("path", etag, "extractor", again).toArrow().cast(reconciliation.ROWS)
 
 
 def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:
@@ -101,10 +109,10 @@ def check_removals(found: Plan, settings: ReconcileSettings) -> None:
 def write_manifests(root: str, found: Plan) -> int:
     """Writes the plan's events where the stream reads them, the stale ones apart, and returns the number of manifests."""
     now = datetime.now(UTC)
-    bodies = list(events.manifests(found.events()))
+    bodies = list(manifests.manifests(found.events()))
     for body in bodies:
-        objects.write(events.manifest_uri(root, now, events.manifest_name("reconcile", now, body)), body)
-    return len(bodies) + stale.ask(root, found.stale)
+        objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("reconcile", now, body)), body)
+    return len(bodies) + recompute.ask(root, found.stale)
 
 
 if __name__ == "__main__":

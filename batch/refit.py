@@ -11,31 +11,25 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fruitpipe import (
-    erasures,
-    gathering,
-    job,
-    layout,
-    pointer,
-    progress,
-    publication,
-    refitting,
-    sampling,
-    session,
-    tables,
-)
+from fruitpipe.erasure import register
 from fruitpipe.errors import WrongUsage
-from fruitpipe.extractor import FEATURES
-from fruitpipe.publication import Model
-from fruitpipe.reduction import ROUNDING
+from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.operations import job
+from fruitpipe.reduction.pca import ROUNDING
+from fruitpipe.refit import changes, new_version, pointer, publication
+from fruitpipe.refit.publication import Model
+from fruitpipe.report import row_sample
+from fruitpipe.root import layout
+from fruitpipe.runtime import progress, session
 from fruitpipe.settings import RefitSettings
+from fruitpipe.table import delta
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from fruitpipe.fitting import Source
-    from fruitpipe.gathering import Gathered
-    from fruitpipe.summary import Summary
+    from fruitpipe.reduction.summary import Summary
+    from fruitpipe.refit.changes import Gathered
+    from fruitpipe.refit.on_spark import Source
 
 
 def refit(settings: RefitSettings) -> None:
@@ -43,14 +37,14 @@ def refit(settings: RefitSettings) -> None:
     began = time.monotonic()
     _check_usage(settings)
     if settings.report:
-        from fruitpipe import report  # with libraries that a refit without one does not need
+        from fruitpipe.report import document  # with libraries that a refit without one does not need
 
-        report.check(settings.root)
+        document.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     spark = session.open("fruitpipe refit", settings.root)
-    with session.explained(), progress.bar("refit", steps=refitting.steps(settings)) as bar:
+    with session.explained(), progress.bar("refit", steps=new_version.steps(settings)) as bar:
         bar.follow(spark.sparkContext.statusTracker())
-        tables.version(spark, settings.root)  # without a table nothing is written, not even a claim
+        delta.version(spark, settings.root)  # without a table nothing is written, not even a claim
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:
             _publish(_gather(spark, settings, version, began, bar))
@@ -58,44 +52,48 @@ def refit(settings: RefitSettings) -> None:
     print(f"{time.monotonic() - began:.1f} s")
 
 
-def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> refitting.Run:
-    pinned = gathering.pin(spark, settings.root)
-    bar.step(refitting.READ, pinned.rows)
+def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> new_version.Run:
+    pinned = changes.pin(spark, settings.root)
+    bar.step(new_version.READ, pinned.rows)
     found = pointer.find(settings.root)
     previous = publication.load_model(settings.root, found.version) if found else None
-    gathered = gathering.gather(spark, pinned, previous, FEATURES, full=settings.full)
+    gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
     print(gathered.how)
     _name_set_aside(gathered.summary)
-    return refitting.Run(spark, settings, version, pinned, previous, gathered, began, bar)
+    return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
 
 
-def _publish(run: refitting.Run) -> None:
+def _publish(run: new_version.Run) -> None:
     """Writes data, then model, then report, then the pointer; nothing where the current version still holds."""
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
-        model = refitting.fit_anew(run)
+        model = new_version.fit_anew(run)
     elif run.gathered.added is None:
         print(f"nothing to publish: {run.previous.facts['version']} has all rows")
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)
-    erasures.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
+    register.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
     if run.settings.report:
         _report(run, model)
-        erasures.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
+        register.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
     publication.switch(run.settings.root, run.version)
-    facts, kept = model.facts, refitting.percent(model.facts["variance_kept"])
+    facts, kept = model.facts, new_version.percent(model.facts["variance_kept"])
     print(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
 
 
-def _extend(run: refitting.Run, previous: Model, added: Source) -> Model:
+def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:
     """A version with the components of the current one: copies of its files, and files for the new rows."""
     reduction, summary = previous.reduction, run.gathered.summary
     kept = reduction.variance_kept_of(summary.moments)
     mixable = {"previous": previous.facts["version"], "may_mix": True}
-    facts = refitting.facts_of(run, reduction) | {"basis": previous.facts["basis"], "variance_kept": kept, "continuity": mixable}
+    facts = new_version.facts_of(run, reduction) | {
+        "basis": previous.facts["basis"],
+        "variance_kept": kept,
+        "continuity": mixable,
+    }
     publication.copy_reduced(run.settings.root, previous.facts["version"], run.version)
     model = Model(reduction, summary, facts)
-    refitting.write(run, added, model)
+    new_version.write(run, added, model)
     return model
 
 
@@ -122,19 +120,22 @@ def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered)
         return False
     kept = previous.reduction.variance_kept_of(gathered.summary.moments)
     enough = kept >= settings.variance - ROUNDING
-    verdict, asked = "no refit" if enough else "a refit is needed", refitting.percent(settings.variance)
-    print(f"{verdict}: the components of {version} keep {refitting.percent(kept)} of the variance of all rows, {asked} is asked")
+    verdict, asked = "no refit" if enough else "a refit is needed", new_version.percent(settings.variance)
+    print(
+        f"{verdict}: the components of {version} keep {new_version.percent(kept)} of the variance of all rows, {asked} is asked"
+    )
     return enough
 
 
-def _report(run: refitting.Run, model: Model) -> None:
+def _report(run: new_version.Run, model: Model) -> None:
     """Writes the version's report: some images of it, and the table as it was fitted."""
-    from fruitpipe import report, snapshot
+    from fruitpipe.report import document
+    from fruitpipe.table import snapshot
 
     root, pinned = run.settings.root, run.pinned
-    run.bar.step(refitting.REPORT, pinned.rows)
-    sampled = sampling.sample(pinned.source(run.spark), pinned.rows, report.IMAGES)
-    print(f"report: {report.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
+    run.bar.step(new_version.REPORT, pinned.rows)
+    sampled = row_sample.sample(pinned.source(run.spark), pinned.rows, document.IMAGES)
+    print(f"report: {document.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
 
 
 def _tidy(settings: RefitSettings) -> None:

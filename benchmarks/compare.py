@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import engines, results
 from benchmarks.features import PHOTOGRAPHS
-from fruitpipe import sample
+from fruitpipe.pictures import drawn
 
 THROUGHPUT_IMAGES = 20_000
 SMALL_IMAGES = 2_016
@@ -40,7 +40,7 @@ def photographs(asked: Path, folder: Path) -> tuple[Path, str]:
     count = sum(1 for _ in asked.glob("*/*.jpg"))
     if count:
         return asked, f"{count} photographs"
-    return folder, f"{sample.draw(folder, images_per_label=DRAWN_PER_LABEL)} drawn pictures"
+    return folder, f"{drawn.draw(folder, images_per_label=DRAWN_PER_LABEL)} drawn pictures"
 
 
 def pictures(folder: Path, count: int, photographs: Path) -> Path:

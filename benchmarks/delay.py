@@ -31,10 +31,11 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import s3_server, stream
-from fruitpipe import objects, session
-from fruitpipe.extractor import Model, extractor_for
-from fruitpipe.fitting import vectors_of
-from fruitpipe.images import decode
+from fruitpipe import objects
+from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.pictures.decoding import decode
+from fruitpipe.refit.on_spark import vectors_of
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from tests.pictures import jpeg
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fruitpipe.extractor import Extractor, Model
-from fruitpipe.images import decode
+from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.pictures.decoding import decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,10 +25,12 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
-from fruitpipe import images, session, tables
-from fruitpipe.extractor import FEATURES, Extractor, Model, fingerprint
-from fruitpipe.fitting import vectors_of
+from fruitpipe.extractor.inference import FEATURES, Extractor, Model, fingerprint
+from fruitpipe.pictures import decoding
+from fruitpipe.refit.on_spark import vectors_of
+from fruitpipe.runtime import session
 from fruitpipe.settings import default_model
+from fruitpipe.table import delta
 from tests.rows import append_rows
 
 if TYPE_CHECKING:
@@ -70,8 +72,8 @@ def append(root: str, rows: int, first: int = 0, photographs: Path = PHOTOGRAPHS
     made = numbers.mapInArrow(partial(_rows, base=base(photographs)), SCHEMA)
     constant = {"extractor": F.lit("benchmark"), "ingested_at": F.lit(datetime.now(UTC))}
     have = {"path": F.col("path"), "label": F.col("label"), "features": F.col("features")} | constant
-    absent = {field.name: F.lit(None).cast(field.dataType) for field in tables.FEATURES if field.name not in have}
-    tables.create(spark, root)
+    absent = {field.name: F.lit(None).cast(field.dataType) for field in delta.FEATURES if field.name not in have}
+    delta.create(spark, root)
     append_rows(root, made.select(*[column.alias(name) for name, column in (have | absent).items()]))
 
 
@@ -96,7 +98,7 @@ def _rows(batches: Iterable[pa.RecordBatch], base: Base) -> Iterator[pa.RecordBa
 
 def _extract(model: Model, photographs: list[Path], kept: Path) -> None:
     extract = Extractor(model.body)
-    features = np.stack([extract(images.decode(photograph.read_bytes()).pixels) for photograph in photographs])
+    features = np.stack([extract(decoding.decode(photograph.read_bytes()).pixels) for photograph in photographs])
     with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npz", delete=False) as file:
         np.savez(file, features=features, labels=np.array([photograph.parent.name for photograph in photographs]))
     Path(file.name).replace(kept)

@@ -31,11 +31,13 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import s3_server, stream
-from fruitpipe import objects, session, tables
-from fruitpipe.extractor import FEATURES, Model, fingerprint
-from fruitpipe.fitting import vectors_of
-from fruitpipe.progress import Commit
+from fruitpipe import objects
+from fruitpipe.extractor.inference import FEATURES, Model, fingerprint
+from fruitpipe.refit.on_spark import vectors_of
+from fruitpipe.runtime import session
+from fruitpipe.runtime.progress import Commit
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from tests.pictures import jpeg
 from tests.rows import append_rows
 
@@ -70,8 +72,8 @@ def fill(spark: SparkSession, server: s3_server.S3Server, first: int, end: int) 
         "extractor": F.lit(extractor),
         "ingested_at": F.lit(datetime.now(UTC)),
     }
-    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in tables.FEATURES]
-    tables.create(spark, ROOT)
+    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in delta.FEATURES]
+    delta.create(spark, ROOT)
     append_rows(ROOT, made.select(*columns))
     stream.announce(ROOT, [f"s3://fruits/{name}" for name in keys])
 

@@ -20,8 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.features import PHOTOGRAPHS
-from fruitpipe.extractor import Extractor, Model
-from fruitpipe.images import decode
+from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
 if TYPE_CHECKING:

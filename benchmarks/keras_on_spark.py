@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from benchmarks import engine
-from fruitpipe import jars
-from fruitpipe.images import decode
+from fruitpipe.pictures.decoding import decode
+from fruitpipe.runtime import jars
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def model() -> Any:
     """The Keras model with the product's weights and one thread: Spark runs a task a core."""
-    from fruitpipe import weights
+    from fruitpipe.extractor import weights
 
     tensorflow = weights._tensorflow()  # noqa: SLF001 - on the CPU, and silent
     tensorflow.config.threading.set_intra_op_parallelism_threads(1)

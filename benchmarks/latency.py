@@ -25,8 +25,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import s3_server, stream
-from fruitpipe import batches, lookup, objects, session, upsert
+from fruitpipe import objects
+from fruitpipe.ingest import micro_batch, upsert
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import lookup
 from tests.pictures import jpeg
 
 if TYPE_CHECKING:
@@ -65,7 +68,7 @@ def uploads(settings: IngestSettings, watched: stream.Watched, count: int) -> li
 def timed_parts(watched: stream.Watched) -> Iterator[None]:
     """Notes how long the parts of a batch take."""
     parts = {
-        "names collected": (batches, "named_images"),
+        "names collected": (micro_batch, "named_images"),
         "table looked up": (lookup.Lookup, "__call__"),
         "featurised": (upsert.Upsert, "_featurised"),
         "committed": (upsert.Upsert, "_commit"),

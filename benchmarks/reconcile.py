@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from fruitpipe import plan
+from fruitpipe.ingest import reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def tables(images: int) -> tuple[pa.Table, pa.Table]:
     listed = numbers[numbers < images]
     rows = np.random.default_rng(0).permutation(numbers[~((numbers < images) & (last < 3))])
     changed = (rows % 100 >= 3) & (rows % 100 < 7) & (rows < images)
-    return _table(plan.LISTED, listed, listed), _table(plan.ROWS, rows, rows + 10**9 * changed)
+    return _table(reconciliation.LISTED, listed, listed), _table(reconciliation.ROWS, rows, rows + 10**9 * changed)
 
 
 def _table(schema: pa.Schema, numbers: Any, etags: Any) -> pa.Table:
@@ -45,7 +45,7 @@ def _table(schema: pa.Schema, numbers: Any, etags: Any) -> pa.Table:
         (f"s3://fruits-images/in/Label {number % 131:03}/r_{number:07}_100.jpg", f"{etag:032x}", EXTRACTOR, False)
         for number, etag in zip(numbers.tolist(), etags.tolist(), strict=True)
     )
-    return plan.table(schema, (row[: len(schema)] for row in rows), CHUNK_ROWS)  # type: ignore[misc]
+    return reconciliation.table(schema, (row[: len(schema)] for row in rows), CHUNK_ROWS)  # type: ignore[misc]
 
 
 def by_join(listed: pa.Table, rows: pa.Table) -> int:
@@ -58,7 +58,7 @@ def by_join(listed: pa.Table, rows: pa.Table) -> int:
 
 
 def by_plan(listed: pa.Table, rows: pa.Table) -> int:
-    found = plan.compare(listed, rows, EXTRACTOR)
+    found = reconciliation.compare(listed, rows, EXTRACTOR)
     return len(found.new) + len(found.changed) + len(found.gone)
 
 

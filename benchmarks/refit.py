@@ -38,9 +38,11 @@ sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed 
 
 from batch.refit import refit  # noqa: E402
 from benchmarks import features, process  # noqa: E402
-from fruitpipe import publication, session, tables  # noqa: E402
-from fruitpipe.extractor import FEATURES  # noqa: E402
+from fruitpipe.extractor.inference import FEATURES  # noqa: E402
+from fruitpipe.refit import publication  # noqa: E402
+from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import RefitSettings  # noqa: E402
+from fruitpipe.table import delta  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +69,7 @@ def ours(root: str, variance: float = VARIANCE, *, report: bool = False, **flags
 
 def spark_ml(spark: SparkSession, root: str, to: str) -> int:
     """The notebook's way; returns k."""
-    raw = tables.rows(spark, root).select("path", "label", array_to_vector(F.col("features")).alias("raw"))
+    raw = delta.rows(spark, root).select("path", "label", array_to_vector(F.col("features")).alias("raw"))
     scaler = StandardScaler(inputCol="raw", outputCol="scaled", withMean=True, withStd=True)
     scaled = scaler.fit(raw).transform(raw)
     shares = PCA(k=FEATURES, inputCol="scaled", outputCol="reduced").fit(scaled).explainedVariance

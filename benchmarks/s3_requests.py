@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
 
 from benchmarks import growth, s3_server, stream
-from fruitpipe import objects, session
+from fruitpipe import objects
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from tests.pictures import jpeg
 

@@ -26,10 +26,11 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
-from fruitpipe import session, tables
-from fruitpipe.extractor import FEATURES
-from fruitpipe.housekeeping import Housekeeper
+from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from tests.rows import append_rows
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 def append(spark: SparkSession, root: str, count: int, first: int) -> None:
     """One commit of `count` rows of random features."""
-    tables.create(spark, root)
+    delta.create(spark, root)
     vectors = np.random.default_rng(first).random((count, FEATURES), np.float32)
     columns: dict[str, Any] = {
         "path": [f"file:///images/Kiwi/{number:07}.jpg" for number in range(first, first + count)],
@@ -47,7 +48,7 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
         "extractor": ["benchmark"] * count,
         "ingested_at": [datetime.now(UTC)] * count,
     }
-    absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in columns]
+    absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in columns]
     append_rows(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
 
 
@@ -68,7 +69,7 @@ def fill(spark: SparkSession, root: str, commits: int, *, housekeeping: bool) ->
 def read(spark: SparkSession, root: str) -> float:
     spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr] # noqa: SLF001 - as a new reader
     began = time.perf_counter()
-    tables.rows(spark, root).write.format("noop").mode("overwrite").save()
+    delta.rows(spark, root).write.format("noop").mode("overwrite").save()
     return time.perf_counter() - began
 
 
@@ -94,7 +95,7 @@ def main() -> None:
                 rounds[name].append(read(spark, root))
         base = median(rounds["one batch"][2:])
         for name, root in roots.items():
-            seconds, files = rounds[name][2:], len(tables.rows(spark, root).inputFiles())
+            seconds, files = rounds[name][2:], len(delta.rows(spark, root).inputFiles())
             print(
                 f"{name}: {files} files, {1e3 * median(seconds):.0f} ms ({1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f}), "
                 f"{median(seconds) / base:.2f} times",

@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from fruitpipe import codes, events, layout, lease, objects, session, tables
-from fruitpipe.batches import Batches
-from fruitpipe.eraser import Eraser
-from fruitpipe.extractor import Model
-from fruitpipe.listing import Listing
+from fruitpipe import objects
+from fruitpipe.erasure.execution import Eraser
+from fruitpipe.extractor.inference import Model
+from fruitpipe.ingest.micro_batch import Batches
+from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.root import layout, lease, manifests
+from fruitpipe.runtime import session
+from fruitpipe.table import delta, path_hashes
 from streaming import ingest
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from fruitpipe.events import ImageEvent
-    from fruitpipe.progress import Commit
+    from fruitpipe.root.manifests import ImageEvent
+    from fruitpipe.runtime.progress import Commit
     from fruitpipe.settings import IngestSettings
 
 PROGRESSES = 2_000  # of Spark's reports on its triggers; its default keeps 100
@@ -85,8 +88,8 @@ def running(
 ) -> Iterator[tuple[Watched, Any]]:
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
-    tables.create(spark, settings.root)
-    read = cache(partial(codes.of_rows, settings.root))
+    delta.create(spark, settings.root)
+    read = cache(partial(path_hashes.of_rows, settings.root))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
         watched = Watched(
@@ -107,9 +110,9 @@ def running(
 def announce(root: str, paths: Sequence[str], events_a_manifest: int = 1000) -> None:
     """Writes what the collector would: manifests that say that images were created."""
     now = datetime.now(UTC)
-    created = (events.ImageEvent("created", path, event_time=now) for path in paths)
-    for body in events.manifests(created, events_a_manifest):
-        objects.write(events.manifest_uri(root, now, events.manifest_name("s3", now, body)), body)
+    created = (manifests.ImageEvent("created", path, event_time=now) for path in paths)
+    for body in manifests.manifests(created, events_a_manifest):
+        objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("s3", now, body)), body)
 
 
 def phases(query: Any) -> dict[str, list[float]]:

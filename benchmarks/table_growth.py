@@ -33,12 +33,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an applicati
 
 from benchmarks import stream
 from benchmarks.growth import NEW_IMAGES, SCHEMA, key, spread
-from fruitpipe import objects, session, tables
-from fruitpipe.extractor import FEATURES, Model, fingerprint
-from fruitpipe.fitting import vectors_of
+from fruitpipe import objects
+from fruitpipe.extractor.inference import FEATURES, Model, fingerprint
+from fruitpipe.ingest.upsert import IMAGES_PER_CORE
+from fruitpipe.refit.on_spark import vectors_of
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
-from fruitpipe.snapshot import Snapshot
-from fruitpipe.upsert import IMAGES_PER_CORE
+from fruitpipe.table import delta
+from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import jpeg
 from tests.rows import append_rows
 
@@ -61,12 +63,12 @@ class Times(NamedTuple):
 
 def fill(spark: SparkSession, settings: IngestSettings, first: int, end: int) -> None:
     """Rows of images `first` to `end`, none of which is there."""
-    tables.create(spark, settings.root)
+    delta.create(spark, settings.root)
     made = spark.range(first, end, numPartitions=-(-(end - first) // ROWS_PER_FILE))
     made = made.mapInArrow(partial(_rows, folder=settings.images), SCHEMA)
     extractor = {"extractor": F.lit(fingerprint(Model.load(settings.model))), "ingested_at": F.lit(datetime.now(UTC))}
     have = {name: F.col(name) for name in ("path", "label", "features")} | {"etag": F.lit("none")} | extractor
-    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in tables.FEATURES]
+    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in delta.FEATURES]
     append_rows(settings.root, made.select(*columns))
 
 

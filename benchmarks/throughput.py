@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks import compare, engines, features, s3_server  # noqa: E402
-from fruitpipe.upsert import AHEAD, IMAGES_PER_CORE  # noqa: E402
+from fruitpipe.ingest.upsert import AHEAD, IMAGES_PER_CORE  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 8_000  # 20 s: a process takes 0.2 s to end, which is none of the bound's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import engine
-from fruitpipe import session
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from streaming import ingest as job
 

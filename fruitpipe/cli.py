@@ -42,7 +42,7 @@ def sample(
 ) -> None:
     """Draw a labelled data set of fruit-like pictures."""
     from fruitpipe import objects
-    from fruitpipe.sample import draw
+    from fruitpipe.pictures.drawn import draw
 
     uri = objects.canonical(folder)
     if objects.is_s3(uri):
@@ -61,7 +61,8 @@ def build(
     ] = Precision.float32,
 ) -> None:
     """Fetch and verify the ImageNet weights and convert them to the model file."""
-    from fruitpipe import settings, weights
+    from fruitpipe import settings
+    from fruitpipe.extractor import weights
 
     weights.build(path or settings.default_model(extractor.value), extractor.value)
 
@@ -71,7 +72,7 @@ def rollback(
     root: Root, version: Annotated[str, typer.Argument(metavar="VERSION", help="A published version, such as v000012.")]
 ) -> None:
     """Make an earlier version of the reduced features the current one."""
-    from fruitpipe import publication
+    from fruitpipe.refit import publication
 
     publication.rollback(root, version)
     print(f"{root}: {version} is the current version")
@@ -85,15 +86,16 @@ def status(
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="With --watch: from one look to the next.")] = 5,
 ) -> None:
     """Show what is in the table, what came last, which versions are published and what is stored."""
-    from fruitpipe import snapshot, status, views
+    from fruitpipe.operations import status, terminal
+    from fruitpipe.table import snapshot
 
     def look() -> status.Status:
         return status.of(snapshot.Snapshot(root))
 
     if watch:
-        views.watch(look, seconds, as_json=as_json)
+        terminal.watch(look, seconds, as_json=as_json)
     else:
-        views.show(look(), as_json=as_json)
+        terminal.show(look(), as_json=as_json)
 
 
 @app.command()
@@ -106,17 +108,19 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
     retry: Annotated[bool, typer.Option("--retry", help="Have the stream look at them again.")] = False,
 ) -> None:
     """List the images that could not be featurised, with the reason."""
-    from fruitpipe import error_rows, objects, snapshot, views
+    from fruitpipe import objects
+    from fruitpipe.operations import failed_images, terminal
+    from fruitpipe.table import snapshot
 
-    rows = error_rows.find(snapshot.Snapshot(root), reason, label)
+    rows = failed_images.find(snapshot.Snapshot(root), reason, label)
     if csv:
         check_region(csv)
-        objects.write(objects.canonical(csv), error_rows.to_csv(rows))
+        objects.write(objects.canonical(csv), failed_images.to_csv(rows))
         print(f"{csv}: {len(rows)} images written")
     elif not retry:
-        views.show_errors(rows, as_json=as_json)
+        terminal.show_errors(rows, as_json=as_json)
     if retry:
-        named = error_rows.retry(root, rows)
+        named = failed_images.retry(root, rows)
         print(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
 
 
@@ -134,8 +138,8 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
     """Check all that a set-up needs, a line each; exit with 1 where anything fails."""
     import json
 
-    from fruitpipe import doctor as doctor_
     from fruitpipe import objects, regions, settings
+    from fruitpipe.operations import doctor as doctor_
 
     asked = doctor_.Asked(
         root=objects.canonical(root),
@@ -163,10 +167,11 @@ def report(
     """Write the report of a version once more, from what is in the table now, and open it."""
     import webbrowser
 
-    from fruitpipe import objects, report
+    from fruitpipe import objects
+    from fruitpipe.report import document
 
     check_region(root)
-    where = report.rebuild(root, version)
+    where = document.rebuild(root, version)
     print(where)
     if show and sys.stdout.isatty() and not objects.is_s3(where):
         webbrowser.open(where)
@@ -186,12 +191,12 @@ def erase(  # noqa: PLR0913, PLR0917 - a command's flags
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the proof.")] = False,
 ) -> None:
     """Erase images everywhere, with a proof: for requests under the GDPR."""
-    from fruitpipe import erasing, selection
+    from fruitpipe.erasure import command, requested_images
 
-    named = [*(uris or []), *(selection.from_file(from_file) if from_file else [])]
-    ids = erasing.erase(root, named, prefix=prefix, label=label, requested_by=requested_by, keep_object=keep_object)
+    named = [*(uris or []), *(requested_images.from_file(from_file) if from_file else [])]
+    ids = command.erase(root, named, prefix=prefix, label=label, requested_by=requested_by, keep_object=keep_object)
     if wait:
-        erasing.wait(root, ids)
+        command.wait(root, ids)
 
 
 @app.command()
@@ -199,9 +204,10 @@ def show(root: Root, uri: Annotated[str, typer.Argument(metavar="URI", help="An 
     """Print all that is held about an image, as JSON."""
     import json
 
-    from fruitpipe import holdings, objects
+    from fruitpipe import objects
+    from fruitpipe.erasure import access
 
-    print(json.dumps(holdings.show(objects.canonical(root), objects.canonical(uri)), indent=2, default=str))
+    print(json.dumps(access.show(objects.canonical(root), objects.canonical(uri)), indent=2, default=str))
 
 
 def check_region(uri: str) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fruitpipe import cache, objects, regions
+from fruitpipe import objects, regions
 from fruitpipe.errors import WrongUsage
+from fruitpipe.runtime import cache
 
 Precision = Literal["float32", "int8"]
 

@@ -18,34 +18,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fruitpipe import (
-    checkpoint,
-    codes,
-    erasures,
-    featurise,
-    housekeeping,
-    job,
-    layout,
-    lease,
-    listing,
-    lookup,
-    objects,
-    progress,
-    session,
-    snapshot,
-    stale,
-    tables,
-)
-from fruitpipe.batches import Batches, Stopping, summary
-from fruitpipe.between import Between
-from fruitpipe.eraser import Eraser
+from fruitpipe import objects
+from fruitpipe.erasure import register
+from fruitpipe.erasure.execution import Eraser
 from fruitpipe.errors import NoImages
-from fruitpipe.extractor import Model, fingerprint
-from fruitpipe.housekeeping import Housekeeper
-from fruitpipe.listing import Listing
-from fruitpipe.lookup import Lookup
+from fruitpipe.extractor import featurise
+from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.ingest import checkpoint, housekeeping, prefix_listing, recompute
+from fruitpipe.ingest.between_batches import Between
+from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.ingest.micro_batch import Batches, Stopping, summary
+from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.ingest.upsert import Upsert
+from fruitpipe.operations import job
+from fruitpipe.root import layout, lease
+from fruitpipe.runtime import progress, session
 from fruitpipe.settings import IngestSettings
-from fruitpipe.upsert import Upsert
+from fruitpipe.table import delta, lookup, path_hashes, snapshot
+from fruitpipe.table.lookup import Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +44,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from fruitpipe.codes import Codes
+    from fruitpipe.table.path_hashes import Codes
 
     ReadCodes = Callable[[], Codes]
 
@@ -70,7 +60,7 @@ def ingest(settings: IngestSettings) -> None:
     check_images(settings)
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
-        read = cache(partial(codes.of_rows, settings.root))
+        read = cache(partial(path_hashes.of_rows, settings.root))
         prefix = Listing(settings, partial(known, settings.root, read))
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
             print(f"ingest: {summary(Counter())}", flush=True)
@@ -78,7 +68,7 @@ def ingest(settings: IngestSettings) -> None:
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
         upsert = upserter(spark, settings, model, held.check, read)
         upsert.start_workers()
-        tables.create(spark, settings.root, held.check)
+        delta.create(spark, settings.root, held.check)
         renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
@@ -101,14 +91,14 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
     """
     root, place = settings.root, checkpoint_of(settings.root)
     return (
-        tables.is_ours(root)
-        and erasures.is_settled(root)
-        and not (settings.stale_per_second and stale.asked(root))
+        delta.is_ours(root)
+        and register.is_settled(root)
+        and not (settings.stale_per_second and recompute.asked(root))
         and not housekeeping.is_clearing_due(settings, housekeeping.last_cleared(root))
         and not checkpoint.is_damaged(place)
         and not checkpoint.is_old(place, settings.checkpoint_days)
         and not (settings.source == "prefix" and prefix.list_once())
-        and not listing.unread(root, place)
+        and not prefix_listing.unread(root, place)
     )
 
 
@@ -128,7 +118,7 @@ def check_images(settings: IngestSettings) -> None:
         return
     if not objects.exists(settings.images):
         raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
-    if next(listing.images(settings.images, settings.glob), None) is None:
+    if next(prefix_listing.images(settings.images, settings.glob), None) is None:
         raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
 
 
@@ -155,12 +145,12 @@ def listed(settings: IngestSettings, prefix: Listing) -> Iterator[None]:
 
 def to_come(root: str) -> int:
     """How many events wait in manifests, for the bar: about as many images."""
-    return len(listing.waiting(root, checkpoint_of(root)))
+    return len(prefix_listing.waiting(root, checkpoint_of(root)))
 
 
 def known(root: str, read: ReadCodes) -> NDArray[np.int64]:
     """The codes of what has a row and of what will have one."""
-    return np.concatenate([read().images, listing.named_before(root, checkpoint_of(root))])
+    return np.concatenate([read().images, prefix_listing.named_before(root, checkpoint_of(root))])
 
 
 def renew_checkpoint(settings: IngestSettings) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyspark
 
-from fruitpipe import jars, java
+from fruitpipe.runtime import jars, java
 from tests.ports import free_port
 
 SPARK_HOME = Path(pyspark.__file__).parent

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from batch.refit import refit
-from fruitpipe import cli, job
+from fruitpipe import cli
+from fruitpipe.operations import job
 from fruitpipe.settings import IngestSettings, RefitSettings
 from streaming.ingest import ingest
 

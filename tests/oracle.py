@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fruitpipe.extractor import Model, extractor_for
-from fruitpipe.images import decode
+from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
 COLUMNS = ("path", "label", "length", "sha256", "error", "features")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from fruitpipe import report
-from fruitpipe.publication import Model
-from fruitpipe.reduction import fit
-from fruitpipe.summary import Summary
+from fruitpipe.reduction.pca import fit
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit.publication import Model
+from fruitpipe.report import document
 from tests.pictures import fill
 
 LABELS = ("Crème brûlée", "Kiwi", "</script><b>Pomme d'api")
@@ -54,7 +54,7 @@ def model(rows, **more):
     return Model(reduction, summary, facts | more)
 
 
-TABLE = report.Table(
+TABLE = document.Table(
     labels=dict.fromkeys(LABELS, EACH),
     arrivals={"unit": "hour", "at": ["2026-11-05T08:00:00+00:00", "2026-11-05T09:00:00+00:00"], "images": [20, 6]},
     errors={"truncated": 2},

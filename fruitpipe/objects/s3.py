@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
-from fruitpipe.objects import fetch, ranges
+from fruitpipe.objects import listing, reader
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def list_all(uri: str) -> Iterator[Stat]:
     bucket, key = _bucket_and_key(uri)
     prefix = f"{key}/" if key else ""  # without the slash the listing would page through siblings whose names go on
     with _explained(uri):
-        below = ranges.listed(partial(_page, bucket, prefix), partial(_folders, bucket, prefix))
+        below = listing.listed(partial(_page, bucket, prefix), partial(_folders, bucket, prefix))
         yield from (stat for stat in below if not stat.path.endswith("/"))
         if key:
             yield from (stat for stat in _stats(bucket, _list(bucket, Prefix=key, MaxKeys=1)) if stat.path == uri)
@@ -212,7 +212,7 @@ def _connection() -> _Connection:
     return _Connection(session, session.client("s3", config=config))
 
 
-def _quick(bucket: str) -> fetch.Bucket | None:
+def _quick(bucket: str) -> reader.Bucket | None:
     """The quick way to a bucket's objects; None where there is not even boto3's, who is to say why."""
     with suppress(BotoCoreError):
         return _made_quick(_connected(), bucket)
@@ -220,8 +220,8 @@ def _quick(bucket: str) -> fetch.Bucket | None:
 
 
 @cache
-def _made_quick(connection: _Connection, bucket: str) -> fetch.Bucket:
-    return fetch.Bucket(bucket, lambda: fetch.Endpoint(*_endpoint(connection, bucket), _keys(connection)))
+def _made_quick(connection: _Connection, bucket: str) -> reader.Bucket:
+    return reader.Bucket(bucket, lambda: reader.Endpoint(*_endpoint(connection, bucket), _keys(connection)))
 
 
 def _keys(connection: _Connection) -> Callable[[], ReadOnlyCredentials]:
@@ -324,7 +324,7 @@ def _list(bucket: str, **options: Any) -> Any:
     return _client().list_objects_v2(Bucket=bucket, **options)
 
 
-def _page(bucket: str, prefix: str, after: str) -> ranges.Page[Stat]:
+def _page(bucket: str, prefix: str, after: str) -> listing.Page[Stat]:
     """The keys below the prefix that follow `after`, which like them is told without the prefix."""
     answer = _list(bucket, Prefix=prefix, **({"StartAfter": prefix + after} if after else {}))
     while answer["IsTruncated"] and not any(entry["Key"] > prefix for entry in answer.get("Contents", ())):

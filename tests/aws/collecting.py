@@ -6,7 +6,7 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from fruitpipe import events
+from fruitpipe.root import manifests
 
 LAMBDA = Path(__file__).parents[2] / "lambda" / "collect_events.py"
 
@@ -87,7 +87,7 @@ class Collector:
         bodies = [
             self.aws.s3.get_object(Bucket=self.root, Key=manifest["Key"])["Body"].read().decode() for manifest in self.manifests
         ]
-        return [events.parse_line(line) for body in bodies for line in body.splitlines()]
+        return [manifests.parse_line(line) for body in bodies for line in body.splitlines()]
 
     def uri(self, name):
         return f"s3://{self.images}/{name}"

@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 import pytest
 
-from fruitpipe import cache
+from fruitpipe.runtime import cache
 from tests.aws.triggering import EmrServer, RefitTrigger
 from tests.ports import free_port
 

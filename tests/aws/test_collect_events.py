@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import events
+from fruitpipe.root import manifests
 from tests.aws.collecting import Collector
 
 TESTS = Path(__file__).parents[1]
@@ -49,7 +49,9 @@ def test_an_upload_an_overwrite_and_a_removal_arrive_as_manifests(listening, eve
         ("created", listening.uri("Training/Kiwi/1.jpg"), 5),
         ("removed", listening.uri("Training/Kiwi/1.jpg"), None),
     ]
-    assert {event.path for event in events.latest(seen)} == {listening.uri(f"Training/Kiwi/{number}.jpg") for number in range(2)}
+    assert {event.path for event in manifests.latest(seen)} == {
+        listening.uri(f"Training/Kiwi/{number}.jpg") for number in range(2)
+    }
 
 
 def test_the_event_names_the_bytes_that_are_there(listening, eventually):
@@ -131,7 +133,7 @@ def test_late_and_repeated_events_of_one_image_leave_its_last_one(collector, ord
         body = notification(collector, "Training/Kiwi/0.jpg", kind).replace("0069F0A1C2D3E4F501", sequencer)
         collector.invoke({"Records": [{"messageId": "0", "body": body}]})
     assert len(collector.seen) == 3
-    assert [event.event for event in events.latest(collector.seen)] == ["removed"]
+    assert [event.event for event in manifests.latest(collector.seen)] == ["removed"]
 
 
 def test_events_come_through_sns_too(collector, eventually):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import cli, doctor, lease, objects
+from fruitpipe import cli, objects
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.operations import doctor
+from fruitpipe.root import lease
 from tests.aws.test_stack import package
 from tests.pictures import jpeg
 

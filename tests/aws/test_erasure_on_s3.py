@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe import cli, erasures, objects
+from fruitpipe import cli, objects
+from fruitpipe.erasure import register
 from fruitpipe.objects import s3 as s3_objects
 from tests.pictures import jpeg
 from tests.raw_reader import hits, s3_versions
@@ -79,7 +80,7 @@ def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(ver
     assert hits(s3_versions(client, bucket), ["in/Kiwi/a b+c.jpg"], vectors) == []
     kept = {name for name, _ in s3_versions(client, bucket, "in/")}
     assert kept == {"in/Kiwi/a%20b+c.jpg", "in/Lime/1.jpg", "in/Lime/2.jpg"}
-    (record,) = erasures.every(root)
+    (record,) = register.every(root)
     assert record.status == "done"
     assert record.places["earlier versions of files"]["removed"] > 0
     assert objects.children(f"{root}/reduced") == ["latest.json", "v000002/"]

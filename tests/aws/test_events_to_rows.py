@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe.extractor import Extractor, Model
-from fruitpipe.images import decode
+from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import IngestSettings
 from tests.aws.collecting import Collector
 from tests.pictures import jpeg

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, NotFound, PlatformFault
-from fruitpipe.objects import fetch
+from fruitpipe.objects import reader
 from fruitpipe.objects import s3 as s3_objects
 from tests.s3_proxy import Proxy, started
 
@@ -156,30 +156,30 @@ def test_what_the_environment_says_for_others_does_not_lead_to_another_bucket(s3
 def test_the_endpoint_is_boto3s_whatever_the_environment_says(s3, own, monkeypatch):
     """Which boto3 may have been told to ignore; and what another server does not have would be taken for gone."""
     s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
-    endpoint = fetch.Endpoint(s3.endpoint, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    endpoint = reader.Endpoint(s3.endpoint, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", NOWHERE)
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
-    assert fetch.Bucket(own, lambda: endpoint).get("a.jpg", None, None).body == b"1"
+    assert reader.Bucket(own, lambda: endpoint).get("a.jpg", None, None).body == b"1"
 
 
 @pytest.fixture
 def nowhere(own, monkeypatch):
     """The bucket at an endpoint where nobody answers, which `objects.look` asks before boto3."""
-    endpoint = fetch.Endpoint(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
-    nowhere = fetch.Bucket(own, lambda: endpoint)
+    endpoint = reader.Endpoint(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
+    nowhere = reader.Bucket(own, lambda: endpoint)
     monkeypatch.setattr(s3_objects, "_quick", lambda _: nowhere)
     return nowhere
 
 
 def test_an_endpoint_where_nobody_answers_is_left_for_some_minutes_and_then_tried_again(s3, own, nowhere, monkeypatch):
     s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
-    monkeypatch.setattr(fetch, "SILENT_SECONDS", 0)
-    for _ in range(fetch.FAILURES):
+    monkeypatch.setattr(reader, "SILENT_SECONDS", 0)
+    for _ in range(reader.FAILURES):
         assert nowhere.answers("a.jpg")
         assert objects.look(f"s3://{own}/a.jpg").body == b"1"
     assert not nowhere.answers("a.jpg")
     with monkeypatch.context() as patch:
-        patch.setattr(fetch, "OPEN_SECONDS", 0)
+        patch.setattr(reader, "OPEN_SECONDS", 0)
         nowhere.failed()
     assert nowhere.answers("a.jpg"), "the minutes are over"
     nowhere.failed()
@@ -188,7 +188,7 @@ def test_an_endpoint_where_nobody_answers_is_left_for_some_minutes_and_then_trie
 
 def test_requests_that_fail_together_soon_after_an_answer_do_not_keep_others_from_being_asked(s3, own, nowhere):
     s3.s3.put_object(Bucket=own, Key="a.jpg", Body=b"1")
-    for _ in range(2 * fetch.FAILURES):
+    for _ in range(2 * reader.FAILURES):
         objects.look(f"s3://{own}/a.jpg")
     assert nowhere.answers("a.jpg")
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe import first_commit, objects
+from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, Conflict
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.table import first_commit
 from tests import oracle
 from tests.pictures import jpeg
 from tests.rows import empty_table

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from fruitpipe import lease, objects
+from fruitpipe import objects
 from fruitpipe.errors import Conflict, LeaseLost, OtherWriter, PlatformFault
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.root import lease
 from tests.s3_proxy import Proxy, started
 
 

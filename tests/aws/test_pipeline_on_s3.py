@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fruitpipe import lease, objects, publication
+from fruitpipe import objects
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.refit import publication
+from fruitpipe.root import lease
 from tests.pictures import jpeg
 
 CHECKOUT = Path(__file__).parents[2]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 
-from fruitpipe import cache, jars, java, pointer, session
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.refit import pointer
+from fruitpipe.runtime import cache, jars, java, session
 from tests.deploy import policies
 from tests.pictures import jpeg
 

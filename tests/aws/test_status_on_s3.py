@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from fruitpipe import cli, snapshot
+from fruitpipe import cli
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.table import snapshot
 
 AT = datetime(2026, 11, 5, 10, tzinfo=UTC)
 

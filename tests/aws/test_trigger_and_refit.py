@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import jars, java, objects, pointer, publication, session
+from fruitpipe import objects
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.refit import pointer, publication
+from fruitpipe.runtime import jars, java, session
 from tests.pictures import jpeg
 
 CHECKOUT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from fruitpipe import report
+from fruitpipe.report import document
 from tests.reports import EACH, LABELS, TABLE, model, sampled
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,7 +36,7 @@ def file(tmp_path_factory):
     rows = sampled(folder / "images")
     path = folder / "v000002.html"
     continuity = {"previous": "v000001", "may_mix": False} | TURNED
-    path.write_text(report.html(model(rows, continuity=continuity), rows, TABLE))
+    path.write_text(document.html(model(rows, continuity=continuity), rows, TABLE))
     return path
 
 

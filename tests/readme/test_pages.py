@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fruitpipe import publication
+from fruitpipe.refit import publication
 from tests.commands import of_page, run
 from tests.pictures import fill, put
 

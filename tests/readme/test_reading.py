@@ -12,11 +12,14 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fruitpipe import objects, parquet, publication, session
-from fruitpipe.fitting import project_batches, vectors_of
-from fruitpipe.publication import Model
-from fruitpipe.reduction import fit
-from fruitpipe.summary import Summary
+from fruitpipe import objects
+from fruitpipe.reduction.pca import fit
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import publication
+from fruitpipe.refit.on_spark import project_batches, vectors_of
+from fruitpipe.refit.publication import Model
+from fruitpipe.runtime import session
+from fruitpipe.table import vector_files
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
 SNIPPETS = dict(re.findall(r"^(pandas|Polars|DuckDB|Spark|Plain Python)\b.*:\n\n```python\n((?:.*\n)*?)```", PAGE, re.MULTILINE))
@@ -26,7 +29,7 @@ FEATURES = np.random.default_rng(0).random((24, 1280), np.float32)
 
 
 def batch(rows):
-    return parquet.pa.record_batch({"path": PATHS[rows], "label": LABELS[rows], "features": vectors_of(FEATURES[rows])})
+    return vector_files.pa.record_batch({"path": PATHS[rows], "label": LABELS[rows], "features": vectors_of(FEATURES[rows])})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def root(tmp_path_factory):
         with publication.attempt(root) as version:
             folder = publication.reduced_uri(objects.canonical(root), version)
             for number, rows in enumerate((slice(0, 9), slice(9, 24))):
-                parquet.write(project_batches([batch(rows)], reduction), f"{folder}/part-{version}-{number:05}.parquet")
+                vector_files.write(project_batches([batch(rows)], reduction), f"{folder}/part-{version}-{number:05}.parquet")
             publication.save_model(root, version, Model(reduction, summary, {"version": version}))
             publication.switch(root, version)
     reduced = Path(root, "reduced")
@@ -112,7 +115,8 @@ def test_plain_python_reduces_to_the_same_vectors(root, expected):
 def test_the_page_names_the_facts_that_a_version_has():
     checkout = Path(__file__).parents[2]
     source = "".join(
-        (checkout / name).read_text() for name in ("batch/refit.py", "fruitpipe/refitting.py", "fruitpipe/continuity.py")
+        (checkout / name).read_text()
+        for name in ("batch/refit.py", "fruitpipe/refit/new_version.py", "fruitpipe/reduction/drift.py")
     )
     table = PAGE.split("relates to the one before", 1)[1].split("## Going back")[0]
     cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)

@@ -26,8 +26,10 @@ sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not
 from pyspark import cloudpickle  # noqa: E402
 
 from batch.reconcile import reconcile  # noqa: E402
-from fruitpipe import featurise, session, tables  # noqa: E402
+from fruitpipe.extractor import featurise  # noqa: E402
+from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
+from fruitpipe.table import delta  # noqa: E402
 from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import fill, jpeg, put  # noqa: E402
@@ -104,7 +106,7 @@ def cold_warm_edit(folder: Path, count: int) -> dict[str, int]:
 
 def run(images: Path, root: str) -> None:
     """Reconciliation, where there is a table, and a run of the stream."""
-    if tables.exists(session.open("fruitpipe soak"), root):
+    if delta.exists(session.open("fruitpipe soak"), root):
         reconcile(ReconcileSettings(images=str(images), root=root))
     ingest(IngestSettings(images=str(images), root=root, once=True))
 
@@ -112,7 +114,7 @@ def run(images: Path, root: str) -> None:
 def differences(images: Path, root: str) -> str:
     bodies = oracle.files(images, ".jpg")
     bad = {b"garbage in its place": "not-an-image"}
-    table = tables.rows(session.open("fruitpipe soak"), root)
+    table = delta.rows(session.open("fruitpipe soak"), root)
     return oracle.differences(oracle.expected_rows(bodies, bad), oracle.actual_rows(table))
 
 

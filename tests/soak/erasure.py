@@ -27,8 +27,9 @@ from unittest import mock
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # the tests are no installed package
 
-from fruitpipe import lease, objects  # noqa: E402
-from fruitpipe.sample import draw  # noqa: E402
+from fruitpipe import objects  # noqa: E402
+from fruitpipe.pictures.drawn import draw  # noqa: E402
+from fruitpipe.root import lease  # noqa: E402
 from tests.aws.conftest import REGION, versitygw_started  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 from tests.raw_reader import hits, local_files, s3_versions  # noqa: E402
@@ -111,18 +112,20 @@ COMMAND = "from fruitpipe.cli import main; main()"
 COMPACT = """
 import sys
 from delta.tables import DeltaTable
-from fruitpipe import session, tables
+from fruitpipe.runtime import session
+from fruitpipe.table import delta
 root = sys.argv[1]
 spark = session.open("compact", root)
-done = DeltaTable.forPath(spark, tables.features_uri(root)).optimize().executeCompaction()
+done = DeltaTable.forPath(spark, delta.features_uri(root)).optimize().executeCompaction()
 print("files packed:", done.select("metrics.numFilesRemoved").first()[0])
 """
 
 VECTORS = """
 import sys, pickle
-from fruitpipe import session, tables
+from fruitpipe.runtime import session
+from fruitpipe.table import delta
 root, target = sys.argv[1:]
-rows = tables.rows(session.open("read", root), root).where("features IS NOT NULL").select("path", "features").toArrow()
+rows = delta.rows(session.open("read", root), root).where("features IS NOT NULL").select("path", "features").toArrow()
 flat = rows["features"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
 with open(target, "wb") as file:
     pickle.dump({path: row.tobytes() for path, row in zip(rows["path"].to_pylist(), flat)}, file)

@@ -31,10 +31,13 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not installed packages
 
 from batch.reconcile import reconcile  # noqa: E402
-from fruitpipe import events, objects, session, tables  # noqa: E402
-from fruitpipe.batches import Batches  # noqa: E402
+from fruitpipe import objects  # noqa: E402
+from fruitpipe.ingest.micro_batch import Batches  # noqa: E402
+from fruitpipe.ingest.upsert import Upsert  # noqa: E402
+from fruitpipe.root import manifests  # noqa: E402
+from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
-from fruitpipe.upsert import Upsert  # noqa: E402
+from fruitpipe.table import delta  # noqa: E402
 from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
@@ -64,7 +67,7 @@ class BucketHistory(RuleBasedStateMachine):
         self._temporary = tempfile.TemporaryDirectory(prefix="fruitpipe-history-")
         self.images, self.root = Path(self._temporary.name, "images"), Path(self._temporary.name, "root")
         self.images.mkdir()
-        self.pending: list[events.ImageEvent] = []
+        self.pending: list[manifests.ImageEvent] = []
         self.sequence = 0
         self.spark = session.open("fruitpipe histories")
 
@@ -118,9 +121,9 @@ class BucketHistory(RuleBasedStateMachine):
         told = order.sample(self.pending, max(len(self.pending) - lost, 0)) * (1 + twice)
         order.shuffle(told)
         self.pending = self.pending if twice else []
-        for body in events.manifests(told, max_lines=3):
+        for body in manifests.manifests(told, max_lines=3):
             now = datetime.now(UTC)
-            objects.write(events.manifest_uri(f"file://{self.root}", now, events.manifest_name("test", now, body)), body)
+            objects.write(manifests.manifest_uri(f"file://{self.root}", now, manifests.manifest_name("test", now, body)), body)
 
     @precondition(lambda self: self._seen())
     @rule(files=st.sampled_from([2, 100]), crash=CRASHES)
@@ -153,7 +156,7 @@ class BucketHistory(RuleBasedStateMachine):
     def _assert_equal(self) -> None:
         bodies = oracle.files(self.images, *SUFFIXES)
         bad = {body: BAD.get(body, "not-an-image") for body in bodies.values() if body not in GOOD}
-        table = tables.rows(self.spark, f"file://{self.root}")
+        table = delta.rows(self.spark, f"file://{self.root}")
         assert not (wrong := oracle.differences(oracle.expected_rows(bodies, bad), oracle.actual_rows(table))), wrong
 
     def _run(self, source: str, files: int, crash: str | None) -> None:
@@ -185,7 +188,7 @@ class BucketHistory(RuleBasedStateMachine):
         self.counts["changes"] += 1
         self.sequence += 1
         if path.suffix != ".txt":
-            self.pending.append(events.ImageEvent(kind, f"file://{path}", sequencer=f"{self.sequence:08X}"))
+            self.pending.append(manifests.ImageEvent(kind, f"file://{path}", sequencer=f"{self.sequence:08X}"))
 
     def _ingest(self, source: Any, **more: Any) -> None:
         with contextlib.redirect_stdout(io.StringIO()):

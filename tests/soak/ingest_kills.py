@@ -30,7 +30,8 @@ from typing import Any
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # streaming/ is an application, not an installed package
 
-from fruitpipe import events, objects  # noqa: E402
+from fruitpipe import objects  # noqa: E402
+from fruitpipe.root import manifests  # noqa: E402
 from tests import cluster, processes  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 
@@ -200,14 +201,14 @@ class Soak:
         lines = []
         for path in chance.sample(there, min(OVERWRITTEN, len(there))):
             self.write(path, jpeg(chance.randrange(10**6, 10**9)))
-            lines.append(events.to_line(events.ImageEvent("created", f"file://{path}")))
+            lines.append(manifests.to_line(manifests.ImageEvent("created", f"file://{path}")))
         if there:
             gone = chance.choice(there)
             gone.unlink()
-            lines.append(events.to_line(events.ImageEvent("removed", f"file://{gone}")))
+            lines.append(manifests.to_line(manifests.ImageEvent("removed", f"file://{gone}")))
         now, body = datetime.now(UTC), "".join(f"{line}\n" for line in lines).encode()
         for root in (self.root, self.other_root):
-            objects.write(events.manifest_uri(f"file://{root}", now, f"{number:05}"), body)
+            objects.write(manifests.manifest_uri(f"file://{root}", now, f"{number:05}"), body)
 
     def write(self, path: Path, body: bytes) -> None:
         """In one step, so that no listing sees half of it."""
@@ -236,21 +237,22 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
     """The undisturbed stream and the reader of tables, in a local session of this process."""
     from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-    from fruitpipe import session, tables
+    from fruitpipe.runtime import session
     from fruitpipe.settings import IngestSettings
+    from fruitpipe.table import delta
     from streaming.ingest import ingest
 
     spark = session.open("fruitpipe soak")
-    columns = [column for column in tables.COLUMNS if column not in ("features", "ingested_at")]
+    columns = [column for column in delta.COLUMNS if column not in ("features", "ingested_at")]
 
     def undisturbed(images: Path, root: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             ingest(IngestSettings(images=str(images), root=str(root), once=True))
 
     def rows(root: Path) -> list[tuple[Any, ...]]:
-        if not tables.exists(spark, f"file://{root}"):
+        if not delta.exists(spark, f"file://{root}"):
             return []
-        table = tables.rows(spark, f"file://{root}").select(*columns, F.xxhash64("features"))
+        table = delta.rows(spark, f"file://{root}").select(*columns, F.xxhash64("features"))
         return sorted((tuple(row) for row in table.collect()), key=lambda row: str(row[0]))
 
     return {"undisturbed": undisturbed, "rows": rows}

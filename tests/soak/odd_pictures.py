@@ -22,10 +22,12 @@ import pyarrow as pa
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # streaming/ is an application, not an installed package
 
-from fruitpipe import featurise, session, tables  # noqa: E402
-from fruitpipe.extractor import Model, extractor_for, fingerprint  # noqa: E402
-from fruitpipe.images import decode  # noqa: E402
+from fruitpipe.extractor import featurise  # noqa: E402
+from fruitpipe.extractor.inference import Model, extractor_for, fingerprint  # noqa: E402
+from fruitpipe.pictures.decoding import decode  # noqa: E402
+from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, default_model  # noqa: E402
+from fruitpipe.table import delta  # noqa: E402
 from streaming.ingest import ingest  # noqa: E402
 from tests.odd_pictures import MAX_IMAGE_BYTES, OddPicture, encoded, pictures_by_name  # noqa: E402
 from tests.pictures import put  # noqa: E402
@@ -117,7 +119,7 @@ def through_the_stream(folder: Path, chosen: dict[str, OddPicture]) -> None:
     for number in range(40):
         put(folder / "images" / "Large" / f"{number}.jpg", body)
     ingest(IngestSettings(images=str(folder / "images"), root=str(folder / "root"), once=True))
-    rows = tables.rows(session.open("fruitpipe soak"), f"file://{folder}/root").select("path", "error").collect()
+    rows = delta.rows(session.open("fruitpipe soak"), f"file://{folder}/root").select("path", "error").collect()
     found = {Path(row["path"]).name: row["error"] for row in rows if "/Odd/" in row["path"]}
     assert found == {name: picture.reason for name, picture in chosen.items()}
     assert sum("/Large/" in row["path"] and row["error"] is None for row in rows) == 40

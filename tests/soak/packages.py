@@ -22,13 +22,14 @@ absent = [name for name in ("tensorflow", "keras", "pyspark") if importlib.util.
 assert not absent, absent
 assert importlib.util.find_spec("delta")  # wants the cluster's pyspark when it is imported
 import pandas, pyarrow, boto3
-from fruitpipe import images, sample, featurise
-from fruitpipe.extractor import Extractor, Model, fingerprint
+from fruitpipe.extractor import featurise
+from fruitpipe.extractor.inference import Extractor, Model, fingerprint
+from fruitpipe.pictures import decoding, drawn
 from pathlib import Path
-sample.draw(Path(sys.argv[2]), 1, 1)
+drawn.draw(Path(sys.argv[2]), 1, 1)
 (picture,) = Path(sys.argv[2]).rglob("*.jpg")
 model = Model.load(sys.argv[1])
-features = Extractor(model.body)(images.decode(picture.read_bytes()).pixels)
+features = Extractor(model.body)(decoding.decode(picture.read_bytes()).pixels)
 print(f"{picture.name}: {features.shape}, sum {features.sum():.3f}, fingerprint {fingerprint(model)}")
 """
 

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
 
-from fruitpipe import pointer, publication  # noqa: E402
+from fruitpipe.refit import pointer, publication  # noqa: E402
 from tests import processes  # noqa: E402
 
 KEEP = 3
@@ -199,13 +199,14 @@ def appender(root: Path) -> Callable[[int, int], None]:
     """What adds rows to the features table at `root`, in the session that is there."""
     from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-    from fruitpipe import session, tables
+    from fruitpipe.runtime import session
+    from fruitpipe.table import delta
     from tests.rows import append_rows
 
     spark = session.open("fruitpipe soak")
 
     def add(count: int, first: int) -> None:
-        tables.create(spark, str(root))
+        delta.create(spark, str(root))
         vectors = np.random.default_rng(first).random((count, DIMENSIONS), np.float32)
         columns = {
             "path": [f"file:///images/Kiwi/{number:06}.jpg" for number in range(first, first + count)],
@@ -215,7 +216,7 @@ def appender(root: Path) -> Callable[[int, int], None]:
             "ingested_at": [datetime.now(UTC)] * count,
         }
         known = spark.createDataFrame(pa.table(columns)).repartition(2)  # so that a version has more files than one
-        absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in columns]
+        absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in columns]
         append_rows(str(root), known.select("*", *absent))
 
     return add

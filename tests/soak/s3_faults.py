@@ -75,7 +75,8 @@ def soak(server: Server, count: int, proxy: Proxy, rows: Callable[[str], list[or
 
 
 def main() -> None:
-    from fruitpipe import session, tables
+    from fruitpipe.runtime import session
+    from fruitpipe.table import delta
 
     parser = argparse.ArgumentParser(description="The stream on an S3 server that fails a share of all requests.")
     parser.add_argument("--images", type=int, default=2000)
@@ -89,7 +90,7 @@ def main() -> None:
         spark = session.open("fruitpipe soak", "s3://")
         with started(Proxy(server.endpoint, fail_share=given.fail_share, seed=given.seed)) as proxy:
             began = time.monotonic()
-            said = soak(server, given.images, proxy, lambda root: oracle.actual_rows(tables.rows(spark, root)))
+            said = soak(server, given.images, proxy, lambda root: oracle.actual_rows(delta.rows(spark, root)))
         spark.stop()
     for line in said:
         print(line)

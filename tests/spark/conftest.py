@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from batch.reconcile import reconcile
-from fruitpipe import objects, session, tables
+from fruitpipe import objects
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings, ReconcileSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 
 
@@ -55,6 +57,6 @@ def table(spark, root):
     """The rows, by the file's name."""
 
     def table():
-        return {objects.name(row["path"]): row for row in tables.rows(spark, root).collect()}
+        return {objects.name(row["path"]): row for row in delta.rows(spark, root).collect()}
 
     return table

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from pyspark import cloudpickle
 
-from fruitpipe import featurise, objects, tables, upsert
+from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
+from fruitpipe.extractor import featurise
+from fruitpipe.ingest import upsert
 from fruitpipe.objects import local
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
@@ -241,7 +244,7 @@ def test_a_merged_file_that_cannot_be_deleted_stays_until_the_vacuum_and_the_str
     np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
     (left,) = (line.split()[0] for line in said if "stays until the table's old files go" in line)
     assert left in data_files(root) - before
-    tables.vacuum(spark, root, 0, datetime.now(UTC))
+    delta.vacuum(spark, root, 0, datetime.now(UTC))
     assert left not in data_files(root)
 
 
@@ -262,4 +265,4 @@ def by_name(named):
 
 
 def data_files(root):
-    return {stat.path for stat in objects.list_all(tables.folder(root)) if stat.path.endswith(".parquet")}
+    return {stat.path for stat in objects.list_all(delta.folder(root)) if stat.path.endswith(".parquet")}

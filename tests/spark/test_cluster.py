@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import tables
+from fruitpipe.table import delta
 from tests import cluster
 from tests.pictures import fill
 
@@ -79,4 +79,4 @@ def test_two_executors_with_the_wheel_alone_ingest_and_refit(spark, tmp_path, ro
     assert said.splitlines()[-1] == "ingest: 12 images featurised, 0 failed"
     said = submit("batch/refit.py", "--root", root, "--components", "3")
     assert "k = 3" in said
-    assert tables.rows(spark, root).where("size(features) = 1280").count() == 12
+    assert delta.rows(spark, root).where("size(features) = 1280").count() == 12

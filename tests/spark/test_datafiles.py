@@ -14,12 +14,14 @@ import pytest
 from delta.tables import DeltaTable as DeltaLog
 from deltalake import DeltaTable
 
-from fruitpipe import jars, lookup, objects, tables
-from fruitpipe.datafiles import Writer, uri
+from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement
-from fruitpipe.featurise import OUTCOMES
-from fruitpipe.session import SPARK_ERRORS
-from fruitpipe.snapshot import Snapshot
+from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.runtime import jars
+from fruitpipe.runtime.session import SPARK_ERRORS
+from fruitpipe.table import delta, lookup
+from fruitpipe.table.data_files import Writer, uri
+from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import fill
 from tests.rows import append_rows
 
@@ -48,7 +50,7 @@ def outcomes(first, count):
 
 
 def written(root, first, count):
-    groups = Writer(None, tables.folder(root), to_merge=False).write(outcomes(first, count))
+    groups = Writer(None, delta.folder(root), to_merge=False).write(outcomes(first, count))
     return {group.file for group in groups}
 
 
@@ -65,7 +67,7 @@ def last_statistics(root):
 
 @pytest.fixture
 def table(spark, root):
-    tables.create(spark, root)
+    delta.create(spark, root)
     return objects.canonical(root)
 
 
@@ -94,24 +96,24 @@ def log_of(folder):
 
 
 def test_a_new_table_is_the_one_that_delta_itself_makes_with_these_properties(spark, root, tmp_path):
-    tables.create(spark, root)
-    builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(tables.FEATURES)
-    for key, value in tables.PROPERTIES.items():
+    delta.create(spark, root)
+    builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(delta.FEATURES)
+    for key, value in delta.PROPERTIES.items():
         builder = builder.property(key, value)
     builder.execute()
-    assert log_of(tables.folder(root).removeprefix("file://")) == log_of(tmp_path / "deltas")
+    assert log_of(delta.folder(root).removeprefix("file://")) == log_of(tmp_path / "deltas")
 
 
 def test_a_table_is_made_where_a_log_was_begun_and_has_no_commit(spark, root):
-    objects.write(objects.join(tables.folder(root), "_delta_log", ".left.tmp"), b"")
-    tables.create(spark, root)
-    assert tables.rows(spark, root).count() == 0
+    objects.write(objects.join(delta.folder(root), "_delta_log", ".left.tmp"), b"")
+    delta.create(spark, root)
+    assert delta.rows(spark, root).count() == 0
 
 
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
-    tables.add(spark, table, written(table, 1, 20))
+    delta.add(spark, table, written(table, 1, 20))
     (ours,) = last_statistics(table)
-    append_rows(table, tables.rows(spark, table).coalesce(1))
+    append_rows(table, delta.rows(spark, table).coalesce(1))
     (deltas,) = last_statistics(table)
     for times in ("modification_time", "ingested_at"):  # written with another offset: +00:00 or Z
         for bounds in (ours["minValues"], ours["maxValues"], deltas["minValues"], deltas["maxValues"]):
@@ -123,39 +125,39 @@ def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
 
 
 def test_rows_that_workers_wrote_are_found_by_spark_and_by_other_readers(spark, table):
-    tables.add(spark, table, written(table, 0, 10))
-    tables.add(spark, table, written(table, 10, 10) | written(table, 20, 10))
+    delta.add(spark, table, written(table, 0, 10))
+    delta.add(spark, table, written(table, 10, 10) | written(table, 20, 10))
     expected = pa.concat_tables([outcomes(first, 10) for first in (0, 10, 20)]).drop_columns("outcome").to_pylist()
-    folder = tables.folder(table).removeprefix("file://")
-    for rows in (tables.rows(spark, table).toArrow(), pa.table(DeltaTable(folder).to_pyarrow_table())):
+    folder = delta.folder(table).removeprefix("file://")
+    for rows in (delta.rows(spark, table).toArrow(), pa.table(DeltaTable(folder).to_pyarrow_table())):
         assert rows.sort_by("path").select(OUTCOMES.names[:-1]).to_pylist() == expected
     assert set(lookup.of_paths(table, ["file:///in/013.jpg", "file:///in/100.jpg"])) == {"file:///in/013.jpg"}
 
 
 def test_a_merge_opens_no_file_of_what_was_ingested_at_other_times(spark, table, tmp_path):
-    tables.add(spark, table, written(table, 0, 10))
-    tables.add(spark, table, written(table, 100, 10))
-    first = path_of(min(tables.rows(spark, table).inputFiles(), key=lambda file: path_of(file).stat().st_mtime_ns))
-    before = {row["path"]: row for row in tables.rows(spark, table).collect()}
+    delta.add(spark, table, written(table, 0, 10))
+    delta.add(spark, table, written(table, 100, 10))
+    first = path_of(min(delta.rows(spark, table).inputFiles(), key=lambda file: path_of(file).stat().st_mtime_ns))
+    before = {row["path"]: row for row in delta.rows(spark, table).collect()}
     first.rename(tmp_path / "aside")
     changed = outcomes(103, 1).set_column(3, OUTCOMES.field("length"), pa.array([7], pa.int64()))
     with pytest.raises(SPARK_ERRORS, match="FILE_NOT_EXIST"):
-        tables.merge(spark, table, spark.createDataFrame(changed), [NOON, NOON + timedelta(minutes=103)])
-    tables.merge(spark, table, spark.createDataFrame(changed), [NOON + timedelta(minutes=103)])
+        delta.merge(spark, table, spark.createDataFrame(changed), [NOON, NOON + timedelta(minutes=103)])
+    delta.merge(spark, table, spark.createDataFrame(changed), [NOON + timedelta(minutes=103)])
     (tmp_path / "aside").rename(first)
-    after = {row["path"]: row for row in tables.rows(spark, table).collect()}
+    after = {row["path"]: row for row in delta.rows(spark, table).collect()}
     assert (after.pop("file:///in/103.jpg")["length"], before.pop("file:///in/103.jpg")["length"]) == (7, 103)
     assert after == before
 
 
 def test_a_merge_finds_rows_of_any_times(spark, table):
     for first in range(0, 60, 10):  # more spans than a merge tells apart
-        tables.add(spark, table, written(table, first, 10))
+        delta.add(spark, table, written(table, first, 10))
     gone = outcomes(0, 60).filter(pc.equal(pc.bit_wise_and(pc.field("length"), 3), 0))
     gone = gone.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"] * len(gone)))
     ingested = [row.ingested_at for row in lookup.of_paths(table, gone["path"].to_pylist()).values()]
-    tables.merge(spark, table, spark.createDataFrame(gone), ingested)
-    assert sorted(row["length"] for row in tables.rows(spark, table).collect()) == [at for at in range(60) if at % 4]
+    delta.merge(spark, table, spark.createDataFrame(gone), ingested)
+    assert sorted(row["length"] for row in delta.rows(spark, table).collect()) == [at for at in range(60) if at % 4]
 
 
 def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_deltas(spark, table):
@@ -165,25 +167,25 @@ def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_delt
     append_rows(table, spark.createDataFrame(row))
     assert lookup.of_paths(table, row["path"].to_pylist())["file:///in/001.jpg"].ingested_at == at
     gone = row.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"]))
-    tables.merge(spark, table, spark.createDataFrame(gone), [at])
-    assert tables.rows(spark, table).count() == 0
+    delta.merge(spark, table, spark.createDataFrame(gone), [at])
+    assert delta.rows(spark, table).count() == 0
 
 
 def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
     """Of different times, of which a lookup tells one."""
-    tables.add(spark, table, written(table, 0, 3))
+    delta.add(spark, table, written(table, 0, 3))
     later = pa.array([NOON + timedelta(days=1)] * 3)
     again = outcomes(0, 3).set_column(OUTCOMES.get_field_index("ingested_at"), OUTCOMES.field("ingested_at"), later)
-    tables.add(spark, table, {group.file for group in Writer(None, tables.folder(table), to_merge=False).write(again)})
-    assert tables.remove(spark, table, ["file:///in/001.jpg"]) == 1
-    left = sorted(row["path"] for row in tables.rows(spark, table).collect())
+    delta.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(again)})
+    assert delta.remove(spark, table, ["file:///in/001.jpg"]) == 1
+    left = sorted(row["path"] for row in delta.rows(spark, table).collect())
     assert left == [f"file:///in/{at:03}.jpg" for at in (0, 0, 2, 2)]
 
 
 def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
     names = ["it's.jpg", "p\u00eache.jpg", "a, b (1).jpg", "'); --.jpg", "back\\slash.jpg", "new\nline.jpg", "%41.jpg", '"q".jpg']
     rows = outcomes(1, len(names)).set_column(0, OUTCOMES.field("path"), pa.array([f"file:///in/{name}" for name in names]))
-    tables.add(spark, table, {group.file for group in Writer(None, tables.folder(table), to_merge=False).write(rows)})
+    delta.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(rows)})
     for asked in ([path] for path in rows["path"].to_pylist()):
         assert list(lookup.of_paths(table, asked)) == asked
     everything = rows["path"].to_pylist()
@@ -196,33 +198,33 @@ def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
 
 
 def test_the_latest_good_images_are_found(spark, table):
-    tables.add(spark, table, written(table, 0, 10))
-    tables.add(spark, table, written(table, 10, 3))
+    delta.add(spark, table, written(table, 0, 10))
+    delta.add(spark, table, written(table, 10, 3))
     assert lookup.good_paths(table, 3, ["file:///in/011.jpg"]) == [f"file:///in/{at:03}.jpg" for at in (12, 9, 8)]
     assert lookup.good_paths(table, 9, [f"file:///in/{at:03}.jpg" for at in range(1, 13)]) == []
 
 
 def test_they_are_inserts_to_the_change_feed(spark, table):
-    tables.add(spark, table, written(table, 0, 10))
-    before = tables.version(spark, table)
-    tables.add(spark, table, written(table, 10, 3))
-    changed = tables.changes(spark, table, before, tables.version(spark, table)).select("path", "_change_type").collect()
+    delta.add(spark, table, written(table, 0, 10))
+    before = delta.version(spark, table)
+    delta.add(spark, table, written(table, 10, 3))
+    changed = delta.changes(spark, table, before, delta.version(spark, table)).select("path", "_change_type").collect()
     assert sorted(map(tuple, changed)) == [(f"file:///in/01{number}.jpg", "insert") for number in range(3)]
 
 
 def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark, table):
-    tables.add(spark, table, written(table, 0, 10))
+    delta.add(spark, table, written(table, 0, 10))
     written(table, 10, 10)
-    assert tables.rows(spark, table).count() == 10
-    tables.vacuum(spark, table, 0, datetime.now(UTC))
-    assert len([name for name in objects.children(tables.folder(table)) if name.endswith(".parquet")]) == 1
-    assert tables.rows(spark, table).count() == 10
+    assert delta.rows(spark, table).count() == 10
+    delta.vacuum(spark, table, 0, datetime.now(UTC))
+    assert len([name for name in objects.children(delta.folder(table)) if name.endswith(".parquet")]) == 1
+    assert delta.rows(spark, table).count() == 10
 
 
 def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, table):
-    tables.add(spark, table, written(table, 0, 10))
-    tables.add(spark, table, [])
-    first, created = DeltaLog.forPath(spark, tables.features_uri(table)).history().collect()
+    delta.add(spark, table, written(table, 0, 10))
+    delta.add(spark, table, [])
+    first, created = DeltaLog.forPath(spark, delta.features_uri(table)).history().collect()
     assert (first["operation"], first["operationParameters"]["mode"], first["isBlindAppend"]) == ("WRITE", "Append", True)
     assert created["version"] == 0
 
@@ -232,7 +234,7 @@ def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, ta
 )  # one that is not there, or built otherwise
 def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(images, run, monkeypatch, other):
     fill(images, 1)
-    monkeypatch.setattr(tables, "WRITE", other)
+    monkeypatch.setattr(delta, "WRITE", other)
     with pytest.raises(
         MissingRequirement, match=rf"with Delta 4\.0\..*, which takes no .* give it {jars.DELTA} in place of that"
     ):
@@ -242,9 +244,9 @@ def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(image
 def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark, table):
     assert Snapshot(table).small_files(1_000_000) == 0
     files = [*written(table, 0, 10), *written(table, 10, 20), *written(table, 30, 30)]
-    sizes = [Path(uri(tables.folder(table), file).removeprefix("file://")).stat().st_size for file in files]
-    tables.add(spark, table, files)
+    sizes = [Path(uri(delta.folder(table), file).removeprefix("file://")).stat().st_size for file in files]
+    delta.add(spark, table, files)
     written(table, 60, 10)
     assert [Snapshot(table).small_files(size) for size in sizes] == [0, 1, 2]
-    tables.compact(spark, table, small_bytes=sizes[-1])
+    delta.compact(spark, table, small_bytes=sizes[-1])
     assert Snapshot(table).small_files(1_000_000) == 2, "the two smaller ones, packed, and the one that was large enough"

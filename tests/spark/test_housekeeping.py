@@ -15,10 +15,13 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from batch.refit import refit
-from fruitpipe import datafiles, events, housekeeping, objects, tables
-from fruitpipe.featurise import OUTCOMES
-from fruitpipe.housekeeping import SMALL_BYTES, Housekeeper
+from fruitpipe import objects
+from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.ingest import housekeeping
+from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
+from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, RefitSettings
+from fruitpipe.table import data_files, delta
 from streaming.ingest import ingest
 from tests.pictures import fill, put
 from tests.rows import append_rows
@@ -28,8 +31,9 @@ LARGE = 4_500_000  # numbers in a row that is a file of 18 MB
 # Packs the table's small files in a process of its own, which is there to be killed.
 PACK = """
 import sys
-from fruitpipe import session, tables
-tables.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
+from fruitpipe.runtime import session
+from fruitpipe.table import delta
+delta.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
 """
 
 
@@ -46,13 +50,13 @@ def small_commits(spark, root):
     """Appends rows of three numbers, a commit each."""
 
     def small_commits(count, first=0):
-        tables.create(spark, root)
+        delta.create(spark, root)
         for number in range(first, first + count):
             row = spark.range(1).select(F.lit(f"file:///images/Kiwi/{number:04}.jpg").alias("path"), F.lit("Kiwi").alias("label"))
             vector = F.expr(f"transform(sequence(1, 1280), i -> float(rand({number})))").alias("features")
             have = row.select("*", vector, F.lit("one").alias("extractor"), F.current_timestamp().alias("ingested_at"))
             absent = [
-                F.lit(None).cast(field.dataType).alias(field.name) for field in tables.FEATURES if field.name not in have.columns
+                F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in have.columns
             ]
             append_rows(root, have.select("*", *absent))
 
@@ -65,11 +69,11 @@ def files(root):
 
 def holding(spark, root):
     """The files that hold the table's rows, as Spark has them."""
-    return set(map(objects.canonical, tables.rows(spark, root).inputFiles()))
+    return set(map(objects.canonical, delta.rows(spark, root).inputFiles()))
 
 
 def contents(spark, root):
-    return sorted(map(tuple, tables.rows(spark, root).collect()))
+    return sorted(map(tuple, delta.rows(spark, root).collect()))
 
 
 def permitted():
@@ -79,13 +83,13 @@ def permitted():
 def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, root, settings, small_commits, capsys):
     small_commits(6)
     refit(RefitSettings(root=root, components=1))
-    before, version = contents(spark, root), tables.version(spark, root)
+    before, version = contents(spark, root), delta.version(spark, root)
     keeper = Housekeeper(spark, settings(compact_commits=5), permitted)
     keeper.step(commits=6)
     assert "housekeeping: 6 small files of" in capsys.readouterr().out
     assert len(holding(spark, root)) == 1
     assert contents(spark, root) == before
-    assert tables.changes(spark, root, version, tables.version(spark, root)).count() == 0
+    assert delta.changes(spark, root, version, delta.version(spark, root)).count() == 0
     refit(RefitSettings(root=root, components=1))
     assert ": 0 rows added and 0 taken out since v000001, 6 not read again" in capsys.readouterr().out
 
@@ -98,7 +102,7 @@ def test_large_files_do_not_make_up_for_small_ones_and_stay_as_they_are(spark, r
     small_commits(1)
     small = holding(spark, root)
     numbers = F.expr(f"transform(sequence(1, {LARGE}), i -> float(hash(i)))")
-    append_rows(root, tables.rows(spark, root).withColumn("features", numbers))
+    append_rows(root, delta.rows(spark, root).withColumn("features", numbers))
     (large,) = holding(spark, root) - small
     assert objects.look(large, max_bytes=0).stat.length > 8 * SMALL_BYTES
     small_commits(4, first=1)
@@ -111,11 +115,11 @@ def test_one_small_file_that_is_left_is_not_packed_again_and_again(spark, root, 
     keeper = Housekeeper(spark, settings(compact_commits=1), permitted)
     small_commits(2)
     keeper.step(commits=2)
-    packed = tables.version(spark, root)
+    packed = delta.version(spark, root)
     assert len(holding(spark, root)) == 1
     for commits in (3, 4):
         keeper.step(commits)
-    assert tables.version(spark, root) == packed
+    assert delta.version(spark, root) == packed
 
 
 def test_packing_asks_whether_this_process_may_write(spark, root, settings, small_commits):
@@ -140,7 +144,7 @@ def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settin
     Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
     assert contents(spark, root) == before
     assert len(holding(spark, root)) == 1
-    tables.vacuum(spark, root, 0, datetime.now(UTC))
+    delta.vacuum(spark, root, 0, datetime.now(UTC))
     assert contents(spark, root) == before
     assert len(files(root)) == 1, "what the killed one had begun is still there"
 
@@ -153,22 +157,22 @@ def test_what_was_written_since_the_clearing_began_is_kept_however_late_it_comes
     began = datetime.now(UTC) - timedelta(hours=2)
     left_by_a_task_that_died, in_hand = (written(root, began + timedelta(hours=hours)) for hours in (-1.1, 0.1))
     housekeeping.clear(spark, settings(vacuum_hours=1), began)
-    there = [objects.exists(datafiles.uri(tables.folder(root), file)) for file in (left_by_a_task_that_died, in_hand)]
+    there = [objects.exists(data_files.uri(delta.folder(root), file)) for file in (left_by_a_task_that_died, in_hand)]
     assert there == [False, True]
-    tables.add(spark, root, [in_hand])
+    delta.add(spark, root, [in_hand])
     assert {row[0] for row in contents(spark, root)} == {"file:///images/Kiwi/0000.jpg", "file:///images/Kiwi/new.jpg"}
 
 
 def test_what_the_table_needed_until_lately_is_kept_for_its_readers(spark, root, settings, small_commits):
     small_commits(2)
     month_ago = time.time() - 31 * 86400
-    old, version = holding(spark, root), tables.version(spark, root)
+    old, version = holding(spark, root), delta.version(spark, root)
     for file in old:
         os.utime(file.removeprefix("file://"), (month_ago, month_ago))
-    tables.compact(spark, root, SMALL_BYTES)
+    delta.compact(spark, root, SMALL_BYTES)
     housekeeping.clear(spark, settings(vacuum_hours=1), datetime.now(UTC))
     assert all(objects.exists(file) for file in old - holding(spark, root))
-    assert tables.rows_at(spark, root, version).count() == 2
+    assert delta.rows_at(spark, root, version).count() == 2
 
 
 def test_clearing_away_asks_whether_this_process_may_write(spark, settings):
@@ -195,11 +199,11 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
     capsys.readouterr()
     ingest(catch_up)
     assert capsys.readouterr().out.splitlines()[-1] == "ingest: 1 images featurised, 0 failed"
-    assert tables.rows(spark, root).count() == 3
+    assert delta.rows(spark, root).count() == 3
 
 
 def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, settings):
-    tables.create(spark, root)
+    delta.create(spark, root)
     old = [f"{root}/rejected/000000001-0123.jsonl", f"{root}/checkpoints/ingest/offsets/.4.9ab.tmp"]
     kept = [f"{root}/rejected/000000002-0123.jsonl", f"{root}/checkpoints/ingest/metadata"]
     for uri in (*old, *kept):
@@ -225,12 +229,12 @@ def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, sett
 def written(root, at):
     """The `add` action of a data file with one row, as a worker wrote it at that moment."""
     row = {"path": "file:///images/Kiwi/new.jpg", "label": "Kiwi", "extractor": "one", "ingested_at": at, "outcome": "featurised"}
-    (group,) = datafiles.Writer(None, tables.folder(root), to_merge=False).write(pa.Table.from_pylist([row], OUTCOMES))
-    os.utime(datafiles.uri(tables.folder(root), group.file).removeprefix("file://"), (at.timestamp(), at.timestamp()))
+    (group,) = data_files.Writer(None, delta.folder(root), to_merge=False).write(pa.Table.from_pylist([row], OUTCOMES))
+    os.utime(data_files.uri(delta.folder(root), group.file).removeprefix("file://"), (at.timestamp(), at.timestamp()))
     return group.file
 
 
 def write_manifest(root, uri, name):
-    target = events.manifest_uri(root, datetime.now(UTC), name)
-    objects.write(target, f"{events.to_line(events.ImageEvent('created', uri))}\n".encode())
+    target = manifests.manifest_uri(root, datetime.now(UTC), name)
+    objects.write(target, f"{manifests.to_line(manifests.ImageEvent('created', uri))}\n".encode())
     return target

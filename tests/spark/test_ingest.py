@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fruitpipe import batches, events, objects, progress
+from fruitpipe import objects
+from fruitpipe.ingest import micro_batch
+from fruitpipe.root import manifests
+from fruitpipe.runtime import progress
 from fruitpipe.settings import IngestSettings
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
@@ -47,12 +50,12 @@ def test_batches_are_bounded_and_none_is_lost_between_them(images, run, table):
 def test_a_batch_is_bounded_by_the_events_in_its_manifests_and_not_by_their_number(images, root, run, table, capsys):
     uris = fill(images, 12)
     for first in range(0, 12, 4):
-        write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris[first : first + 4]))
+        write_manifest(root, *(manifests.to_line(manifests.ImageEvent("created", uri)) for uri in uris[first : first + 4]))
     ingest(IngestSettings(images=str(images), root=root, source="events", once=True, max_files_per_trigger=4))
     batches = [line for line in capsys.readouterr().out.splitlines() if line.startswith("batch")]
     assert len(batches) == 3
     assert len(table()) == 12
-    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    write_manifest(root, *(manifests.to_line(manifests.ImageEvent("created", uri)) for uri in uris))
     assert run(source="events", max_files_per_trigger=1000) == "ingest: 0 images featurised, 0 failed, 12 unchanged"
 
 
@@ -72,7 +75,7 @@ def test_events_of_one_image_in_any_order_end_in_what_the_store_holds(images, ro
     fill(images, 1)
     uri = put(images / "Kiwi" / "x.jpg", jpeg(9))
     kinds = {"Put": "created", "Delete": "removed"}
-    write_manifest(root, *(events.to_line(events.ImageEvent(kinds[line[:-3]], uri, sequencer=line[-2:])) for line in lines))
+    write_manifest(root, *(manifests.to_line(manifests.ImageEvent(kinds[line[:-3]], uri, sequencer=line[-2:])) for line in lines))
     if "Delete 03" in lines:
         Path(uri.removeprefix("file://")).unlink()
     run(source="events")
@@ -82,7 +85,7 @@ def test_events_of_one_image_in_any_order_end_in_what_the_store_holds(images, ro
 
 def test_a_line_that_is_no_event_is_kept_and_stops_nothing(images, root, run, table):
     (uri,) = fill(images, 1)
-    write_manifest(root, "{nonsense", events.to_line(events.ImageEvent("created", uri)), '{"event": "created"}')
+    write_manifest(root, "{nonsense", manifests.to_line(manifests.ImageEvent("created", uri)), '{"event": "created"}')
     run(source="events")
     assert len(table()) == 1
     (rejected,) = objects.list_all(f"{root}/rejected")
@@ -115,8 +118,8 @@ def test_switching_between_listing_and_events_and_back_loses_and_recomputes_noth
     overwritten = put(images / "Kiwi" / "0000.jpg", jpeg(70))
     removed = f"file://{images}/Kiwi/0001.jpg"
     (images / "Kiwi" / "0001.jpg").unlink()
-    said = [events.ImageEvent("created", uri) for uri in (*added, overwritten)] + [events.ImageEvent("removed", removed)]
-    write_manifest(root, *map(events.to_line, said))
+    said = [manifests.ImageEvent("created", uri) for uri in (*added, overwritten)] + [manifests.ImageEvent("removed", removed)]
+    write_manifest(root, *map(manifests.to_line, said))
     fill(images, 1, first=20)  # uploaded before there were notifications
     assert run(source="events") == "ingest: 3 images featurised, 0 failed, 1 gone"
     assert catch_up(source="events") == "ingest: 1 images featurised, 0 failed"
@@ -145,13 +148,13 @@ def test_each_commit_can_be_a_json_object_with_errors_lag_and_phases(images, roo
 
 def test_an_image_that_goes_between_listing_and_reading_is_none_of_the_batchs(images, run, table, monkeypatch):
     uris = fill(images, 4)
-    named_images = batches.named_images
+    named_images = micro_batch.named_images
 
     def after_one_is_gone(batch):
         Path(uris[2].removeprefix("file://")).unlink()
         return named_images(batch)
 
-    monkeypatch.setattr(batches, "named_images", after_one_is_gone)
+    monkeypatch.setattr(micro_batch, "named_images", after_one_is_gone)
     assert run() == "ingest: 3 images featurised, 0 failed, 1 gone"
     assert {row["path"] for row in table().values()} == {*uris} - {uris[2]}
 

@@ -10,8 +10,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from batch.reconcile import reconcile
-from fruitpipe import codes, events, objects, tables
+from fruitpipe import objects
+from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, ReconcileSettings
+from fruitpipe.table import delta, path_hashes
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
 from tests.pictures import fill, jpeg, put
@@ -37,7 +39,7 @@ def ingested(spark, tmp_path_factory):
     uris = {name: put(images / "Apple Golden 2" / name, jpeg(seed)) for seed, name in enumerate(ODD_NAMES)}
     with contextlib.redirect_stdout(io.StringIO()) as said:
         ingest(IngestSettings(images=str(images), root=root, once=True))
-        labels = {row["path"]: row["label"] for row in tables.rows(spark, root).collect()}
+        labels = {row["path"]: row["label"] for row in delta.rows(spark, root).collect()}
         reconcile(ReconcileSettings(images=str(images), root=root))
         ingest(IngestSettings(images=str(images), root=root, once=True))
     return uris, labels, said.getvalue().splitlines()[-1]
@@ -66,7 +68,7 @@ def test_the_listing_and_an_event_give_an_image_the_same_identity(images, root, 
     names = ("a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg")
     uris = [put(images / "Apple Golden 2" / name, jpeg(seed)) for seed, name in enumerate(names)]
     run()
-    write_manifest(root, *(events.to_line(events.ImageEvent("created", uri)) for uri in uris))
+    write_manifest(root, *(manifests.to_line(manifests.ImageEvent("created", uri)) for uri in uris))
     assert run(source="events") == "ingest: 0 images featurised, 0 failed, 4 unchanged"
     assert set(table()) == set(names)
 
@@ -75,11 +77,11 @@ def test_rows_and_listing_know_an_image_by_the_same_code(spark, images, root, ru
     for seed, name in enumerate(ODD_NAMES):
         put(images / "Apple Golden 2" / name, jpeg(seed))
     run()
-    listed = [codes.of_image(stat.path, stat.etag) for stat in objects.list_all(f"file://{images}")]
-    assert sorted(codes.of_rows(root).images.tolist()) == sorted(listed)
+    listed = [path_hashes.of_image(stat.path, stat.etag) for stat in objects.list_all(f"file://{images}")]
+    assert sorted(path_hashes.of_rows(root).images.tolist()) == sorted(listed)
     version = F.concat("etag", F.lit("@3/L4kqtJl"))  # S3's, of which no listing tells
-    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"etag": version})
-    assert sorted(codes.of_rows(root).images.tolist()) == sorted(listed)
+    DeltaTable.forPath(spark, delta.features_uri(root)).update(set={"etag": version})
+    assert sorted(path_hashes.of_rows(root).images.tolist()) == sorted(listed)
 
 
 def test_a_linked_folder_is_listed_under_its_own_name_where_it_has_one(images, tmp_path, run, catch_up, table):

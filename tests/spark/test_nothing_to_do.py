@@ -9,10 +9,15 @@ from typing import NamedTuple
 
 import pytest
 
-from fruitpipe import erasures, events, layout, objects, session, stale, tables
+from fruitpipe import objects
+from fruitpipe.erasure import register
 from fruitpipe.errors import PlatformFault, WrongRoot
-from fruitpipe.events import ImageEvent
+from fruitpipe.ingest import recompute
+from fruitpipe.root import layout, manifests
+from fruitpipe.root.manifests import ImageEvent
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.manifests import write_manifest
 from tests.pictures import fill, jpeg, put
@@ -60,7 +65,7 @@ def other_bytes(at):
 
 
 def a_removal(at):
-    write_manifest(at.root, events.to_line(ImageEvent("removed", at.uri)))
+    write_manifest(at.root, manifests.to_line(ImageEvent("removed", at.uri)))
 
 
 def a_line_that_is_no_event(at):
@@ -68,11 +73,11 @@ def a_line_that_is_no_event(at):
 
 
 def a_manifest_of_any_name(at):
-    objects.write(f"{at.root}/events/mine.jsonl", events.to_line(ImageEvent("created", at.uri)).encode())
+    objects.write(f"{at.root}/events/mine.jsonl", manifests.to_line(ImageEvent("created", at.uri)).encode())
 
 
 def a_request_to_erase(at):
-    erasures.request(at.root, [at.uri], requested_by="a person")
+    register.request(at.root, [at.uri], requested_by="a person")
 
 
 def a_name_that_a_killed_command_left(at):
@@ -80,7 +85,7 @@ def a_name_that_a_killed_command_left(at):
 
 
 def another_extractors_rows(at):
-    stale.ask(at.root, [at.uri])
+    recompute.ask(at.root, [at.uri])
 
 
 def a_clearing_that_is_due(at):
@@ -148,14 +153,14 @@ def test_rows_that_are_not_to_be_computed_anew_now_do_not_start_spark(caught_up,
 
 
 def test_an_image_that_was_erased_and_kept_does_not_start_spark(caught_up, run):
-    erasure = erasures.request(caught_up.root, [caught_up.uri], requested_by="a person", keep_object=True)
-    erasures.complete(caught_up.root, erasure)
+    erasure = register.request(caught_up.root, [caught_up.uri], requested_by="a person", keep_object=True)
+    register.complete(caught_up.root, erasure)
     put(Path(caught_up.uri.removeprefix("file://")), jpeg(9))
     assert run() == NOTHING
 
 
 def test_a_root_whose_salt_is_gone_is_refused_though_nothing_waits(caught_up, run):
-    erasures.complete(caught_up.root, erasures.request(caught_up.root, [caught_up.uri], requested_by="a person"))
+    register.complete(caught_up.root, register.request(caught_up.root, [caught_up.uri], requested_by="a person"))
     objects.delete(f"{caught_up.root}/erasures/salt")
     with pytest.raises(WrongRoot, match="salt"):
         run()
@@ -166,7 +171,7 @@ def test_a_table_that_cannot_be_read_without_spark_is_sparks_to_judge(run, monke
     def unreadable(*_):
         raise PlatformFault("cannot be read")
 
-    monkeypatch.setattr(tables, "Snapshot", unreadable)
+    monkeypatch.setattr(delta, "Snapshot", unreadable)
     with pytest.raises(Opened):
         run()
 
@@ -201,7 +206,7 @@ def test_what_was_listed_before_spark_started_is_not_listed_again(images, run, m
 
 def test_a_table_of_somebody_elses_is_refused_as_ever_and_its_checkpoint_kept(spark, images, root):
     fill(images, 1)
-    spark.range(3).write.format("delta").save(tables.features_uri(root))
+    spark.range(3).write.format("delta").save(delta.features_uri(root))
     theirs = f"{root}/checkpoints/ingest/metadata"
     objects.write(theirs, b"theirs")
     with pytest.raises(WrongRoot, match="has the columns id, not fruitpipe's"):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import tables
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.soak import cold_warm_edit, histories
 from tests.soak.ingest_kills import Soak, in_this_session, stream_on
@@ -36,7 +36,7 @@ def test_the_model_is_called_for_what_is_new_and_for_nothing_else(tmp_path):
 def test_every_bad_picture_has_its_code_and_every_odd_one_the_features_of_what_a_person_sees(spark, tmp_path, root):
     chosen = write_all(tmp_path / "images", large=False)
     ingest(IngestSettings(images=str(tmp_path / "images"), root=root, once=True))
-    rows = {Path(row["path"]).name: row.asDict() for row in tables.rows(spark, root).collect()}
+    rows = {Path(row["path"]).name: row.asDict() for row in delta.rows(spark, root).collect()}
     assert set(rows) == set(chosen)
     for name, row in rows.items():
         check(name, chosen[name], row)

@@ -10,8 +10,9 @@ from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.functions import array_to_vector
 
 from batch.refit import refit
-from fruitpipe import publication, tables
+from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, RefitSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "fruits-360" / "Training"
@@ -30,7 +31,7 @@ def root(spark, tmp_path_factory):  # noqa: ARG001 - the jobs find the session t
 
 @pytest.fixture(scope="module")
 def rows(spark, root):
-    return tables.rows(spark, root).select("path", "label", "features").cache()
+    return delta.rows(spark, root).select("path", "label", "features").cache()
 
 
 @pytest.fixture(scope="module")

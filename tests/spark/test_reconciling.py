@@ -8,10 +8,11 @@ from delta.tables import DeltaTable
 
 from batch.reconcile import reconcile
 from batch.refit import refit
-from fruitpipe import objects, tables
+from fruitpipe import objects
 from fruitpipe.errors import MixedExtractors, NoImages, WrongModel
-from fruitpipe.extractor import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
+from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
@@ -51,7 +52,7 @@ def test_rows_outside_of_what_is_reconciled_are_not_counted_as_gone(images, root
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(spark, images, root, run, capsys):
     fill(images, 12)
     run()
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
     table.update("path LIKE '%0009.jpg'", {"extractor": "'older'"})
     table.update("path LIKE '%0010.jpg'", {"error": "'unreadable'", "etag": "NULL"})
     (images / "Kiwi" / "0000.jpg").unlink()
@@ -76,7 +77,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(spark, images, roo
 def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root, run, catch_up, table):
     fill(images, 2)
     run()
-    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    DeltaTable.forPath(spark, delta.features_uri(root)).update(set={"extractor": "'older'"})
     assert catch_up() == "ingest: 2 images featurised, 0 failed"
     assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
 
@@ -99,7 +100,7 @@ def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up
 def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last(spark, images, root, run, table, capsys):
     fill(images, 3)
     run()
-    DeltaTable.forPath(spark, tables.features_uri(root)).update(set={"extractor": "'older'"})
+    DeltaTable.forPath(spark, delta.features_uri(root)).update(set={"extractor": "'older'"})
     fill(images, 1, first=3)
     reconcile(ReconcileSettings(images=str(images), root=root))
     assert run(stale_per_second=0) == "ingest: 1 images featurised, 0 failed"

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from batch.refit import refit
-from fruitpipe import cli, publication, report, tables
+from fruitpipe import cli
+from fruitpipe.refit import publication
+from fruitpipe.report import document
 from fruitpipe.settings import IngestSettings, RefitSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.pictures import fill, put
 
@@ -50,8 +53,8 @@ def test_a_version_has_its_report_before_readers_get_it(root, monkeypatch):
 def test_a_report_made_again_has_no_image_that_left_the_table(spark, root, capsys):
     refit(RefitSettings(root=root, report=False))
     assert not Path(publication.report_uri(root, "v000001").removeprefix("file://")).exists()
-    gone = tables.rows(spark, root).where("label = 'Lemon'").first()["path"]
-    tables.DeltaTable.forPath(spark, tables.features_uri(root)).delete(f"path = '{gone}'")
+    gone = delta.rows(spark, root).where("label = 'Lemon'").first()["path"]
+    delta.DeltaTable.forPath(spark, delta.features_uri(root)).delete(f"path = '{gone}'")
     with pytest.raises(SystemExit):
         cli.main(["report", "--root", root])
     assert capsys.readouterr().out.splitlines()[-1] == publication.report_uri(root, "v000001")
@@ -65,7 +68,7 @@ def test_a_version_that_could_not_be_reported_is_not_published_and_leaves_nothin
     def fail(*_arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(report, "html", fail)
+    monkeypatch.setattr(document, "html", fail)
     with pytest.raises(ZeroDivisionError):
         refit(RefitSettings(root=root))
     assert publication.versions(root) == []

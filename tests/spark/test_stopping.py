@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import events, lease, objects, tables
-from fruitpipe.batches import Batches
-from fruitpipe.eraser import Eraser
+from fruitpipe import objects
+from fruitpipe.erasure.execution import Eraser
 from fruitpipe.errors import LeaseLost, NoImages, WrongModel, WrongRoot
+from fruitpipe.ingest.micro_batch import Batches
+from fruitpipe.root import lease, manifests
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import run as run_query
 from streaming.ingest import start
 from tests.manifests import write_manifest
@@ -47,7 +49,7 @@ def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_b
 def test_a_stream_that_lost_its_lease_stops_before_it_writes(spark, images, root, run, table, monkeypatch, in_mid_batch):
     fill(images, 2)
     if in_mid_batch:  # without a table, the stream would ask for its lease before it makes one, and end there
-        tables.create(spark, root)
+        delta.create(spark, root)
     check = lease._FolderLease.check
 
     def lost(held):
@@ -94,7 +96,7 @@ def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(spark
         raise LeaseLost("the lease was lost")
 
     batches = Batches(settings, fails, Eraser(spark, settings, lambda: None))
-    write_manifest(root, events.to_line(events.ImageEvent("created", uri)))
+    write_manifest(root, manifests.to_line(manifests.ImageEvent("created", uri)))
     with pytest.raises(LeaseLost):
         run_query(start(spark, settings, batches), batches)
 

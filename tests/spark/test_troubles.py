@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from fruitpipe import session, tables
 from fruitpipe.errors import PlatformFault
+from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.pictures import fill
 
@@ -59,7 +60,7 @@ def test_a_stream_whose_java_is_killed_says_so_in_one_line_and_the_next_start_go
     fill(images, 2, first=3)
     ingest(IngestSettings(images=str(images), root=root, once=True))
     assert capsys.readouterr().out.splitlines()[-1].startswith("ingest: 2 images featurised, 0 failed")
-    assert tables.rows(spark, root).count() == 5
+    assert delta.rows(spark, root).count() == 5
 
 
 def java_of(pid):

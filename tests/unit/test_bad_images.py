@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
-from fruitpipe import images
-from fruitpipe.images import MAX_PIXELS, BadImage, decode
+from fruitpipe.pictures import decoding
+from fruitpipe.pictures.decoding import MAX_PIXELS, BadImage, decode
 from tests.encodings import COLOUR, FILES, JPEG, encoded, png
 
 
@@ -108,7 +108,7 @@ def megabytes(code, body):
     if not Path("/proc/self/status").exists():
         pytest.skip("the peak is read from /proc")
     start = (
-        "import sys\nfrom fruitpipe.images import decode, BadImage\nbody = sys.stdin.buffer.read()\n"
+        "import sys\nfrom fruitpipe.pictures.decoding import decode, BadImage\nbody = sys.stdin.buffer.read()\n"
         "def peak(): return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -139,7 +139,7 @@ def test_a_fault_of_our_own_code_is_no_bad_image(monkeypatch):
     def broken(image):
         raise KeyError(image)
 
-    monkeypatch.setattr(images, "_rgb", broken)
+    monkeypatch.setattr(decoding, "_rgb", broken)
     with pytest.raises(KeyError):
         decode(JPEG)
 
@@ -148,7 +148,7 @@ def test_a_missing_library_is_no_bad_image(monkeypatch):
     def lacking(*_arguments, **_options):
         raise ImportError
 
-    monkeypatch.setattr(images.Image, "open", lacking)
+    monkeypatch.setattr(decoding.Image, "open", lacking)
     with pytest.raises(ImportError):
         decode(JPEG)
 
@@ -157,7 +157,7 @@ def test_what_pillow_cannot_identify_is_mapped(monkeypatch):
     def refusing(*_arguments, **_options):
         raise UnidentifiedImageError("cannot identify image file <_io.BytesIO object at 0x7f00>")
 
-    monkeypatch.setattr(images.Image, "open", refusing)
+    monkeypatch.setattr(decoding.Image, "open", refusing)
     assert reason(JPEG) == "not-an-image"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from fruitpipe.batches import Batches
+from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.settings import IngestSettings
 
 

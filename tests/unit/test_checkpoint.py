@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from fruitpipe import checkpoint, objects
+from fruitpipe import objects
+from fruitpipe.ingest import checkpoint
 
 
 @pytest.fixture

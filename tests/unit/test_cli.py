@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
-from fruitpipe import cli, publication, settings, weights
+from fruitpipe import cli, settings
 from fruitpipe.errors import NotFound, WrongModel
+from fruitpipe.extractor import weights
+from fruitpipe.refit import publication
 
 
 def run(*arguments):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe import events, names
-from fruitpipe.events import ImageEvent
+from fruitpipe.pictures import names
+from fruitpipe.root import manifests
+from fruitpipe.root.manifests import ImageEvent
 
 TESTS = Path(__file__).parents[1]
 ROOT, IMAGES = "s3://fruits-pipeline/root", "s3://fruits-images/Training"
@@ -55,7 +56,7 @@ def collect(collector, settings):
 
 
 def parsed(batch):
-    return [events.parse_line(line) for line in sorted(batch.lines)]
+    return [manifests.parse_line(line) for line in sorted(batch.lines)]
 
 
 def at(time):
@@ -240,15 +241,15 @@ def test_the_collector_writes_lines_and_names_as_fruitpipe_does(collector, colle
     batch = collect(*every)
     assert len(batch.lines) > 10
     assert not batch.failures
-    assert {events.to_line(event) for event in parsed(batch)} == batch.lines
+    assert {manifests.to_line(event) for event in parsed(batch)} == batch.lines
 
     written = {}
     monkeypatch.setattr(collector, "_s3", lambda: FakeS3(written))
     uri = collector.write_manifest(batch, ROOT)
     (body,) = written.values()
-    assert body == next(events.manifests(parsed(batch)))
+    assert body == next(manifests.manifests(parsed(batch)))
     when = max(event.event_time for event in parsed(batch))
-    assert uri == events.manifest_uri(ROOT, when, events.manifest_name("s3", when, body))
+    assert uri == manifests.manifest_uri(ROOT, when, manifests.manifest_name("s3", when, body))
 
 
 def test_shuffled_and_repeated_messages_make_the_same_manifest(collector, collect, monkeypatch):

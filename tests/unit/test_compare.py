@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import compare, engine, engines, results, written
-from fruitpipe import sample
-from fruitpipe.extractor import Extractor, Model
-from fruitpipe.images import decode
+from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.pictures import drawn
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
 ALIKE = {"machine": "m", "code": "c", "photographs": "9 photographs", "versions": "v 1", "load": 0.1}
@@ -82,7 +82,7 @@ def test_without_photographs_pictures_are_drawn(tmp_path, monkeypatch):
 
 
 def test_rows_that_an_engine_got_wrong_are_found(tmp_path):
-    sample.draw(tmp_path, labels=2, images_per_label=2)
+    drawn.draw(tmp_path, labels=2, images_per_label=2)
     files = sorted(tmp_path.glob("*/*.jpg"))
     extract = Extractor(Model.load(default_model()).body)
     paths, labels = [file.as_uri() for file in files], [file.parent.name for file in files]

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fruitpipe import featurise, objects, upsert
+from fruitpipe import objects
+from fruitpipe.extractor import featurise
+from fruitpipe.ingest import upsert
 
 
 @pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 136)])

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from fruitpipe import java
 from fruitpipe.errors import MissingRequirement
+from fruitpipe.runtime import java
 
 
 @pytest.fixture

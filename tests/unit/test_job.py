@@ -7,8 +7,10 @@ import signal
 
 import pytest
 
-from fruitpipe import errors, job, layout, objects
+from fruitpipe import errors, objects
 from fruitpipe.errors import AccessDenied, FruitpipeError, NoImages, WrongRoot, WrongUsage
+from fruitpipe.operations import job
+from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 
 

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from fruitpipe import lease
 from fruitpipe.errors import LeaseLost, OtherWriter
+from fruitpipe.root import lease
 
 HOLD = """
 import sys
-from fruitpipe import lease
+from fruitpipe.root import lease
 with lease.held(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

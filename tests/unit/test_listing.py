@@ -1,202 +1,82 @@
-"""What a listing of the image prefix names, and what it passes over."""
+"""Listing by ranges finds each name once, whatever the names and wherever they are cut."""
 
 from __future__ import annotations
 
-import json
-import os
+import random
 import threading
-from pathlib import Path
+from bisect import bisect_right
 
-import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fruitpipe import codes, erasures, events, listing, objects
-from fruitpipe.errors import AccessDenied
-from fruitpipe.listing import Listing
-from fruitpipe.settings import IngestSettings
-from tests.pictures import fill, jpeg, put
+from fruitpipe.objects import listing
 
 
-@pytest.fixture
-def images(tmp_path):
-    return tmp_path / "images"
+class Bucket:
+    """Lists as S3 does, a page of `size` names at a time, and counts what it is asked."""
+
+    def __init__(self, names, size=1000):
+        self.names, self.size, self.asked, self.lock = sorted(names), size, 0, threading.Lock()
+
+    def page(self, after):
+        with self.lock:
+            self.asked += 1
+        first = bisect_right(self.names, after) if after else 0
+        page = self.names[first : first + self.size]
+        return page, page, first + self.size < len(self.names)
+
+    def folders(self, below, after):
+        with self.lock:
+            self.asked += 1
+        inside = (name.removeprefix(below) for name in self.names if name.startswith(below) and name > after)
+        return sorted({f"{below}{name.split('/')[0]}/" for name in inside if "/" in name})[: self.size]
+
+    def listed(self):
+        return list(listing.listed(self.page, self.folders))
 
 
-@pytest.fixture
-def root(tmp_path):
-    return f"file://{tmp_path}/root"
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.text("ab0/é🍓~", min_size=1, max_size=6), max_size=60), st.integers(1, 5))
+def test_each_name_is_found_once(names, size):
+    assert sorted(Bucket(names, size).listed()) == sorted(names)
 
 
-@pytest.fixture
-def begin(images, root):
-    """A listing as a stream begins it, which knows what rows it is told of."""
-
-    def begin(*known, **settings):
-        return Listing(IngestSettings(images=str(images), root=root, **settings), lambda: np.array(known, np.int64))
-
-    return begin
+LAYOUTS = {
+    "numbered, in one folder": [f"img_{number:06}.jpg" for number in range(40_000)],
+    "by label": [f"{label}/r_{number}_100.jpg" for label in map(str, range(131)) for number in range(300)],
+    "digests": [f"{random.Random(number).getrandbits(128):032x}.jpg" for number in range(40_000)],
+    "by day and label": [f"2026/{day:02}/Kiwi {kind}/{n}.jpg" for day in range(1, 29) for kind in "ABC" for n in range(500)],
+}
 
 
-@pytest.fixture
-def named(root):
-    """The names in all manifests, and in how many manifests they are."""
+@pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
+def test_many_pages_are_asked_for_at_once_and_few_in_vain(names):
+    bucket, most, pages = Bucket(names), 0, -(-len(names) // 1000)
+    together, running = threading.Condition(), set()
 
-    def named():
-        bodies = [objects.read(stat.path).decode().splitlines() for stat in objects.list_all(f"{root}/events")]
-        return sorted(objects.name(json.loads(line)["path"]) for lines in bodies for line in lines), len(bodies)
+    def page(after):
+        """Until as many requests have waited together as there are listers, each waits a while for the others."""
+        nonlocal most
+        with together:
+            running.add(threading.get_ident())
+            most = max(most, len(running))
+            together.notify_all()
+            together.wait_for(lambda: most >= listing.LISTERS, timeout=0.2)
+            running.discard(threading.get_ident())
+        return bucket.page(after)
 
-    return named
-
-
-def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, named):
-    prefix = begin()
-    fill(images, 3)
-    put(images / "Kiwi" / "notes.txt", b"no image by its name")
-    assert (prefix.list_once(), prefix.list_once()) == (3, 0)
-    path = images / "Kiwi" / "0001.jpg"
-    before = path.stat()
-    path.write_bytes(path.read_bytes()[::-1])
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # the same size, the same time: ctime alone tells
-    fill(images, 1, first=3)
-    assert prefix.list_once() == 2
-    assert named() == (["0000.jpg", "0001.jpg", "0001.jpg", "0002.jpg", "0003.jpg"], 2)
+    assert sorted(listing.listed(page, bucket.folders)) == sorted(names)
+    assert most == listing.LISTERS
+    assert bucket.asked < 5 * pages + listing.MOST_CUTS
 
 
-def test_names_that_spark_would_hide_and_empty_files_are_images(images, begin, named):
-    for name in ("_new.jpg", ".kept.jpg", "_folder/0.jpg", "empty.jpg"):
-        put(images / name, b"" if name == "empty.jpg" else jpeg(0))
-    assert begin().list_once() == 4
-    assert named()[0] == [".kept.jpg", "0.jpg", "_new.jpg", "empty.jpg"]
+def test_a_listing_of_one_page_is_one_request():
+    bucket = Bucket(["a", "b/c"])
+    assert bucket.listed() == ["a", "b/c"]
+    assert bucket.asked == 1
 
 
-def test_what_has_a_row_of_the_same_etag_is_not_named(images, begin, named):
-    fill(images, 3)
-    there = {objects.name(stat.path): stat for stat in objects.list_all(f"file://{images}")}
-    etags = {"0000.jpg": there["0000.jpg"].etag, "0001.jpg": "other"}
-    known = [codes.of_image(there[name].path, etag) for name, etag in etags.items()]
-    assert begin(*known).list_once() == 2
-    assert named()[0] == ["0001.jpg", "0002.jpg"]
-
-
-def test_an_image_that_was_gone_for_a_while_is_named_when_it_is_back(images, begin):
-    (uri, _) = fill(images, 2)
-    path = Path(uri.removeprefix("file://"))
-    prefix = begin()
-    prefix.list_once()
-    path.rename(images / "elsewhere")
-    assert prefix.list_once() == 0
-    (images / "elsewhere").rename(path)
-    assert prefix.list_once() == 1
-
-
-def test_an_event_carries_what_the_listing_knows(images, begin, root):
-    (uri,) = fill(images, 1)
-    begin().list_once()
-    (manifest,) = objects.list_all(f"{root}/events")
-    event = events.parse_line(objects.read(manifest.path).decode())
-    (stat,) = objects.list_all(f"file://{images}")
-    assert event == events.ImageEvent("created", uri, stat.etag, stat.length)
-
-
-def test_manifests_are_no_larger_than_a_batch_and_wait_until_one_took_them(images, begin, named, root):
-    fill(images, 7)
-    assert begin(max_files_per_trigger=3).list_once() == 7
-    assert named()[1] == 3
-    waiting = listing.named_before(root, f"{root}/checkpoints/ingest")
-    assert begin(*waiting).list_once() == 0  # a stream that is started again names nothing twice
-    read = [stat.path for stat in objects.list_all(f"{root}/events")][:2]
-    log = [{"path": uri, "timestamp": 0, "batchId": number} for number, uri in enumerate(read)]
-    objects.write(f"{root}/checkpoints/ingest/sources/0/1", ("v1\n" + "\n".join(map(json.dumps, log))).encode())
-    objects.write(f"{root}/checkpoints/ingest/offsets/0", b'v1\n{}\n{"logOffset": 1}')
-    objects.write(f"{root}/checkpoints/ingest/commits/0", b"v1\n{}")
-    assert len(listing.named_before(root, f"{root}/checkpoints/ingest")) in (1, 3)
-
-
-def test_an_erased_image_whose_object_was_kept_is_not_named(images, begin, named, root):
-    uris = fill(images, 3)
-    erasures.request(root, uris[:1], requested_by="test", keep_object=True)
-    assert begin().list_once() == 2
-    assert named()[0] == ["0001.jpg", "0002.jpg"]
-
-
-def test_it_goes_on_beside_the_block_and_begins_with_what_is_there(images, begin, named):
-    fill(images, 2)
-    prefix = begin(trigger_seconds=0)
-    with prefix.repeated():
-        assert named()[0] == ["0000.jpg", "0001.jpg"]
-        fill(images, 1, first=2)
-        while len(named()[0]) < 3:
-            prefix.check()
-    assert not [thread for thread in threading.enumerate() if thread.name == "fruitpipe-listing"]
-    with prefix.repeated():  # as after an erasure
-        prefix.check()
-    assert len(named()[0]) == 3
-
-
-def test_what_goes_wrong_beside_the_block_is_raised_by_check(images, begin, monkeypatch):
-    fill(images, 1)
-    prefix = begin()
-
-    def refused(_uri):
-        raise AccessDenied("the credentials are not valid; renew them")
-
-    monkeypatch.setattr(objects, "list_all", refused)
-    with pytest.raises(AccessDenied, match="renew them"), prefix.repeated():
-        pytest.fail("a stream began whose prefix cannot be listed")
-
-
-def test_a_mount_that_comes_and_goes_costs_nothing(images, begin):
-    fill(images, 5)
-    prefix = begin()
-    assert prefix.list_once() == 5
-    images.rename(images.with_name("unmounted"))
-    assert prefix.list_once() == 0
-    images.with_name("unmounted").rename(images)
-    assert prefix.list_once() == 0
-
-
-def test_after_an_erasure_an_image_that_was_put_back_is_named(images, begin, root):
-    uris = fill(images, 3)
-    prefix = begin()
-    record = erasures.request(root, uris[:1], requested_by="test")
-    assert prefix.list_once() == 2  # it is still being carried out
-    erasures.complete(root, record)
-    assert prefix.list_once() == 0
-    prefix.forget()
-    assert prefix.list_once() == 3
-
-
-def test_a_line_of_somebody_elses_that_is_no_event_hinders_no_listing(tmp_path):
-    elsewhere = f"file://{tmp_path}/a-listing-root"
-    objects.write(f"{elsewhere}/events/2026/01/01/000000-s3-0123.jsonl", b"nonsense \xff\n")
-    assert listing.waiting(elsewhere, f"{elsewhere}/checkpoints/ingest") == ["nonsense \ufffd"]
-    assert len(listing.named_before(elsewhere, f"{elsewhere}/checkpoints/ingest")) == 0
-
-
-def test_a_listing_that_is_stopped_in_the_middle_counts_for_nothing(images, begin, named, monkeypatch):
-    fill(images, 3)
-    monkeypatch.setattr(listing, "LINES", 1)
-    prefix = begin()
-    write = objects.write
-
-    def stops_it(*given, **named):
-        prefix._stopped.set()
-        return write(*given, **named)
-
-    with monkeypatch.context() as stopping:
-        stopping.setattr(objects, "write", stops_it)
-        prefix.list_once()
-    assert len(named()[0]) < 3
-    prefix._stopped.clear()
-    assert prefix.list_once() == 3
-
-
-@pytest.mark.parametrize(("trigger", "now", "took"), [(30, 1000.0, 0.1), (30, 1019.9, 2.0), (1, 7.3, 0.05), (2, 9.75, 40.0)])
-def test_it_ends_just_before_spark_looks(trigger, now, took):
-    pause = listing.pause(trigger, now, took)
-    assert 0 < pause <= trigger
-    assert (now + pause + took + listing.BEFORE_TRIGGER_SECONDS) % trigger == pytest.approx(0, abs=1e-6) or took > trigger
-
-
-def test_without_a_trigger_it_looks_again_soon():
-    assert listing.pause(0, 1000.0, 3.0) == listing.PAUSE_SECONDS
+def test_numbers_are_cut_where_they_count_on():
+    names = [f"img_{number:06}" for number in range(1000)]
+    assert {"img_1", "img_9", "img_001", "img_01"} <= set(listing.cuts_by_name(names))

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from fruitpipe import lookup
-from fruitpipe.lookup import Known, Lookup
+from fruitpipe.table import lookup
+from fruitpipe.table.lookup import Known, Lookup
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 

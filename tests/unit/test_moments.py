@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fruitpipe.gathering import MOST_CANCELLATION
-from fruitpipe.moments import BLOCK_ROWS, Moments
+from fruitpipe.reduction.moments import BLOCK_ROWS, Moments
+from fruitpipe.refit.changes import MOST_CANCELLATION
 
 SCALES = np.array([1e-8, 1e-4, 1.0, 1e4, 1e8, 1.0, 1.0])
 

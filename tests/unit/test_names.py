@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fruitpipe import names
+from fruitpipe.pictures import names
 
 
 @pytest.mark.parametrize(

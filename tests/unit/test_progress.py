@@ -12,8 +12,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from fruitpipe import progress, refitting, tally
-from fruitpipe.progress import Commit
+from fruitpipe.refit import new_version
+from fruitpipe.runtime import image_count, progress
+from fruitpipe.runtime.progress import Commit
 from fruitpipe.settings import RefitSettings
 
 COMMIT = Commit(
@@ -108,11 +109,11 @@ def test_the_bar_moves_within_a_chunk_with_the_marks_of_its_workers(console):
     with progress.bar("ingest") as bar:
         bar.expect(lambda: 200)
         chunk, other = bar.begin(90), bar.begin(110)
-        working = tally.marked(outcomes, chunk)
+        working = image_count.marked(outcomes, chunk)
         assert list(islice(working, 40)) == outcomes[:40]
         shown_by(console, "40/200")
         shown_by(console, "4 failed")
-        list(tally.marked([{"outcome": "touched"}], other))
+        list(image_count.marked([{"outcome": "touched"}], other))
         list(working)
         shown_by(console, "91/200")
         bar.advance(90, failed=9)
@@ -124,7 +125,7 @@ def test_an_image_that_is_looked_at_twice_does_not_move_the_bar_past_its_chunk(c
     with progress.bar("ingest") as bar:
         bar.expect(lambda: 20)
         chunk = bar.begin(10)
-        list(tally.marked([{"outcome": "featurised"}] * 15, chunk))
+        list(image_count.marked([{"outcome": "featurised"}] * 15, chunk))
         shown_by(console, "10/20")
         bar.advance(10)
     assert "15/20" not in console.file.getvalue()
@@ -152,8 +153,8 @@ def test_a_job_of_steps_moves_with_the_tasks_of_its_stages_and_says_no_number_be
 
 
 def test_the_steps_of_a_refit_are_those_that_its_bar_knows(console):
-    for step in refitting.STEPS:
-        with progress.bar("refit", steps=refitting.steps(RefitSettings(root="file:///r"))) as bar:
+    for step in new_version.STEPS:
+        with progress.bar("refit", steps=new_version.steps(RefitSettings(root="file:///r"))) as bar:
             bar.step(step, 7)
         shown_by(console, step)
-    assert refitting.steps(RefitSettings(root="file:///r", report=False)) == refitting.STEPS[:-1]
+    assert new_version.steps(RefitSettings(root="file:///r", report=False)) == new_version.STEPS[:-1]

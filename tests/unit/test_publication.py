@@ -8,12 +8,13 @@ import signal
 import numpy as np
 import pytest
 
-from fruitpipe import objects, pointer, publication
+from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
 from fruitpipe.objects import local
-from fruitpipe.publication import Model
-from fruitpipe.reduction import fit
-from fruitpipe.summary import Summary
+from fruitpipe.reduction.pca import fit
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import pointer, publication
+from fruitpipe.refit.publication import Model
 
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 

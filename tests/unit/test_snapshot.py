@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fruitpipe import datafiles, featurise, objects, tables
-from fruitpipe import snapshot as snapshot_module
+from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault
-from fruitpipe.snapshot import Snapshot
+from fruitpipe.extractor import featurise
+from fruitpipe.table import data_files, delta
+from fruitpipe.table import snapshot as snapshot_module
+from fruitpipe.table.snapshot import Snapshot
 from tests.rows import empty_table
 
 
@@ -56,9 +58,9 @@ def test_where_there_is_no_table_that_is_said_at_once(tmp_path):
 def with_a_row(root):
     """The table with one row, and where the file lies that holds it."""
     rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], featurise.OUTCOMES).drop_columns("outcome")
-    add = datafiles._add(tables.folder(root), rows)
-    objects.write(tables.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
-    return Path(datafiles.uri(tables.folder(root), add).removeprefix("file://"))
+    add = data_files._add(delta.folder(root), rows)
+    objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
+    return Path(data_files.uri(delta.folder(root), add).removeprefix("file://"))
 
 
 def test_rows_whose_reading_breaks_off_are_read_again(root, with_a_row, monkeypatch):

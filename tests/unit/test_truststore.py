@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from fruitpipe import truststore
+from fruitpipe.runtime import truststore
 
 
 @pytest.mark.skipif(not shutil.which("keytool"), reason="needs keytool, of a JDK, as an independent reader")

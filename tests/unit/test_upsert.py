@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fruitpipe.upsert import _chunks, _tapered
+from fruitpipe.ingest.upsert import _chunks, _tapered
 
 
 def sizes(chunks):

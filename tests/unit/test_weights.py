@@ -6,10 +6,10 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from fruitpipe import weights
 from fruitpipe.errors import MissingRequirement, WrongModel
-from fruitpipe.extractor import WEIGHTS_SHA256, Extractor, Model, fingerprint
-from fruitpipe.images import decode
+from fruitpipe.extractor import weights
+from fruitpipe.extractor.inference import WEIGHTS_SHA256, Extractor, Model, fingerprint
+from fruitpipe.pictures.decoding import decode
 from tests import pictures
 
 

@@ -6,7 +6,7 @@ import sys
 import zipfile
 import zipimport
 
-from fruitpipe import workers
+from fruitpipe.runtime import workers
 
 
 def test_zip_importers_are_forgotten_and_modules_of_the_archive_are_still_found(tmp_path, monkeypatch):

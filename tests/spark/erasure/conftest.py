@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fruitpipe import cli, tables
+from fruitpipe import cli
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 
 
@@ -36,7 +37,7 @@ def erase(root, capsys):
 @pytest.fixture
 def table(spark, root):
     def table():
-        return {row["path"]: row for row in tables.rows(spark, root).collect()}
+        return {row["path"]: row for row in delta.rows(spark, root).collect()}
 
     return table
 

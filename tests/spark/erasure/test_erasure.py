@@ -14,15 +14,18 @@ from delta.tables import DeltaTable
 
 from batch.reconcile import reconcile
 from batch.refit import refit
-from fruitpipe import cli, erasures, objects, publication, tables
+from fruitpipe import cli, objects
+from fruitpipe.erasure import register
+from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from fruitpipe.table import delta
 from streaming.ingest import ingest
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in
 
 
 def proof(root):
-    (record,) = erasures.every(root)
+    (record,) = register.every(root)
     return record
 
 
@@ -54,7 +57,7 @@ def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_t
     erase(uris[0], uris[-1])
     assert "files go after" in run(erasure_grace_hours=1)
     record = proof(root)
-    erasures.save(root, erasures.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
     assert proof(root).status == "done"
     for gone in (uris[0], uris[-1]):
@@ -72,7 +75,7 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
     reconcile(ReconcileSettings(images=str(images), root=root))
     run()
     refit(RefitSettings(root=root))
-    DeltaTable.forPath(spark, tables.features_uri(root)).optimize().executeCompaction()
+    DeltaTable.forPath(spark, delta.features_uri(root)).optimize().executeCompaction()
     rejected = f"{root}/rejected/000000009-0123456789abcdef.jsonl"
     objects.write(rejected, f'{{"event": "lost", "path": "{uris[2]}"}}\nnonsense\n'.encode())
     old = json.dumps({"event": "created", "path": uris[2]}) + "\n" + json.dumps({"event": "created", "path": uris[3]}) + "\n"
@@ -122,20 +125,20 @@ def test_readers_keep_their_files_for_the_grace_and_the_proof_waits_for_its_end(
     uris = fill(images, 4)
     run()
     refit(RefitSettings(root=root))
-    version, before = tables.version(spark, root), vectors()
+    version, before = delta.version(spark, root), vectors()
     erase(uris[0])
     assert "files go after" in run(erasure_grace_hours=1)
     assert proof(root).status == "waiting"
     assert uris[0] not in vectors()
     assert publication.versions(root) == ["v000002"]
     # Who opened the table or the version before still reads it whole.
-    assert tables.rows_at(spark, root, version).count() == 4
+    assert delta.rows_at(spark, root, version).count() == 4
     assert publication.read_reduced(spark, root, "v000001").count() == 4
     with pytest.raises(SystemExit):
         cli.main(["rollback", "--root", root, "v000001"])
     assert "v000001 is not a published version" in capsys.readouterr().err
     record = proof(root)
-    erasures.save(root, erasures.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
     assert found_in(root, uris[0].removeprefix("file://"), before[uris[0]]) == []
 
@@ -172,7 +175,7 @@ def test_an_erasure_that_breaks_off_is_carried_out_by_the_next_run(images, root,
             with pytest.raises(KeyboardInterrupt):
                 run()
         run()
-        assert [record.status for record in erasures.every(root)].count("done") == len(erasures.every(root)), step
+        assert [record.status for record in register.every(root)].count("done") == len(register.every(root)), step
         assert found_in(root, uri.removeprefix("file://"), before[uri]) == [], step
         assert vectors() == {path: vector for path, vector in before.items() if path != uri}, step
         assert publication.load_model(root, publication.current(root)).facts["rows"] == len(before) - 1, step

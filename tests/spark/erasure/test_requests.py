@@ -12,9 +12,12 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from batch.reconcile import reconcile
 from batch.refit import refit
-from fruitpipe import cli, erasures, objects, publication, tables
-from fruitpipe.eraser import Eraser
+from fruitpipe import cli, objects
+from fruitpipe.erasure import register
+from fruitpipe.erasure.execution import Eraser
+from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from fruitpipe.table import delta
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in, hits, local_files
 from tests.rows import append_rows
@@ -43,14 +46,14 @@ def test_asking_twice_is_one_request_and_asking_for_something_unknown_records_no
     assert said.startswith(
         "error: file:///nowhere/at/all.jpg: there is no such image, in the store or under the root; nothing was"
     )
-    assert erasures.every(root) == []
+    assert register.every(root) == []
     for expected in (True, False):
         code, said = erase(uris[0])
         assert (code, "1 images requested" in said, "requested before" in said) == (0, expected, not expected), said
     run()
     code, said = erase(uris[0])
     assert (code, "requested before" in said) == (0, True), said
-    assert len(erasures.every(root)) == 1
+    assert len(register.every(root)) == 1
     code, said = erase()
     assert (code, said) == (2, "error: nothing to erase: give URIs, --prefix, --label or --from-file\n")
 
@@ -71,7 +74,7 @@ def test_two_spellings_of_a_name_are_two_images_and_none_is_guessed(images, root
     assert code == 1
     assert "one in another Unicode spelling, " in said
     assert r"pe\u0301che.jpg" in said
-    assert len(erasures.every(root)) == 1
+    assert len(register.every(root)) == 1
 
 
 def test_a_line_in_a_manifest_asks_as_well_and_needs_no_command(images, root, run, vectors):
@@ -83,7 +86,7 @@ def test_a_line_in_a_manifest_asks_as_well_and_needs_no_command(images, root, ru
     )
     assert "no trace found" in run()
     assert found_in(root, uris[0].removeprefix("file://"), vector) == []
-    (record,) = erasures.every(root)
+    (record,) = register.every(root)
     assert record.requested_by == "a manifest"
 
 
@@ -112,9 +115,9 @@ def test_show_gives_all_that_is_held_about_an_image(images, root, run, erase, ve
 def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors, tmp_path, capsys):
     paths = [f"file:///fruits/{number % 9}/{number}.jpg" for number in range(12_000)]
     rows = np.random.default_rng(0).random((len(paths), 16), np.float32)
-    tables.create(spark, root)
+    delta.create(spark, root)
     named = pa.table({"path": paths, "label": [path.split("/")[-2] for path in paths], "features": pa.array(list(rows))})
-    others = {field.name: F.lit(None).cast(field.dataType) for field in tables.FEATURES if field.name not in named.column_names}
+    others = {field.name: F.lit(None).cast(field.dataType) for field in delta.FEATURES if field.name not in named.column_names}
     others |= {"extractor": F.lit("e"), "ingested_at": F.current_timestamp()}
     append_rows(root, spark.createDataFrame(named).withColumns(others))
     kept = set(paths[10_000:])

@@ -3,8 +3,9 @@
 import pytest
 
 from batch.refit import refit
-from fruitpipe import job, tables
+from fruitpipe.operations import job
 from fruitpipe.settings import RefitSettings
+from fruitpipe.table import delta
 from tests.spark.refit.rows import frame, write
 
 
@@ -13,7 +14,7 @@ def add(spark, root):
     """Appends rows to the features table, which is made first."""
 
     def append(rows, **how):
-        tables.create(spark, root)
+        delta.create(spark, root)
         write(root, frame(spark, rows, **how))
 
     return append

@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812
 
-from fruitpipe import objects, publication, tables
+from fruitpipe import objects
+from fruitpipe.refit import publication
+from fruitpipe.table import delta
 
 LABELS = ["Apple", "Kiwi", "Lemon"]
 
@@ -41,12 +43,12 @@ def frame(spark, rows, first=0, extractor="abc", errors=()):
     }
     known = spark.createDataFrame(pa.table(columns))
     return known.select(
-        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in tables.FEATURES]
+        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in delta.FEATURES]
     )
 
 
 def write(root, rows):
-    rows.write.format("delta").mode("append").save(tables.features_uri(root))
+    rows.write.format("delta").mode("append").save(delta.features_uri(root))
 
 
 def reduced(spark, root, version=None):

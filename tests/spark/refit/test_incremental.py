@@ -4,7 +4,9 @@ import numpy as np
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
-from fruitpipe import gathering, objects, publication, tables
+from fruitpipe import objects
+from fruitpipe.refit import changes, publication
+from fruitpipe.table import delta
 from tests.spark.refit.rows import LABELS, features, reduced
 
 
@@ -12,7 +14,7 @@ def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, ro
     add(features(60))
     run("--components", "6")
     add(features(9, seed=5), first=60, errors={62})
-    spark.sql(f"OPTIMIZE delta.`{tables.features_uri(root)}`").collect()
+    spark.sql(f"OPTIMIZE delta.`{delta.features_uri(root)}`").collect()
     _, printed = run("--components", "6")
     assert "8 rows added and 0 taken out since v000001, 60 not read again" in printed
     assert publication.load_model(root, "v000002").facts["rows_read"] == 8
@@ -25,7 +27,7 @@ def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, ro
 def test_changed_and_removed_rows_are_taken_out_and_the_result_is_that_of_a_full_refit(spark, root, add, run):
     add(features(60))
     run("--components", "6")
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
     table.delete("path LIKE '%/00007.jpg'")
     changed = F.transform("features", lambda value: value * F.lit(1.01).cast("float"))
     table.update("path LIKE '%/00008.jpg'", {"features": changed})
@@ -36,7 +38,7 @@ def test_changed_and_removed_rows_are_taken_out_and_the_result_is_that_of_a_full
     assert_equal_models(root, "v000002", "v000003")
     facts = publication.load_model(root, "v000002").facts
     assert facts["rows"] == 58
-    assert 1 < facts["cancellation"] <= gathering.MOST_CANCELLATION
+    assert 1 < facts["cancellation"] <= changes.MOST_CANCELLATION
 
 
 def assert_equal_models(root, *versions):
@@ -57,7 +59,7 @@ def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, ad
     rows[3, 0] = 0.5
     add(rows)
     run("--components", "3")
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00003.jpg'")
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete("path LIKE '%/00003.jpg'")
     code, printed = run("--components", "3")
     assert code == 0
     assert "all 59 rows read (taking rows out would have magnified rounding" in printed
@@ -67,7 +69,7 @@ def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, ad
 def test_many_removals_another_extractor_and_another_table_have_all_rows_read(spark, root, add, run):
     add(features(30))
     run("--components", "3")
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
     table.delete("path LIKE '%/0000_.jpg'")
     assert "10 of 30 rows were changed or removed, more than 10%" in run("--components", "3")[1]
     table.update(set={"extractor": F.lit("new")})
@@ -80,7 +82,7 @@ def test_many_removals_another_extractor_and_another_table_have_all_rows_read(sp
 def test_a_change_feed_whose_files_are_gone_has_all_rows_read(spark, root, add, run):
     add(features(60))
     run("--components", "3")
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00007.jpg'")
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete("path LIKE '%/00007.jpg'")
     assert objects.delete_all(objects.join(root, "features", "_change_data")) > 0
     code, printed = run("--components", "3")
     assert code == 0
@@ -113,7 +115,7 @@ def test_unless_current_refits_when_the_components_no_longer_do_or_rows_went(spa
     run("--variance", "0.5")
     _, printed = run("--variance", "0.95", "--unless-current")
     assert "a refit is needed: the components of v000001 keep" in printed
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00007.jpg'")
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete("path LIKE '%/00007.jpg'")
     _, printed = run("--variance", "0.5", "--unless-current")
     assert "a refit is needed: not only were rows added since v000002" in printed
     assert publication.load_model(root, "v000003").facts["rows"] == 59

@@ -10,9 +10,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from batch.refit import refit
-from fruitpipe import fitting, gathering, objects, pointer, publication, tables
+from fruitpipe import objects
 from fruitpipe.errors import InvalidResult, WrongUsage
+from fruitpipe.refit import changes, on_spark, pointer, publication
 from fruitpipe.settings import RefitSettings
+from fruitpipe.table import delta
 from tests.spark.refit.rows import DIMENSIONS, LABELS, by_numpy, features, files, frame, reduced, write
 
 
@@ -24,7 +26,7 @@ def test_a_refit_publishes_what_numpy_computes(spark, root, add, run):
     expected, shares = by_numpy(rows, vectors.shape[1])
     assert code == 0
     assert shares[vectors.shape[1] - 2] < 0.9 <= shares[vectors.shape[1] - 1]
-    assert paths == sorted(row["path"] for row in tables.rows(spark, root).select("path").collect())
+    assert paths == sorted(row["path"] for row in delta.rows(spark, root).select("path").collect())
     order = np.argsort([f"{LABELS[number % 3]}/{number:05}" for number in range(60)])
     np.testing.assert_allclose(np.abs(vectors), np.abs(expected[order]), atol=1e-4)
     assert f"v000001: 60 rows, 3 labels; k = {vectors.shape[1]} keeps {100 * shares[vectors.shape[1] - 1]:.2f} %" in printed
@@ -88,7 +90,7 @@ def test_equal_rows_are_refused_and_the_version_before_stays(spark, root, add, r
     add(features(6))
     run()
     before = files(root)
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete()
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete()
     add(np.full((12, DIMENSIONS), 0.1, np.float32))
     code, printed = run()
     assert code == 1
@@ -100,7 +102,7 @@ def test_columns_that_are_small_but_real_count_and_rows_with_a_nan_are_set_aside
     rows = features(9)
     add(rows[:8])
     run("--components", "3")
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete()
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete()
     rows[:, 1] *= np.float32(1e-9)
     rows[8, 5] = np.nan
     add(rows)
@@ -117,7 +119,7 @@ def test_shuffled_rows_in_other_partitions_give_the_same_vectors_and_one_more_ro
     rows = features(61)
     add(rows[:60])
     run("--components", "5")
-    table = DeltaTable.forPath(spark, tables.features_uri(root))
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
     shuffled = frame(spark, rows[:60]).orderBy(F.rand(1)).repartition(7)
     table.delete()
     write(root, shuffled)
@@ -143,7 +145,7 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
     add(features(10))
     run("--components", "2")
     before = files(root)
-    write = fitting.write
+    write = on_spark.write
 
     def spoiled(features, reduction, folder, name):
         write(features, reduction, folder, name)
@@ -153,9 +155,9 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
         if spoil == "rows":
             table, vectors = table.slice(1), vectors[1:]
         other = {"rows": vectors, "length": vectors[:, :1], "variance": vectors * 2}[spoil]
-        pq.write_table(table.set_column(2, "pca_features", fitting.vectors_of(other)), file)
+        pq.write_table(table.set_column(2, "pca_features", on_spark.vectors_of(other)), file)
 
-    monkeypatch.setattr(fitting, "write", spoiled)
+    monkeypatch.setattr(on_spark, "write", spoiled)
     code, printed = run("--components", "2")
     expected = {"rows": "10 rows of finite numbers expected, 9 found", "length": "2 numbers expected", "variance": "variance"}
     assert code == 1
@@ -167,56 +169,56 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
 def test_files_and_rows_say_the_same_and_files_that_may_hide_rows_are_left_to_spark(spark, root, add):
     add(features(60), errors={7})
     add(features(5), first=60)
-    DeltaTable.forPath(spark, tables.features_uri(root)).delete("path LIKE '%/00009.jpg'")
-    pinned = gathering.pin(spark, root)
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete("path LIKE '%/00009.jpg'")
+    pinned = changes.pin(spark, root)
     assert (pinned.rows, pinned.plain, pinned.source(spark).tasks is None) == (63, True, False)
-    by_rows = fitting.summarise(fitting.of_rows(tables.rows(spark, root), "features"), DIMENSIONS)
-    by_files = fitting.summarise(pinned.source(spark), DIMENSIONS)
+    by_rows = on_spark.summarise(on_spark.of_rows(delta.rows(spark, root), "features"), DIMENSIONS)
+    by_files = on_spark.summarise(pinned.source(spark), DIMENSIONS)
     assert by_files.count == by_rows.count == 63
     np.testing.assert_allclose(by_files.moments.m2, by_rows.moments.m2, atol=1e-9)
-    uri = tables.features_uri(root)
+    uri = delta.features_uri(root)
     spark.sql(f"ALTER TABLE delta.`{uri}` SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
-    hiding = gathering.pin(spark, root)
+    hiding = changes.pin(spark, root)
     assert (hiding.rows, hiding.plain, hiding.source(spark).tasks) == (63, False, None)
-    assert fitting.summarise(hiding.source(spark), DIMENSIONS).count == 63
+    assert on_spark.summarise(hiding.source(spark), DIMENSIONS).count == 63
 
 
 def test_files_that_are_too_large_for_a_worker_are_left_to_spark(spark, root, add):
     add(features(5))
-    pinned = gathering.pin(spark, root)
-    large = replace(pinned, files=(pinned.files[0]._replace(length=gathering.LARGEST_BYTES + 1),))
+    pinned = changes.pin(spark, root)
+    large = replace(pinned, files=(pinned.files[0]._replace(length=changes.LARGEST_BYTES + 1),))
     assert large.source(spark).tasks is None
-    assert fitting.summarise(large.source(spark), DIMENSIONS).count == 5
+    assert on_spark.summarise(large.source(spark), DIMENSIONS).count == 5
 
 
 def test_a_root_with_odd_characters_is_read_and_written_like_any_other(spark, tmp_path):
     root = f"file://{tmp_path}/a b+c%20d é"
-    tables.create(spark, root)
+    delta.create(spark, root)
     write(root, frame(spark, features(9)))
     with pytest.raises(WrongUsage, match="with %20 in its name"):
         refit(RefitSettings(root=root, components=2))
     refit(RefitSettings(root=root, components=2, report=False))
     assert len(reduced(spark, root)[0]) == 9
-    assert gathering.pin(spark, root).source(spark).tasks
+    assert changes.pin(spark, root).source(spark).tasks
 
 
 def test_errors_of_workers_arrive_as_ours(spark, root, add):
     add(features(4))
     with pytest.raises(Exception, match="1279 numbers expected in each vector, 1280 found") as caught:
-        fitting.summarise(fitting.of_rows(tables.rows(spark, root), "features"), 1279)
+        on_spark.summarise(on_spark.of_rows(delta.rows(spark, root), "features"), 1279)
     assert InvalidResult.__name__ in str(caught.value)
 
 
 def test_an_overtaken_refit_is_told_and_the_later_version_stays(root, add, run, monkeypatch):
     add(features(10))
-    gather = gathering.gather
+    gather = changes.gather
 
     def while_another_refit_runs(*args, **how):
-        monkeypatch.setattr(gathering, "gather", gather)
+        monkeypatch.setattr(changes, "gather", gather)
         run("--components", "3")
         return gather(*args, **how)
 
-    monkeypatch.setattr(gathering, "gather", while_another_refit_runs)
+    monkeypatch.setattr(changes, "gather", while_another_refit_runs)
     code, printed = run("--components", "2")
     assert code == 1
     assert "v000001 is not published: v000002 began later" in printed

@@ -1,0 +1,68 @@
+"""What is held about an image, read from the files themselves: no table is asked, so nothing that a table hides is missed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fruitpipe import objects
+from fruitpipe.erasure import file_contents, places, register
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.root import layout
+
+
+def labels_by_path(root: str) -> dict[str, str]:
+    """The label of every image of which any file of the table, current or not, has a row. Reads the whole table."""
+    found: dict[str, str] = {}
+    for stat in objects.list_all(layout.folder(root, "features")):
+        if stat.path.endswith(".parquet") and "/_delta_log/" not in stat.path:
+            try:
+                rows = pq.read_table(pa.BufferReader(objects.read(stat.path)), columns=["path", "label"])
+            except (pa.ArrowException, OSError):  # what a killed task had begun: its image comes again
+                continue
+            found |= {str(row["path"]): str(row["label"]) for row in rows.to_pylist()}
+    return found
+
+
+def show(root: str, path: str) -> dict[str, Any]:
+    """Everything that is held about an image: its object, its rows in every file, the lines that name it, its erasures."""
+    traces = Traces.of([path])
+    files = [_of_file(stat.path, path, traces) for stat in objects.list_all(root) if not register.is_private(root, stat.path)]
+    return {
+        "path": path,
+        "object": "there" if objects.has_versions(path) else "not there",
+        "held_in": [file for file in files if file],
+        "erasures": _erasures(root, path),
+    }
+
+
+def _of_file(uri: str, path: str, traces: Traces) -> dict[str, Any] | None:
+    body = objects.read(uri)
+    try:
+        if not places.holds(uri, body, traces):
+            return None
+    except file_contents.NotReadable as error:
+        return {"file": uri, "rows": f"cannot be read: {error}"}
+    if body.startswith(b"PAR1"):
+        table = pq.read_table(pa.BufferReader(body))
+        if "path" in table.schema.names:
+            return {"file": uri, "rows": table.filter(pc.field("path") == path).to_pylist()}
+        return {"file": uri, "rows": "named in statistics"}
+    if body.startswith(b"PK\x03\x04"):
+        return {"file": uri, "rows": "named among examples"}
+    return {"file": uri, "lines": [line.decode("utf-8", "replace") for line in body.splitlines() if traces.named_in(line)]}
+
+
+def _erasures(root: str, path: str) -> list[dict[str, str]]:
+    records = register.every(root)
+    if not records:
+        return []
+    hashed = register.Salt.of(root).hash(path)
+    return [
+        {"id": one.id, "status": one.status, "requested_at": one.requested_at, "completed_at": one.completed_at or ""}
+        for one in records
+        if hashed in one.images
+    ]

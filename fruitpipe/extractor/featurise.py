@@ -1,0 +1,225 @@
+"""Image references in, feature rows out, as Arrow batches: what every Python worker runs.
+
+Each worker reads objects many at a time ahead of its model, so that inference never waits for the network. An image that
+cannot be decoded becomes a row that says why; a fault of the platform, or of this code, is raised and stops the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from fruitpipe import objects
+from fruitpipe.errors import WrongModel
+from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
+from fruitpipe.pictures import names
+from fruitpipe.pictures.decoding import BadImage, decode
+from fruitpipe.runtime import image_count, workers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+READERS = 16  # objects read at the same time
+READ_AHEAD = 128  # objects read or being read before the model needs them ...
+UNKNOWN_BYTES = 4_000_000  # counted for an object that is not read yet and whose length is not announced
+READ_AHEAD_BYTES = 64_000_000  # ... as long as they are no larger than this together, as far as is known
+READ_TOGETHER = 8  # small objects that a reader takes at a time: to hand over each alone takes longer than to read it from a disk
+ROWS_PER_BATCH = 256  # 1.3 MB of features
+
+REFERENCES = pa.schema(
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("length", pa.int64()),  # as announced; only a hint for the read-ahead
+        pa.field("known_etag", pa.string()),  # what the table has for this extractor, if anything
+        pa.field("known_sha256", pa.string()),
+    ]
+)
+OUTCOMES = pa.schema(
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("modification_time", pa.timestamp("us", tz="UTC")),
+        pa.field("length", pa.int64()),
+        pa.field("etag", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("features", pa.list_(pa.float32())),
+        pa.field("error", pa.string()),
+        pa.field("error_message", pa.string()),
+        pa.field("extractor", pa.string()),
+        pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
+        pa.field("outcome", pa.string()),
+    ]
+)
+
+
+class Broadcast(Protocol):
+    """The part of Spark's broadcast variables that a worker needs."""
+
+    @property
+    def value(self) -> Model: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image to look at, and what the table knows of it."""
+
+    path: str
+    length: int | None = None
+    known_etag: str | None = None
+    known_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Featuriser:
+    """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
+
+    An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
+    etag), ``touched`` (a new etag, but the known bytes) and ``gone``. tally: the file in which each leaves its mark, if any.
+    """
+
+    model: Broadcast
+    extractor: str
+    max_image_bytes: int
+    tally: str | None = field(default=None, kw_only=True)
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
+        workers.keep_warm()
+        extractor = self.load()
+        outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
+        seen = image_count.marked(outcomes, self.tally) if self.tally else outcomes
+        while chunk := list(islice(seen, ROWS_PER_BATCH)):
+            yield _record_batch(chunk)
+
+    def load(self) -> Extractor:
+        """The extractor of the worker. Raises WrongModel where it gives other vectors than the driver's."""
+        model = self.model.value
+        here = fingerprint(model)
+        if here != self.extractor:
+            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
+        return extractor_for(model)
+
+    def _looks(self, references: Iterator[Reference]) -> Iterator[tuple[Reference, objects.Look]]:
+        """Each reference and what was found there, in order, read ahead within the two bounds."""
+        ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]] = deque()
+        with ThreadPoolExecutor(READERS, "fruitpipe-read") as readers:
+            for together in _together(references):
+                while ahead and (_ahead(ahead) >= READ_AHEAD or _bytes_ahead(ahead) >= READ_AHEAD_BYTES):
+                    yield from _oldest(ahead)
+                ahead.append((together, readers.submit(self._look_at, together)))
+            while ahead:
+                yield from _oldest(ahead)
+
+    def _look_at(self, together: list[Reference]) -> list[objects.Look]:
+        return [self._look(reference) for reference in together]
+
+    def _look(self, reference: Reference) -> objects.Look:
+        return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
+
+    def _outcome(self, extractor: Extractor, reference: Reference, look: objects.Look) -> dict[str, Any]:
+        row: dict[str, Any] = {"path": reference.path, "label": names.label(reference.path)}
+        row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
+        match look:
+            case objects.Gone():
+                return row | {"outcome": "gone"}
+            case objects.Unchanged():
+                return row | {"outcome": "unchanged"}
+            case objects.Unreadable(message):
+                return row | _failed("unreadable", message)
+            case objects.TooLarge(stat):
+                return row | seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
+            case objects.Found(stat, body):
+                return row | seen(stat) | _found(extractor, body, reference.known_sha256)
+
+
+def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[str, Any]:
+    digest = {"sha256": hashlib.sha256(body).hexdigest()}
+    if digest["sha256"] == known_sha256:
+        return digest | {"outcome": "touched"}
+    try:
+        picture = decode(body)
+    except BadImage as bad:
+        return digest | _failed(bad.reason, bad.message)
+    features = extractor(picture.pixels)
+    return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
+
+
+def seen(stat: objects.Stat) -> dict[str, Any]:
+    """The columns that an object's stat fills."""
+    return {"modification_time": stat.modification_time, "length": stat.length, "etag": stat.etag}
+
+
+def _failed(reason: str, message: str) -> dict[str, Any]:
+    return {"error": reason, "error_message": message, "outcome": "failed"}
+
+
+def _references(batches: Iterable[pa.RecordBatch]) -> Iterator[Reference]:
+    for batch in batches:
+        yield from (Reference(*row) for row in zip(*(batch.column(name).to_pylist() for name in REFERENCES.names), strict=True))
+
+
+def _together(references: Iterable[Reference]) -> Iterator[list[Reference]]:
+    """What one reader looks at, one after the other: the first ones alone, as the model waits, and large ones."""
+    together: list[Reference] = []
+    for number, reference in enumerate(references):
+        together.append(reference)
+        large = sum(map(_announced, together)) * READERS >= READ_AHEAD_BYTES
+        if number < READERS or large or len(together) == READ_TOGETHER:
+            yield together
+            together = []
+    if together:
+        yield together
+
+
+def _oldest(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> Iterator[tuple[Reference, objects.Look]]:
+    together, future = ahead.popleft()
+    return zip(together, future.result(), strict=True)
+
+
+def _ahead(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> int:
+    return sum(len(together) for together, _ in ahead)
+
+
+def _bytes_ahead(ahead: deque[tuple[list[Reference], Future[list[objects.Look]]]]) -> int:
+    return sum(_bytes_of(together, future) for together, future in ahead)
+
+
+def _bytes_of(together: list[Reference], future: Future[list[objects.Look]]) -> int:
+    """What objects take, once they are read; before, what was announced."""
+    if not future.done():
+        return sum(map(_announced, together))
+    if future.exception():
+        return 0
+    return sum(len(look.body) for look in future.result() if isinstance(look, objects.Found))
+
+
+def _announced(reference: Reference) -> int:
+    return reference.length or UNKNOWN_BYTES
+
+
+def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    columns = [_column(field, [row.get(field.name) for row in rows]) for field in OUTCOMES]
+    return pa.RecordBatch.from_arrays(columns, schema=OUTCOMES)
+
+
+def _column(field: pa.Field[Any], values: list[Any]) -> pa.Array[Any]:
+    return _features(values) if field.name == "features" else pa.array(values, field.type)
+
+
+def _features(vectors: list[NDArray[np.float32] | None]) -> pa.ListArray[Any]:
+    """A list column built from the vectors' own memory: 1280 Python floats a row would cost more than the model."""
+    offsets = np.cumsum([0] + [0 if vector is None else len(vector) for vector in vectors], dtype=np.int32)
+    values = np.concatenate([vector for vector in vectors if vector is not None] or [np.empty(0, np.float32)])
+    absent = pa.array([vector is None for vector in vectors])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=absent)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,57 @@
+"""What the table's one writer does between two batches, fresh images always first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fruitpipe.ingest.recompute import Recomputation
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from fruitpipe.ingest.housekeeping import Housekeeper
+    from fruitpipe.ingest.prefix_listing import Listing
+    from fruitpipe.root.manifests import ImageEvent
+    from fruitpipe.settings import IngestSettings
+
+
+class Writer(Protocol):
+    """The part of the stream's batches that is needed here; `commits` counts them."""
+
+    settings: IngestSettings
+    commits: int
+
+    def between(self, work: Callable[[], object]) -> None: ...
+    def recompute(self, named: Sequence[ImageEvent]) -> None: ...
+
+
+class Between:
+    """What the writer does between two batches: rows of another extractor, and its own root."""
+
+    def __init__(self, batches: Writer, housekeeper: Housekeeper, prefix: Listing) -> None:
+        settings = batches.settings
+        self._batches, self._housekeeper, self._prefix = batches, housekeeper, prefix
+        self._anew = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
+        self._once, self._caught_up = settings.once, False
+
+    def step(self, query: StreamingQuery) -> None:
+        """A short piece of work, if any is due; what has arrived goes first. Raises what the listing beside it met."""
+        self._prefix.check()
+        if not self._once and self._is_idle(query.status):
+            self._batches.between(self._anew.step)
+        self._batches.between(lambda: self._housekeeper.step(self._batches.commits))
+
+    def _is_idle(self, status: dict[str, Any]) -> bool:
+        waiting = status["message"].startswith("Waiting")  # for the next trigger, or for data
+        self._caught_up = self._caught_up or waiting
+        return waiting or (self._caught_up and not status["isDataAvailable"])
+
+    def finish(self, asked: threading.Event) -> None:
+        """All that is left to do, once everything that has arrived is in the table; until it is `asked` to stop."""
+        while not asked.is_set() and self._anew.finish():
+            pass
+        if not asked.is_set():
+            self._housekeeper.finish(self._batches.commits)

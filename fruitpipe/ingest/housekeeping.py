@@ -1,0 +1,149 @@
+"""What the stream does for its own root between batches, so that years of small commits cost no more than a few large ones.
+
+Packing small files takes a commit, so it has a moment of its own between two batches; it moves at most the bytes of the batches
+since the last time and of one file that is still small. Clearing away what has had its time touches nothing that anybody reads,
+so it goes on beside the batches. Whatever is killed on the way leaves everything whole, and is done the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound
+from fruitpipe.ingest import checkpoint
+from fruitpipe.root import layout
+from fruitpipe.table import delta
+from fruitpipe.table.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.settings import IngestSettings
+
+SMALL_BYTES = 1_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
+LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
+
+
+@dataclass
+class Housekeeper:
+    """Asked between two batches, when none is in hand; `before_commit` raises where this process may no longer write."""
+
+    spark: SparkSession
+    settings: IngestSettings
+    before_commit: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self._looked_at: int | None = None
+        self._cleared_at = last_cleared(self.settings.root) or self._record(datetime.now(UTC))
+        self._clearing: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def step(self, commits: int) -> None:
+        """Does what is due after so many commits of this process. Raises what the clearing in the background met."""
+        if self._failure:
+            raise self._failure
+        if self._is_packing_due(commits):
+            self._looked_at = commits
+            self._pack()
+        if is_clearing_due(self.settings, self._cleared_at) and not self._is_clearing():
+            now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
+            self.before_commit()
+            self._cleared_at = now
+            self._clearing = threading.Thread(
+                target=self._clear_and_keep_failure, args=(now,), name="fruitpipe-clearing", daemon=True
+            )
+            self._clearing.start()
+
+    def finish(self, commits: int) -> None:
+        """Does what is due at the end of a run that ends by itself, and waits for it."""
+        self._looked_at = self._looked_at if commits == self._looked_at else None
+        self.step(commits)
+        if self._clearing:
+            self._clearing.join()
+        if self._failure:
+            raise self._failure
+
+    def _is_packing_due(self, commits: int) -> bool:
+        every = self.settings.compact_commits
+        if not every or not commits:
+            return False
+        return self._looked_at is None or commits - self._looked_at >= every
+
+    def _pack(self) -> None:
+        """Not before there are so many small files that opening them would take a reader's time.
+
+        Two are always packed into one; a single one has none to go with, and stays until there are more.
+        """
+        if Snapshot(self.settings.root).small_files(SMALL_BYTES) < max(2, self.settings.compact_commits):
+            return
+        began = time.monotonic()
+        self.before_commit()
+        packed = delta.compact(self.spark, self.settings.root, SMALL_BYTES)
+        said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
+        print(f"housekeeping: {said}", flush=True)
+
+    def _record(self, when: datetime) -> datetime:
+        body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
+        objects.write(layout.place(self.settings.root, layout.CLEARED), body)
+        return when
+
+    def _is_clearing(self) -> bool:
+        return self._clearing is not None and self._clearing.is_alive()
+
+    def _clear_and_keep_failure(self, now: datetime) -> None:
+        try:
+            began = time.monotonic()
+            removed = clear(self.spark, self.settings, now)
+            self._record(datetime.now(UTC))
+            print(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s", flush=True)
+        except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
+            self._failure = error
+
+
+def last_cleared(root: str) -> datetime | None:
+    """When what has had its time was last cleared away; None where there is no record, as in a new root."""
+    try:
+        return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
+    except NotFound:
+        return None
+
+
+def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
+    """Whether what has had its time is to be cleared away, if that was done at `cleared_at`; no record is to become one."""
+    return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
+
+
+def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
+    """Removes what has had its time, and says what that was. now: a moment at which this process had no batch in hand."""
+    delta.vacuum(spark, settings.root, settings.vacuum_hours, now)
+    checkpoints = layout.folder(settings.root, "checkpoints")
+    read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
+    manifests = _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__)
+    rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
+    leftovers = _remove(checkpoints, LEFTOVER_DAYS, _is_leftover)
+    return f"{manifests} manifests, {rejected} files of rejected lines, {leftovers} leftovers and the table's old files"
+
+
+def _folders(uri: str) -> list[str]:
+    return [name.rstrip("/") for name in objects.children(uri) if name.endswith("/")]
+
+
+def _remove(folder: str, days: float, had_its_time: Callable[[str], bool]) -> int:
+    oldest = datetime.now(UTC) - timedelta(days=days)
+    old = [stat.path for stat in objects.list_all(folder) if stat.modification_time <= oldest and had_its_time(stat.path)]
+    for path in old:
+        objects.delete(path)
+    return len(old)
+
+
+def _is_leftover(path: str) -> bool:
+    """As Spark names what it is about to rename: `.12.9ab…tmp`."""
+    name = objects.name(path)
+    return name.startswith(".") and name.endswith(".tmp")

@@ -1,0 +1,147 @@
+"""What the stream does with each micro-batch, on the driver: names become one event an image, and those rows of the table."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.root import layout, manifests
+from fruitpipe.runtime import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from fruitpipe.erasure.execution import Eraser
+    from fruitpipe.ingest.upsert import Upsert
+    from fruitpipe.settings import IngestSettings
+
+POLL_SECONDS = 0.2
+
+
+class Stopping(Exception):
+    """Refuses what Spark begins, or the rest of a batch, while the stream is being stopped; it runs at the next start."""
+
+
+@dataclass
+class Batches:
+    """What the query calls with each micro-batch, on the driver, one after the other."""
+
+    settings: IngestSettings
+    upsert: Upsert
+    eraser: Eraser
+    bar: progress.Bar = field(default_factory=progress.Bar)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failure: BaseException | None = None
+    stopping: bool = False
+    latest_id: int = -1
+    commits: int = 0
+
+    def __post_init__(self) -> None:
+        self._in_hand = threading.Lock()
+        if self.bar.shown:
+            self.upsert = replace(self.upsert, bar=self.bar)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Brings the table to what the object store has for each image that the batch names."""
+        with self._in_hand:
+            if self.stopping:
+                raise Stopping
+            try:
+                self._commit(batch, batch_id)
+            except Stopping:
+                raise
+            except BaseException as error:
+                self.failure = error
+                raise
+            self.latest_id = batch_id
+
+    def between(self, work: Callable[[], object]) -> None:
+        """Does `work` unless a batch is in hand and goes on; one that comes waits for it. Nothing is done after a failure."""
+        if self._in_hand.acquire(timeout=POLL_SECONDS):  # no longer: whoever asks to stop is not to wait for the batch
+            try:
+                if not self.failure:
+                    work()
+            finally:
+                self._in_hand.release()
+
+    def recompute(self, named: Sequence[manifests.ImageEvent]) -> None:
+        """Brings images of another extractor up to date; called between batches."""
+        since = time.monotonic()
+        for commit in self.upsert(self.eraser.admit(named), lambda: False):
+            since = self._say("stale", commit, since)
+
+    def finish(self, query: StreamingQuery) -> None:
+        """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
+        self.stopping = True
+        with self._in_hand:
+            pass
+        while self.latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+            pass
+
+    def wants_pause(self) -> bool:
+        """Whether an erasure waits for the query's end. One that catches up ends by itself."""
+        return not self.settings.once and self.eraser.is_due()
+
+    def goes_on(self, *, stopped: bool) -> bool:
+        """Whether an erasure is due, which is carried out now; another query may begin then."""
+        if stopped or not self.eraser.is_due():
+            return False
+        self.stopping, self.latest_id = False, -1
+        return True
+
+    def _commit(self, batch: DataFrame, batch_id: int) -> None:
+        named, rejected = named_images(batch)
+        named = self.eraser.admit(named)
+        if rejected:
+            body = "".join(f"{line}\n" for line in rejected).encode()
+            # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
+            name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
+            target = objects.join(layout.folder(self.settings.root, "rejected"), name)
+            objects.write(target, body)
+            print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
+        done, since = 0, time.monotonic()
+        for commit in self.upsert(named, lambda: self.stopping):
+            done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since)
+        if done < len(named):
+            raise Stopping
+
+    def _say(self, what: str, commit: progress.Commit, since: float) -> float:
+        """Adds up what a commit did and prints it; returns the time."""
+        self.outcomes += commit.outcomes
+        self.commits += bool(set(commit.outcomes) - {"unchanged"})
+        now = time.monotonic()
+        self.bar.advance(commit.outcomes.total(), commit.outcomes["failed"])
+        said = progress.json_line if self.settings.log_json else progress.line
+        print(said(what, commit, now - since), flush=True)
+        return now
+
+
+def summary(outcomes: Counter[str]) -> str:
+    """What all batches of a run together did, in one line."""
+    said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
+    seen = [f"{outcomes[outcome]} {outcome}" for outcome in ("unchanged", "touched", "gone") if outcomes[outcome]]
+    return ", ".join([said, *seen])
+
+
+def named_images(lines: DataFrame) -> tuple[list[manifests.ImageEvent], list[str]]:
+    """One event for each image that a micro-batch names, and the lines that are no events."""
+    named, rejected = [], []
+    for (line,) in lines.collect():
+        try:
+            named.append(manifests.parse_line(line))
+        except ValueError:
+            rejected.append(line)
+    return manifests.latest(named), rejected
+
+
+def _last_progress(query: StreamingQuery) -> int:
+    progress = query.lastProgress
+    return progress["batchId"] if progress else -1

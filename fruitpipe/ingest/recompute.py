@@ -1,0 +1,86 @@
+"""Rows of another extractor, to be computed anew: asked for by reconciliation, carried out by the stream between its batches.
+
+`<root>/stale` holds manifests of their own, so that they never stand before images that have just arrived. A manifest names
+images in the table's order, so that those of one file are computed, and the file is rewritten, together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound, WrongRoot
+from fruitpipe.root import layout, manifests
+
+CHUNK = 500  # images computed in one go: what arrives meanwhile waits for two or three seconds
+LOOK_SECONDS = 60.0  # from one look for new manifests to the next
+
+
+def ask(root: str, paths: Sequence[str]) -> int:
+    """Makes `paths` what is to be computed anew, instead of what was asked for before; returns the number of manifests."""
+    folder = layout.folder(root, "stale")
+    before = list(objects.list_all(folder))
+    now = datetime.now(UTC)
+    named = manifests.manifests((manifests.ImageEvent("created", path) for path in paths), CHUNK)
+    count = 0
+    for count, body in enumerate(named, 1):
+        # No name comes twice: the stream removes one that it has carried out, whatever has been written since.
+        objects.write(objects.join(folder, f"{now:%Y%m%dT%H%M%S%f}-{count:06d}.jsonl"), body)
+    for stat in before:
+        objects.delete(stat.path)
+    return count
+
+
+def asked(root: str) -> list[str]:
+    """The manifests that are to be carried out, oldest first."""
+    return sorted(stat.path for stat in objects.list_all(layout.folder(root, "stale")))
+
+
+@dataclass
+class Recomputation:
+    """Carries the manifests out, `images_per_second` at the most; 0 leaves them where they are.
+
+    One that was begun when the process was killed is begun again, and what is computed already costs a look.
+    """
+
+    root: str
+    images_per_second: float
+    commit: Callable[[Sequence[manifests.ImageEvent]], None]
+    _waiting: list[str] = field(default_factory=list)
+    _not_before: float = 0.0
+
+    def step(self) -> bool:
+        """Computes the images of one manifest, if there is one and its time has come; whether it did."""
+        return time.monotonic() >= self._not_before and self._step()
+
+    def finish(self) -> bool:
+        """Like `step`, but at once."""
+        return self._step()
+
+    def _step(self) -> bool:
+        if not self.images_per_second:
+            return False
+        began = time.monotonic()
+        self._waiting = self._waiting or asked(self.root)
+        if not self._waiting:
+            self._not_before = began + LOOK_SECONDS
+            return False
+        uri = self._waiting.pop(0)
+        named = _read(uri)
+        if named:
+            self.commit(named)
+        objects.delete(uri)
+        self._not_before = began + len(named) / self.images_per_second
+        return True
+
+
+def _read(uri: str) -> list[manifests.ImageEvent]:
+    try:
+        return [manifests.parse_line(line) for line in objects.read(uri).decode().splitlines()]
+    except NotFound:  # a later reconciliation has asked for something else
+        return []
+    except ValueError as error:
+        raise WrongRoot(f"{uri}: is no manifest of fruitpipe's ({error}); remove it") from error

@@ -1,0 +1,216 @@
+"""Looks at everything that a root, its images and its cluster need, and says in a line each what is well and what is not.
+
+A check returns what it found, or raises an error whose sentence is the finding; one broken part hides no other.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from fruitpipe import objects, regions
+from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
+from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.operations import aws
+from fruitpipe.refit import pointer
+from fruitpipe.root import layout, lease
+from fruitpipe.runtime import jars, java
+
+REDEPLOY = "deploy the stack again: make deploy"
+ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
+
+
+# With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
+DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be looked at: canonical URIs; no cluster where none is named."""
+
+    root: str
+    images: str | None
+    model: str
+    allowed_regions: str
+    cluster: str | None = None
+
+    @property
+    def buckets(self) -> list[str]:
+        return [uri for uri in (self.root, self.images) if uri and objects.is_s3(uri)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, whether it is well, what was seen, and what to do where it is not."""
+
+    name: str
+    ok: bool
+    said: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        said = f"{self.said}; {self.remedy}" if self.remedy else self.said
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.name:12} {said}"
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def examine(asked: Asked) -> Iterator[Finding]:
+    """Every check that applies, in the order in which one would mend things."""
+    for name, (check, remedy) in applicable(asked).items():
+        try:
+            yield Finding(name, True, check(asked))
+        except FruitpipeError as error:
+            yield Finding(name, False, str(error), remedy)
+
+
+def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
+    """Name → check and remedy. A folder needs no AWS, and what is not named is not looked for."""
+    checks = {
+        "java": (check_java, ""),
+        "jars": (check_jars, "fetch them: python -m fruitpipe.runtime.jars --s3"),
+        "model": (check_model, ""),
+    }
+    if asked.buckets:
+        checks["credentials"] = (check_credentials, "set a profile, a role or AWS_ACCESS_KEY_ID, and AWS_REGION")
+        checks["region"] = (check_region, "")
+    checks["root"] = (check_root, "")
+    if asked.images:
+        checks["images"] = (check_images, "")
+        if objects.is_s3(asked.images):
+            checks["events"] = (check_events, "")
+    if asked.cluster:
+        checks["cluster"] = (check_cluster, "")
+    checks["stream"] = (check_stream, "start it: docs/operations.md, Start; a transient set-up has none between two runs")
+    checks["pointer"] = (check_pointer, "")
+    return checks
+
+
+def check_java(_: Asked) -> str:
+    return java.executable()
+
+
+def check_jars(asked: Asked) -> str:
+    if importlib.util.find_spec("pyspark") is None:
+        return "the cluster's own, as its Spark is"
+    wanted = [jars.DELTA] + [jars.S3A] * bool(asked.buckets)
+    if missing := [one for one in wanted if not jars.is_there(one)]:
+        raise NotFound(f"{', '.join(missing)} is not on this machine")
+    return ", ".join(wanted)
+
+
+def check_model(asked: Asked) -> str:
+    return f"{asked.model}, fingerprint {fingerprint(Model.load(asked.model))}"
+
+
+def check_credentials(_: Asked) -> str:
+    return aws.identity()
+
+
+def check_region(asked: Asked) -> str:
+    regions.check(asked.buckets, asked.allowed_regions)
+    return ", ".join(sorted({objects.region(uri) for uri in asked.buckets}))
+
+
+def check_root(asked: Asked) -> str:
+    """Does what the jobs do: list, write, write on a condition, read, remove."""
+    layout.check(asked.root)
+    uri = objects.join(layout.folder(asked.root, "triggers"), f"doctor-{uuid.uuid4().hex[:8]}.json")
+    try:
+        etag = objects.write(uri, b"1", if_absent=True)
+        with suppress(Conflict):
+            objects.write(uri, b"2", if_absent=True)
+            raise PlatformFault(f"{asked.root}: conditional writes are not kept to; the lease and the pointer need them")
+        objects.write(uri, b"2", if_etag=etag)
+        if objects.read(uri) != b"2":
+            raise PlatformFault(f"{asked.root}: what was written does not read back")
+    finally:
+        objects.erase(uri)
+    if objects.exists(uri):
+        raise AccessDenied(f"{asked.root}: objects cannot be removed")
+    return f"{asked.root}: list, write, write on a condition, read and remove"
+
+
+def check_images(asked: Asked) -> str:
+    assert asked.images
+    first = next(objects.list_all(asked.images), None)
+    if first is None:
+        raise NotFound(f"{asked.images}: there is nothing there; check --images, or upload images first")
+    if isinstance(found := objects.look(first.path, max_bytes=0), objects.Unreadable):
+        raise AccessDenied(f"{first.path}: {found.message}")
+    return f"{asked.images}: list and read ({objects.name(first.path)})"
+
+
+def check_events(asked: Asked) -> str:
+    """The bucket tells a queue, something reads the queue, and nothing lies among its dead letters."""
+    assert asked.images
+    bucket, _, prefix = asked.images.removeprefix("s3://").partition("/")
+    told = aws.queues(bucket, f"{prefix}/")
+    if not told:
+        raise NotFound(f"{asked.images}: no queue is told of images that are created and removed; {REDEPLOY}")
+    attributes = aws.queue(told[0])
+    name = told[0].rpartition(":")[2]
+    enabled = [one for one in aws.readers(told[0]) if one["State"] in ("Enabled", "Enabling", "Creating", "Updating")]
+    if not enabled:
+        raise NotFound(f"queue {name}: no Lambda function reads it; {REDEPLOY}")
+    if dead := dead_letters(attributes):
+        raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
+    waiting = attributes["ApproximateNumberOfMessages"]
+    return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
+
+
+def dead_letters(attributes: dict[str, str]) -> int:
+    """How many messages the queue's dead-letter queue holds."""
+    target = json.loads(attributes.get("RedrivePolicy") or "{}").get("deadLetterTargetArn")
+    return int(aws.queue(target)["ApproximateNumberOfMessages"]) if target else 0
+
+
+def check_cluster(asked: Asked) -> str:
+    assert asked.cluster
+    try:
+        found = aws.cluster(asked.cluster)
+    except NotFound as error:
+        raise NotFound(f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one: make deploy") from error
+    state = found["Status"]["State"]
+    if state not in ALIVE:
+        raise NotFound(f"cluster {asked.cluster} is {state}; start another: make deploy")
+    if found.get("StepConcurrencyLevel", 1) < 2:  # noqa: PLR2004 - the stream and the refit
+        raise PlatformFault(
+            f"cluster {asked.cluster} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
+            f"--cluster-id {asked.cluster} --step-concurrency-level 4"
+        )
+    hours = (datetime.now(UTC) - found["Status"]["Timeline"]["CreationDateTime"]).total_seconds() / 3600
+    return f"{asked.cluster} is {state} for {hours:.0f} h{cost(aws.instances(asked.cluster), hours)}; stop it: make destroy"
+
+
+def cost(instances: dict[str, int], hours: float) -> str:
+    """About what the cluster has cost, where its machines' prices are known."""
+    if not instances or not instances.keys() <= DOLLARS_AN_HOUR.keys():
+        return ""
+    dollars = hours * sum(count * DOLLARS_AN_HOUR[kind] for kind, count in instances.items())
+    return f", about ${dollars:.0f} at list prices; it does not end itself while a stream runs"
+
+
+def check_stream(asked: Asked) -> str:
+    holder = lease.holder(asked.root)
+    if holder is None:
+        raise NotFound(f"{asked.root}: no stream runs")
+    return f"{holder.get('holder', 'somebody')} since {holder.get('since', 'an unknown time')}"
+
+
+def check_pointer(asked: Asked) -> str:
+    """The current version is there, whole."""
+    found = pointer.get(asked.root)
+    for name in (f"models/{found.version}/reduction.npz", f"models/{found.version}/reduction.json", f"reduced/{found.version}"):
+        if not objects.exists(objects.join(asked.root, name)):
+            raise NotFound(
+                f"{asked.root}: latest.json names {found.version}, and {name} is not there; go back to another: "
+                f"fruitpipe rollback --root {asked.root} VERSION"
+            )
+    return f"{found.version}, of {len(found.versions)} published"

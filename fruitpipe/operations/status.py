@@ -1,0 +1,149 @@
+"""How it stands under a root: what is in the table, what came last, which versions are published, what is stored.
+
+Reads Delta's log, a few scalar columns and a listing; no Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from fruitpipe import objects
+from fruitpipe.refit import pointer, publication
+from fruitpipe.root import layout
+from fruitpipe.table import snapshot
+
+if TYPE_CHECKING:
+    from fruitpipe.table.snapshot import Snapshot
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class LastBatch:
+    """The last commit of rows. Lags in seconds: from an image's upload to its row, over the images of that batch."""
+
+    committed_at: str
+    age_seconds: float
+    images: int
+    median_lag_seconds: float | None
+    largest_lag_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version of the reduced features."""
+
+    version: str
+    current: bool
+    k: int
+    variance_kept: float
+    rows: int
+    created_at: str
+    report: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All that `fruitpipe status` tells; its fields are those of ``--json``.
+
+    images: rows of the table. labels: images by label, good and bad. errors: images by reason. not_in_current: good rows that
+    the current version does not have yet. storage_bytes: by folder under the root, whatever version they belong to.
+    """
+
+    root: str
+    at: str
+    features_version: int
+    images: int
+    featurised: int
+    failed: int
+    not_in_current: int
+    labels: dict[str, int]
+    errors: dict[str, int]
+    extractors: dict[str, int]
+    last_batch: LastBatch | None
+    current: str | None
+    versions: list[Version]
+    storage_bytes: dict[str, int]
+
+    def to_json(self) -> str:
+        """As one JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+
+
+def of(table: Snapshot, now: datetime | None = None) -> Status:
+    """How it stands at this moment."""
+    now = now or datetime.now(UTC)
+    counts = table.query("SELECT label, error, extractor, count(*) AS images FROM features GROUP BY label, error, extractor")
+    labels, errors, extractors = (_totals(counts, column) for column in ("label", "error", "extractor"))
+    images, failed = sum(labels.values()), sum(errors.values())
+    versions = published(table.root)
+    current = next((version for version in versions if version.current), None)
+    return Status(
+        root=table.root,
+        at=now.isoformat(timespec="seconds"),
+        features_version=table.version,
+        images=images,
+        featurised=images - failed,
+        failed=failed,
+        not_in_current=max(0, images - failed - (current.rows if current else 0)),
+        labels=labels,
+        errors=errors,
+        extractors=extractors,
+        last_batch=last_batch(table, now),
+        current=current.version if current else None,
+        versions=versions,
+        storage_bytes=storage(table.root),
+    )
+
+
+def last_batch(table: Snapshot, now: datetime) -> LastBatch | None:
+    """What the stream committed last, or None where that is longer ago than the log's last entries tell.
+
+    Its rows are those ingested after the commit before: statistics of `ingested_at` leave all other files unread.
+    """
+    commits = table.batches()
+    if not commits:
+        return None
+    before = commits[1].at if len(commits) > 1 else EPOCH
+    waited = "(arrow_cast(ingested_at, 'Int64') - arrow_cast(modification_time, 'Int64')) / 1000000.0"
+    arrivals = f"SELECT {waited} AS lag FROM features WHERE ingested_at > {snapshot.timestamp(before)}"  # noqa: S608 - our own time
+    (row,) = table.query(f"SELECT count(*) AS images, median(lag) AS middle, max(lag) AS most FROM ({arrivals}) AS arrivals")  # noqa: S608
+    at = commits[0].at
+    age = (now - at) / timedelta(seconds=1)
+    return LastBatch(at.isoformat(timespec="seconds"), age, row["images"], row["middle"], row["most"])
+
+
+def published(root: str) -> list[Version]:
+    """The published versions, oldest first; reads a small object for each."""
+    found = pointer.find(root)
+    reports = set(objects.children(layout.folder(root, "reports")))
+    return [_version(root, name, found.version, reports) for name in found.versions] if found else []
+
+
+def storage(root: str) -> dict[str, int]:
+    """Bytes below the root by folder, the largest first. Lists everything: one request of S3 for 1,000 objects."""
+    sizes: Counter[str] = Counter()
+    for stat in objects.list_all(root):
+        folder, separator, _ = stat.path.removeprefix(f"{root}/").partition("/")
+        sizes[folder if separator else "other"] += stat.length
+    return dict(sizes.most_common())
+
+
+def _version(root: str, name: str, current: str, reports: set[str]) -> Version:
+    facts: dict[str, Any] = json.loads(objects.read(objects.join(publication.model_uri(root, name), "reduction.json")))
+    report = f"{name}.html"
+    at = objects.join(layout.folder(root, "reports"), report) if report in reports else None
+    return Version(name, name == current, facts["k"], facts["variance_kept"], facts["rows"], facts["created_at"], at)
+
+
+def _totals(counts: list[dict[str, Any]], column: str) -> dict[str, int]:
+    """Images by what stands in `column`, without those where nothing does; the most frequent first, then by name."""
+    totals: Counter[str] = Counter()
+    for row in counts:
+        if row[column] is not None:
+            totals[row[column]] += row["images"]
+    return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,177 @@
+"""What `fruitpipe status` and `fruitpipe errors` print: for people on a terminal, for programs as JSON or tabbed lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fruitpipe.operations import failed_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fruitpipe.operations.failed_images import ErrorRow
+    from fruitpipe.operations.status import LastBatch, Status, Version
+
+NAMED = 8  # labels that are named one by one
+NEWEST = 8  # versions that are listed
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def show(status: Status, *, as_json: bool = False) -> None:
+    """Prints a status once."""
+    if as_json:
+        print(status.to_json())
+    else:
+        _print(_console(), rendered(status))
+
+
+def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) -> None:
+    """Prints a status every `seconds` until Ctrl-C: in place on a terminal, else one after the other (JSON: one a line)."""
+    console = _console()
+    try:
+        if as_json:
+            _repeat(lambda: print(json.dumps(json.loads(look().to_json())), flush=True), seconds)
+        elif console.is_terminal:
+            with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+                _repeat(lambda: live.update(rendered(look()), refresh=True), seconds)
+        else:
+            _repeat(lambda: _print(console, rendered(look())), seconds)
+    except KeyboardInterrupt:
+        return
+
+
+def show_errors(rows: Sequence[ErrorRow], *, as_json: bool = False) -> None:
+    """Prints the rows: a table on a terminal, else path, label, reason and message with tabs between."""
+    console = _console()
+    if as_json:
+        print("".join(f"{json.dumps(failed_images.to_dict(row), ensure_ascii=False)}\n" for row in rows), end="")
+    elif not console.is_terminal:
+        print("".join(f"{row.path}\t{row.label}\t{row.error}\t{row.error_message}\n" for row in rows), end="")
+    else:
+        console.print(_errors_table(rows) if rows else Text("no image failed", "green"))
+
+
+def rendered(status: Status) -> Group:
+    """A status as a block of at most 100 columns."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for name, text in _facts(status):
+        grid.add_row(name, text)
+    parts: list[Any] = [Text(status.root, "bold cyan"), grid]
+    return Group(*parts, _versions(status.versions)) if status.versions else Group(*parts)
+
+
+def _facts(status: Status) -> list[tuple[str, Text]]:
+    failed = Text(f"{status.failed:,} failed", "yellow" if status.failed else "")
+    return [
+        ("images", Text(f"{status.images:,}: {status.featurised:,} featurised, ") + failed),
+        ("labels", Text(_named(status.labels))),
+        ("errors", Text(_named(status.errors) if status.errors else "none")),
+        ("last batch", Text(_last_batch(status.last_batch))),
+        ("extractor", Text(_named(status.extractors) or "none")),
+        ("storage", Text(_storage(status.storage_bytes))),
+        ("published", Text(_published(status))),
+        ("report", Text(next((version.report for version in status.versions if version.current and version.report), "none"))),
+    ]
+
+
+def _published(status: Status) -> str:
+    if status.current is None:
+        return "nothing yet; run batch/refit.py"
+    behind = f"{status.not_in_current:,} images are newer" if status.not_in_current else "it has all images"
+    return f"{status.current} of {len(status.versions)}; {behind}"
+
+
+def _last_batch(batch: LastBatch | None) -> str:
+    if batch is None:
+        return "none yet"
+    age = f"{batch.images:,} images, {duration(batch.age_seconds)} ago"
+    if batch.median_lag_seconds is None or batch.largest_lag_seconds is None:
+        return age
+    return f"{age}; from upload to row {duration(batch.median_lag_seconds)}, at most {duration(batch.largest_lag_seconds)}"
+
+
+def _storage(sizes: dict[str, int]) -> str:
+    parts = ", ".join(f"{folder} {size(count)}" for folder, count in sizes.items() if count)
+    return f"{size(sum(sizes.values()))}: {parts}"
+
+
+def _named(counts: dict[str, int]) -> str:
+    """``12: Kiwi 40, Lemon 38, …``: how many there are, and the most frequent by name."""
+    named = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:NAMED])
+    more = f", and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
+    return f"{len(counts)}: {named}{more}" if counts else ""
+
+
+def _versions(versions: Sequence[Version]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="bold")
+    for column, justify in (("version", "left"), ("k", "right"), ("variance", "right"), ("rows", "right"), ("published", "left")):
+        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for version in reversed(versions[-NEWEST:]):
+        at = datetime.fromisoformat(version.created_at).astimezone(UTC)
+        cells = (f"{version.k}", f"{100 * version.variance_kept:.2f} %", f"{version.rows:,}", f"{at:%Y-%m-%d %H:%M} UTC")
+        marked = f"{version.version} ← current" if version.current else version.version
+        table.add_row(marked, *cells, style="green" if version.current else "")
+    return table
+
+
+def _errors_table(rows: Sequence[ErrorRow]) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="bold", title=f"{len(rows):,} images failed", title_justify="left")
+    table.add_column("reason", style="yellow", no_wrap=True)
+    table.add_column("label")
+    table.add_column("image", overflow="fold")
+    table.add_column("message", overflow="fold")
+    for row in rows:
+        table.add_row(row.error, row.label, row.path, row.error_message)
+    return table
+
+
+def duration(seconds: float) -> str:
+    """``90`` → ``1 min 30 s``: in the two largest units."""
+    left = round(seconds) if seconds >= UNITS[-1][0] else seconds
+    for large, name in UNITS:
+        if left >= large:
+            whole, rest = divmod(left, large)
+            smaller = next(((unit, symbol) for unit, symbol in (*UNITS, (1, "s")) if unit < large))
+            return f"{whole:.0f} {name} {rest // smaller[0]:.0f} {smaller[1]}"
+    return f"{left:.1f} s"
+
+
+def size(count: float) -> str:
+    """``1234567`` → ``1.2 MB``, in powers of 1000."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - what the units are powers of
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _repeat(work: Callable[[], object], seconds: float) -> None:
+    while True:
+        work()
+        time.sleep(seconds)
+
+
+def _print(console: Console, block: Group) -> None:
+    """Prints a block; without a terminal no line ends in the blanks that fill its column."""
+    if console.is_terminal:
+        console.print(block)
+        return
+    with console.capture() as captured:
+        console.print(block)
+    print("\n".join(line.rstrip() for line in captured.get().removesuffix("\n").split("\n")), flush=True)
+
+
+def _console() -> Console:
+    """Without a terminal nothing is wrapped: a program reads lines."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=1000)

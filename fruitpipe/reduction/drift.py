@@ -1,0 +1,61 @@
+"""How far a version turned from the one before: for those who keep vectors of an older version. NumPy only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fruitpipe.reduction.pca import Reduction, principal_angles_degrees
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fruitpipe.reduction.moments import Floats
+    from fruitpipe.reduction.summary import Summary
+
+
+def compare(before: Reduction, rows_before: Summary, after: Reduction, rows_after: Summary) -> dict[str, Any]:
+    """What a version says of its predecessor, ready for JSON.
+
+    Angles in degrees between the two spaces of components. `label_moves`: per label that both know, the distance between its
+    two mean features in the standard deviations of `after`, as a root mean square over the columns that vary.
+    `neighbours_changed`: the share of those labels whose nearest other label is another one than before.
+    """
+    angles = principal_angles_degrees(before.components, after.components)
+    labels = sorted(set(rows_before.labels) & set(rows_after.labels))
+    old, new = _means(rows_before, labels), _means(rows_after, labels)
+    return {
+        "largest_angle_degrees": float(angles[-1]),
+        "median_angle_degrees": float(np.median(angles)),
+        "label_moves": dict(zip(labels, label_moves(old, new, after.scale).tolist(), strict=True)),
+        "neighbours_changed": _share_changed(before.transform(old), after.transform(new)),
+    }
+
+
+def label_moves(old: Floats, new: Floats, scale: Floats) -> Floats:
+    """How far the means of (labels, d) moved, (labels,), in standard deviations per column that varies (scale (d,) above 0)."""
+    live = scale > 0
+    moves: Floats = np.sqrt((((new - old)[:, live] / scale[live]) ** 2).mean(axis=1))
+    return moves
+
+
+def _means(rows: Summary, labels: list[str]) -> Floats:
+    places = np.searchsorted(np.array(rows.labels, np.str_), np.array(labels, np.str_))
+    return rows.label_means[places]
+
+
+def _share_changed(old: NDArray[np.float32], new: NDArray[np.float32]) -> float:
+    if len(old) < 2:  # noqa: PLR2004 - a lone label has no neighbour
+        return 0.0
+    return float((_nearest(old) != _nearest(new)).mean())
+
+
+def _nearest(points: NDArray[np.float32]) -> NDArray[np.intp]:
+    """For each of (n, k) points the number of the nearest other one."""
+    exact = points.astype(np.float64)
+    squares = (exact**2).sum(axis=1)
+    distances = squares - 2 * exact @ exact.T
+    np.fill_diagonal(distances, np.inf)
+    nearest: NDArray[np.intp] = distances.argmin(axis=1)
+    return nearest

@@ -1,0 +1,127 @@
+"""A version of the reduced features with components of its own: fitted, written, read back and checked; not yet published."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fruitpipe.errors import InvalidResult
+from fruitpipe.reduction import drift
+from fruitpipe.reduction.pca import Reduction, fit
+from fruitpipe.refit import on_spark, publication
+from fruitpipe.refit.publication import Model
+from fruitpipe.runtime import progress
+from fruitpipe.table import vector_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.reduction.summary import Summary
+    from fruitpipe.refit.changes import Gathered, Pinned
+    from fruitpipe.refit.on_spark import Source
+    from fruitpipe.settings import RefitSettings
+
+# Output is float32, so its variances agree with the fit's to about 1e-6.
+VARIANCE_TOLERANCE = 1e-3
+VARIANCE_FLOOR = 1e-6  # of the first component's: below that, float32 has no digits left to compare
+
+STEPS = READ, FIT, REDUCE, CHECK, REPORT = ("reading features", "fitting", "reducing", "reading back", "drawing the report")
+
+
+def steps(settings: RefitSettings) -> tuple[str, ...]:
+    """What a person who watches sees one after the other."""
+    return STEPS if settings.report else STEPS[:-1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt at a version: what was asked, and what is known of the rows by now."""
+
+    spark: SparkSession
+    settings: RefitSettings
+    version: str
+    pinned: Pinned
+    previous: Model | None
+    gathered: Gathered
+    began: float
+    bar: progress.Bar
+
+
+def fit_anew(run: Run) -> Model:
+    """A version with components of its own, which vectors of other versions cannot be compared with."""
+    extractor, summary, settings = run.pinned.extractor, run.gathered.summary, run.settings
+    previous = run.previous if run.previous and run.previous.facts["extractor"] == extractor else None
+    basis = previous.reduction if previous else None
+    run.bar.step(FIT)
+    reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
+    turned = _continuity(previous, reduction, summary)
+    facts = facts_of(run, reduction) | {"basis": run.version, "variance_kept": reduction.variance_kept, "continuity": turned}
+    model = Model(reduction, summary, facts)
+    _check_variance(write(run, run.pinned.source(run.spark), model), reduction)
+    return model
+
+
+def write(run: Run, features: Source, model: Model) -> Summary:
+    """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
+    uri, expected = publication.reduced_uri(run.settings.root, run.version), model.summary.moments.count
+    run.bar.step(REDUCE, expected)
+    on_spark.write(features, model.reduction, uri, run.version)
+    run.bar.step(CHECK, expected)
+    written = on_spark.of_files(run.spark, vector_files.listed(uri), "pca_features")
+    found = on_spark.summarise(written, model.reduction.k)
+    if found.moments.count != expected:
+        raise InvalidResult(
+            f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
+        )
+    model.facts["seconds"] = round(time.monotonic() - run.began, 1)
+    publication.save_model(run.settings.root, run.version, model)
+    return found
+
+
+def _check_variance(found: Summary, reduction: Reduction) -> None:
+    """Raises InvalidResult where a written column does not have the variance of its component."""
+    expected = reduction.output_variances
+    share = np.abs(found.moments.variances - expected) / (expected + VARIANCE_FLOOR * expected[0])
+    if share.max() > VARIANCE_TOLERANCE:
+        column = int(share.argmax())
+        raise InvalidResult(
+            f"component {column + 1}: variance {reduction.output_variances[column]:.6g} expected, "
+            f"{found.moments.variances[column]:.6g} found; nothing is published"
+        )
+
+
+def facts_of(run: Run, reduction: Reduction) -> dict[str, Any]:
+    """What `reduction.json` says of the rows and of what was asked."""
+    pinned, summary = run.pinned, run.gathered.summary
+    return {
+        "version": run.version,
+        "k": reduction.k,
+        "variance_asked": None if run.settings.components else run.settings.variance,
+        "rows": summary.moments.count,
+        "rows_set_aside": summary.set_aside,
+        "rows_read": run.gathered.rows_read,
+        "labels": len(summary.labels),
+        "constant_columns": reduction.constant_columns,
+        "features_version": pinned.version,
+        "features_table": pinned.table,
+        "extractor": pinned.extractor,
+        "how": run.gathered.how,
+        "cancellation": run.gathered.cancellation,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _continuity(previous: Model | None, reduction: Reduction, summary: Summary) -> dict[str, Any] | None:
+    if previous is None:
+        return None
+    turned = drift.compare(previous.reduction, previous.summary, reduction, summary)
+    return {"previous": previous.facts["version"], "may_mix": False} | turned
+
+
+def percent(share: float) -> str:
+    """``0.95`` → ``95.00 %``."""
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,259 @@
+"""Versions of the reduced features: each in folders of its own, the current one named by a pointer that is switched last.
+
+    <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv
+    <root>/reduced/v000012/   part-*.parquet
+    <root>/reports/v000012.html
+    <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], …}
+
+S3 has no atomic rename, so nothing is ever moved: a folder that `latest.json` does not list is not published, whatever it
+holds. All writes of the pointer are conditional on its etag, so that of two writers one is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fruitpipe import objects
+from fruitpipe.errors import Conflict, NotFound, WrongUsage
+from fruitpipe.reduction.moments import npz, un_npz
+from fruitpipe.reduction.pca import Reduction
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import pointer
+from fruitpipe.refit.pointer import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+
+CLAIM_ATTEMPTS = 8
+NAME = re.compile(r"v(\d{6,})/")
+# A run's claim to its number: two runs that start together take different ones.
+CLAIM = "claim.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states."""
+
+    reduction: Reduction
+    summary: Summary
+    facts: dict[str, Any]
+
+
+def reduced_uri(root: str, version: str) -> str:
+    """The folder of a version's Parquet files."""
+    return objects.join(root, "reduced", version)
+
+
+def model_uri(root: str, version: str) -> str:
+    """The folder of a version's model."""
+    return objects.join(root, "models", version)
+
+
+def report_uri(root: str, version: str) -> str:
+    """Where a version's report lies."""
+    return objects.join(root, "reports", f"{version}.html")
+
+
+def versions(root: str) -> list[str]:
+    """The published versions, oldest first."""
+    found = pointer.find(root)
+    return list(found.versions) if found else []
+
+
+def current(root: str) -> str:
+    """The version that readers get. Raises NotFound where nothing is published yet."""
+    return pointer.get(root).version
+
+
+def claim(root: str) -> str:
+    """A new version's name, higher than any before and taken by no other run, whether those ended or not."""
+    root = objects.canonical(root)
+    numbers = [pointer.number(version) for version in (*_folders(root), *versions(root))]
+    for number in range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + CLAIM_ATTEMPTS):
+        version = f"v{number:06d}"
+        body = json.dumps({"began_at": datetime.now(UTC).isoformat()}).encode()
+        try:
+            objects.write(objects.join(model_uri(root, version), CLAIM), body, if_absent=True)
+        except Conflict:  # another run began at the same moment
+            continue
+        return version
+    raise Conflict(f"{root}: {CLAIM_ATTEMPTS} other refits began at the same moment; run one at a time")
+
+
+@contextmanager
+def attempt(root: str) -> Iterator[str]:
+    """A new version's name; what is written for it is removed at the end of the block, unless `switch` published it.
+
+    Raises Conflict where a version that began later was published meanwhile: that then is the reason, whatever broke.
+    """
+    version = claim(root)
+    try:
+        yield version
+    finally:
+        found = pointer.find(root)
+        if found is None or version not in found.versions:
+            discard(root, version)
+            _check_not_overtaken(version, found)
+
+
+def save_model(root: str, version: str, model: Model) -> None:
+    """Writes a version's three model files."""
+    arrays = npz(model.reduction.arrays() | model.summary.arrays())
+    facts = json.dumps(model.facts, indent=2, ensure_ascii=False).encode()
+    for name, body in (
+        ("reduction.npz", arrays),
+        ("explained_variance.csv", model.reduction.explained_variance_csv()),
+        ("reduction.json", facts),
+    ):
+        objects.write(objects.join(model_uri(root, version), name), body)
+
+
+def load_model(root: str, version: str) -> Model:
+    """What `save_model` wrote. Raises NotFound."""
+    folder = model_uri(objects.canonical(root), version)
+    arrays = un_npz(objects.read(objects.join(folder, "reduction.npz")))
+    facts = json.loads(objects.read(objects.join(folder, "reduction.json")))
+    return Model(Reduction.from_arrays(arrays), Summary.from_arrays(arrays), facts)
+
+
+def load_reduction(root: str, version: str | None = None) -> Reduction:
+    """The current reduction, or that of a published version: `.transform((n, 1280))` gives (n, k). Needs no Spark.
+
+    Raises NotFound where nothing is published yet.
+    """
+    return load_model(root, version or current(root)).reduction
+
+
+def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> DataFrame:
+    """`path`, `label` and `pca_features` of the current version, or of a published one, each row with its `version`.
+
+    Raises NotFound where nothing is published yet.
+    """
+    from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
+
+    chosen = version or current(root)
+    reduced = spark.read.parquet(objects.for_spark(reduced_uri(objects.canonical(root), chosen)))
+    return reduced.withColumn("version", lit(chosen))
+
+
+def copy_reduced(root: str, version: str, to: str) -> None:
+    """Gives a new version the Parquet files of another, copied by the store itself: no row is read."""
+    source, target = (reduced_uri(objects.canonical(root), one) for one in (version, to))
+    for stat in objects.list_all(source):
+        if stat.path.endswith(".parquet"):
+            objects.copy(stat.path, objects.join(target, objects.name(stat.path)))
+
+
+def switch(root: str, version: str) -> None:
+    """Makes a version, whose files are all written and checked, the current one.
+
+    Raises Conflict where a version that began later is published already: an earlier one never replaces it.
+    """
+
+    def add(found: Pointer | None) -> Pointer:
+        _check_not_overtaken(version, found)
+        others = found.versions if found else ()
+        return Pointer(version, others if version in others else (*others, version))
+
+    pointer.update(root, add)
+
+
+def rollback(root: str, version: str) -> None:
+    """Makes a published version the current one again. The next refit goes on from the highest number.
+
+    Raises NotFound for a version that is not published, Conflict where another writer was at it all the time.
+    """
+    wanted = pointer.get(root)
+    if version not in wanted.versions:
+        raise NotFound(f"{version} is not a published version of {root}; there are {', '.join(wanted.versions)}")
+
+    def point_back(found: Pointer | None) -> Pointer:
+        if found is None or version not in found.versions:
+            raise Conflict(f"{version} was pruned by another run just now; choose another version")
+        return Pointer(version, found.versions)
+
+    pointer.update(root, point_back)
+
+
+def prune(root: str, keep: int) -> list[str]:
+    """Unpublishes and removes all but the newest `keep` versions and the current one; returns those removed.
+
+    A reader that opened a removed version before may lose it: keep at least 2 where readers take their time.
+    Raises WrongUsage for `keep` below 1, NotFound where nothing is published yet.
+    """
+    if keep < 1:
+        raise WrongUsage(f"keep {keep}: at least 1 version stays")
+    before = pointer.get(root)
+    after = pointer.update(root, lambda found: _with_newest(found or before, keep))
+    gone = [version for version in before.versions if version not in after.versions]
+    for version in gone:
+        discard(root, version)
+    return gone
+
+
+def withdraw(root: str, wrong: Collection[str]) -> None:
+    """Unpublishes versions, whose files stay for those who have them open. Where the current one is among them, the newest of the
+    others takes its place; where there is none, nothing is published any more.
+    """
+
+    def without(found: Pointer | None) -> Pointer:
+        assert found is not None
+        left = tuple(version for version in found.versions if version not in wrong)
+        return Pointer(found.version if found.version in left else max(left, key=pointer.number), left)
+
+    found = pointer.find(root)
+    if found and set(found.versions) <= set(wrong):
+        objects.erase(pointer.uri(root))
+    elif found:
+        pointer.update(root, without)
+
+
+def sweep(root: str) -> list[str]:
+    """Removes what runs left behind that ended before they published; returns the versions' names.
+
+    Only numbers below the newest published version are swept: those can never be published any more, so that a run which
+    is still at work loses nothing that it could use.
+    """
+    root = objects.canonical(root)
+    published = versions(root)
+    newest = max((pointer.number(version) for version in published), default=0)
+    left = sorted(version for version in _folders(root) if version not in published and pointer.number(version) < newest)
+    for version in left:
+        discard(root, version)
+    return left
+
+
+def unpublished(root: str) -> list[str]:
+    """The versions that have files and are not published, or not any more."""
+    return sorted(_folders(objects.canonical(root)) - set(versions(root)))
+
+
+def discard(root: str, version: str) -> None:
+    """Removes the files of a version that is not published, the claim last."""
+    root = objects.canonical(root)
+    objects.delete(report_uri(root, version))
+    objects.delete_all(reduced_uri(root, version))
+    objects.delete_all(model_uri(root, version))
+
+
+def _check_not_overtaken(version: str, found: Pointer | None) -> None:
+    if found and pointer.number(found.newest) > pointer.number(version):
+        raise Conflict(f"{version} is not published: {found.newest} began later and was published first; nothing is left to do")
+
+
+def _with_newest(found: Pointer, keep: int) -> Pointer:
+    newest = sorted(found.versions, key=pointer.number)[-keep:]
+    return Pointer(found.version, tuple(version for version in found.versions if version in (*newest, found.version)))
+
+
+def _folders(root: str) -> set[str]:
+    """The versions that have a folder, published or not."""
+    names = (name for kind in ("models", "reduced") for name in objects.children(objects.join(root, kind)))
+    return {name.rstrip("/") for name in names if NAME.fullmatch(name)}

@@ -1,0 +1,88 @@
+"""Finds the jars that Spark needs beside its own: resolved once by Ivy into the cache, from then on named by path.
+
+Resolving at every start costs seconds and a network; a cluster brings its own jars and needs none of this.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fruitpipe.errors import MissingRequirement
+from fruitpipe.runtime import cache, java, truststore
+
+DELTA = "io.delta:delta-spark_2.13:4.0.1"
+S3A = "org.apache.hadoop:hadoop-aws:3.4.1"  # the Hadoop that pyspark 4.0 carries; with the AWS SDK 558 MB
+
+
+def paths(*coordinates: str) -> list[str]:
+    """The jar files of Maven `coordinates` with all that they depend on. Raises MissingRequirement."""
+    return [str(jar) for coordinate in coordinates for jar in sorted(_resolved(coordinate).glob("*.jar"))]
+
+
+def is_there(coordinate: str) -> bool:
+    """Whether the jars of a Maven coordinate need not be fetched."""
+    return _folder(coordinate).exists()
+
+
+def _folder(coordinate: str) -> Path:
+    return cache.folder() / "jars" / coordinate.replace(":", "_")
+
+
+def _resolved(coordinate: str) -> Path:
+    folder = _folder(coordinate)
+    if not folder.exists():
+        _resolve(coordinate, folder)
+    return folder
+
+
+def _resolve(coordinate: str, folder: Path) -> None:
+    print(f"Fetching {coordinate} into {folder} (once) ...", file=sys.stderr)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        nothing = Path(work, "nothing.py")
+        nothing.touch()  # spark-submit resolves --packages for any script, also for an empty one
+        spark = spark_environment()
+        submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
+        command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)]
+        if java.is_from_wheel():
+            spark["SPARK_SUBMIT_OPTS"] = " ".join(truststore.write(Path(work, "truststore")))
+        answer = subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False)
+        fetched = Path(work, "ivy", "jars")
+        if answer.returncode or not list(fetched.glob("*.jar")):
+            raise MissingRequirement(
+                f"{coordinate}: Maven did not give it ({_reason(answer.stderr)}); check the network or proxy"
+            )
+        try:
+            fetched.rename(folder)
+        except OSError:  # another first run came first: a folder with files in it is not replaced
+            if not folder.exists():
+                raise
+
+
+def spark_environment() -> dict[str, str]:
+    """What Spark's launcher is to see in the environment: this Python's own Spark, and no other that is installed."""
+    import pyspark
+
+    return {
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "JAVA_HOME": java.home(),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": "pyspark-shell",
+    }
+
+
+def _reason(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if "exception" in line.lower() or "not found" in line.lower()]
+    return max(lines, key=lambda line: "exception" in line.lower(), default="no reason given")
+
+
+if __name__ == "__main__":
+    try:
+        paths(DELTA, *([S3A] if "--s3" in sys.argv else []))
+    except MissingRequirement as error:
+        sys.exit(f"error: {error}")

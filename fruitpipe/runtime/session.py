@@ -1,0 +1,194 @@
+"""The only builder of Spark sessions, and the one place where Spark's errors become ours.
+
+On a laptop a session brings its own Java, jars and sizes; under spark-submit (EMR, any cluster) master, jars and sizes are the
+cluster's, and only what fruitpipe depends on is set here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyspark
+from py4j.protocol import Py4JError
+from pyspark import SparkContext, accumulators
+from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from fruitpipe import errors, objects
+from fruitpipe.errors import PlatformFault
+from fruitpipe.runtime import cache, class_archive, jars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# S3A's own list leaves out the profiles of ~/.aws, which is where a laptop has its credentials.
+CREDENTIALS = (
+    "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+    "software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider",
+    "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
+)
+# The second compiler's code pays off after many minutes of Java's own work; until then the model could use its processor time.
+# It comes with a fifth of the room for compiled code; a stream fills that in minutes, and then Java compiles nothing any more.
+FOR_MINUTES = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
+# All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
+LOCAL = "local[*, 2]"
+SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
+TO_DIE_SECONDS = 2  # that a process may take from closing its connections to its end
+# What a machine lacks, as Java words it, and what to do.
+LACKING = {
+    "No space left on device": "a disk is full; make room and start again: what was committed is kept",
+    "Disk quota exceeded": "a disk's quota is used up; make room and start again: what was committed is kept",
+    "OutOfMemoryError": "Java ran out of memory; give it more (spark.driver.memory, spark.executor.memory) and start again",
+    "MemoryError": "a Python worker ran out of memory; give the workers more (spark.executor.memoryOverhead) and start again",
+}
+# What the jobs rely on, wherever they run.
+ALWAYS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A name under s3:// and one under s3a:// are the same object; both are S3A's.
+    "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+    # The default turns n new files into a listing job of n tasks: 2.7 s for 512 files, 0.2 s when capped.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    # References weigh nothing, so a batch of them is a few tasks, not one a file.
+    "spark.sql.files.openCostInBytes": "4096",
+    # As for an RDD: Spark keeps workers apart by their environment, and those that an RDD's job started are to be found by SQL's.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
+    # A worker that dies in native code says where.
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+    "spark.python.worker.faulthandler.enabled": "true",
+}
+
+# On S3 a small file that Spark or Delta writes cost 25 requests, one after the other: each layer looks for what cannot be there.
+# What is left out here asks again what the writer has asked already; that there is one writer a root is the lease's promise.
+ON_S3 = {
+    "spark.hadoop.fs.s3a.performance.flags": "create,mkdir,delete",
+    # The default, through FileContext, asks the same questions three times for each rename, and is no more atomic on S3.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+    ),
+    # Sums over the table beside each commit, which none but the first commit of the next start would read.
+    "spark.databricks.delta.writeChecksumFile.enabled": "false",
+}
+
+
+def open(  # noqa: A001 - session.open says what it does
+    name: str, *uris: str, master: str | None = None, java: tuple[str, ...] = FOR_MINUTES
+) -> SparkSession:
+    """A Spark session for a job that works on `uris`; S3A's jars are added where one of them lies in S3.
+
+    java: options for a laptop's Java, by default those that suit a run of some minutes.
+    """
+    on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
+    builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3})
+    if is_submitted():  # the cluster decides the rest
+        return builder.getOrCreate()
+    log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Both tell at length, and on stderr, that Java is gone; the job says so in a line.
+    accumulators.AccumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    logging.getLogger().addFilter(_is_not_from_py4j)
+    os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
+    wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
+    settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
+    try:
+        return builder.master(master or LOCAL).config(map={**settings}).getOrCreate()
+    except PySparkRuntimeError as error:
+        raise PlatformFault(f"Spark did not start; {log} says why") from error
+
+
+def is_submitted() -> bool:
+    """Whether spark-submit started this process, and Java with it. A cluster takes one that opens no session for failed."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> dict[str, str]:
+    """The settings of a laptop: everything in one JVM, no ports for others, a log file instead of a talking console."""
+    cores = str(os.cpu_count() or 1)
+    log_settings = Path(__file__).with_name("log4j2.properties")
+    java_options = [f"-Dlog4j2.configurationFile=file:{log_settings}", f"-Dfruitpipe.log={log}", *java, *class_archive.options()]
+    return {
+        # Spark's own jars first: the AWS SDK's bundle carries an older SLF4J, which would win.
+        "spark.driver.extraClassPath": ":".join([str(Path(pyspark.__file__).parent / "jars" / "*"), *jar_paths]),
+        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in java_options),
+        "spark.driver.memory": "2g",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # As many parts as cores: a commit of one image otherwise pays for 200 shuffle tasks and 50 snapshot tasks.
+        "spark.sql.shuffle.partitions": cores,
+        "spark.databricks.delta.snapshotPartitions": cores,
+    }
+
+
+def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """S3A told to look for endpoint and credentials where boto3 looks: in `environment`, in profiles, at the instance."""
+    credentials = {"spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(CREDENTIALS)}
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        return credentials
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "eu-west-1"
+    return credentials | {
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": region,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
+    }
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns an error of Spark that carries one of ours, from a Python worker or a callback, back into it.
+
+    What the machine lacks, and a Java that is gone, become a PlatformFault.
+    """
+    try:
+        yield
+    except (*SPARK_ERRORS, ConnectionError, EOFError) as error:
+        ours = own_error(str(error)) or _lacking(str(error)) or _java_is_gone()
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def own_error(text: str) -> errors.FruitpipeError | None:
+    """The last of our errors that `text`, a traceback as Spark passes it on, tells of."""
+    missing = re.findall(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", text, flags=re.MULTILINE)
+    if missing:
+        return errors.MissingRequirement(
+            f"the workers' Python has no module {missing[-1]}; install fruitpipe there as on this node"
+        )
+    found = re.findall(r"^\s*fruitpipe\.errors\.(\w+): (.*)$", text, flags=re.MULTILINE)
+    if not found:
+        return None
+    kind = getattr(errors, found[-1][0], errors.FruitpipeError)
+    return kind(found[-1][1]) if issubclass(kind, errors.FruitpipeError) else None
+
+
+def _lacking(text: str) -> PlatformFault | None:
+    return next((PlatformFault(f"{what} ({sign})") for sign, what in LACKING.items() if sign in text), None)
+
+
+def _java_is_gone() -> PlatformFault | None:
+    """Says so where the Java process that this one started has ended; py4j has many words for nobody answering."""
+    process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - Spark keeps it nowhere else
+    try:
+        ended = process is not None and process.wait(TO_DIE_SECONDS) is not None
+    except subprocess.TimeoutExpired:
+        return None
+    log = os.environ.get("FRUITPIPE_LOG", "the cluster's log")
+    gone = f"Spark's Java process is gone, killed or out of memory; {log} may say why. Start again: what was committed is kept"
+    return PlatformFault(gone) if ended else None
+
+
+def _is_not_from_py4j(record: logging.LogRecord) -> bool:
+    """A filter of the root logger, which py4j takes for its own."""
+    return record.module not in ("java_gateway", "clientserver")

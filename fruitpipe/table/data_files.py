@@ -1,0 +1,142 @@
+"""Outcomes → a data file of the features table, written by the worker that made them, and the line of Delta's log that names it.
+
+Spark would take each row through Java to write it, for a seventh of the processor time. A file counts once a commit names it:
+what a task that was killed, or run twice, leaves behind is named by none, and goes as the table's old files do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fruitpipe import objects
+from fruitpipe.extractor.featurise import OUTCOMES, Featuriser
+
+STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # tables.PROPERTIES
+SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice
+ROWS = ("featurised", "failed")  # outcomes that are rows of the table
+
+
+class Group(NamedTuple):
+    """What a task made of its references that came out alike.
+
+    lag: the longest from an image's upload to its row, in seconds; what was not read has none. message: of one that failed. file:
+    the `add` action of the file that holds the task's rows, as Delta's protocol has it in JSON, if it has any.
+    """
+
+    outcome: str
+    error: str | None
+    images: int
+    lag: float | None
+    message: str | None
+    file: str | None
+
+
+GROUPS = "outcome string, error string, images long, lag double, message string, file string"  # as Spark has it
+_GROUPS = pa.schema(
+    [  # type: ignore[arg-type]
+        pa.field("outcome", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("images", pa.int64()),
+        pa.field("lag", pa.float64()),
+        pa.field("message", pa.string()),
+        pa.field("file", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Featurises references and writes one data file of a task's rows into `folder`. Goes to the workers.
+
+    It holds the rows of a task, some 1,000, until they are written: 5 MB, and as much again as Parquet.
+
+    to_merge: the file is to be read by a MERGE, so it holds every outcome that changes the table, and the column `outcome`.
+    """
+
+    featuriser: Featuriser
+    folder: str
+    to_merge: bool
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Record batches with the schema REFERENCES → one with the fields of Group."""
+        outcomes = pa.Table.from_batches(list(self.featuriser(batches)), OUTCOMES)
+        yield from pa.Table.from_pylist([group._asdict() for group in self.write(outcomes)], _GROUPS).to_batches()
+
+    def load(self, _: Iterable[int]) -> None:
+        """Has this worker import and load what it will need."""
+        self.featuriser.load()
+
+    def write(self, outcomes: pa.Table) -> list[Group]:
+        """Writes the rows among `outcomes`, a table with the schema OUTCOMES."""
+        if self.to_merge:
+            rows = outcomes.filter(pc.field("outcome") != "unchanged")
+        else:
+            rows = outcomes.filter(pc.field("outcome").isin(ROWS)).drop_columns("outcome")
+        return _groups(outcomes, _add(self.folder, rows) if len(rows) else None)
+
+
+def uri(folder: str, add: str) -> str:
+    """Where the file of an `add` action lies."""
+    return objects.join(folder, json.loads(add)["add"]["path"])
+
+
+def _add(folder: str, rows: pa.Table) -> str:
+    """Writes a file and returns its `add` action, with the statistics by which Delta's readers choose among files."""
+    name = f"part-{uuid.uuid4()}.zstd.parquet"
+    file = io.BytesIO()
+    dictionaries = [column for column in rows.column_names if column not in SENSELESS]
+    options: Any = {"use_dictionary": dictionaries, "write_statistics": dictionaries}
+    pq.write_table(rows, file, compression="zstd", compression_level=1, **options)
+    objects.add(objects.join(folder, name), file.getvalue())
+    add = {
+        "path": name,
+        "partitionValues": {},
+        "size": file.tell(),
+        "modificationTime": round(datetime.now(UTC).timestamp() * 1000),
+        "dataChange": True,
+        "stats": json.dumps(_statistics(rows), ensure_ascii=False),
+    }
+    return json.dumps({"add": add}, ensure_ascii=False)
+
+
+def _statistics(rows: pa.Table) -> dict[str, Any]:
+    """Number of rows, and nulls, least and greatest value of each column of STATISTICS, as Delta's protocol has them."""
+    least, greatest = {}, {}
+    for name in STATISTICS:
+        ends: Any = pc.min_max(rows[name]).as_py()
+        if ends["min"] is not None:
+            least[name], greatest[name] = _told(ends["min"], up=False), _told(ends["max"], up=True)
+    nulls = {name: rows[name].null_count for name in STATISTICS}
+    return {"numRecords": len(rows), "minValues": least, "maxValues": greatest, "nullCount": nulls}
+
+
+def _told(value: Any, *, up: bool) -> Any:
+    """Times in milliseconds, which is all that the log has: the least rounded down, the greatest up."""
+    if not isinstance(value, datetime):
+        return value
+    rounded = value + timedelta(microseconds=-value.microsecond % 1000) if up else value
+    return rounded.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _groups(outcomes: pa.Table, add: str | None) -> list[Group]:
+    microseconds = pc.subtract(outcomes["ingested_at"], outcomes["modification_time"]).cast(pa.int64())
+    timed = outcomes.select(["outcome", "error", "error_message"]).append_column("lag", microseconds)
+    grouped = timed.group_by(["outcome", "error"]).aggregate([([], "count_all"), ("lag", "max"), ("error_message", "min")])
+    return [
+        Group(row["outcome"], row["error"], row["count_all"], _seconds(row["lag_max"]), row["error_message_min"], add)
+        for row in grouped.to_pylist()
+    ]
+
+
+def _seconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e6

@@ -1,0 +1,184 @@
+"""What an erasure looks for is found in every spelling and every format, and its neighbours are left alone."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+from urllib.parse import quote, quote_plus
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fruitpipe.erasure import file_contents, places
+from fruitpipe.erasure.byte_search import Traces
+
+PATH = "s3://b/Apple Golden 2/a+b%20c&pêche\u00b2🍎'.jpg"
+VECTORS = np.random.default_rng(0).random((5, 1280), dtype=np.float32) * (np.random.default_rng(1).random((5, 1280)) > 0.5)
+OTHERS = [f"s3://b/Kiwi/{number}.jpg" for number in range(4)]
+
+
+@pytest.fixture
+def traces():
+    return Traces.of([PATH], [VECTORS[4]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PATH,
+        PATH.replace("s3://", "s3a://"),
+        json.dumps(PATH),
+        json.dumps({"stats": json.dumps({"minValues": {"path": PATH}})}),
+        json.dumps(PATH, ensure_ascii=False).replace("/", r"\/"),
+        quote(PATH, safe="/:"),
+        quote(PATH),
+        quote_plus(PATH),
+        json.dumps(quote(PATH, safe="/:+&'")),
+        f"<td>{PATH.replace('&', '&amp;').replace(chr(39), '&#39;')}</td>",
+        f"could not read {PATH}: timeout",
+    ],
+)
+def test_a_name_is_found_in_every_spelling(traces, text):
+    assert traces.named_in(f"before\n{text}\nafter".encode())
+
+
+@pytest.mark.parametrize(
+    "text", [PATH + ".bak", PATH.replace(".jpg", ".jpgx"), PATH.replace("//b/", "//bb/"), "s3://x" + PATH[4:], PATH[:-1]]
+)
+def test_another_images_name_of_which_it_is_a_part_is_none(traces, text):
+    assert not traces.named_in(json.dumps(text).encode())
+
+
+def test_a_local_name_is_found_with_each_scheme_and_without():
+    traces = Traces.of(["file:///data/Kiwi/0 1.jpg"])
+    for text in (b"file:///data/Kiwi/0 1.jpg", b"file:/data/Kiwi/0%201.jpg", b'"/data/Kiwi/0 1.jpg"'):
+        assert traces.named_in(text)
+    assert not traces.named_in(b"file:///old/data/Kiwi/0 1.jpg")
+
+
+def test_ten_thousand_names_are_each_found_and_no_other():
+    paths = [f"s3://fruits/{number % 7}/{number}.jpg" for number in range(10_000)]
+    traces = Traces.of(paths)
+    assert all(traces.named_in(path.encode()) for path in paths[::100])
+    assert not any(traces.named_in(f"s3://fruits/{number % 7}/{number + 1}.jpg".encode()) for number in range(10_000, 10_100))
+
+
+def parquet(compression: str, row: str | None = PATH) -> bytes:
+    table = pa.table(
+        {
+            "path": [*OTHERS, row],
+            "features": pa.array(list(VECTORS)),
+            "add": [{"stats": json.dumps({"rows": number})} for number in range(5)],
+        }
+    )
+    body = io.BytesIO()
+    pq.write_table(table, body, compression=compression, write_statistics=False)
+    return body.getvalue()
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
+def test_names_and_vectors_are_found_in_parquet_of_each_compression(compression, traces):
+    nameless = Traces.of(["s3://b/none.jpg"], [VECTORS[4]])
+    assert places.holds("f", parquet(compression), Traces.of([PATH]))
+    assert places.holds("f", parquet(compression, None), nameless)
+    assert not places.holds("f", parquet(compression), Traces.of(["s3://b/none.jpg"], [VECTORS[4] + 1]))
+    assert not places.holds("f", b"".join([b"PAR1"[:0], json.dumps(OTHERS).encode()]), traces)
+
+
+def test_in_a_column_of_paths_a_name_that_looks_like_anothers_encoding_is_an_image_of_its_own():
+    looks_alike = Traces.of(["s3://b/a b.jpg"])
+    assert not places.holds("f", parquet("none", "s3://b/a%20b.jpg"), looks_alike)
+    assert places.holds("f", parquet("none", "s3://b/a b.jpg"), looks_alike)
+    assert places.holds("f", json.dumps({"path": "s3://b/a%20b.jpg"}).encode(), looks_alike)
+
+
+def test_a_dictionary_entry_that_no_row_refers_to_is_found(traces):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["x", PATH]))
+    body = io.BytesIO()
+    pq.write_table(pa.table({"message": column}), body, compression="zstd", write_statistics=False)
+    assert places.holds("f", body.getvalue(), traces)
+
+
+def test_a_footers_statistics_and_metadata_are_read(traces):
+    body = io.BytesIO()
+    pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"why": PATH}), body)
+    assert places.holds("f", body.getvalue(), traces)
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        lambda body: pa.Codec("zstd").compress(body, asbytes=True),
+        lambda body: pa.Codec("lz4").compress(body, asbytes=True),
+        lambda body: file_contents.SNAPPY + snappy_chunk(body),
+        lambda body: gzip.compress(gzip.compress(body)),
+    ],
+)
+def test_compressed_files_are_unpacked(pack, traces):
+    assert places.holds("f", pack(f"a line\n{PATH}\n".encode()), traces)
+    assert places.holds("f", pack(b"xyz" + VECTORS[4].tobytes()), traces)
+    assert not places.holds("f", pack(b"xyz" + VECTORS[3].tobytes()), traces)
+
+
+def snappy_chunk(body: bytes) -> bytes:
+    packed = pa.compress(body, "snappy", asbytes=True)
+    return b"\x00" + (len(packed) + 4).to_bytes(3, "little") + b"\x00\x00\x00\x00" + packed
+
+
+def test_a_models_arrays_are_read_the_sums_of_labels_among_them(traces):
+    body = io.BytesIO()
+    np.savez(body, label_sums=VECTORS.astype(np.float64), labels=np.array(["Kiwi"]))
+    assert places.holds("f", body.getvalue(), traces)
+    body = io.BytesIO()
+    np.savez_compressed(body, examples=np.array([PATH]))
+    assert places.holds("f", body.getvalue(), traces)
+    body = io.BytesIO()
+    np.savez(body, label_sums=VECTORS[:4].astype(np.float64))
+    assert not places.holds("f", body.getvalue(), traces)
+
+
+def test_a_vector_that_is_another_images_as_well_is_that_ones(traces):
+    twins: list = []
+    table = pa.table({"path": ["s3://b/twin.jpg"], "features": pa.array([VECTORS[4]])})
+    body = io.BytesIO()
+    pq.write_table(table, body)
+    assert not places.holds("f", body.getvalue(), traces, twins)
+    assert len(twins) == 1
+
+
+def test_a_file_that_cannot_be_understood_is_not_taken_for_an_empty_one(traces):
+    with pytest.raises(file_contents.NotReadable):
+        places.holds("f", parquet("snappy")[:-20], traces)
+    with pytest.raises(file_contents.NotReadable):
+        places.holds("f", gzip.compress(b"x" * 1000)[:-9], traces)
+
+
+def test_lines_that_name_an_image_go_and_the_others_stay_byte_for_byte(traces):
+    kept = [json.dumps({"path": path}).encode() + b"\r\n" for path in OTHERS] + [b"v1\n", b"nonsense \xff\x00"]
+    body = b"".join([*kept[:2], json.dumps({"path": PATH}).encode() + b"\n", *kept[2:]])
+    assert places.without_lines(body, traces) == b"".join(kept)
+
+
+def test_traces_survive_being_kept(traces):
+    again = Traces.from_json(traces.to_json())
+    assert again.paths == traces.paths
+    assert again.vectors_in(VECTORS).tolist() == [False, False, False, False, True]
+    assert again.window_in(VECTORS[4].tobytes())
+
+
+@pytest.mark.parametrize("end", [" (1).jpg", "@2x.jpg", ":large.jpg", ",v.jpg", "~1.jpg", "/1.jpg"])
+def test_another_image_whose_name_goes_on_is_no_trace(end):
+    erased, other = "s3://b/a.jpg", f"s3://b/a.jpg{end}"
+    known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
+    assert places.holds("f", parquet("none", other), Traces.of([erased]))  # what it would be taken for
+    assert not places.holds("f", parquet("none", other), known)
+    assert not places.holds("f", json.dumps({"path": other}).encode(), known)
+    assert places.holds("f", json.dumps([other, erased]).encode(), known)

@@ -1,0 +1,122 @@
+"""What the report holds, counted against what was put there; how it behaves in a browser is tested beside."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from sklearn.neighbors import NearestNeighbors
+
+from fruitpipe.pictures import thumbnails
+from fruitpipe.report import document, neighbours, row_sample
+from tests.pictures import jpeg, put
+from tests.reports import EACH, LABELS, TABLE, model, sampled
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return sampled(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def page(rows):
+    return document.html(model(rows), rows, TABLE)
+
+
+def data(page, element):
+    (body,) = re.findall(rf'<script id="{element}" type="application/json">(.*?)</script>', page, re.DOTALL)
+    return json.loads(body)
+
+
+def test_each_image_of_the_sample_is_there_with_its_picture(page, rows):
+    images = data(page, "images")
+    assert images["paths"] == rows["path"].to_pylist()
+    assert images["labels"] == rows["label"].to_pylist()
+    picture = Image.open(io.BytesIO(base64.b64decode(images["pictures"][0].partition(",")[2])))
+    original = Image.open(io.BytesIO(jpeg(0))).resize(picture.size)
+    assert picture.size == (64, 64)
+    assert np.abs(np.asarray(picture.convert("RGB"), float) - np.asarray(original, float)).mean() < 12
+
+
+def test_paths_stand_in_the_two_elements_that_erasure_looks_into_and_nowhere_else(page, rows):
+    for element in ("images", "failures"):
+        page = re.sub(rf'<script id="{element}".*?</script>', "", page, flags=re.DOTALL)
+    assert not [path for path in rows["path"].to_pylist() if path in page]
+    assert "cut.jpg" not in page
+
+
+def test_no_name_can_break_out_of_its_element(page):
+    assert "<b>Pomme" not in page
+    assert "<i>cut" not in page
+    assert data(page, "failures")[0]["path"] == "s3://b/<i>cut.jpg"
+
+
+def test_the_page_names_no_address_that_a_browser_would_fetch(page):
+    ours = page.replace(document.plotly_js(), "")
+    assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)[^"']+""", ours) == []
+    assert re.findall(r"https?://", ours) == []
+
+
+def test_variance_confusion_and_table_are_those_of_the_data(page, rows):
+    shown, fitted = data(page, "report"), model(rows)
+    assert shown["facts"]["k"] == fitted.reduction.k
+    assert shown["cumulative"][fitted.reduction.k - 1] == pytest.approx(fitted.reduction.variance_kept, abs=1e-5)
+    assert shown["confusion"]["before"] == shown["confusion"]["after"] == (EACH * np.eye(3, dtype=int)).tolist()
+    assert shown["confusion"]["labels"] == sorted(LABELS)
+    assert (shown["labels"], shown["errors"]) == (TABLE.labels, TABLE.errors)
+    reduced = fitted.reduction.transform(np.array(rows["features"].to_pylist(), np.float32))
+    np.testing.assert_allclose(np.array(shown["components"]).T, reduced[:, :2], atol=1e-3)
+
+
+def test_the_nearest_other_image_is_scikit_learns():
+    vectors = np.random.default_rng(1).normal(size=(60, 7)).astype(np.float32)
+    _, found = NearestNeighbors(n_neighbors=2).fit(vectors).kneighbors(vectors)
+    np.testing.assert_array_equal(neighbours.nearest(vectors), found[:, 1])
+
+
+def test_a_mix_up_is_counted_in_the_row_of_the_image_and_the_column_of_its_neighbour():
+    matrix = neighbours.confusion(np.array([[0.0], [0.4], [1.0], [1.1]]), np.array([0, 0, 1, 0]), 2)
+    assert matrix.tolist() == [[2, 1], [1, 0]]
+    assert neighbours.agreement(matrix) == 0.5
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 60])
+def test_the_map_keeps_groups_together_and_is_the_same_each_time(count):
+    groups = np.arange(count) % 3
+    vectors = (10 * np.eye(3, 8)[groups] + np.random.default_rng(2).normal(size=(count, 8))).astype(np.float32)
+    placed = neighbours.arranged(vectors)
+    assert placed.shape == (count, 2)
+    np.testing.assert_array_equal(placed, neighbours.arranged(vectors))
+    if count == 60:
+        assert (groups[neighbours.nearest(placed)] == groups).all()
+
+
+def test_a_sample_does_not_depend_on_how_the_rows_are_split():
+    paths = [f"s3://b/{number}.jpg" for number in range(4000)]
+    batch = pa.record_batch({"path": paths, "label": ["a"] * 4000, "features": pa.array([[1.0]] * 4000, pa.list_(pa.float32()))})
+    below = row_sample.RANGE // 4
+    whole = pa.Table.from_batches(row_sample.choose([batch], below))
+    parts = pa.Table.from_batches(row_sample.choose([batch.slice(0, 999), batch.slice(999)], below))
+    assert whole.equals(parts.combine_chunks())
+    assert 900 < len(whole) < 1100
+
+
+def test_a_picture_that_is_gone_or_no_picture_has_no_thumbnail(tmp_path):
+    paths = [
+        put(tmp_path / "a.jpg", jpeg(1)),
+        f"file://{tmp_path}/gone.jpg",
+        put(tmp_path / "b.jpg", b"text"),
+        put(tmp_path / "c.jpg", b""),
+    ]
+    assert [bool(found) for found in thumbnails.of(paths)] == [True, False, False, False]
+
+
+def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):
+    paths = [put(tmp_path / f"{number}.jpg", jpeg(number)) for number in range(thumbnails.AT_ONCE + 3)]
+    found = thumbnails.of(paths, max_bytes=1)
+    assert sum(map(bool, found)) == thumbnails.AT_ONCE
+    assert len(found) == len(paths)

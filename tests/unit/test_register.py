@@ -1,0 +1,115 @@
+"""Requests to erase and their records: what they cover, what they keep out, and what they must never remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.erasure import command, register, requested_images
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.execution import Eraser
+from fruitpipe.erasure.register import Tombstones
+from fruitpipe.errors import Conflict, WrongRoot, WrongUsage
+from fruitpipe.root import manifests
+from fruitpipe.settings import IngestSettings
+
+
+@pytest.fixture
+def root(tmp_path):
+    return f"file://{tmp_path}/root"
+
+
+@pytest.fixture
+def image(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"a")
+    return f"file://{tmp_path}/images/a.jpg"
+
+
+def done(root, record, **more):
+    register.save(root, replace(record, status="done", **more))
+
+
+def request(root, *paths, **more):
+    return register.request(root, paths, **{"requested_by": ""} | more)
+
+
+@pytest.mark.parametrize("named", ["{root}/reduced/latest.json", "{root}", "{root}/features"])
+def test_what_the_pipeline_made_is_no_image_and_is_not_erased(root, named):
+    objects.write(f"{root}/reduced/latest.json", b"{}")
+    with pytest.raises(WrongUsage, match="lies in the root"):
+        requested_images.select(root, [named.format(root=root)], None, None)
+    with pytest.raises(WrongUsage, match="lies in the root"):
+        requested_images.select(root, [], named.format(root=root), None)
+
+
+def test_a_prefix_that_holds_the_root_is_refused(root, tmp_path):
+    with pytest.raises(WrongUsage, match="or holds it"):
+        requested_images.select(root, [], str(tmp_path), None)
+
+
+def test_a_request_that_leaves_the_object_does_not_stand_for_one_that_does_not(root, image, monkeypatch):
+    monkeypatch.setattr(requested_images, "labels_by_path", lambda _: {})
+    request(root, image, keep_object=True)
+    assert requested_images.select(root, [image], None, None, keep_object=True).paths == []
+    assert requested_images.select(root, [image], None, None).paths == [image]
+
+
+def test_the_latest_request_says_whether_an_image_stays_out(root, image):
+    done(root, request(root, image, keep_object=True, requested_by="first"), requested_at="2026-01-01T00:00:00+00:00")
+    assert Tombstones.of(root).keeps_out(image)
+    done(root, request(root, image, requested_by="second"))
+    assert not Tombstones.of(root).keeps_out(image)
+    assert Tombstones.of(root).covers(image)
+
+
+def test_without_its_salt_no_record_is_believed_and_none_is_made(root, image):
+    request(root, image, keep_object=True)
+    objects.delete(f"{root}/erasures/salt")
+    for look in (lambda: Tombstones.of(root), lambda: request(root, image)):
+        with pytest.raises(WrongRoot, match="salt is gone"):
+            look()
+
+
+def test_what_a_request_keeps_goes_when_it_is_done_and_not_while_it_is_pending(root, image):
+    pending, finished = request(root, image), request(root, f"{image}2")
+    done(root, finished)
+    register.forget_done(root)
+    assert register.names(root, pending) == [image]
+    assert f"{finished.id}.names.json" not in objects.children(f"{root}/erasures")
+
+
+def test_rows_that_were_read_before_an_erasure_are_not_published_and_another_table_counts_for_itself(root, image):
+    done(root, request(root, image), features_table="this", features_version=40)
+    register.check_pinned(root, "this", 40)
+    register.check_pinned(root, "made anew", 3)
+    with pytest.raises(Conflict, match="erased meanwhile"):
+        register.check_pinned(root, "this", 39)
+
+
+def test_who_asked_may_not_be_said_with_the_images_name_in_it(root, image, monkeypatch):
+    monkeypatch.setattr(requested_images, "labels_by_path", lambda _: {})
+    objects.write(f"{root}/writer.json", b"{}")
+    with pytest.raises(WrongUsage, match="--requested-by names an image"):
+        command.erase(root, [image], prefix=None, label=None, requested_by=f"somebody, for {image}", keep_object=False)
+    assert objects.exists(image)
+
+
+def test_another_requests_words_lose_the_name_and_its_record_stays(root, image):
+    other = request(root, "file:///images/z.jpg", keep_object=True, requested_by=f"somebody; {image} stays")
+    assert register.redact(root, Traces.of([image])) == 1
+    assert "it named an image" in register.find(root, other.id).requested_by
+    assert Tombstones.of(root).keeps_out("file:///images/z.jpg")
+
+
+def test_late_news_of_an_erased_image_leaves_no_name_in_the_manifests(root, image):
+    done(root, request(root, f"{image}2", image))
+    now = manifests.parse_line(manifests.to_line(manifests.ImageEvent("created", f"{image}2")))
+    lines = [manifests.to_line(replace(now, path=path)) + "\n" for path in (f"{image}2", image, "file:///images/b.jpg")]
+    objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", "".join(lines).encode())
+    named = [manifests.parse_line(line) for line in lines]
+    Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit(named)
+    left = objects.read(f"{root}/events/2026/01/01/000000-test.jsonl").decode()
+    assert left == "".join(lines[1:])  # a.jpg was put there anew: that news is to be read
