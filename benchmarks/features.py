@@ -30,7 +30,7 @@ from fruitpipe.pictures import decoding
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
 from fruitpipe.settings import default_model
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 from tests.rows import append_rows
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def append(root: str, rows: int, first: int = 0, photographs: Path = PHOTOGRAPHS
     made = numbers.mapInArrow(partial(_rows, base=base(photographs)), SCHEMA)
     constant = {"extractor": F.lit("benchmark"), "ingested_at": F.lit(datetime.now(UTC))}
     have = {"path": F.col("path"), "label": F.col("label"), "features": F.col("features")} | constant
-    absent = {field.name: F.lit(None).cast(field.dataType) for field in delta.FEATURES if field.name not in have}
+    absent = {field.name: F.lit(None).cast(field.dataType) for field in schema.FEATURES if field.name not in have}
     delta.create(spark, root)
     append_rows(root, made.select(*[column.alias(name) for name, column in (have | absent).items()]))
 

@@ -37,7 +37,7 @@ from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
 from fruitpipe.runtime.progress import Commit
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 from tests.pictures import jpeg
 from tests.rows import append_rows
 
@@ -72,7 +72,7 @@ def fill(spark: SparkSession, server: s3_server.S3Server, first: int, end: int) 
         "extractor": F.lit(extractor),
         "ingested_at": F.lit(datetime.now(UTC)),
     }
-    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in delta.FEATURES]
+    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in schema.FEATURES]
     delta.create(spark, ROOT)
     append_rows(ROOT, made.select(*columns))
     stream.announce(ROOT, [f"s3://fruits/{name}" for name in keys])

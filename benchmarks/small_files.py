@@ -30,7 +30,7 @@ from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.ingest.housekeeping import Housekeeper
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 from tests.rows import append_rows
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
         "extractor": ["benchmark"] * count,
         "ingested_at": [datetime.now(UTC)] * count,
     }
-    absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in columns]
+    absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema.FEATURES if field.name not in columns]
     append_rows(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
 
 

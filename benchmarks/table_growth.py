@@ -39,7 +39,7 @@ from fruitpipe.ingest.upsert import IMAGES_PER_CORE
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import jpeg
 from tests.rows import append_rows
@@ -68,7 +68,7 @@ def fill(spark: SparkSession, settings: IngestSettings, first: int, end: int) ->
     made = made.mapInArrow(partial(_rows, folder=settings.images), SCHEMA)
     extractor = {"extractor": F.lit(fingerprint(Model.load(settings.model))), "ingested_at": F.lit(datetime.now(UTC))}
     have = {name: F.col(name) for name in ("path", "label", "features")} | {"etag": F.lit("none")} | extractor
-    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in delta.FEATURES]
+    columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in schema.FEATURES]
     append_rows(settings.root, made.select(*columns))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe.table import delta, first_commit
+from fruitpipe.table import delta, first_commit, schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 def append_rows(root: str, new: DataFrame) -> None:
     """Adds rows with the columns of FEATURES, of images that the table does not have: one commit, written by Spark."""
-    new.select(*delta.COLUMNS).write.format("delta").mode("append").save(delta.features_uri(root))
+    new.select(*schema.COLUMNS).write.format("delta").mode("append").save(delta.features_uri(root))
 
 
 def empty_table(root: str) -> None:
     """A features table without rows, made as the stream makes it, but without Spark."""
-    first_commit.write(delta.folder(root), delta.FEATURES.json(), delta.PROPERTIES, datetime.now(UTC))
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES, datetime.now(UTC))

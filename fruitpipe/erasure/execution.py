@@ -25,7 +25,7 @@ from fruitpipe.refit import changes, new_version, pointer, publication
 from fruitpipe.root import manifests
 from fruitpipe.runtime import progress
 from fruitpipe.settings import RefitSettings
-from fruitpipe.table import delta, lookup
+from fruitpipe.table import delta, lookup, upkeep
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -182,8 +182,8 @@ class Eraser:
         if register.removed_objects(root, erasure) is not None:  # by the command, after this had tried in vain
             erasure = replace(erasure, remaining=[one for one in erasure.remaining if one["what"] != certificate.OBJECT])
         self.before_commit()
-        delta.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
-        cut = delta.cut_log(self.spark, root, erasure.id)
+        upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
+        cut = upkeep.cut_log(self.spark, root, erasure.id)
         removed = places.empty(root, traces) + _discard_unpublished(root, traces)
         removed["features log"] = cut
         removed["earlier versions of files"] = objects.purge(root)

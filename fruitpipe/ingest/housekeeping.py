@@ -19,7 +19,7 @@ from fruitpipe import objects
 from fruitpipe.errors import NotFound
 from fruitpipe.ingest import checkpoint
 from fruitpipe.root import layout
-from fruitpipe.table import delta
+from fruitpipe.table import upkeep
 from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Housekeeper:
             return
         began = time.monotonic()
         self.before_commit()
-        packed = delta.compact(self.spark, self.settings.root, SMALL_BYTES)
+        packed = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
         said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
         print(f"housekeeping: {said}", flush=True)
 
@@ -122,7 +122,7 @@ def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bo
 
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
     """Removes what has had its time, and says what that was. now: a moment at which this process had no batch in hand."""
-    delta.vacuum(spark, settings.root, settings.vacuum_hours, now)
+    upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
     checkpoints = layout.folder(settings.root, "checkpoints")
     read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
     manifests = _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__)

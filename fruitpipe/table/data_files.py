@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from fruitpipe import objects
 from fruitpipe.extractor.featurise import OUTCOMES, Featuriser
 
-STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # tables.PROPERTIES
+STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice
 ROWS = ("featurised", "failed")  # outcomes that are rows of the table
 

@@ -239,11 +239,11 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
 
     from fruitpipe.runtime import session
     from fruitpipe.settings import IngestSettings
-    from fruitpipe.table import delta
+    from fruitpipe.table import delta, schema
     from streaming.ingest import ingest
 
     spark = session.open("fruitpipe soak")
-    columns = [column for column in delta.COLUMNS if column not in ("features", "ingested_at")]
+    columns = [column for column in schema.COLUMNS if column not in ("features", "ingested_at")]
 
     def undisturbed(images: Path, root: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):

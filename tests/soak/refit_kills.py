@@ -200,7 +200,7 @@ def appender(root: Path) -> Callable[[int, int], None]:
     from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
     from fruitpipe.runtime import session
-    from fruitpipe.table import delta
+    from fruitpipe.table import delta, schema
     from tests.rows import append_rows
 
     spark = session.open("fruitpipe soak")
@@ -216,7 +216,7 @@ def appender(root: Path) -> Callable[[int, int], None]:
             "ingested_at": [datetime.now(UTC)] * count,
         }
         known = spark.createDataFrame(pa.table(columns)).repartition(2)  # so that a version has more files than one
-        absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in columns]
+        absent = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema.FEATURES if field.name not in columns]
         append_rows(str(root), known.select("*", *absent))
 
     return add

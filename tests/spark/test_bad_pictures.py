@@ -18,7 +18,7 @@ from fruitpipe.extractor import featurise
 from fruitpipe.ingest import upsert
 from fruitpipe.objects import local
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta
+from fruitpipe.table import delta, upkeep
 from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
@@ -244,7 +244,7 @@ def test_a_merged_file_that_cannot_be_deleted_stays_until_the_vacuum_and_the_str
     np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(7)))
     (left,) = (line.split()[0] for line in said if "stays until the table's old files go" in line)
     assert left in data_files(root) - before
-    delta.vacuum(spark, root, 0, datetime.now(UTC))
+    upkeep.vacuum(spark, root, 0, datetime.now(UTC))
     assert left not in data_files(root)
 
 

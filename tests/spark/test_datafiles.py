@@ -19,7 +19,7 @@ from fruitpipe.errors import MissingRequirement
 from fruitpipe.extractor.featurise import OUTCOMES
 from fruitpipe.runtime import jars
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import delta, lookup
+from fruitpipe.table import delta, delta_java, lookup, schema, upkeep
 from fruitpipe.table.data_files import Writer, uri
 from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import fill
@@ -97,8 +97,8 @@ def log_of(folder):
 
 def test_a_new_table_is_the_one_that_delta_itself_makes_with_these_properties(spark, root, tmp_path):
     delta.create(spark, root)
-    builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(delta.FEATURES)
-    for key, value in delta.PROPERTIES.items():
+    builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(schema.FEATURES)
+    for key, value in schema.PROPERTIES.items():
         builder = builder.property(key, value)
     builder.execute()
     assert log_of(delta.folder(root).removeprefix("file://")) == log_of(tmp_path / "deltas")
@@ -216,7 +216,7 @@ def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark
     delta.add(spark, table, written(table, 0, 10))
     written(table, 10, 10)
     assert delta.rows(spark, table).count() == 10
-    delta.vacuum(spark, table, 0, datetime.now(UTC))
+    upkeep.vacuum(spark, table, 0, datetime.now(UTC))
     assert len([name for name in objects.children(delta.folder(table)) if name.endswith(".parquet")]) == 1
     assert delta.rows(spark, table).count() == 10
 
@@ -234,7 +234,7 @@ def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, ta
 )  # one that is not there, or built otherwise
 def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(images, run, monkeypatch, other):
     fill(images, 1)
-    monkeypatch.setattr(delta, "WRITE", other)
+    monkeypatch.setattr(delta_java, "WRITE", other)
     with pytest.raises(
         MissingRequirement, match=rf"with Delta 4\.0\..*, which takes no .* give it {jars.DELTA} in place of that"
     ):
@@ -248,5 +248,5 @@ def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark
     delta.add(spark, table, files)
     written(table, 60, 10)
     assert [Snapshot(table).small_files(size) for size in sizes] == [0, 1, 2]
-    delta.compact(spark, table, small_bytes=sizes[-1])
+    upkeep.compact(spark, table, small_bytes=sizes[-1])
     assert Snapshot(table).small_files(1_000_000) == 2, "the two smaller ones, packed, and the one that was large enough"

@@ -21,7 +21,7 @@ from fruitpipe.ingest import housekeeping
 from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, RefitSettings
-from fruitpipe.table import data_files, delta
+from fruitpipe.table import data_files, delta, schema, upkeep
 from streaming.ingest import ingest
 from tests.pictures import fill, put
 from tests.rows import append_rows
@@ -32,8 +32,8 @@ LARGE = 4_500_000  # numbers in a row that is a file of 18 MB
 PACK = """
 import sys
 from fruitpipe.runtime import session
-from fruitpipe.table import delta
-delta.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
+from fruitpipe.table import upkeep
+upkeep.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
 """
 
 
@@ -56,7 +56,7 @@ def small_commits(spark, root):
             vector = F.expr(f"transform(sequence(1, 1280), i -> float(rand({number})))").alias("features")
             have = row.select("*", vector, F.lit("one").alias("extractor"), F.current_timestamp().alias("ingested_at"))
             absent = [
-                F.lit(None).cast(field.dataType).alias(field.name) for field in delta.FEATURES if field.name not in have.columns
+                F.lit(None).cast(field.dataType).alias(field.name) for field in schema.FEATURES if field.name not in have.columns
             ]
             append_rows(root, have.select("*", *absent))
 
@@ -144,7 +144,7 @@ def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settin
     Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
     assert contents(spark, root) == before
     assert len(holding(spark, root)) == 1
-    delta.vacuum(spark, root, 0, datetime.now(UTC))
+    upkeep.vacuum(spark, root, 0, datetime.now(UTC))
     assert contents(spark, root) == before
     assert len(files(root)) == 1, "what the killed one had begun is still there"
 
@@ -169,7 +169,7 @@ def test_what_the_table_needed_until_lately_is_kept_for_its_readers(spark, root,
     old, version = holding(spark, root), delta.version(spark, root)
     for file in old:
         os.utime(file.removeprefix("file://"), (month_ago, month_ago))
-    delta.compact(spark, root, SMALL_BYTES)
+    upkeep.compact(spark, root, SMALL_BYTES)
     housekeeping.clear(spark, settings(vacuum_hours=1), datetime.now(UTC))
     assert all(objects.exists(file) for file in old - holding(spark, root))
     assert delta.rows_at(spark, root, version).count() == 2

@@ -17,7 +17,7 @@ from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in, hits, local_files
 from tests.rows import append_rows
@@ -117,7 +117,7 @@ def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors
     rows = np.random.default_rng(0).random((len(paths), 16), np.float32)
     delta.create(spark, root)
     named = pa.table({"path": paths, "label": [path.split("/")[-2] for path in paths], "features": pa.array(list(rows))})
-    others = {field.name: F.lit(None).cast(field.dataType) for field in delta.FEATURES if field.name not in named.column_names}
+    others = {field.name: F.lit(None).cast(field.dataType) for field in schema.FEATURES if field.name not in named.column_names}
     others |= {"extractor": F.lit("e"), "ingested_at": F.current_timestamp()}
     append_rows(root, spark.createDataFrame(named).withColumns(others))
     kept = set(paths[10_000:])

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
 from fruitpipe.refit import publication
-from fruitpipe.table import delta
+from fruitpipe.table import delta, schema
 
 LABELS = ["Apple", "Kiwi", "Lemon"]
 
@@ -43,7 +43,7 @@ def frame(spark, rows, first=0, extractor="abc", errors=()):
     }
     known = spark.createDataFrame(pa.table(columns))
     return known.select(
-        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in delta.FEATURES]
+        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in schema.FEATURES]
     )
 
 

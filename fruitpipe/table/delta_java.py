@@ -1,0 +1,75 @@
+"""Delta's private Java classes, reached through py4j: what its Python API has no words for. Each call is listed here once.
+
+| call | Java | where it is missing |
+|---|---|---|
+| `append` | `OptimisticTransaction.commitIfNeeded`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
+| `checkpoint` | `DeltaLog.checkpoint` | Py4JError |
+
+`check` is called at the stream's start and says in one line which Delta to use, before anything is computed. A commit that fails
+raises. A checkpoint that fails raises only in a session with `spark.databricks.delta.checkpoint.exceptionThrowing.enabled`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
+
+from fruitpipe.errors import MissingRequirement
+from fruitpipe.runtime import jars
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pyspark.sql import SparkSession
+
+WRITE = "DeltaOperations$Write"
+
+
+def append(spark: SparkSession, table_uri: str, adds: Collection[str]) -> None:
+    """Commits `adds`, actions of Delta's log in JSON, as an append. Nothing is committed where there are none."""
+    jvm = _jvm(spark)
+    actions = jvm.java.util.ArrayList()
+    for action in adds:
+        actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(action))
+    named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
+    transaction = _log(spark, table_uri).startTransaction()
+    no_tags = getattr(transaction, "commitIfNeeded$default$3")()
+    transaction.commitIfNeeded(named, _write_append(spark), no_tags)
+
+
+def checkpoint(spark: SparkSession, table_uri: str) -> None:
+    """Writes a checkpoint of the table's newest version."""
+    _log(spark, table_uri).checkpoint()
+
+
+def check(spark: SparkSession, table_uri: str) -> None:
+    """Tries what `append` asks of Delta, with nothing to commit. Raises MissingRequirement."""
+    try:
+        append(spark, table_uri, ())
+    except (TypeError, ValueError, Py4JError) as error:
+        if isinstance(error, Py4JJavaError | Py4JNetworkError):  # it is all there, and something else went wrong
+            raise
+        (reason, *_) = (str(error).partition("Trace:\n")[2] or str(error)).splitlines()
+        raise MissingRequirement(
+            f"this Spark comes with Delta {_jvm(spark).io.delta.package.VERSION()}, which takes no data files from the workers "
+            f"({reason}); give it {jars.DELTA} in place of that"
+        ) from error
+
+
+def _write_append(spark: SparkSession) -> Any:
+    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta."""
+    jvm = _jvm(spark)
+    write = getattr(jvm.org.apache.spark.sql.delta, WRITE)
+    (constructor,) = write._java_lang_class.getConstructors()  # noqa: SLF001 - py4j's word for Java's `.class`
+    _, *options = constructor.getParameterTypes()
+    return write(jvm.org.apache.spark.sql.SaveMode.Append, *[jvm.scala.Option.empty() for _ in options])
+
+
+def _jvm(spark: SparkSession) -> Any:
+    return spark._jvm  # noqa: SLF001 - what Delta's Python side lacks
+
+
+def _log(spark: SparkSession, table_uri: str) -> Any:
+    """Delta's own view of the table's log."""
+    return _jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, table_uri)  # noqa: SLF001

@@ -1,0 +1,103 @@
+"""Upkeep of the features table: small files are packed, old ones removed, and the log begins anew.
+
+| call | needs the lease | what a failure does |
+|---|---|---|
+| `compact` | yes, it commits | raises |
+| `vacuum` | yes, as files of a batch in hand are named by no commit yet | raises |
+| `cut_log` | yes, it commits and removes what the table is read from | raises |
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from fruitpipe import objects
+from fruitpipe.table import delta, delta_java
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pyspark.sql import SparkSession
+
+INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.string()),
+        pa.field("length", pa.int64()),
+        pa.field("isDir", pa.bool_()),
+        pa.field("modificationTime", pa.int64()),
+    ]
+)
+LOG_FILE = re.compile(r"\.?(\d{20})\.")
+
+
+class Files(NamedTuple):
+    """A number of files and their bytes together."""
+
+    number: int
+    size_bytes: int
+
+
+def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
+    """Packs files smaller than `small_bytes` into files of up to 64 times as many; returns those that were packed.
+
+    One commit that changes no row: neither the change feed nor a refit has anything to read of it.
+    """
+    spark.conf.set("spark.databricks.delta.optimize.minFileSize", small_bytes)
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", 64 * small_bytes)
+    done = delta.table(spark, root).optimize().executeCompaction().select("metrics").first()
+    assert done is not None
+    removed = done["metrics"]["filesRemoved"]
+    return Files(done["metrics"]["numFilesRemoved"], removed["totalSize"] or 0)
+
+
+def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
+    """Removes files that the table has not needed for `hours`, those of the change feed among them. Lists the whole folder.
+
+    now: a moment at which no file lay there that is still to be committed. Delta itself would take the time when it comes to it,
+    which is later by as long as the machine slept, and so remove what a worker wrote meanwhile.
+
+    A reader of an older version loses it: the hours must outlast the longest refit, and be less than the time between two refits
+    only if every refit may read all rows.
+    """
+    log, before = delta.file_uri(root, "_delta_log"), now - timedelta(hours=hours)
+    old = [
+        stat for stat in objects.list_all(delta.folder(root)) if stat.modification_time < before and not stat.path.startswith(log)
+    ]
+    if not old:
+        return
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
+    spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
+    # The hours count from when a file was removed from the table.
+    vacuum = f"VACUUM {delta.in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name
+    spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))
+
+
+def cut_log(spark: SparkSession, root: str, reason: str) -> int:
+    """Makes the log begin now: a commit that changes no row, a checkpoint, and nothing before it. Returns the files removed.
+
+    Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
+    """
+    spark.sql(f"ALTER TABLE {delta.in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
+    newest = delta.version(spark, root)
+    delta_java.checkpoint(spark, delta.features_uri(root))
+    log = objects.list_all(delta.file_uri(root, "_delta_log"))
+    older = [uri for stat in log if (uri := stat.path) and _is_before(newest, objects.name(uri))]
+    for uri in older:
+        objects.erase(uri)
+    return len(older)
+
+
+def _listed(stat: objects.Stat) -> dict[str, Any]:
+    """A file as Delta's vacuum wants it listed, its time in milliseconds."""
+    milliseconds = round(1000 * stat.modification_time.timestamp())
+    return {"path": objects.for_spark(stat.path), "length": stat.length, "isDir": False, "modificationTime": milliseconds}
+
+
+def _is_before(newest: int, name: str) -> bool:
+    """Whether a file of the log, its name a version and what it holds, is of an earlier version."""
+    found = LOG_FILE.match(name)
+    return found is not None and int(found[1]) < newest
