@@ -15,6 +15,7 @@ from pyspark import SparkContext
 
 from batch.reconcile import reconcile
 from batch.refit import refit
+from fruitpipe.output import say
 from fruitpipe.pictures import drawn
 from fruitpipe.runtime import class_archive, java, session
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
@@ -51,7 +52,7 @@ def record() -> None:
 def main() -> None:
     own = Path(java.executable()).resolve().parents[1] / "lib" / "server" / "classes.jsa"
     if own.exists() and not class_archive.path().exists():
-        print(f"Recording Java's classes in {class_archive.path()} (once) ...", flush=True)
+        say(f"Recording Java's classes in {class_archive.path()} (once) ...")
         record()
 
 

@@ -16,6 +16,7 @@ from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation
 from fruitpipe.operations import job
+from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import session
@@ -44,12 +45,12 @@ def reconcile(settings: ReconcileSettings) -> None:
         rows = table_rows(spark, settings)
         check_prefix(spark, settings, listed, rows)
     found = reconciliation.compare(listed, rows, extractor, lambda path: counts.match(objects.name(path)))
-    print(f"reconcile: {found}", flush=True)
+    say(f"reconcile: {found}")
     if settings.dry_run:
-        print(*(f"reconcile: {line}" for line in foreseen(found, settings)), sep="\n", flush=True)
+        say(*(f"reconcile: {line}" for line in foreseen(found, settings)))
         return
     check_removals(found, settings)
-    print(f"reconcile: {write_manifests(settings.root, found)} manifests written", flush=True)
+    say(f"reconcile: {write_manifests(settings.root, found)} manifests written")
 
 
 def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:

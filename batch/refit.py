@@ -15,6 +15,7 @@ from fruitpipe.erasure import register
 from fruitpipe.errors import WrongUsage
 from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.operations import job
+from fruitpipe.output import say
 from fruitpipe.reduction.pca import ROUNDING
 from fruitpipe.refit import changes, new_version, pointer, publication
 from fruitpipe.refit.publication import Model
@@ -49,7 +50,7 @@ def refit(settings: RefitSettings) -> None:
         with publication.attempt(settings.root) as version:
             _publish(_gather(spark, settings, version, began, bar))
     _tidy(settings)
-    print(f"{time.monotonic() - began:.1f} s")
+    say(f"{time.monotonic() - began:.1f} s")
 
 
 def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> new_version.Run:
@@ -58,7 +59,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     found = pointer.find(settings.root)
     previous = publication.load_model(settings.root, found.version) if found else None
     gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
-    print(gathered.how)
+    say(gathered.how)
     _name_set_aside(gathered.summary)
     return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
 
@@ -68,7 +69,7 @@ def _publish(run: new_version.Run) -> None:
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
         model = new_version.fit_anew(run)
     elif run.gathered.added is None:
-        print(f"nothing to publish: {run.previous.facts['version']} has all rows")
+        say(f"nothing to publish: {run.previous.facts['version']} has all rows")
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)
@@ -78,7 +79,7 @@ def _publish(run: new_version.Run) -> None:
         register.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
     publication.switch(run.settings.root, run.version)
     facts, kept = model.facts, new_version.percent(model.facts["variance_kept"])
-    print(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
+    say(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
 
 
 def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:
@@ -109,21 +110,19 @@ def _check_usage(settings: RefitSettings) -> None:
 
 def _name_set_aside(summary: Summary) -> None:
     if summary.set_aside:
-        print(f"{summary.set_aside} rows hold a NaN or an infinity and are set aside: {', '.join(summary.examples)}, ...")
+        say(f"{summary.set_aside} rows hold a NaN or an infinity and are set aside: {', '.join(summary.examples)}, ...")
 
 
 def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered) -> bool:
     """Whether the current components will do for all rows; says why."""
     version = previous.facts["version"]
     if not gathered.only_added:
-        print(f"a refit is needed: not only were rows added since {version}")
+        say(f"a refit is needed: not only were rows added since {version}")
         return False
     kept = previous.reduction.variance_kept_of(gathered.summary.moments)
     enough = kept >= settings.variance - ROUNDING
     verdict, asked = "no refit" if enough else "a refit is needed", new_version.percent(settings.variance)
-    print(
-        f"{verdict}: the components of {version} keep {new_version.percent(kept)} of the variance of all rows, {asked} is asked"
-    )
+    say(f"{verdict}: the components of {version} keep {new_version.percent(kept)} of the variance of all rows, {asked} is asked")
     return enough
 
 
@@ -135,7 +134,7 @@ def _report(run: new_version.Run, model: Model) -> None:
     root, pinned = run.settings.root, run.pinned
     run.bar.step(new_version.REPORT, pinned.rows)
     sampled = row_sample.sample(pinned.source(run.spark), pinned.rows, document.IMAGES)
-    print(f"report: {document.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
+    say(f"report: {document.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
 
 
 def _tidy(settings: RefitSettings) -> None:
@@ -144,7 +143,7 @@ def _tidy(settings: RefitSettings) -> None:
     if settings.keep:
         removed += publication.prune(settings.root, settings.keep)
     if removed:
-        print(f"removed {', '.join(removed)}")
+        say(f"removed {', '.join(removed)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from fruitpipe.errors import FruitpipeError, WrongUsage
+from fruitpipe.output import say, to_json
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Image features, kept up to date."
@@ -48,7 +49,7 @@ def sample(
     if objects.is_s3(uri):
         raise WrongUsage(f"{folder}: pictures are drawn into a local folder; upload it with: aws s3 cp --recursive")
     drawn = draw(Path(uri.removeprefix("file://")), labels, images_per_label)
-    print(f"{folder}: {drawn} pictures drawn, {labels * images_per_label - drawn} were there; {labels} labels")
+    say(f"{folder}: {drawn} pictures drawn, {labels * images_per_label - drawn} were there; {labels} labels")
 
 
 @model.command()
@@ -75,7 +76,7 @@ def rollback(
     from fruitpipe.refit import publication
 
     publication.rollback(root, version)
-    print(f"{root}: {version} is the current version")
+    say(f"{root}: {version} is the current version")
 
 
 @app.command()
@@ -116,12 +117,12 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
     if csv:
         check_region(csv)
         objects.write(objects.canonical(csv), failed_images.to_csv(rows))
-        print(f"{csv}: {len(rows)} images written")
+        say(f"{csv}: {len(rows)} images written")
     elif not retry:
         terminal.show_errors(rows, as_json=as_json)
     if retry:
         named = failed_images.retry(root, rows)
-        print(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
+        say(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
 
 
 @app.command()
@@ -136,8 +137,6 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of text.")] = False,
 ) -> None:
     """Check all that a set-up needs, a line each; exit with 1 where anything fails."""
-    import json
-
     from fruitpipe import objects, regions, settings
     from fruitpipe.operations import doctor as doctor_
 
@@ -150,7 +149,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
     )
     well = True
     for finding in doctor_.examine(asked):
-        print(json.dumps(finding.as_dict()) if as_json else finding, flush=True)
+        say(to_json(finding.as_dict()) if as_json else finding)
         well = well and finding.ok
     if not well:
         raise typer.Exit(1)
@@ -172,7 +171,7 @@ def report(
 
     check_region(root)
     where = document.rebuild(root, version)
-    print(where)
+    say(where)
     if show and sys.stdout.isatty() and not objects.is_s3(where):
         webbrowser.open(where)
 
@@ -202,12 +201,10 @@ def erase(  # noqa: PLR0913, PLR0917 - a command's flags
 @app.command()
 def show(root: Root, uri: Annotated[str, typer.Argument(metavar="URI", help="An image.")]) -> None:
     """Print all that is held about an image, as JSON."""
-    import json
-
     from fruitpipe import objects
     from fruitpipe.erasure import access
 
-    print(json.dumps(access.show(objects.canonical(root), objects.canonical(uri)), indent=2, default=str))
+    say(*to_json(access.show(objects.canonical(root), objects.canonical(uri)), indent=2).split("\n"))
 
 
 def check_region(uri: str) -> None:
@@ -230,5 +227,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _refused(error: FruitpipeError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    say(f"error: {error}", to=sys.stderr)
     return code

@@ -31,6 +31,7 @@ from fruitpipe.ingest.micro_batch import Batches, Stopping, summary
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.upsert import Upsert
 from fruitpipe.operations import job
+from fruitpipe.output import say
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import progress, session
 from fruitpipe.settings import IngestSettings
@@ -63,7 +64,7 @@ def ingest(settings: IngestSettings) -> None:
         read = cache(partial(path_hashes.of_rows, settings.root))
         prefix = Listing(settings, partial(known, settings.root, read))
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
-            print(f"ingest: {summary(Counter())}", flush=True)
+            say(f"ingest: {summary(Counter())}")
             return
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
         upsert = upserter(spark, settings, model, held.check, read)
@@ -81,7 +82,7 @@ def ingest(settings: IngestSettings) -> None:
                     break
                 read.cache_clear()  # some rows are gone
                 prefix.forget()
-    print(f"ingest: {summary(batches.outcomes)}", flush=True)
+    say(f"ingest: {summary(batches.outcomes)}")
 
 
 def is_done(settings: IngestSettings, prefix: Listing) -> bool:
@@ -158,10 +159,10 @@ def renew_checkpoint(settings: IngestSettings) -> None:
     place = checkpoint_of(settings.root)
     if checkpoint.is_damaged(place):
         checkpoint.drop(place)
-        print(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once", flush=True)
+        say(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once")
     if checkpoint.is_old(place, settings.checkpoint_days):
         checkpoint.drop(place)
-        print(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew", flush=True)
+        say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
 
 
 def checkpoint_of(root: str) -> str:
@@ -208,7 +209,7 @@ def _wait(query: StreamingQuery, batches: Batches, between: Between | None, aske
         if between and not (asked.is_set() or batches.wants_pause()):
             between.finish(asked)
         if asked.is_set():
-            print("ingest: stopping after the batch in hand ...", flush=True)
+            say("ingest: stopping after the batch in hand ...")
         if asked.is_set() or batches.wants_pause():
             batches.finish(query)
             query.stop()

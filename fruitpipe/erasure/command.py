@@ -13,6 +13,7 @@ from fruitpipe.erasure.certificate import summary
 from fruitpipe.erasure.execution import erase_objects
 from fruitpipe.erasure.register import Erasure
 from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
+from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
 
 POLL_SECONDS = 0.5
@@ -33,18 +34,18 @@ def erase(  # noqa: PLR0913 - the command's flags
     if Traces.of(chosen.paths).named_in(requested_by.encode()):
         raise WrongUsage("--requested-by names an image that is to go, and would keep its name; say it without")
     for name, count in chosen.done.items():
-        print(f"{count} images: requested before; {_uri(root, name)} says what became of it")
+        say(f"{count} images: requested before; {_uri(root, name)} says what became of it")
         earlier = register.find(root, name)
         if earlier.status != "done":
             _go_on(root, earlier)
     if not chosen.paths:
         return list(chosen.done)
     record = register.request(root, chosen.paths, requested_by=requested_by, keep_object=keep_object, asked_as=chosen.asked_as)
-    print(f"{record.id}: {len(chosen.paths)} images requested to be erased", flush=True)
+    say(f"{record.id}: {len(chosen.paths)} images requested to be erased")
     if not keep_object:
         _remove_objects(root, record, chosen.paths)
     _tell_the_stream(root, chosen.paths)  # last: it may lack the right to remove objects itself
-    print(f"{record.id}: the stream does the rest, or the next run of streaming/ingest.py --once; proof: {_uri(root, record.id)}")
+    say(f"{record.id}: the stream does the rest, or the next run of streaming/ingest.py --once; proof: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
 
@@ -64,12 +65,12 @@ def wait(root: str, ids: Sequence[str]) -> None:
             time.sleep(POLL_SECONDS)
         if record.status == "incomplete":
             raise InvalidResult(f"{summary(record)} {_uri(root, name)}")
-        print(f"{name}: {summary(record)}; proof: {_uri(root, name)}")
+        say(f"{name}: {summary(record)}; proof: {_uri(root, name)}")
 
 
 def _remove_objects(root: str, record: Erasure, paths: Sequence[str]) -> None:
     removed, refused = erase_objects(paths)
-    print(f"{record.id}: {removed} objects and versions removed" + (f", {len(refused)} refused" if refused else ""))
+    say(f"{record.id}: {removed} objects and versions removed" + (f", {len(refused)} refused" if refused else ""))
     if not refused:
         register.note_removed(root, record, removed)
 

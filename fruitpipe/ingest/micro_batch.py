@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
+from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import progress
 
@@ -106,7 +107,7 @@ class Batches:
             name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
             target = objects.join(layout.folder(self.settings.root, "rejected"), name)
             objects.write(target, body)
-            print(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}", flush=True)
+            say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
         done, since = 0, time.monotonic()
         for commit in self.upsert(named, lambda: self.stopping):
             done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since)
@@ -120,7 +121,7 @@ class Batches:
         now = time.monotonic()
         self.bar.advance(commit.outcomes.total(), commit.outcomes["failed"])
         said = progress.json_line if self.settings.log_json else progress.line
-        print(said(what, commit, now - since), flush=True)
+        say(said(what, commit, now - since))
         return now
 
 

@@ -23,6 +23,7 @@ from pyspark.sql import SparkSession
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, PlatformFault
 from fruitpipe.extractor import featurise
+from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
@@ -269,7 +270,7 @@ def _remove(uri: str) -> None:
     try:
         objects.delete(uri)
     except FruitpipeError as error:
-        print(f"{uri} stays until the table's old files go, as it cannot be removed now ({error})", flush=True)
+        say(f"{uri} stays until the table's old files go, as it cannot be removed now ({error})")
 
 
 def _neighbours(paths: Sequence[str]) -> list[str]:

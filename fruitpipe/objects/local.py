@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fruitpipe.errors import AccessDenied, Conflict, NotFound, PlatformFault
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+from fruitpipe.output import say
 
 
 def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -125,7 +126,7 @@ def _listed(path: Path) -> Stat | None:
 
 @cache  # a stream lists its prefix again and again
 def _say_passed_over(path: bytes) -> None:
-    print(f"{path!r}: its name is not UTF-8 and it is passed over; rename it", file=sys.stderr)
+    say(f"{path!r}: its name is not UTF-8 and it is passed over; rename it", to=sys.stderr)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
+from fruitpipe.output import cell
 from fruitpipe.root import manifests
 from fruitpipe.table import snapshot
 
@@ -39,11 +40,11 @@ def find(table: Snapshot, reason: str | None = None, label: str | None = None, l
 
 
 def to_csv(rows: Iterable[ErrorRow]) -> bytes:
-    """A header and a line a row; times in ISO 8601, in UTC."""
+    """A header and a line a row; times in ISO 8601, in UTC. A name that cannot be printed stands as a JSON string."""
     body = io.StringIO()
-    writer = csv.writer(body, lineterminator="\n")
+    writer = csv.writer(body, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(ErrorRow._fields)
-    writer.writerows((*row[:-1], row.ingested_at.isoformat()) for row in rows)
+    writer.writerows((*map(cell, row[:4]), row.length, row.ingested_at.isoformat()) for row in rows)
     return body.getvalue().encode()
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import CliApp
 
 from fruitpipe import regions
 from fruitpipe.errors import FruitpipeError, WrongUsage
+from fruitpipe.output import say
 from fruitpipe.settings import JobSettings
 
 S = TypeVar("S", bound=JobSettings)
@@ -40,7 +41,7 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
 
 
 def _refused(reason: object, code: int) -> int:
-    print(f"error: {reason}", file=sys.stderr)
+    say(f"error: {reason}", to=sys.stderr)
     return code
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
+from fruitpipe.output import to_json
 from fruitpipe.refit import pointer, publication
 from fruitpipe.root import layout
 from fruitpipe.table import snapshot
@@ -71,7 +72,7 @@ class Status:
 
     def to_json(self) -> str:
         """As one JSON object."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+        return to_json(asdict(self), indent=2)
 
 
 def of(table: Snapshot, now: datetime | None = None) -> Status:

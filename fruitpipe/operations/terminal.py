@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fruitpipe.operations import failed_images
+from fruitpipe.output import plain, quoted, say, say_cells, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 NAMED = 8  # labels that are named one by one
 NEWEST = 8  # versions that are listed
+NO_NAME = '""'  # an empty label
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def show(status: Status, *, as_json: bool = False) -> None:
     """Prints a status once."""
     if as_json:
-        print(status.to_json())
+        say(*status.to_json().split("\n"))
     else:
         _print(_console(), rendered(status))
 
@@ -38,7 +40,7 @@ def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) 
     console = _console()
     try:
         if as_json:
-            _repeat(lambda: print(json.dumps(json.loads(look().to_json())), flush=True), seconds)
+            _repeat(lambda: say(to_json(json.loads(look().to_json()))), seconds)
         elif console.is_terminal:
             with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
                 _repeat(lambda: live.update(rendered(look()), refresh=True), seconds)
@@ -49,12 +51,13 @@ def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) 
 
 
 def show_errors(rows: Sequence[ErrorRow], *, as_json: bool = False) -> None:
-    """Prints the rows: a table on a terminal, else path, label, reason and message with tabs between."""
+    """Prints the rows: a table on a terminal, else path, label, reason and message with tabs between, a line a row."""
     console = _console()
     if as_json:
-        print("".join(f"{json.dumps(failed_images.to_dict(row), ensure_ascii=False)}\n" for row in rows), end="")
+        say(*(to_json(failed_images.to_dict(row)) for row in rows))
     elif not console.is_terminal:
-        print("".join(f"{row.path}\t{row.label}\t{row.error}\t{row.error_message}\n" for row in rows), end="")
+        for row in rows:
+            say_cells(row.path, row.label, row.error, row.error_message)
     else:
         console.print(_errors_table(rows) if rows else Text("no image failed", "green"))
 
@@ -66,7 +69,7 @@ def rendered(status: Status) -> Group:
     grid.add_column()
     for name, text in _facts(status):
         grid.add_row(name, text)
-    parts: list[Any] = [Text(status.root, "bold cyan"), grid]
+    parts: list[Any] = [Text(plain(status.root), "bold cyan"), grid]
     return Group(*parts, _versions(status.versions)) if status.versions else Group(*parts)
 
 
@@ -80,7 +83,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
         ("extractor", Text(_named(status.extractors) or "none")),
         ("storage", Text(_storage(status.storage_bytes))),
         ("published", Text(_published(status))),
-        ("report", Text(next((version.report for version in status.versions if version.current and version.report), "none"))),
+        ("report", Text(plain(next((one.report for one in status.versions if one.current and one.report), "none")))),
     ]
 
 
@@ -107,7 +110,7 @@ def _storage(sizes: dict[str, int]) -> str:
 
 def _named(counts: dict[str, int]) -> str:
     """``12: Kiwi 40, Lemon 38, …``: how many there are, and the most frequent by name."""
-    named = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:NAMED])
+    named = ", ".join(f"{quoted(name) or NO_NAME} {count:,}" for name, count in list(counts.items())[:NAMED])
     more = f", and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
     return f"{len(counts)}: {named}{more}" if counts else ""
 
@@ -131,7 +134,7 @@ def _errors_table(rows: Sequence[ErrorRow]) -> Table:
     table.add_column("image", overflow="fold")
     table.add_column("message", overflow="fold")
     for row in rows:
-        table.add_row(row.error, row.label, row.path, row.error_message)
+        table.add_row(*(Text(quoted(text)) for text in (row.error, row.label, row.path, row.error_message)))
     return table
 
 
@@ -168,7 +171,7 @@ def _print(console: Console, block: Group) -> None:
         return
     with console.capture() as captured:
         console.print(block)
-    print("\n".join(line.rstrip() for line in captured.get().removesuffix("\n").split("\n")), flush=True)
+    say(*(line.rstrip() for line in captured.get().removesuffix("\n").split("\n")))
 
 
 def _console() -> Console:

@@ -17,6 +17,7 @@ import numpy as np
 
 from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, NotFound
+from fruitpipe.output import quoted
 from fruitpipe.pictures import thumbnails
 from fruitpipe.refit import publication
 from fruitpipe.report import neighbours, row_sample
@@ -166,5 +167,17 @@ def _two(reduced: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _script(value: Any) -> str:
-    """JSON that may stand in a script element: no text of an image can end the element."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    """JSON that may stand in a script element: no text of an image can end the element, or turn what stands beside it."""
+    return json.dumps(_shown(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _shown(value: Any) -> Any:
+    """Every text in it, names of fields too, as `quoted`."""
+    match value:
+        case str():
+            return quoted(value)
+        case list():
+            return [_shown(one) for one in value]
+        case dict():
+            return {_shown(name): _shown(one) for name, one in value.items()}
+    return value

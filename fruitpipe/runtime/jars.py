@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from fruitpipe.errors import MissingRequirement
+from fruitpipe.output import say
 from fruitpipe.runtime import cache, java, truststore
 
 DELTA = "io.delta:delta-spark_2.13:4.0.1"
@@ -40,7 +41,7 @@ def _resolved(coordinate: str) -> Path:
 
 
 def _resolve(coordinate: str, folder: Path) -> None:
-    print(f"Fetching {coordinate} into {folder} (once) ...", file=sys.stderr)
+    say(f"Fetching {coordinate} into {folder} (once) ...", to=sys.stderr)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         nothing = Path(work, "nothing.py")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 from fruitpipe.errors import MissingRequirement
+from fruitpipe.output import say
 from fruitpipe.runtime import cache
 
 OLDEST, NEWEST = 17, 23
@@ -83,6 +84,6 @@ def _version(java: str) -> int | None:
 
 if __name__ == "__main__":
     try:
-        print(f"Java: {executable()}")
+        say(f"Java: {executable()}")
     except MissingRequirement as error:
         sys.exit(f"error: {error}")

@@ -5,7 +5,6 @@ Lines go to stdout. The bar goes to stderr, so that what a job prints stays what
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -30,6 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from fruitpipe.output import to_json
 from fruitpipe.runtime.image_count import Tally
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
         "seconds": round(seconds, 3),
         "seconds_by_phase": {phase: round(spent, 3) for phase, spent in commit.seconds.items()},
     }
-    return json.dumps(told, ensure_ascii=False)
+    return to_json(told)
 
 
 class Bar:

@@ -55,6 +55,14 @@ def test_no_name_can_break_out_of_its_element(page):
     assert data(page, "failures")[0]["path"] == "s3://b/<i>cut.jpg"
 
 
+def test_a_name_cannot_turn_or_break_the_text_beside_it(rows):
+    odd = "gpj.\u202efdp\n.exe"
+    labels = [odd, *rows["label"].to_pylist()[1:]]
+    page = document.html(model(rows), rows.set_column(rows.column_names.index("label"), "label", pa.array(labels)), TABLE)
+    assert "\u202e" not in page.replace(document.plotly_js(), "")
+    assert data(page, "images")["labels"][0] == r'"gpj.\u202efdp\n.exe"'
+
+
 def test_the_page_names_no_address_that_a_browser_would_fetch(page):
     ours = page.replace(document.plotly_js(), "")
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)[^"']+""", ours) == []

@@ -1,7 +1,9 @@
 """What status and errors print, from values that are known beforehand."""
 
+import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +12,7 @@ from rich.console import Console
 from fruitpipe.operations import terminal
 from fruitpipe.operations.failed_images import ErrorRow, to_csv
 from fruitpipe.operations.status import LastBatch, Status, Version
+from fruitpipe.output import quoted, unquoted
 
 STATUS = Status(
     root="file:///fruit",
@@ -94,10 +97,43 @@ def test_errors_in_json_are_one_object_a_line(capsys):
     assert first == ROW._asdict() | {"ingested_at": "2026-11-05T10:00:00+00:00"}
 
 
-def test_the_csv_quotes_what_needs_it():
+def test_the_csv_quotes_every_text():
     header, line = to_csv([ROW]).decode().splitlines()
-    assert header == "path,label,error,error_message,length,ingested_at"
-    assert line == '"s3://b/Kiwi/a,b.jpg",Kiwi,truncated,"no ""end""",12,2026-11-05T10:00:00+00:00'
+    assert header == '"path","label","error","error_message","length","ingested_at"'
+    assert line == '"s3://b/Kiwi/a,b.jpg","Kiwi","truncated","no ""end""",12,"2026-11-05T10:00:00+00:00"'
+
+
+HOSTILE = ["s3://b/[/]photo [copy].jpg", "s3://b/[link=http://x]a[/link].jpg", "s3://b/a\n\x1b[2J\u202eb.jpg"]
+
+
+def test_the_csv_has_a_line_a_row_no_formula_and_names_that_come_back():
+    rows = [ROW._replace(path=path, label="=cmd|'/c calc'!A1") for path in HOSTILE]
+    body = to_csv(rows).decode()
+    assert len(body.splitlines()) == 1 + len(rows)
+    told = list(csv.DictReader(io.StringIO(body)))
+    assert [unquoted(row["path"]) for row in told] == HOSTILE
+    assert {row["label"] for row in told} == {"'=cmd|'/c calc'!A1"}
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_terminal_shows_a_name_and_takes_no_command_from_it(monkeypatch, path):
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system="truecolor", highlight=False)
+    monkeypatch.setattr(terminal, "_console", lambda: console)
+    terminal.show_errors([ROW._replace(path=path, label=path)])
+    said = console.file.getvalue()
+    assert said.count(quoted(path)) == 2
+    assert not {"\x1b]8", "\x1b[2J", "\u202e"} & {part for part in ("\x1b]8", "\x1b[2J", "\u202e") if part in said}
+
+
+def test_errors_in_a_pipe_are_a_line_a_row_whatever_their_names(capsys):
+    terminal.show_errors([ROW._replace(path=path) for path in HOSTILE])
+    lines = capsys.readouterr().out.splitlines()
+    assert [unquoted(line.split("\t")[0]) for line in lines] == HOSTILE
+
+
+def test_the_status_names_labels_so_that_they_can_be_told_apart():
+    said = printed(terminal.rendered(replace(STATUS, labels={"": 1, "Kiwi ": 2, "Kiwi": 3, "[red]x": 4, "a\nb": 5})))
+    assert '5: "" 1, "Kiwi " 2, Kiwi 3, [red]x 4, "a\\nb" 5' in said
 
 
 @pytest.mark.parametrize("watched", [False, True])
