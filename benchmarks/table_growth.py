@@ -35,7 +35,7 @@ from benchmarks import stream
 from benchmarks.growth import NEW_IMAGES, SCHEMA, key, spread
 from fruitpipe import objects
 from fruitpipe.extractor.inference import FEATURES, Model, fingerprint
-from fruitpipe.ingest.upsert import IMAGES_PER_CORE
+from fruitpipe.ingest.chunks import IMAGES_PER_CORE
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings

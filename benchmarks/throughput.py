@@ -27,7 +27,8 @@ CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks import compare, engines, features, s3_server  # noqa: E402
-from fruitpipe.ingest.upsert import AHEAD, IMAGES_PER_CORE  # noqa: E402
+from fruitpipe.ingest.chunks import IMAGES_PER_CORE  # noqa: E402
+from fruitpipe.ingest.overlap import AT_ONCE  # noqa: E402
 
 ROUNDS = 3
 BOUND_IMAGES = 8_000  # 20 s: a process takes 0.2 s to end, which is none of the bound's
@@ -53,7 +54,7 @@ def ingest(images: str, root: str) -> Run:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     seconds = time.monotonic() - began
-    (started, _), *later = commits[AHEAD - 1 :]
+    (started, _), *later = commits[AT_ONCE - 1 :]
     return Run(sum(count for _, count in later) / (later[-1][0] - started), seconds)
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8_000, help="pictures to ingest (default: %(default)s)")
     parser.add_argument("--where", choices=("local", "s3"), nargs="*", default=["local"])
     given = parser.parse_args()
-    least = 2 * AHEAD * IMAGES_PER_CORE * (os.cpu_count() or 1)
+    least = 2 * AT_ONCE * IMAGES_PER_CORE * (os.cpu_count() or 1)
     if given.images < least:
         parser.error(f"--images {given.images}: at least {least}, so that there are commits after those that wait for the start")
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as name:

@@ -15,7 +15,7 @@ from pyspark import cloudpickle
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import upsert
+from fruitpipe.ingest import halving, upsert
 from fruitpipe.objects import local
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, upkeep
@@ -159,18 +159,18 @@ def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_dead
 ):
     """Its two chunks are in hand together: of 8 images that the store refuses, and of 256 that each kill a worker."""
     featuriser(RefusedAndDeadlyFeaturiser)
-    monkeypatch.setattr(upsert, "_tapered", lambda named, _: [by_name(named)[:8], by_name(named)[8:]])
+    monkeypatch.setattr(upsert, "tapered", lambda named, _: [by_name(named)[:8], by_name(named)[8:]])
     for number in range(8):
         put(images / "A" / f"refused-{number}.jpg", jpeg(number))
     for number in range(256):
         put(images / "B" / f"{number:03}.jpg", DEADLY)
-    halved, halve = [], upsert.Upsert._without_the_deadly
+    halved, halve = [], halving.Halving._without_the_deadly
 
     def halve_and_count(self, *given, **named):
-        halved.append(self.failed.is_set())
+        halved.append(self.cancelled())
         return halve(self, *given, **named)
 
-    monkeypatch.setattr(upsert.Upsert, "_without_the_deadly", halve_and_count)
+    monkeypatch.setattr(halving.Halving, "_without_the_deadly", halve_and_count)
     with pytest.raises(PlatformFault, match="all 8 images of this batch are unreadable"):
         run()
     assert halved.count(True) <= 1, "what a worker had in hand when the batch failed, and no more"

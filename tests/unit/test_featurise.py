@@ -9,7 +9,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import upsert
+from fruitpipe.ingest import halving
 
 
 @pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 136)])
@@ -65,4 +65,4 @@ def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeyp
     ],
 )
 def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_up):
-    assert bool(upsert.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
+    assert bool(halving.WORKER_GAVE_UP.search(said)) is a_worker_gave_up

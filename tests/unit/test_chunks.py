@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fruitpipe.ingest.upsert import _chunks, _tapered
+from fruitpipe.ingest.chunks import divided, tapered
 
 
 def sizes(chunks):
@@ -12,13 +12,13 @@ def sizes(chunks):
 
 @given(st.integers(0, 20_000), st.integers(3, 8000))
 def test_chunks_hold_each_image_once_and_in_order(images, size):
-    for chunks in (_chunks(range(images), size), _tapered(range(images), size)):
+    for chunks in (divided(range(images), size), tapered(range(images), size)):
         assert [image for chunk in chunks for image in chunk] == list(range(images))
 
 
 @given(st.integers(2000, 200_000), st.integers(1, 64))
 def test_a_large_batch_ends_in_parts_of_a_chunk_whose_files_are_not_too_small(images, cores):
-    made = sizes(_tapered(range(images), 1000 * cores))
+    made = sizes(tapered(range(images), 1000 * cores))
     if images >= 2000 * cores:
         assert max(made) == 1000 * cores
         assert 250 * cores <= made[-1] <= 450 * cores
@@ -26,8 +26,8 @@ def test_a_large_batch_ends_in_parts_of_a_chunk_whose_files_are_not_too_small(im
 
 
 def test_only_a_batch_of_new_images_that_is_two_chunks_or_more_ends_in_parts_of_one():
-    assert sizes(_tapered(range(10_000), 2000)) == [2000, 2000, 2000, 2000, 667, 667, 666]
-    assert sizes(_chunks(range(10_000), 2000)) == [2000] * 5
-    assert sizes(_tapered(range(2999), 2000)) == [2999]
-    assert sizes(_tapered(range(3999), 2000)) == [2000, 1999]
-    assert sizes(_tapered(range(0), 2000)) == []
+    assert sizes(tapered(range(10_000), 2000)) == [2000, 2000, 2000, 2000, 667, 667, 666]
+    assert sizes(divided(range(10_000), 2000)) == [2000] * 5
+    assert sizes(tapered(range(2999), 2000)) == [2999]
+    assert sizes(tapered(range(3999), 2000)) == [2000, 1999]
+    assert sizes(tapered(range(0), 2000)) == []

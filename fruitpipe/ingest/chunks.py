@@ -1,0 +1,87 @@
+"""A batch in chunks: the images that are featurised and committed together, and what became of them. No I/O."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from fruitpipe.extractor import featurise
+from fruitpipe.root.manifests import ImageEvent
+from fruitpipe.table.data_files import Group
+from fruitpipe.table.lookup import Known
+
+IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
+TAPER = 3  # parts of the last such chunk; their files are still too large to be packed
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """References for the workers (schema REFERENCES), and the rows that the table has of some of these images.
+
+    tally: the file in which each image leaves its mark for the bar, if there is one.
+    """
+
+    references: pa.Table
+    known: list[Known]
+    tally: str | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The images' paths."""
+        paths: list[str] = self.references["path"].to_pylist()  # type: ignore[assignment]
+        return paths
+
+
+@dataclass(frozen=True)
+class FeaturisedChunk:
+    """A chunk that is ready to be committed: its rows are in files. seconds: that it took."""
+
+    chunk: Chunk
+    groups: list[Group]
+    seconds: float
+
+    @property
+    def files(self) -> list[str]:
+        """The `add` actions of the files that hold its rows."""
+        return sorted({group.file for group in self.groups if group.file})
+
+    def count(self, column: str) -> Counter[str]:
+        """How many images there are of each outcome, or of each error."""
+        counts: Counter[str] = Counter()
+        for group in self.groups:
+            counts[getattr(group, column)] += group.images
+        return counts
+
+
+def divided(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
+    """Even parts of about `size`: a batch that is a little larger is one."""
+    even = math.ceil(len(named) / max(1, round(len(named) / size))) if named else size
+    return [named[first : first + even] for first in range(0, len(named), even)]
+
+
+def tapered(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
+    """Parts of `size`, and towards the end of a third of that, where there are two or more.
+
+    Cores differ in speed, and one that has nothing left to do would wait for another's part.
+    """
+    whole = max(0, len(named) // size - 1) * size
+    return [*divided(named[:whole], size), *divided(named[whole:], size // TAPER if whole else size)]
+
+
+def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:
+    """`named` with the schema REFERENCES. What another extractor or limit made of an image does not count as known."""
+    current = {
+        path: row
+        for path, row in known.items()
+        if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
+    }
+    rows = [(event.path, event.length, current.get(event.path)) for event in named]
+    columns = [
+        {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
+        for path, length, row in rows
+    ]
+    return pa.Table.from_pylist(columns, featurise.REFERENCES)

@@ -1,0 +1,39 @@
+"""Pieces of work that overlap: the next ones are done while the caller uses the result of one. Threads only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AT_ONCE = 2  # chunks in the workers' hands: where a core is through with its part of one, it begins the next
+
+
+def results(work: Callable[[T, threading.Event], R], pieces: Iterable[T], at_once: int = AT_ONCE) -> Generator[R]:
+    """What `work(piece, cancelled)` returns for each of `pieces`, as they come; `at_once` of them are in hand.
+
+    A piece is taken from `pieces` when its work begins, in the caller's thread. Where one fails, or the caller closes this, no
+    other begins and `cancelled` is set for those in hand, which are waited for: they are for nothing.
+    """
+    cancelled, waiting = threading.Event(), iter(pieces)
+    with ThreadPoolExecutor(at_once, "fruitpipe-featurise") as pool:
+        try:
+            begun = {pool.submit(work, piece, cancelled) for piece in islice(waiting, at_once)}
+            while begun:
+                ready = _first_of(begun)
+                begun.remove(ready)
+                result = ready.result()
+                begun |= {pool.submit(work, piece, cancelled) for piece in islice(waiting, 1)}
+                yield result
+        except BaseException:
+            cancelled.set()
+            raise
+
+
+def _first_of(begun: set[Future[R]]) -> Future[R]:
+    return next(iter(wait(begun, return_when=FIRST_COMPLETED).done))
