@@ -17,7 +17,7 @@ from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.operations import job
 from fruitpipe.output import say
 from fruitpipe.reduction.pca import ROUNDING
-from fruitpipe.refit import changes, new_version, pointer, publication
+from fruitpipe.refit import changes, new_version, pointer, publication, rollback
 from fruitpipe.refit.publication import Model
 from fruitpipe.report import row_sample
 from fruitpipe.root import layout
@@ -57,7 +57,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     pinned = changes.pin(spark, settings.root)
     bar.step(new_version.READ, pinned.rows)
     found = pointer.find(settings.root)
-    previous = publication.load_model(settings.root, found.version) if found else None
+    previous = publication.load_model(settings.root, found.basis) if found else None
     gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
     say(gathered.how)
     _name_set_aside(gathered.summary)
@@ -69,7 +69,8 @@ def _publish(run: new_version.Run) -> None:
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
         model = new_version.fit_anew(run)
     elif run.gathered.added is None:
-        say(f"nothing to publish: {run.previous.facts['version']} has all rows")
+        say(f"nothing changed since {run.previous.facts['version']}: nothing is published")
+        publication.confirm(run.settings.root)
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)
@@ -77,9 +78,11 @@ def _publish(run: new_version.Run) -> None:
     if run.settings.report:
         _report(run, model)
         register.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
-    publication.switch(run.settings.root, run.version)
+    published = publication.switch(run.settings.root, run.version)
     facts, kept = model.facts, new_version.percent(model.facts["variance_kept"])
     say(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
+    if published.held:
+        say(f"{run.version} is published, and readers do not get it: {rollback.told(published, run.settings.root)}")
 
 
 def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:

@@ -17,7 +17,7 @@ from fruitpipe import objects, regions
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.operations import aws
-from fruitpipe.refit import pointer
+from fruitpipe.refit import pointer, rollback
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
@@ -213,4 +213,5 @@ def check_pointer(asked: Asked) -> str:
                 f"{asked.root}: latest.json names {found.version}, and {name} is not there; go back to another: "
                 f"fruitpipe rollback --root {asked.root} VERSION"
             )
-    return f"{found.version}, of {len(found.versions)} published"
+    held = f"; {rollback.told(found, asked.root)}" if found.held else ""
+    return f"{found.version}, of {len(found.versions)} published{held}"

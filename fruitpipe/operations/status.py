@@ -18,6 +18,7 @@ from fruitpipe.root import layout
 from fruitpipe.table import snapshot
 
 if TYPE_CHECKING:
+    from fruitpipe.refit.pointer import Pointer
     from fruitpipe.table.snapshot import Snapshot
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,7 +53,8 @@ class Status:
     """All that `fruitpipe status` tells; its fields are those of ``--json``.
 
     images: rows of the table. labels: images by label, good and bad. errors: images by reason. not_in_current: good rows that
-    the current version does not have yet. storage_bytes: by folder under the root, whatever version they belong to.
+    the current version does not have yet. held_since: when the rollback was made that still holds. storage_bytes: by folder
+    under the root, whatever version they belong to.
     """
 
     root: str
@@ -67,6 +69,7 @@ class Status:
     extractors: dict[str, int]
     last_batch: LastBatch | None
     current: str | None
+    held_since: str | None
     versions: list[Version]
     storage_bytes: dict[str, int]
 
@@ -81,7 +84,8 @@ def of(table: Snapshot, now: datetime | None = None) -> Status:
     counts = table.query("SELECT label, error, extractor, count(*) AS images FROM features GROUP BY label, error, extractor")
     labels, errors, extractors = (_totals(counts, column) for column in ("label", "error", "extractor"))
     images, failed = sum(labels.values()), sum(errors.values())
-    versions = published(table.root)
+    found = pointer.find(table.root)
+    versions = published(table.root, found) if found else []
     current = next((version for version in versions if version.current), None)
     return Status(
         root=table.root,
@@ -96,6 +100,7 @@ def of(table: Snapshot, now: datetime | None = None) -> Status:
         extractors=extractors,
         last_batch=last_batch(table, now),
         current=current.version if current else None,
+        held_since=found.held.since if found and found.held else None,
         versions=versions,
         storage_bytes=storage(table.root),
     )
@@ -118,11 +123,10 @@ def last_batch(table: Snapshot, now: datetime) -> LastBatch | None:
     return LastBatch(at.isoformat(timespec="seconds"), age, row["images"], row["middle"], row["most"])
 
 
-def published(root: str) -> list[Version]:
-    """The published versions, oldest first; reads a small object for each."""
-    found = pointer.find(root)
+def published(root: str, found: Pointer) -> list[Version]:
+    """The versions that the pointer lists, oldest first; reads a small object for each."""
     reports = set(objects.children(layout.folder(root, "reports")))
-    return [_version(root, name, found.version, reports) for name in found.versions] if found else []
+    return [_version(root, name, found.version, reports) for name in found.versions]
 
 
 def storage(root: str) -> dict[str, int]:

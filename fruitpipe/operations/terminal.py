@@ -91,7 +91,9 @@ def _published(status: Status) -> str:
     if status.current is None:
         return "nothing yet; run batch/refit.py"
     behind = f"{status.not_in_current:,} images are newer" if status.not_in_current else "it has all images"
-    return f"{status.current} of {len(status.versions)}; {behind}"
+    since = (status.held_since or "")[:16].replace("T", " ")
+    held = f"; held since {since} UTC, until fruitpipe release" if since else ""
+    return f"{status.current} of {len(status.versions)}; {behind}{held}"
 
 
 def _last_batch(batch: LastBatch | None) -> str:

@@ -1,14 +1,15 @@
-"""`<root>/reduced/latest.json`: which version readers get, and which are published at all.
+"""`<root>/reduced/latest.json`: which version readers get, which are published at all, and whether a rollback holds.
 
-Every write is conditional on the etag that was read, so that of two writers one is told and nothing is lost.
+Every write is conditional on the etag that was read, so that of two writers one is told and nothing is lost. Readers need
+`version` alone; a pointer of before there were holds lacks `held`, and is not held.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongRoot
@@ -20,17 +21,37 @@ ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A rollback that stands until it is released. newest: the highest version then, so that later ones are told apart."""
+
+    since: str
+    newest: str
+
+
+@dataclass(frozen=True)
 class Pointer:
-    """What the pointer says: the current version, and all that are published, oldest first."""
+    """What the pointer says: the current version, and all that are published, oldest first.
+
+    held: where no refit may switch. switched_at: when the current version became it. checked_at: when a refit last found that
+    nothing is to be published. Times in ISO 8601, of UTC.
+    """
 
     version: str
     versions: tuple[str, ...]
+    held: Hold | None = None
+    switched_at: str | None = None
+    checked_at: str | None = None
     etag: str | None = None
 
     @property
     def newest(self) -> str:
         """The published version with the highest number; not the current one after a rollback."""
         return max(self.versions, key=number)
+
+    @property
+    def basis(self) -> str:
+        """The version that a refit goes on from: the current one, or what was published last since a rollback holds."""
+        return self.newest if self.held and number(self.newest) > number(self.held.newest) else self.version
 
 
 def uri(root: str) -> str:
@@ -50,9 +71,8 @@ def find(root: str) -> Pointer | None:
     except NotFound:
         return None
     try:
-        content = json.loads(body)
-        return Pointer(content["version"], tuple(content["versions"]), etag)
-    except (ValueError, KeyError, TypeError) as error:
+        return _parsed(json.loads(body), etag)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
 
 
@@ -72,7 +92,7 @@ def update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
     for _ in range(ATTEMPTS):
         found = find(root)
         wanted = change(found)
-        if found and (wanted.version, wanted.versions) == (found.version, found.versions):
+        if found and replace(wanted, etag=found.etag) == found:
             return found  # done already: by a write of ours whose answer was lost, or by another hand
         try:
             objects.write(uri(root), _body(wanted), if_absent=found is None, if_etag=found.etag if found else None)
@@ -82,12 +102,24 @@ def update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
     raise Conflict(f"{uri(root)}: changed {ATTEMPTS} times while it was to be switched; run one writer at a time")
 
 
+def now() -> str:
+    """The present time, as the pointer notes it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _parsed(content: dict[str, Any], etag: str) -> Pointer:
+    held, switched_at, checked_at = (content.get(name) for name in ("held", "switched_at", "checked_at"))
+    return Pointer(content["version"], tuple(content["versions"]), Hold(**held) if held else None, switched_at, checked_at, etag)
+
+
 def _body(wanted: Pointer) -> bytes:
     content = {
         "version": wanted.version,
         "reduced": f"reduced/{wanted.version}",
         "model": f"models/{wanted.version}",
         "versions": list(wanted.versions),
-        "switched_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "held": asdict(wanted.held) if wanted.held else None,
+        "switched_at": wanted.switched_at,
+        "checked_at": wanted.checked_at,
     }
     return json.dumps(content, indent=2).encode()

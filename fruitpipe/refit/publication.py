@@ -3,7 +3,7 @@
     <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv
     <root>/reduced/v000012/   part-*.parquet
     <root>/reports/v000012.html
-    <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], …}
+    <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], "held": null, …}
 
 S3 has no atomic rename, so nothing is ever moved: a folder that `latest.json` does not list is not published, whatever it
 holds. All writes of the pointer are conditional on its etag, so that of two writers one is told.
@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
-from fruitpipe.errors import Conflict, NotFound, WrongUsage
+from fruitpipe.errors import Conflict, WrongUsage
 from fruitpipe.reduction.moments import npz, un_npz
 from fruitpipe.reduction.pca import Reduction
 from fruitpipe.reduction.summary import Summary
@@ -151,35 +151,29 @@ def copy_reduced(root: str, version: str, to: str) -> None:
             objects.copy(stat.path, objects.join(target, objects.name(stat.path)))
 
 
-def switch(root: str, version: str) -> None:
-    """Makes a version, whose files are all written and checked, the current one.
+def switch(root: str, version: str) -> Pointer:
+    """Publishes a version, whose files are all written and checked, and makes it the current one unless a rollback holds.
 
-    Raises Conflict where a version that began later is published already: an earlier one never replaces it.
+    Returns what the pointer says then. Raises Conflict where a version that began later is published already: an earlier one
+    never replaces it.
     """
+    at = pointer.now()
 
     def add(found: Pointer | None) -> Pointer:
         _check_not_overtaken(version, found)
-        others = found.versions if found else ()
-        return Pointer(version, others if version in others else (*others, version))
+        if found is None:
+            return Pointer(version, (version,), switched_at=at)
+        published = replace(found, versions=found.versions if version in found.versions else (*found.versions, version))
+        return published if found.held else replace(published, version=version, switched_at=at)
 
-    pointer.update(root, add)
+    return pointer.update(root, add)
 
 
-def rollback(root: str, version: str) -> None:
-    """Makes a published version the current one again. The next refit goes on from the highest number.
-
-    Raises NotFound for a version that is not published, Conflict where another writer was at it all the time.
-    """
-    wanted = pointer.get(root)
-    if version not in wanted.versions:
-        raise NotFound(f"{version} is not a published version of {root}; there are {', '.join(wanted.versions)}")
-
-    def point_back(found: Pointer | None) -> Pointer:
-        if found is None or version not in found.versions:
-            raise Conflict(f"{version} was pruned by another run just now; choose another version")
-        return Pointer(version, found.versions)
-
-    pointer.update(root, point_back)
+def confirm(root: str) -> None:
+    """Notes that a refit looked and that the version it goes on from has all rows, so that who watches sees refits at work."""
+    at = pointer.now()
+    if found := pointer.find(root):
+        pointer.update(root, lambda again: replace(again or found, checked_at=at))
 
 
 def prune(root: str, keep: int) -> list[str]:
@@ -202,11 +196,14 @@ def withdraw(root: str, wrong: Collection[str]) -> None:
     """Unpublishes versions, whose files stay for those who have them open. Where the current one is among them, the newest of the
     others takes its place; where there is none, nothing is published any more.
     """
+    at = pointer.now()
 
     def without(found: Pointer | None) -> Pointer:
         assert found is not None
         left = tuple(version for version in found.versions if version not in wrong)
-        return Pointer(found.version if found.version in left else max(left, key=pointer.number), left)
+        if found.version in left:
+            return replace(found, versions=left)
+        return replace(found, version=max(left, key=pointer.number), versions=left, switched_at=at)
 
     found = pointer.find(root)
     if found and set(found.versions) <= set(wrong):
@@ -250,7 +247,7 @@ def _check_not_overtaken(version: str, found: Pointer | None) -> None:
 
 def _with_newest(found: Pointer, keep: int) -> Pointer:
     newest = sorted(found.versions, key=pointer.number)[-keep:]
-    return Pointer(found.version, tuple(version for version in found.versions if version in (*newest, found.version)))
+    return replace(found, versions=tuple(version for version in found.versions if version in (*newest, found.version)))
 
 
 def _folders(root: str) -> set[str]:

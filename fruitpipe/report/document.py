@@ -19,7 +19,7 @@ from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, NotFound
 from fruitpipe.output import quoted
 from fruitpipe.pictures import thumbnails
-from fruitpipe.refit import publication
+from fruitpipe.refit import pointer, publication, rollback
 from fruitpipe.report import neighbours, row_sample
 from fruitpipe.table import snapshot
 
@@ -77,7 +77,9 @@ def rebuild(root: str, version: str | None = None) -> str:
 def write(root: str, model: Model, sampled: pa.Table, rows: snapshot.Snapshot) -> str:
     """Writes the report of a version, of which `sampled` holds path, label and features of some images; returns its URI."""
     where = publication.report_uri(objects.canonical(root), model.facts["version"])
-    objects.write(where, html(model, sampled, read_table(rows)).encode())
+    found = pointer.find(root)
+    held = rollback.told(found, root) if found else ""
+    objects.write(where, html(model, sampled, read_table(rows), held).encode())
     return where
 
 
@@ -102,8 +104,8 @@ def read_table(table: snapshot.Snapshot) -> Table:
     return Table(by_label, arrivals, by_reason, examples)
 
 
-def html(model: Model, sampled: pa.Table, table: Table) -> str:
-    """The report as one HTML document."""
+def html(model: Model, sampled: pa.Table, table: Table, held: str = "") -> str:
+    """The report as one HTML document. held: which version readers are held at while it is written, where they are."""
     page = (files("fruitpipe.report") / "report.html").read_text(encoding="utf-8")
     paths, labels = row_sample.texts(sampled, "path"), row_sample.texts(sampled, "label")
     shown = {"paths": paths, "labels": labels, "pictures": thumbnails.of(paths)}
@@ -112,7 +114,7 @@ def html(model: Model, sampled: pa.Table, table: Table) -> str:
         "plotly": plotly_js(),
         "images": _script(shown),
         "failures": _script(table.failures),
-        "report": _script(content(model, sampled, table)),
+        "report": _script(content(model, sampled, table) | {"held": held}),
     }
     for name, text in fills.items():
         page = page.replace(f"<!--{name}-->", text)

@@ -8,7 +8,8 @@ import pytest
 from fruitpipe import cli, settings
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import weights
-from fruitpipe.refit import publication
+from fruitpipe.refit import rollback
+from fruitpipe.refit.pointer import Hold, Pointer
 
 
 def run(*arguments):
@@ -69,19 +70,37 @@ def test_the_model_is_built_where_the_jobs_look_for_it_unless_told_otherwise(mon
     ]
 
 
-def test_rollback_names_root_and_version(monkeypatch, capsys):
-    called = []
-    monkeypatch.setattr(publication, "rollback", lambda *arguments: called.append(arguments))
+def held_at(version):
+    return Pointer(version, ("v000012", "v000013"), Hold("2026-11-05T10:00:00+00:00", "v000013"))
+
+
+def test_rollback_names_root_and_version_and_says_how_the_hold_ends(monkeypatch, capsys):
+    monkeypatch.setattr(rollback, "roll_back", lambda _root, version: held_at(version))
     assert run("rollback", "--root", "somewhere", "v000012") == 0
-    assert called == [("somewhere", "v000012")]
-    assert "v000012" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "somewhere: v000012 is the current version; "
+        "v000012 is held since 2026-11-05 10:00 UTC, until fruitpipe release --root somewhere\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (held_at("v000012"), "somewhere: v000012 is no longer held; readers keep it until the next refit\n"),
+        (Pointer("v000012", ("v000012",)), "somewhere: v000012 is not held; nothing is to be released\n"),
+    ],
+)
+def test_release_says_what_readers_get(monkeypatch, capsys, before, said):
+    monkeypatch.setattr(rollback, "release", lambda _root: before)
+    assert run("release", "--root", "somewhere") == 0
+    assert capsys.readouterr().out == said
 
 
 def test_rollback_of_nothing_fails_in_one_line(monkeypatch, capsys):
     def refuse(root, version):
         raise NotFound(f"{root} has no {version}")
 
-    monkeypatch.setattr(publication, "rollback", refuse)
+    monkeypatch.setattr(rollback, "roll_back", refuse)
     assert run("rollback", "--root", "r", "v000001") == 1
     assert capsys.readouterr().err == "error: r has no v000001\n"
 

@@ -80,6 +80,12 @@ def test_variance_confusion_and_table_are_those_of_the_data(page, rows):
     np.testing.assert_allclose(np.array(shown["components"]).T, reduced[:, :2], atol=1e-3)
 
 
+def test_a_report_that_is_written_while_a_rollback_holds_says_so(page, rows):
+    held = "v000001 is held since 2026-11-05 10:00 UTC, until fruitpipe release --root s3://b/fruit"
+    assert data(document.html(model(rows), rows, TABLE, held), "report")["held"] == held
+    assert data(page, "report")["held"] == ""
+
+
 def test_the_nearest_other_image_is_scikit_learns():
     vectors = np.random.default_rng(1).normal(size=(60, 7)).astype(np.float32)
     _, found = NearestNeighbors(n_neighbors=2).fit(vectors).kneighbors(vectors)

@@ -13,7 +13,7 @@ from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
 from fruitpipe.objects import local
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import pointer, publication
+from fruitpipe.refit import pointer, publication, rollback
 from fruitpipe.refit.publication import Model
 
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
@@ -176,20 +176,85 @@ def test_a_pointer_that_changes_all_the_time_is_given_up_with_a_reason(root, mon
         publication.switch(root, "v000002")
 
 
-def test_rollback_makes_an_older_version_current_and_numbers_go_on(root):
+def test_rollback_makes_an_older_version_current_and_holds_it_while_numbers_go_on(root):
     for _ in range(3):
         publish(root)
-    publication.rollback(root, "v000001")
+    rollback.roll_back(root, "v000001")
     assert seen_by_a_reader(root) == "v000001"
-    assert publication.versions(root) == ["v000001", "v000002", "v000003"]
     assert publish(root) == "v000004"
-    assert seen_by_a_reader(root) == "v000004"
+    assert publication.versions(root) == ["v000001", "v000002", "v000003", "v000004"]
+    assert seen_by_a_reader(root) == "v000001"
+
+
+def test_a_refit_that_runs_while_a_rollback_happens_publishes_and_does_not_switch(root):
+    publish(root)
+    publish(root)
+    assert publish(root, meanwhile=lambda: rollback.roll_back(root, "v000001")) == "v000003"
+    assert publication.versions(root) == ["v000001", "v000002", "v000003"]
+    assert seen_by_a_reader(root) == "v000001"
+
+
+def test_after_a_release_readers_keep_their_version_until_the_next_refit(root):
+    for _ in range(2):
+        publish(root)
+    rollback.roll_back(root, "v000001")
+    assert rollback.release(root).held
+    assert seen_by_a_reader(root) == "v000001"
+    assert rollback.release(root).held is None
+    assert publish(root) == seen_by_a_reader(root) == "v000003"
+
+
+def test_a_refit_goes_on_from_what_was_published_since_the_hold_and_else_from_the_current_version(root):
+    for _ in range(3):
+        publish(root)
+    rollback.roll_back(root, "v000001")
+    assert pointer.get(root).basis == "v000001", "not from what was rolled back"
+    publish(root)
+    assert pointer.get(root).basis == "v000004"
+    rollback.release(root)
+    assert pointer.get(root).basis == "v000001"
+
+
+def test_a_rollback_that_is_made_twice_holds_since_the_first(root):
+    for _ in range(2):
+        publish(root)
+    first = rollback.roll_back(root, "v000001")
+    assert rollback.roll_back(root, "v000001") == pointer.get(root)
+    assert pointer.get(root).held == first.held
+
+
+def test_a_pointer_without_the_newer_fields_is_not_held_and_is_switched_by_the_next_refit(root):
+    publish(root)
+    objects.write(pointer.uri(root), json.dumps({"version": "v000001", "versions": ["v000001"]}).encode())
+    assert pointer.get(root).held is None
+    publish(root)
+    assert seen_by_a_reader(root) == "v000002"
+
+
+def test_pruning_and_withdrawing_leave_the_hold(root):
+    for _ in range(4):
+        publish(root)
+    rollback.roll_back(root, "v000002")
+    held = pointer.get(root).held
+    publication.prune(root, 1)
+    assert pointer.get(root).held == held
+    publication.withdraw(root, ["v000002"])
+    assert (pointer.get(root).held, seen_by_a_reader(root)) == (held, "v000004")
+
+
+def test_a_refit_that_finds_nothing_to_publish_leaves_a_sign_and_readers_their_version(root):
+    publish(root)
+    before = pointer.get(root)
+    publication.confirm(root)
+    after = pointer.get(root)
+    assert after.checked_at > before.switched_at
+    assert (after.version, after.versions, after.switched_at) == (before.version, before.versions, before.switched_at)
 
 
 def test_rollback_to_what_is_not_published_lists_what_is(root):
     publish(root)
     with pytest.raises(NotFound, match=r"v000009 is not a published version of .*; there are v000001"):
-        publication.rollback(root, "v000009")
+        rollback.roll_back(root, "v000009")
 
 
 def test_prune_keeps_the_newest_versions(root):
@@ -203,7 +268,7 @@ def test_prune_keeps_the_newest_versions(root):
 def test_prune_never_removes_the_current_version(root):
     for _ in range(4):
         publish(root)
-    publication.rollback(root, "v000002")
+    rollback.roll_back(root, "v000002")
     assert publication.prune(root, 1) == ["v000001", "v000003"]
     assert seen_by_a_reader(root) == "v000002"
 

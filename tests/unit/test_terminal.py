@@ -27,6 +27,7 @@ STATUS = Status(
     extractors={"5f18": 2016},
     last_batch=LastBatch("2026-11-05T09:58:30+00:00", 90.0, 14, 1.25, 7300.0),
     current="v000001",
+    held_since=None,
     versions=[
         Version("v000001", True, 330, 0.9, 2000, "2026-11-04T10:00:00+00:00", "file:///fruit/reports/v000001.html"),
         Version("v000002", False, 542, 0.95, 2000, "2026-11-04T11:00:00+02:00", None),
@@ -57,6 +58,12 @@ def test_status_tells_what_is_there_what_came_last_and_what_is_published():
         "v000001 ← current 330 90.00 % 2,000 2026-11-04 10:00 UTC",
     ):
         assert fact in said
+
+
+def test_status_says_since_when_a_rollback_holds():
+    held = replace(STATUS, held_since="2026-11-05T09:41:12.5+00:00")
+    said = printed(terminal.rendered(held))
+    assert "14 images are newer; held since 2026-11-05 09:41 UTC, until fruitpipe release" in said
 
 
 def test_no_line_of_the_status_is_cut_on_a_narrow_terminal():

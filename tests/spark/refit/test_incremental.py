@@ -5,7 +5,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
-from fruitpipe.refit import changes, publication
+from fruitpipe.refit import changes, publication, rollback
 from fruitpipe.table import delta
 from tests.spark.refit.rows import LABELS, features, reduced
 
@@ -93,7 +93,7 @@ def test_unless_current_projects_new_rows_with_the_components_that_still_do(spar
     add(features(60))
     run("--variance", "0.9")
     old_paths, old = reduced(spark, root)
-    assert "nothing to publish: v000001 has all rows" in run("--variance", "0.5", "--unless-current")[1]
+    assert "nothing changed since v000001: nothing is published" in run("--variance", "0.5", "--unless-current")[1]
     assert publication.versions(root) == ["v000001"]
     new = features(6, seed=5)
     add(new, first=60)
@@ -119,6 +119,22 @@ def test_unless_current_refits_when_the_components_no_longer_do_or_rows_went(spa
     _, printed = run("--variance", "0.5", "--unless-current")
     assert "a refit is needed: not only were rows added since v000002" in printed
     assert publication.load_model(root, "v000003").facts["rows"] == 59
+
+
+def test_while_a_rollback_holds_a_refit_publishes_beside_it_and_only_what_is_new(root, add, run):
+    add(features(60))
+    run("--variance", "0.9")
+    run("--variance", "0.95")
+    rollback.roll_back(root, "v000001")
+    add(features(6, seed=5), first=60)
+    _, printed = run("--variance", "0.5", "--unless-current")
+    assert "v000003 is published, and readers do not get it: v000001 is held since" in printed
+    assert publication.load_model(root, "v000003").facts["basis"] == "v000001"
+    assert publication.current(root) == "v000001"
+    assert "nothing changed since v000003" in run("--variance", "0.5", "--unless-current")[1]
+    rollback.release(root)
+    run("--variance", "0.5", "--unless-current")
+    assert publication.current(root) == "v000004"
 
 
 def test_a_version_says_how_far_it_turned_from_the_one_before(root, add, run):
