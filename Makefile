@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up everything they need; python 3.11 to 3.13 and make are all that is asked for.
+# `make demo` and `make test` set up everything they need; Python 3.11 to 3.14 and make are all that is asked for.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -51,7 +51,7 @@ destroy: $(VENV)/ready
 PEERS := .venv-peers
 RESULTS := bench.jsonl
 .PHONY: bench
-bench: $(PEERS)/ready $(MODEL)
+bench: $(PEERS)/ready $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python -m fruitpipe.runtime.jars
 	@$(BIN)/python record_classes.py
 	$(BIN)/python benchmarks/compare.py throughput --peers $(PEERS)/bin/python --results $(RESULTS) $(ARGS)
@@ -78,7 +78,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,see,model,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,see,int8,dev]'
 	@touch $@
 
 # The engines that the product is compared with, apart from it: they bring other versions of what it uses.

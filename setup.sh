@@ -3,19 +3,19 @@
 set -eu
 venv=$1 extras=$2
 
-suitable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+suitable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
 
 python=
-for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11 python3.14; do
   if suitable "$candidate"; then python=$candidate; break; fi
 done
 if [ -z "$python" ]; then
-  echo "error: no Python 3.11 to 3.13 with venv was found (python3 is $(python3 --version 2>&1 || true)); install one, or name it: make PYTHON=/path/to/python3.12" >&2
+  echo "error: no Python 3.11 to 3.14 with venv was found (python3 is $(python3 --version 2>&1 || true)); install one, or name it: make PYTHON=/path/to/python3.12" >&2
   exit 1
 fi
 
 [ -x "$venv/bin/python" ] && suitable "$venv/bin/python" || "$python" -m venv --clear "$venv"
-echo "Installing into $venv: Spark, Delta, LiteRT, TensorFlow (to build the model file) ..."
+echo "Installing into $venv: Spark, Delta, LiteRT ..."
 "$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[$extras]"
 "$venv/bin/python" -m fruitpipe.runtime.java 2>/dev/null || {
   echo "No Java 17 to 23 on this machine: installing a runtime into $venv ..."

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def model() -> Any:
     """The Keras model with the product's weights and one thread: Spark runs a task a core."""
-    from fruitpipe.extractor import weights
+    from fruitpipe.extractor import build, weights
 
-    tensorflow = weights._tensorflow()  # noqa: SLF001 - on the CPU, and silent
+    tensorflow = build.tensorflow()  # on the CPU, and silent
     tensorflow.config.threading.set_intra_op_parallelism_threads(1)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    return weights.keras_model(weights.obtain())
+    return build.keras_model(weights.obtain())
 
 
 def pixels(bodies: Iterable[bytes]) -> NDArray[np.float32]:

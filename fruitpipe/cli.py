@@ -63,9 +63,9 @@ def build(
 ) -> None:
     """Fetch and verify the ImageNet weights and convert them to the model file."""
     from fruitpipe import settings
-    from fruitpipe.extractor import weights
+    from fruitpipe.extractor import build
 
-    weights.build(path or settings.default_model(extractor.value), extractor.value)
+    build.build(path or settings.default_model(extractor.value), extractor.value)
 
 
 @app.command()

