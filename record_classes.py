@@ -13,13 +13,13 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
-from batch.reconcile import reconcile
-from batch.refit import refit
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.reconcile import reconcile
+from fruitpipe.jobs.refit import refit
 from fruitpipe.output import say
 from fruitpipe.pictures import drawn
 from fruitpipe.runtime import class_archive, java, session
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
-from streaming.ingest import ingest
 
 
 def run_jobs(images: str, root: str) -> None:

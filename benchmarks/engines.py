@@ -27,7 +27,7 @@ SILENT = {  # no engine reports its use while it is measured
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 # What the figures depend on: with other code a results file begins anew.
-CODE = ("fruitpipe/**/*.py", "streaming/*.py", *(f"benchmarks/{name}.py" for name in ("with_*", "bound", "*engine*", "keras_*")))
+CODE = ("fruitpipe/**/*.py", *(f"benchmarks/{name}.py" for name in ("with_*", "bound", "*engine*", "keras_*")))
 
 
 class Engine(NamedTuple):

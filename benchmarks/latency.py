@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import s3_server, stream
 from fruitpipe import objects

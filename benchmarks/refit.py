@@ -34,11 +34,11 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 CHECKOUT = Path(__file__).parents[1]
-sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
-from batch.refit import refit  # noqa: E402
 from benchmarks import features, process  # noqa: E402
 from fruitpipe.extractor.inference import FEATURES  # noqa: E402
+from fruitpipe.jobs.refit import refit  # noqa: E402
 from fruitpipe.refit import publication  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import RefitSettings  # noqa: E402

@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import growth, s3_server, stream
 from fruitpipe import objects

@@ -21,10 +21,10 @@ from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor.inference import Model
 from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.jobs import ingest
 from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
 from fruitpipe.table import delta, path_hashes
-from streaming import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

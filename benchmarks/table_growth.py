@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # streaming/ is an application, not an installed package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import stream
 from benchmarks.growth import NEW_IMAGES, SCHEMA, key, spread

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import engine
+from fruitpipe.jobs import ingest as job
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
-from streaming import ingest as job
 
 OPEN = session.open
 

@@ -7,11 +7,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from batch.refit import refit
 from fruitpipe import cli
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.refit import refit
 from fruitpipe.operations import job
 from fruitpipe.settings import IngestSettings, RefitSettings
-from streaming.ingest import ingest
 
 JOBS = {"streaming/ingest.py": (ingest, IngestSettings), "batch/refit.py": (refit, RefitSettings)}
 

@@ -4,13 +4,12 @@ import uuid
 
 import pytest
 
-from batch import reconcile, refit
 from fruitpipe import objects, regions
 from fruitpipe.errors import WrongUsage
+from fruitpipe.jobs import ingest, reconcile, refit
 from fruitpipe.objects import s3 as s3_objects
 from fruitpipe.operations import job
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
-from streaming import ingest
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_the_page_names_the_facts_that_a_version_has():
     checkout = Path(__file__).parents[2]
     source = "".join(
         (checkout / name).read_text()
-        for name in ("batch/refit.py", "fruitpipe/refit/new_version.py", "fruitpipe/reduction/drift.py")
+        for name in ("fruitpipe/jobs/refit.py", "fruitpipe/refit/new_version.py", "fruitpipe/reduction/drift.py")
     )
     table = PAGE.split("relates to the one before", 1)[1].split("## Going back")[0]
     cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)

@@ -21,16 +21,16 @@ from typing import Any
 from unittest import mock
 
 CHECKOUT = Path(__file__).parents[2]
-sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not installed packages
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from pyspark import cloudpickle  # noqa: E402
 
-from batch.reconcile import reconcile  # noqa: E402
 from fruitpipe.extractor import featurise  # noqa: E402
+from fruitpipe.jobs.ingest import ingest  # noqa: E402
+from fruitpipe.jobs.reconcile import reconcile  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
-from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import fill, jpeg, put  # noqa: E402
 

@@ -28,17 +28,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 CHECKOUT = Path(__file__).parents[2]
-sys.path.insert(0, str(CHECKOUT))  # streaming/ and batch/ are applications, not installed packages
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
-from batch.reconcile import reconcile  # noqa: E402
 from fruitpipe import objects  # noqa: E402
 from fruitpipe.ingest.micro_batch import Batches  # noqa: E402
 from fruitpipe.ingest.upsert import Upsert  # noqa: E402
+from fruitpipe.jobs.ingest import ingest  # noqa: E402
+from fruitpipe.jobs.reconcile import reconcile  # noqa: E402
 from fruitpipe.root import manifests  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
-from streaming.ingest import ingest  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).parents[2]
-sys.path.insert(0, str(CHECKOUT))  # streaming/ is an application, not an installed package
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from fruitpipe import objects  # noqa: E402
 from fruitpipe.root import manifests  # noqa: E402
@@ -237,10 +237,10 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
     """The undisturbed stream and the reader of tables, in a local session of this process."""
     from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
+    from fruitpipe.jobs.ingest import ingest
     from fruitpipe.runtime import session
     from fruitpipe.settings import IngestSettings
     from fruitpipe.table import delta, schema
-    from streaming.ingest import ingest
 
     spark = session.open("fruitpipe soak")
     columns = [column for column in schema.COLUMNS if column not in ("features", "ingested_at")]

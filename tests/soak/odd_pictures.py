@@ -20,15 +20,15 @@ import numpy as np
 import pyarrow as pa
 
 CHECKOUT = Path(__file__).parents[2]
-sys.path.insert(0, str(CHECKOUT))  # streaming/ is an application, not an installed package
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from fruitpipe.extractor import featurise  # noqa: E402
 from fruitpipe.extractor.inference import Model, extractor_for, fingerprint  # noqa: E402
+from fruitpipe.jobs.ingest import ingest  # noqa: E402
 from fruitpipe.pictures.decoding import decode  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, default_model  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
-from streaming.ingest import ingest  # noqa: E402
 from tests.odd_pictures import MAX_IMAGE_BYTES, OddPicture, encoded, pictures_by_name  # noqa: E402
 from tests.pictures import put  # noqa: E402
 

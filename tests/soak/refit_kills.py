@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 CHECKOUT = Path(__file__).parents[2]
-sys.path.insert(0, str(CHECKOUT))  # batch/ is an application, not an installed package
+sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from fruitpipe.refit import pointer, publication  # noqa: E402
 from tests import processes  # noqa: E402
@@ -232,7 +232,7 @@ def main() -> None:
     if given.read_until:
         read_until(given.root, given.read_until)
         return
-    from batch.refit import refit
+    from fruitpipe.jobs.refit import refit
     from fruitpipe.settings import RefitSettings
 
     with tempfile.TemporaryDirectory(prefix="fruitpipe-soak-") as folder:

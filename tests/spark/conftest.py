@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from batch.reconcile import reconcile
 from fruitpipe import objects
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings, ReconcileSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 
 
 @pytest.fixture(scope="session")

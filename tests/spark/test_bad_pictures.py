@@ -16,10 +16,10 @@ from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
 from fruitpipe.extractor import featurise
 from fruitpipe.ingest import halving, upsert
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.objects import local
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, upkeep
-from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 

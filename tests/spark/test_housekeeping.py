@@ -14,15 +14,15 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-from batch.refit import refit
 from fruitpipe import objects
 from fruitpipe.extractor.featurise import OUTCOMES
 from fruitpipe.ingest import housekeeping
 from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.refit import refit
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import data_files, delta, schema, upkeep
-from streaming.ingest import ingest
 from tests.pictures import fill, put
 from tests.rows import append_rows
 

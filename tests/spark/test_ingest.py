@@ -15,10 +15,10 @@ from rich.console import Console
 
 from fruitpipe import objects
 from fruitpipe.ingest import micro_batch
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.root import manifests
 from fruitpipe.runtime import progress
 from fruitpipe.settings import IngestSettings
-from streaming.ingest import ingest
 from tests.manifests import write_manifest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put

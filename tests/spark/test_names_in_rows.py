@@ -9,12 +9,12 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
-from batch.reconcile import reconcile
 from fruitpipe import objects
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, ReconcileSettings
 from fruitpipe.table import delta, path_hashes
-from streaming.ingest import ingest
 from tests.manifests import write_manifest
 from tests.pictures import fill, jpeg, put
 

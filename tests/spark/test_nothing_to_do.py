@@ -13,12 +13,12 @@ from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.errors import PlatformFault, WrongRoot
 from fruitpipe.ingest import recompute
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.root import layout, manifests
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.manifests import write_manifest
 from tests.pictures import fill, jpeg, put
 

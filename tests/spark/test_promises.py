@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.soak import cold_warm_edit, histories
 from tests.soak.ingest_kills import Soak, in_this_session, stream_on
 from tests.soak.odd_pictures import check, write_all

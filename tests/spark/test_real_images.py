@@ -9,11 +9,11 @@ import pytest
 from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.functions import array_to_vector
 
-from batch.refit import refit
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "fruits-360" / "Training"
 IMAGES, LABELS = 2016, 36

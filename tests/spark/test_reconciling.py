@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from delta.tables import DeltaTable
 
-from batch.reconcile import reconcile
-from batch.refit import refit
 from fruitpipe import objects
 from fruitpipe.errors import MixedExtractors, NoImages, WrongModel
 from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.reconcile import reconcile
+from fruitpipe.jobs.refit import refit
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
 

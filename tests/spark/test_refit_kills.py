@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.refit import refit
+from fruitpipe.jobs.refit import refit
 from fruitpipe.settings import RefitSettings
 from tests.soak.refit_kills import STEPS, appender, soak
 

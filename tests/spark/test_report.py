@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from batch.refit import refit
 from fruitpipe import cli
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import publication
 from fruitpipe.report import document
 from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.pictures import fill, put
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import cli
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.operations import status
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import snapshot
-from streaming.ingest import ingest
 from tests.pictures import fill, jpeg, put
 
 

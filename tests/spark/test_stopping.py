@@ -15,11 +15,11 @@ from fruitpipe import objects
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.errors import LeaseLost, NoImages, WrongModel, WrongRoot
 from fruitpipe.ingest.micro_batch import Batches
+from fruitpipe.jobs.ingest import run as run_query
+from fruitpipe.jobs.ingest import start
 from fruitpipe.root import lease, manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
-from streaming.ingest import run as run_query
-from streaming.ingest import start
 from tests.manifests import write_manifest
 from tests.pictures import fill, put
 from tests.soak.histories import Crash, dying

@@ -12,10 +12,10 @@ import pytest
 from pyspark.errors import PySparkException
 
 from fruitpipe.errors import PlatformFault
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.pictures import fill
 
 CHECKOUT = Path(__file__).parents[2]

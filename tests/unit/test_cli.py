@@ -132,4 +132,4 @@ def test_what_a_command_needs_and_lacks_is_named_in_one_line(tmp_path):
 
 
 def test_a_refit_without_a_report_needs_none_of_its_libraries():
-    subprocess.run([sys.executable, "-c", WITHOUT_PLOTLY + "import batch.refit"], check=True)
+    subprocess.run([sys.executable, "-c", WITHOUT_PLOTLY + "import fruitpipe.jobs.refit"], check=True)

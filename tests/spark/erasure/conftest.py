@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fruitpipe import cli
+from fruitpipe.jobs.ingest import ingest
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 
 
 @pytest.fixture

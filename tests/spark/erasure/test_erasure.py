@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from delta.tables import DeltaTable
 
-from batch.reconcile import reconcile
-from batch.refit import refit
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
+from fruitpipe.jobs.ingest import ingest
+from fruitpipe.jobs.reconcile import reconcile
+from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
-from streaming.ingest import ingest
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in
 

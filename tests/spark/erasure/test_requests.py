@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F  # noqa: N812
 
-from batch.reconcile import reconcile
-from batch.refit import refit
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
+from fruitpipe.jobs.reconcile import reconcile
+from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta, schema

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch.refit import refit
+from fruitpipe.jobs.refit import refit
 from fruitpipe.operations import job
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta

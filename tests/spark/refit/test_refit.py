@@ -9,9 +9,9 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
-from batch.refit import refit
 from fruitpipe import objects
 from fruitpipe.errors import InvalidResult, WrongUsage
+from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import changes, on_spark, pointer, publication
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta

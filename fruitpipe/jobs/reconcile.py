@@ -6,7 +6,6 @@ this job finds reaches the table through the stream, its only writer.
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation
-from fruitpipe.operations import job
 from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.root import layout, manifests
@@ -114,7 +112,3 @@ def write_manifests(root: str, found: Plan) -> int:
     for body in bodies:
         objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("reconcile", now, body)), body)
     return len(bodies) + recompute.ask(root, found.stale)
-
-
-if __name__ == "__main__":
-    sys.exit(job.run(reconcile, ReconcileSettings))

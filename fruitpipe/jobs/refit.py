@@ -7,14 +7,12 @@ Cost: one pass over the rows that are new since the last version (40 µs a row o
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from fruitpipe.erasure import register
 from fruitpipe.errors import WrongUsage
 from fruitpipe.extractor.inference import FEATURES
-from fruitpipe.operations import job
 from fruitpipe.output import say
 from fruitpipe.reduction.pca import ROUNDING
 from fruitpipe.refit import changes, new_version, pointer, publication, rollback
@@ -147,7 +145,3 @@ def _tidy(settings: RefitSettings) -> None:
         removed += publication.prune(settings.root, settings.keep)
     if removed:
         say(f"removed {', '.join(removed)}")
-
-
-if __name__ == "__main__":
-    sys.exit(job.run(refit, RefitSettings))

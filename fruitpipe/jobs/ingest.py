@@ -9,7 +9,6 @@ a lost checkpoint, therefore finds its rows there and costs one look an image.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -30,7 +29,6 @@ from fruitpipe.ingest.housekeeping import Housekeeper
 from fruitpipe.ingest.micro_batch import Batches, Stopping, summary
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.upsert import Upsert
-from fruitpipe.operations import job
 from fruitpipe.output import say
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import progress, session
@@ -230,7 +228,3 @@ def _signals(asked: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
-
-
-if __name__ == "__main__":
-    sys.exit(job.run(ingest, IngestSettings))
