@@ -14,21 +14,21 @@ DEMO := demo
 ## demo: draw pictures, ingest them, add some, ingest only those, refit, show the result
 .PHONY: demo
 demo: $(VENV)/ready $(MODEL)
-	@$(BIN)/python -m fruitpipe.runtime.jars
+	@$(BIN)/fruitpipe jars
 	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
 ## test: the whole suite (`make test ARGS="tests/unit"` for a part)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
-	@$(BIN)/python -m fruitpipe.runtime.jars --s3
+	@$(BIN)/fruitpipe jars --s3
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
 SOAK := refit_kills ingest_kills histories s3_faults cold_warm_edit odd_pictures erasure packages
 .PHONY: soak
 soak: $(VENV)/ready-dev $(MODEL)
-	@$(BIN)/python -m fruitpipe.runtime.jars --s3
+	@$(BIN)/fruitpipe jars --s3
 	for harness in $(SOAK); do $(BIN)/python tests/soak/$$harness.py $(ARGS); done
 
 ## package: what a cluster's nodes and the Lambda functions need, for x86-64 and aarch64, into dist/
@@ -52,7 +52,7 @@ PEERS := .venv-peers
 RESULTS := bench.jsonl
 .PHONY: bench
 bench: $(PEERS)/ready $(VENV)/ready-dev $(MODEL)
-	@$(BIN)/python -m fruitpipe.runtime.jars
+	@$(BIN)/fruitpipe jars
 	@$(BIN)/python record_classes.py
 	$(BIN)/python benchmarks/compare.py throughput --peers $(PEERS)/bin/python --results $(RESULTS) $(ARGS)
 	$(BIN)/python benchmarks/compare.py small --peers $(PEERS)/bin/python --results $(RESULTS)

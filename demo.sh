@@ -14,8 +14,8 @@ rm -rf "$folder"
 mkdir -p "$folder"
 touch "$folder/.demo"
 step fruitpipe sample "$folder/images" --labels 12 --images-per-label 20
-step python streaming/ingest.py --images "$folder/images" --root "$folder/root" --once
+step fruitpipe ingest --images "$folder/images" --root "$folder/root" --once
 step fruitpipe sample "$folder/images" --labels 12 --images-per-label 22
-step python streaming/ingest.py --images "$folder/images" --root "$folder/root" --once
-step python batch/refit.py --root "$folder/root"
+step fruitpipe ingest --images "$folder/images" --root "$folder/root" --once
+step fruitpipe refit --root "$folder/root"
 printf '\nThe features: %s/root/features (Delta). The reduced features: %s/root/reduced (Parquet).\n' "$folder" "$folder"

@@ -1,4 +1,4 @@
-"""`fruitpipe …`: what is done by hand around the jobs.
+"""`fruitpipe …`: the jobs, and what is done by hand around them.
 
 Each command imports what it needs when it runs, so that `fruitpipe --help` answers at once.
 """
@@ -12,14 +12,18 @@ from typing import Annotated
 
 import typer
 
+import fruitpipe
 from fruitpipe.errors import FruitpipeError, WrongUsage
+from fruitpipe.jobs.commands import RUN, check_spark, commands
 from fruitpipe.output import say, to_json
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Image features, kept up to date."
-)
+# The groups of `fruitpipe --help`, in the order of their first commands.
+LOOK, REPAIR, GDPR, MODEL = "Look", "Repair", "GDPR", "Model"
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(commands)
 model = typer.Typer(no_args_is_help=True, help="The extractor's model file.")
-app.add_typer(model, name="model")
+app.add_typer(model, name="model", rich_help_panel=MODEL)
 
 Root = Annotated[
     str, typer.Option("--root", envvar="FRUITPIPE_ROOT", help="URI under which the pipeline keeps everything it writes.")
@@ -33,7 +37,22 @@ class Precision(enum.StrEnum):
     int8 = "int8"
 
 
-@app.command()
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"fruitpipe {fruitpipe.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Image features, kept up to date."""
+
+
+@app.command(rich_help_panel=RUN)
 def sample(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to draw into.")],
     labels: Annotated[int, typer.Option(help="How many labels, at most 12.")] = 12,
@@ -68,30 +87,7 @@ def build(
     build.build(path or settings.default_model(extractor.value), extractor.value)
 
 
-@app.command()
-def rollback(
-    root: Root, version: Annotated[str, typer.Argument(metavar="VERSION", help="A published version, such as v000012.")]
-) -> None:
-    """Make an earlier version of the reduced features the current one, and hold it until it is released."""
-    from fruitpipe.refit import rollback
-
-    held = rollback.told(rollback.roll_back(root, version), root)
-    say(f"{root}: {version} is the current version; {held}")
-
-
-@app.command()
-def release(root: Root) -> None:
-    """End the hold of a rollback: the next refit makes its version the current one again."""
-    from fruitpipe.refit import rollback
-
-    before = rollback.release(root)
-    if before.held:
-        say(f"{root}: {before.version} is no longer held; readers keep it until the next refit")
-    else:
-        say(f"{root}: {before.version} is not held; nothing is to be released")
-
-
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def status(
     root: Root,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
@@ -111,7 +107,7 @@ def status(
         terminal.show(look(), as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def errors(  # noqa: PLR0913, PLR0917 - flags
     root: Root,
     reason: Annotated[str | None, typer.Option("--reason", help="Only images with this reason, such as truncated.")] = None,
@@ -137,7 +133,7 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
         say(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def doctor(  # noqa: PLR0913, PLR0917 - flags
     root: Root,
     images: Annotated[str | None, typer.Option("--images", envvar="FRUITPIPE_IMAGES", help="URI of the image prefix.")] = None,
@@ -167,7 +163,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def report(
     root: Root,
     version: Annotated[
@@ -188,7 +184,41 @@ def report(
         webbrowser.open(where)
 
 
-@app.command()
+@app.command(rich_help_panel=REPAIR)
+def rollback(
+    root: Root, version: Annotated[str, typer.Argument(metavar="VERSION", help="A published version, such as v000012.")]
+) -> None:
+    """Make an earlier version of the reduced features the current one, and hold it until it is released."""
+    from fruitpipe.refit import rollback
+
+    held = rollback.told(rollback.roll_back(root, version), root)
+    say(f"{root}: {version} is the current version; {held}")
+
+
+@app.command(rich_help_panel=REPAIR)
+def release(root: Root) -> None:
+    """End the hold of a rollback: the next refit makes its version the current one again."""
+    from fruitpipe.refit import rollback
+
+    before = rollback.release(root)
+    if before.held:
+        say(f"{root}: {before.version} is no longer held; readers keep it until the next refit")
+    else:
+        say(f"{root}: {before.version} is not held; nothing is to be released")
+
+
+@app.command(rich_help_panel=REPAIR)
+def jars(
+    s3: Annotated[bool, typer.Option("--s3", help="Those for S3 too, 558 MB.")] = False,
+) -> None:
+    """Fetch the jars that Spark needs, which otherwise the first job does."""
+    check_spark()
+    from fruitpipe.runtime import jars
+
+    jars.paths(jars.DELTA, *[jars.S3A] * s3)
+
+
+@app.command(rich_help_panel=GDPR)
 def erase(  # noqa: PLR0913, PLR0917 - a command's flags
     root: Root,
     uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Images, each by its exact name.")] = None,
@@ -210,7 +240,7 @@ def erase(  # noqa: PLR0913, PLR0917 - a command's flags
         command.wait(root, ids)
 
 
-@app.command()
+@app.command(rich_help_panel=GDPR)
 def show(root: Root, uri: Annotated[str, typer.Argument(metavar="URI", help="An image.")]) -> None:
     """Print all that is held about an image, as JSON."""
     from fruitpipe import objects

@@ -69,6 +69,8 @@ class JobSettings(BaseSettings):
 class IngestSettings(JobSettings):
     """Watches the image prefix and keeps one row of features per image in the Delta table at ROOT/features."""
 
+    model_config = SettingsConfigDict(cli_prog_name="fruitpipe ingest")
+
     images: Uri
     """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder is its label"""
     source: Literal["prefix", "events"] = "prefix"
@@ -111,6 +113,8 @@ class IngestSettings(JobSettings):
 class RefitSettings(JobSettings):
     """Fits scaler and PCA on the features at ROOT and publishes the reduced features as the next version."""
 
+    model_config = SettingsConfigDict(cli_prog_name="fruitpipe refit")
+
     variance: float = Field(0.95, gt=0, le=1)
     """share of the standardised variance to keep, with the fewest components"""
     components: int | None = Field(None, ge=1)
@@ -127,6 +131,8 @@ class RefitSettings(JobSettings):
 
 class ReconcileSettings(JobSettings):
     """Compares the image prefix with the table and writes manifests for what is new, changed or gone."""
+
+    model_config = SettingsConfigDict(cli_prog_name="fruitpipe reconcile")
 
     images: Uri
     """URI of the image prefix that ROOT was filled from"""

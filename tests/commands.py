@@ -8,12 +8,6 @@ import sys
 from pathlib import Path
 
 from fruitpipe import cli
-from fruitpipe.jobs.ingest import ingest
-from fruitpipe.jobs.refit import refit
-from fruitpipe.operations import job
-from fruitpipe.settings import IngestSettings, RefitSettings
-
-JOBS = {"streaming/ingest.py": (ingest, IngestSettings), "batch/refit.py": (refit, RefitSettings)}
 
 
 def of_page(name):
@@ -26,9 +20,9 @@ def run(line):
     """A command line in this process; returns its exit code, or 0 where the line says that it may fail."""
     words = shlex.split(line, comments=True)
     may_fail = words[-2:] == ["||", "true"]
-    program, first, *rest = words[:-2] if may_fail else words
-    assert program in ("python", "fruitpipe"), line
-    code = job.run(*JOBS[first], rest) if program == "python" else called(first, *rest)
+    program, *arguments = words[:-2] if may_fail else words
+    assert program == "fruitpipe", line
+    code = called(*arguments)
     return 0 if may_fail else code
 
 

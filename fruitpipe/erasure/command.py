@@ -45,7 +45,7 @@ def erase(  # noqa: PLR0913 - the command's flags
     if not keep_object:
         _remove_objects(root, record, chosen.paths)
     _tell_the_stream(root, chosen.paths)  # last: it may lack the right to remove objects itself
-    say(f"{record.id}: the stream does the rest, or the next run of streaming/ingest.py --once; proof: {_uri(root, record.id)}")
+    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; proof: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
 

@@ -74,7 +74,7 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
     """Name → check and remedy. A folder needs no AWS, and what is not named is not looked for."""
     checks = {
         "java": (check_java, ""),
-        "jars": (check_jars, "fetch them: python -m fruitpipe.runtime.jars --s3"),
+        "jars": (check_jars, "fetch them: fruitpipe jars --s3"),
         "model": (check_model, ""),
     }
     if asked.buckets:
@@ -87,7 +87,8 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
             checks["events"] = (check_events, "")
     if asked.cluster:
         checks["cluster"] = (check_cluster, "")
-    checks["stream"] = (check_stream, "start it: docs/operations.md, Start; a transient set-up has none between two runs")
+    start = f"start it: fruitpipe ingest --images {asked.images or 'URI'} --root {asked.root}"
+    checks["stream"] = (check_stream, f"{start}; on AWS its step; a transient set-up has none between two runs")
     checks["pointer"] = (check_pointer, "")
     return checks
 

@@ -89,7 +89,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
 
 def _published(status: Status) -> str:
     if status.current is None:
-        return "nothing yet; run batch/refit.py"
+        return "nothing yet; run fruitpipe refit"
     behind = f"{status.not_in_current:,} images are newer" if status.not_in_current else "it has all images"
     since = (status.held_since or "")[:16].replace("T", " ")
     held = f"; held since {since} UTC, until fruitpipe release" if since else ""

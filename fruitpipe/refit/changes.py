@@ -88,7 +88,7 @@ def pin(spark: SparkSession, root: str) -> Pinned:
         found = ", ".join(f"{extractor} ({count} rows)" for extractor, count in sorted(rows_by_extractor.items()))
         raise MixedExtractors(
             f"{root}: features of {len(rows_by_extractor)} extractors must not be mixed: {found}; "
-            f"run batch/reconcile.py --images URI --root {root} and let the stream compute the older ones again"
+            f"run fruitpipe reconcile --images URI --root {root} and let the stream compute the older ones again"
         )
     if rows < 2:  # noqa: PLR2004 - a variance takes two
         raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")

@@ -80,7 +80,7 @@ def get(root: str) -> Pointer:
     """What is published. Raises NotFound where nothing is yet, WrongRoot."""
     found = find(root)
     if found is None:
-        raise NotFound(f"{root}: no reduced features are published yet; run batch/refit.py --root {root} first")
+        raise NotFound(f"{root}: no reduced features are published yet; run fruitpipe refit --root {root} first")
     return found
 
 

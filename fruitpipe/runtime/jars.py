@@ -80,10 +80,3 @@ def spark_environment() -> dict[str, str]:
 def _reason(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if "exception" in line.lower() or "not found" in line.lower()]
     return max(lines, key=lambda line: "exception" in line.lower(), default="no reason given")
-
-
-if __name__ == "__main__":
-    try:
-        paths(DELTA, *([S3A] if "--s3" in sys.argv else []))
-    except MissingRequirement as error:
-        sys.exit(f"error: {error}")

@@ -121,7 +121,7 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
 def version(spark: SparkSession, root: str) -> int:
     """The table's newest version. Raises NotFound where there is no table yet."""
     if not exists(spark, root):
-        raise NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
+        raise NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
     _check_columns(spark, root)
     return int(table(spark, root).history(1).first()["version"])  # type: ignore[index]
 

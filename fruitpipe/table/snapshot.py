@@ -52,7 +52,7 @@ class Snapshot:
         self.root = objects.canonical(root)
         uri = objects.join(self.root, "features")
         check(root)
-        missing = NotFound(f"{root}: there are no features yet; run streaming/ingest.py --images URI --root {root} first")
+        missing = NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise missing
         options = _storage_options(uri)

@@ -207,5 +207,5 @@ def test_a_folder_needs_no_aws(tmp_path, capsys, monkeypatch):
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
     assert list(lines) == ["java", "jars", "model", "root", "images", "stream", "pointer"]
     assert (failed(lines), ended.value.code) == (["pointer"], 1)
-    assert "run batch/refit.py" in lines["pointer"]
+    assert "run fruitpipe refit" in lines["pointer"]
     assert lease.holder(f"file://{root}") is None

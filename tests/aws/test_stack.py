@@ -1,6 +1,5 @@
 """The template itself on the emulator: deployed, used from an upload to reduced features, deployed again, removed, taken over."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -16,21 +15,13 @@ from fruitpipe.refit import pointer
 from fruitpipe.runtime import cache, jars, java, session
 from tests.deploy import policies
 from tests.pictures import jpeg
+from tests.scripts import load
 
 CHECKOUT = Path(__file__).parents[2]
+deploy, package = load("deploy"), load("package")
 PICTURES = 6
 # What the emulator cannot hold. EMR's API it has, so the test starts the cluster and the template's names for it become its id.
 NOT_HELD = {"AWS::EMR::Cluster", "AWS::EMR::SecurityConfiguration", "AWS::Budgets::Budget", "AWS::EC2::SecurityGroupIngress"}
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, CHECKOUT / "deploy" / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where a dataclass looks for its own module
-    spec.loader.exec_module(module)
-    return module
-
-
-deploy, package = load("deploy"), load("package")
 
 
 def held(cluster_id):

@@ -1,6 +1,5 @@
 """The packages: the same checkout gives the same bytes. What they hold is installed and used by tests/soak/packages.py."""
 
-import importlib.util
 import io
 import os
 import signal
@@ -11,19 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts import load
+
 CHECKOUT = Path(__file__).parents[2]
 STREAM = CHECKOUT / "deploy" / "stream"
+package = load("package")
 
 
-@pytest.fixture(scope="module")
-def package():
-    spec = importlib.util.spec_from_file_location("package", CHECKOUT / "deploy" / "package.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_packages_depend_on_names_contents_and_permissions_alone(package, tmp_path):
+def test_packages_depend_on_names_contents_and_permissions_alone(tmp_path):
     made = []
     for order, time in ((["b", "a/c"], 0), (["a/c", "b"], 1e9)):
         folder = tmp_path / str(time)
@@ -39,7 +33,7 @@ def test_packages_depend_on_names_contents_and_permissions_alone(package, tmp_pa
     assert package.tarred(tmp_path / "0") != made[0][0]
 
 
-def test_the_lambda_functions_find_each_other_in_their_packages(package, tmp_path):
+def test_the_lambda_functions_find_each_other_in_their_packages(tmp_path):
     """Each package alone on the path, as Lambda unpacks it, gives the handlers that the template names."""
     handlers = {"collect_events": ["collect_events"], "start_refit": ["start_refit", "start_cluster"], "watch": ["watch"]}
     for name, modules in package.LAMBDAS.items():
@@ -52,7 +46,7 @@ def test_the_lambda_functions_find_each_other_in_their_packages(package, tmp_pat
     assert sorted(package.LAMBDAS) == sorted(handlers)
 
 
-def test_a_wheel_is_named_as_pip_wants_it(package):
+def test_a_wheel_is_named_as_pip_wants_it():
     assert package.pinned_name(Path("numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl")) == "numpy==2.4.6"
 
 

@@ -29,7 +29,7 @@ def outputs(said, beginning):
 
 
 def test_each_command_does_what_the_page_says(said):
-    summaries = [output.splitlines()[-1] for output in outputs(said, "python streaming/ingest.py")]
+    summaries = [output.splitlines()[-1] for output in outputs(said, "fruitpipe ingest")]
     assert summaries == [
         "ingest: 18 images featurised, 0 failed",
         "ingest: 0 images featurised, 0 failed",
@@ -37,7 +37,7 @@ def test_each_command_does_what_the_page_says(said):
         "ingest: 0 images featurised, 0 failed, 18 unchanged",  # the lost checkpoint
         "ingest: 18 images featurised, 0 failed",  # the lost table
     ]
-    versions = [re.search(r"^(v\d+): 18 rows", output, re.MULTILINE)[1] for output in outputs(said, "python batch/refit.py")]
+    versions = [re.search(r"^(v\d+): 18 rows", output, re.MULTILINE)[1] for output in outputs(said, "fruitpipe refit")]
     assert versions == ["v000001", "v000001", "v000002", "v000003"]
     (rolled_back,) = outputs(said, "fruitpipe rollback")
     assert "v000001 is the current version" in rolled_back

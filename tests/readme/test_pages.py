@@ -28,10 +28,10 @@ def test_the_commands_for_ones_own_folder_do_what_the_page_says(tmp_path, capsys
     for line in COMMANDS["folder"]:
         assert run(line.replace("~", str(tmp_path))) == 0, capsys.readouterr().err
         said[line.split()[1]] = capsys.readouterr().out
-    assert said["streaming/ingest.py"].splitlines()[-1] == "ingest: 8 images featurised, 1 failed"
+    assert said["ingest"].splitlines()[-1] == "ingest: 8 images featurised, 1 failed"
     assert "9: 8 featurised, 1 failed" in said["status"]
     assert said["errors"].split("\t")[2] == "truncated"
-    assert said["batch/refit.py"].splitlines()[-2].startswith("v000001: 8 rows, 2 labels")
+    assert said["refit"].splitlines()[-2].startswith("v000001: 8 rows, 2 labels")
     assert Path(said["report"].splitlines()[-1].removeprefix("file://")).is_file()
     assert not list((tmp_path / "pictures").glob("*.*"))
 
@@ -39,8 +39,8 @@ def test_the_commands_for_ones_own_folder_do_what_the_page_says(tmp_path, capsys
 def test_the_commands_for_seeing_how_it_stands_are_run(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path / "demo" / "images")
-    assert run("python streaming/ingest.py --images demo/images --root demo/root --once") == 0
-    assert run("python batch/refit.py --root demo/root --no-report") == 0
+    assert run("fruitpipe ingest --images demo/images --root demo/root --once") == 0
+    assert run("fruitpipe refit --root demo/root --no-report") == 0
     for line in COMMANDS["see"]:
         assert run(line) == 0, f"{line}: {capsys.readouterr().err}"
     assert "truncated" in (tmp_path / "demo" / "errors.csv").read_text()

@@ -45,10 +45,10 @@ def test_the_demo_computes_each_picture_once_and_prints_k(said):
 
 def test_the_other_commands_do_what_the_readme_says_of_them(said):
     last_lines = {command.split("#")[0].strip(): output.splitlines()[-1] for command, output in said.items()}
-    assert last_lines["python streaming/ingest.py --images demo/images --root demo/root --once"].startswith("ingest: 0 images")
+    assert last_lines["fruitpipe ingest --images demo/images --root demo/root --once"].startswith("ingest: 0 images")
     reconciled = said[next(command for command in said if "reconcile" in command)]
     assert reconciled.startswith("reconcile: 0 new, 0 changed, 0 gone")
-    assert "k = 20 keeps" in said["python batch/refit.py --root demo/root --components 20"]
+    assert "k = 20 keeps" in said["fruitpipe refit --root demo/root --components 20"]
 
 
 def test_the_folders_that_the_readme_names_are_there():

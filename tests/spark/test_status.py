@@ -110,7 +110,7 @@ def test_a_root_without_a_table_is_a_line_and_not_a_traceback(tmp_path, capsys):
         with pytest.raises(SystemExit) as ended:
             cli.main([command, "--root", str(tmp_path)])
         assert ended.value.code == 1
-        assert "run streaming/ingest.py" in capsys.readouterr().err
+        assert "run fruitpipe ingest" in capsys.readouterr().err
 
 
 def test_neither_needs_spark(written):

@@ -78,7 +78,7 @@ def test_the_pointer_names_the_folders_of_its_version(root):
 
 def test_reading_before_anything_is_published_says_what_to_run(root):
     for read in (publication.current, publication.load_reduction, lambda root: publication.read_reduced(None, root)):
-        with pytest.raises(NotFound, match=r"no reduced features are published yet; run batch/refit\.py"):
+        with pytest.raises(NotFound, match=r"no reduced features are published yet; run fruitpipe refit"):
             read(root)
 
 

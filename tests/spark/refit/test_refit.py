@@ -73,7 +73,7 @@ def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_written(root, add,
 def test_without_a_table_the_user_is_told_what_to_run_first(root, run):
     code, printed = run()
     assert code == 1
-    assert "run streaming/ingest.py" in printed
+    assert "run fruitpipe ingest" in printed
     assert files(root) == {}
 
 
@@ -82,7 +82,7 @@ def test_features_of_two_extractors_are_refused_with_their_counts(root, add, run
     add(features(2), first=5, extractor="old")
     code, printed = run()
     assert code == 1
-    assert "abc (5 rows), old (2 rows); run batch/reconcile.py" in printed
+    assert "abc (5 rows), old (2 rows); run fruitpipe reconcile" in printed
     assert files(root) == {}
 
 
