@@ -29,6 +29,7 @@ class Factors:
     storage_gb: float = 0.023  # a month
     row_kb: float = 3.5  # features and scalar columns, compressed
     reduced_kb: float = 2.3  # k = 542 as float32
+    versions: int = 14  # that the template's schedule keeps
     refit_core_seconds: float = 90e-6  # a row, read, reduced with k = 542 and checked
     refit_start_seconds: float = 40
 
@@ -52,12 +53,14 @@ class Factors:
 def million(f: Factors) -> list[str]:
     """A line a factor, in euros for a million images."""
     storage = (f.row_kb + f.reduced_kb) * 1e6 / 1e6 * f.storage_gb
+    kept_gb = (f.versions - 1) * f.reduced_kb
     lines = {
         f"featurising: 1,000,000 / {f.rate:.0f} images/s x ${f.hour:.3f} an hour": f.compute(1e6),
         "reading: one GET an image": f.get_per_million,
         "events: SQS and Lambda": f.event_per_million,
         f"one refit of 1,000,000 rows: {f.refit_start_seconds:.0f} s + 90 µs a row on {f.cores} cores": f.refit(1e6),
         f"storage of rows and reduced features, a month: {f.row_kb + f.reduced_kb:.1f} GB": storage,
+        f"the {f.versions - 1} earlier versions that the schedule keeps, a month: {kept_gb:.0f} GB": kept_gb * f.storage_gb,
     }
     table = [f"| {name} | {cost * f.euro:.2f} € |" for name, cost in lines.items()]
     return [*table, f"| **together** | **{sum(lines.values()) * f.euro:.2f} €** |"]

@@ -91,15 +91,20 @@ def build(
 def status(
     root: Root,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again, until Ctrl-C; at what is stored, once a minute.")
+    ] = False,
     seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="With --watch: from one look to the next.")] = 5,
 ) -> None:
     """Show what is in the table, what came last, which versions are published and what is stored."""
+    from fruitpipe import objects
     from fruitpipe.operations import status, terminal
     from fruitpipe.table import snapshot
 
+    sizes = status.Sizes(objects.canonical(root))
+
     def look() -> status.Status:
-        return status.of(snapshot.Snapshot(root))
+        return status.of(snapshot.Snapshot(root), sizes=sizes)
 
     if watch:
         terminal.watch(look, seconds, as_json=as_json)

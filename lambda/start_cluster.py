@@ -18,10 +18,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import claims
+import refit_request
 import start_refit
 from botocore.exceptions import BotoCoreError, ClientError
 from claims import Claim, Fields
-from start_refit import NotStarted, Settings
+from refit_request import NotStarted
+from start_refit import Settings
 
 PREFIX = "fruitpipe-run-"
 MODEL = "model/mobilenetv2-1.0-224.tflite"
@@ -31,9 +33,9 @@ def handler(event: Any, context: Any) -> Fields:
     """The entry point of the Lambda function: `{"started": true, "cluster_id": …}` or `{"started": false, "reason": …}`."""
     settings = Settings.from_environment()
     start_refit._check_time(settings, context)
-    definition = _definition(settings, start_refit.refit_arguments(event))
+    definition = _definition(settings, refit_request.arguments(event))
     with start_refit._explained():
-        ids = start_refit.deliveries(event if isinstance(event, dict) else {}, context)
+        ids = refit_request.deliveries(event if isinstance(event, dict) else {}, context)
         result = start(settings, definition, ids)
     print(json.dumps({"action": "start-cluster", **result}))
     return result
@@ -59,6 +61,8 @@ def nothing_to_do(settings: Settings, last: Claim | None, ids: list[str]) -> str
     if last and set(ids) & set(last.settled):
         return "this event was delivered before and its cluster was started then"
     if living := tagged(settings.cluster_tag):
+        what, cure = f"cluster {living[0]['Id']}", f"aws emr terminate-clusters --cluster-ids {living[0]['Id']}"
+        start_refit.check_not_hung(settings, what, living[0]["Status"], cure)
         return f"cluster {living[0]['Id']} ({living[0]['Name']}) is {living[0]['Status']['State']}: it refits before it ends"
     if last and last.step_id and time.time() < last.claimed_at + settings.min_interval_seconds:
         return f"{last.cluster_id} was started just now; the least interval is {settings.min_interval_seconds} s"

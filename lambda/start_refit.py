@@ -1,11 +1,12 @@
 """Adds the refit as a step to the long-lived EMR cluster: once a request, and none while a refit waits or runs.
 
-The event is a schedule's, or by hand `{}`, `{"variance": 0.9}` or `{"components": 200}`. Deliveries come more than once and
-at the same moment, listing before adding races, and EMR takes no client token. So an invocation first claims the right to add
-in `<root>/triggers/refit.json`, by a conditional write, and puts the claim's token into the step's name: whoever comes after
-one that was killed finds the step by that name. A claim without a step expires by itself after FRUITPIPE_GUARD_SECONDS.
+What the event asks for, `refit_request` reads. Deliveries come more than once and at the same moment, listing before adding
+races, and EMR takes no client token. So an invocation first claims the right to add in `<root>/triggers/refit.json`, by a
+conditional write, and puts the claim's token into the step's name: whoever comes after one that was killed finds the step by
+that name. A claim without a step expires by itself after FRUITPIPE_GUARD_SECONDS.
 
-What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it in a dead-letter queue.
+What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it in a dead-letter queue, which
+an alarm watches. A refit that has not ended for FRUITPIPE_HUNG_HOURS (12) counts as hung: it would keep all later ones away.
 Environment: FRUITPIPE_ROOT; CLUSTER_ID, or CLUSTER_TAG (key=value); FRUITPIPE_HOME (/opt/fruitpipe);
 FRUITPIPE_GUARD_SECONDS (120), more than the function's timeout and less than the 180 s after which Lambda makes its third and
 last attempt; FRUITPIPE_MIN_INTERVAL_SECONDS (60) between two starts.
@@ -17,16 +18,19 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import boto3
 import claims
+import refit_request
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from claims import Claim, Fields
+from refit_request import NotStarted
 
 PREFIX = "fruitpipe-refit-"
 ALIVE = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
@@ -35,14 +39,7 @@ UNSUCCESSFUL = {"FAILED", "CANCELLED", "INTERRUPTED"}
 THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 BACKOFF_SECONDS = (1, 2, 4, 8)
 LOOKS, LOOK_SECONDS = 15, 2.0
-MAX_COMPONENTS = 1280
 SERVER_FAULT = 500
-# What a schedule's input says of itself; EventBridge Scheduler puts the values in place of <aws.scheduler.…>.
-ORIGIN = {"execution_id", "schedule_arn", "scheduled_time"}
-
-
-class NotStarted(Exception):
-    """The request stands, but nothing was started; one sentence says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,7 @@ class Settings:
     cluster_tag: str
     guard_seconds: int
     min_interval_seconds: int
+    hung_hours: int
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -64,48 +62,20 @@ class Settings:
         if cluster_tag and not cluster_tag.partition("=")[1]:
             raise NotStarted(f"CLUSTER_TAG is {cluster_tag!r}; set it to key=value")
         home = (os.environ.get("FRUITPIPE_HOME") or "/opt/fruitpipe").rstrip("/")
-        guard, interval = _seconds("FRUITPIPE_GUARD_SECONDS", 120), _seconds("FRUITPIPE_MIN_INTERVAL_SECONDS", 60)
-        return cls(_root(), home, cluster_id, cluster_tag, guard, interval)
+        guard, interval = _whole("FRUITPIPE_GUARD_SECONDS", 120), _whole("FRUITPIPE_MIN_INTERVAL_SECONDS", 60)
+        hung_hours = _whole("FRUITPIPE_HUNG_HOURS", 12, "hours")
+        return cls(_root(), home, cluster_id, cluster_tag, guard, interval, hung_hours)
 
 
 def handler(event: Any, context: Any) -> Fields:
     """The entry point of the Lambda function: `{"started": true, "step_id": …}` or `{"started": false, "reason": …}`."""
     settings = Settings.from_environment()
     _check_time(settings, context)
-    arguments = refit_arguments(event)
+    arguments = refit_request.arguments(event)
     with _explained():
-        result = start(settings, arguments, deliveries(event if isinstance(event, dict) else {}, context))
+        result = start(settings, arguments, refit_request.deliveries(event if isinstance(event, dict) else {}, context))
     print(json.dumps({"action": "start-refit", **result}))
     return result
-
-
-def refit_arguments(event: Any) -> list[str]:
-    """The refit's own flags. Raises NotStarted for what the refit would refuse minutes later."""
-    asked = {name: value for name, value in _asked(event).items() if value is not None}
-    if unknown := asked.keys() - {"variance", "components"}:
-        raise NotStarted(f"the event holds {', '.join(sorted(unknown))}; it may hold variance or components")
-    if len(asked) > 1:
-        raise NotStarted(f"variance {asked['variance']} and components {asked['components']} exclude each other; give one")
-    for name, value in asked.items():
-        if name == "variance" and not (_is_number(value, (int, float)) and 0 < value <= 1):
-            raise NotStarted(f"variance is {value!r}; give a share above 0 and up to 1, as 0.95")
-        if name == "components" and not (_is_number(value, int) and 1 <= value <= MAX_COMPONENTS):
-            raise NotStarted(f"components is {value!r}; give a whole number from 1 to {MAX_COMPONENTS}")
-    return [text for name, value in asked.items() for text in (f"--{name}", str(value))]
-
-
-def deliveries(event: Fields, context: Any) -> list[str]:
-    """By what a second delivery of the same request is known: ids are new with an attempt, a schedule's time is not."""
-    rule, due = event.get("schedule_arn"), event.get("scheduled_time")
-    if "detail-type" in event:
-        rule, due = next(iter(event.get("resources") or []), None), event.get("time")
-    known = {
-        "request": getattr(context, "aws_request_id", None),
-        "event": event.get("id"),
-        "execution": event.get("execution_id"),
-        "schedule": rule and due and f"{rule}@{due}",
-    }
-    return [f"{kind}:{value}" for kind, value in known.items() if value and "<aws.scheduler." not in str(value)]
 
 
 def start(settings: Settings, arguments: list[str], ids: list[str]) -> Fields:
@@ -130,7 +100,10 @@ def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: 
         return "this event was delivered before and its refit was started then"
     active = _steps(cluster["Id"], StepStates=ACTIVE)
     if refits := [step for step in active if _is_refit(step)]:
-        return f"a refit is {refits[0]['Status']['State']}: step {refits[0]['Id']} on cluster {cluster['Id']}"
+        step, state = refits[0], refits[0]["Status"]["State"]
+        cure = f"aws emr cancel-steps --cluster-id {cluster['Id']} --step-ids {step['Id']}"
+        check_not_hung(settings, f"step {step['Id']} ({step['Name']})", step["Status"], cure)
+        return f"a refit is {state}: step {step['Id']} on cluster {cluster['Id']}"
     if last and last.step_id and _is_recent(last, settings):
         return f"the refit {last.step_id} was started just now; the least interval is {settings.min_interval_seconds} s"
     if active and cluster.get("StepConcurrencyLevel", 1) == 1:
@@ -139,6 +112,16 @@ def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: 
             f"{active[0]['Status']['State']}; run aws emr modify-cluster --cluster-id {cluster['Id']} --step-concurrency-level 4"
         )
     return None
+
+
+def check_not_hung(settings: Settings, what: str, status: Fields, cure: str) -> None:
+    """Raises NotStarted for a step or cluster that began so long ago that it will not end by itself."""
+    hours = (datetime.now(UTC) - status["Timeline"]["CreationDateTime"]) / timedelta(hours=1)
+    if hours >= settings.hung_hours:
+        raise NotStarted(
+            f"{what} is {status['State']} for {hours:.0f} h, where {settings.hung_hours} are allowed, and keeps others from "
+            f"starting; look at its log, then run {cure}, or raise FRUITPIPE_HUNG_HOURS"
+        )
 
 
 def living_cluster(settings: Settings) -> Fields:
@@ -242,23 +225,6 @@ def _tags(cluster: Fields) -> set[str]:
     return {f"{tag['Key']}={tag.get('Value', '')}" for tag in cluster.get("Tags", [])}
 
 
-def _asked(event: Any) -> Fields:
-    """What the event says of the refit. The `detail` of an EventBridge event is an object, a schedule's is one as text."""
-    asked: Any = event if event is not None else {}
-    if isinstance(event, dict) and "detail-type" in event:
-        asked = event.get("detail") or {}
-    if isinstance(asked, str):
-        with suppress(ValueError):
-            asked = json.loads(asked)
-    if not isinstance(asked, dict):
-        raise NotStarted(f'the event is {asked!r}; give {{}}, {{"variance": 0.9}} or {{"components": 200}}')
-    return {name: value for name, value in asked.items() if name not in ORIGIN}
-
-
-def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)
-
-
 def _check_time(settings: Settings, context: Any) -> None:
     """A claim that expires while its holder still runs would let two of them add."""
     remaining = context.get_remaining_time_in_millis() / 1000 if hasattr(context, "get_remaining_time_in_millis") else 0
@@ -290,10 +256,10 @@ def _root() -> str:
     return root
 
 
-def _seconds(variable: str, default: int) -> int:
+def _whole(variable: str, default: int, of: str = "seconds") -> int:
     text = os.environ.get(variable) or str(default)
     if not text.isdecimal():
-        raise NotStarted(f"{variable} is {text!r}; set it to a whole number of seconds")
+        raise NotStarted(f"{variable} is {text!r}; set it to a whole number of {of}")
     return int(text)
 
 

@@ -1,7 +1,8 @@
-"""Tells CloudWatch, every few minutes, whether the stream lives, how long a manifest has waited, and how many images fail.
+"""Tells CloudWatch, every few minutes, whether stream and refits live, how long a manifest has waited, how many images fail.
 
-All of it stands under the root already: the lease, the manifests, the checkpoints that say which of them were taken, and Delta's
-log, whose statistics count the rows of each new file and those with an error. So the stream itself needs no way to CloudWatch.
+All of it stands under the root already: the lease, the manifests, the checkpoints that say which of them were taken, Delta's
+log, which counts the rows of each commit and those with an error, and the pointer to the published version, which each refit
+writes. So the jobs themselves need no way to CloudWatch.
 
 Environment: FRUITPIPE_ROOT (s3://bucket/prefix) and FRUITPIPE_STACK, the dimension of the metrics.
 """
@@ -17,11 +18,13 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
+NOT_FOUND = 404
 NAMESPACE = "Fruitpipe"
+UNITS = {"WaitingSeconds": "Seconds", "ErrorShare": "Percent"}
 ERRORS_OVER = timedelta(hours=1)
 COMMITS = 400  # more than an hour of them, at one every ten seconds
-FOLDER_OF_A_DAY = "events/%Y/%m/%d/"
 END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which grows by all that the stream ever takes
 
 
@@ -33,10 +36,12 @@ def handler(_event: Any, _context: Any) -> dict[str, float]:
         "WaitingSeconds": waiting_seconds(root, now),
         "ErrorShare": 100 * error_share(root, now - ERRORS_OVER),
     }
+    if (hours := hours_since_refit(root, now)) is not None:
+        measured["HoursSinceRefit"] = hours
     dimensions = [{"Name": "Stack", "Value": os.environ["FRUITPIPE_STACK"]}]
-    units = {"StreamAlive": "None", "WaitingSeconds": "Seconds", "ErrorShare": "Percent"}
     data = [
-        {"MetricName": name, "Value": value, "Unit": units[name], "Dimensions": dimensions} for name, value in measured.items()
+        {"MetricName": name, "Value": value, "Unit": UNITS.get(name, "None"), "Dimensions": dimensions}
+        for name, value in measured.items()
     ]
     boto3.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
     print(json.dumps({"action": "watch", **measured}))
@@ -53,29 +58,46 @@ def is_alive(root: str, now: datetime) -> bool:
 
 
 def waiting_seconds(root: str, now: datetime) -> float:
-    """The age of the oldest manifest since yesterday that is in no committed batch; 0 where none is.
+    """The age of the oldest manifest that is in no committed batch; 0 where none is.
 
     Spark takes manifests in order of their modification, so those wait that are later than the last one taken. S3's times have
     whole seconds: one of the same second counts as taken. One that an erasure rewrote counts as new until a later one is taken.
-    Four requests, and one for every thousand manifests of a day.
+    Names are in order of the events' time: the oldest that waits is on the first page with one that does, so that a backlog of
+    a week is looked at no longer than one of an hour.
     """
     taken_until = _taken_until(f"{root}/checkpoints/ingest")
-    days = [f"{root}/{(now - timedelta(days=ago)).strftime(FOLDER_OF_A_DAY)}" for ago in (1, 0)]
-    times = [one["LastModified"] for day in days for one in _listed(day) if one["Key"].endswith(".jsonl")]
-    waiting = [time for time in times if int(time.timestamp()) * 1000 > taken_until]
-    return max(0.0, (now - min(waiting)).total_seconds()) if waiting else 0.0
+    for page in _pages(f"{root}/events/"):
+        times = [one["LastModified"] for one in page if one["Key"].endswith(".jsonl")]
+        if waiting := [time for time in times if int(time.timestamp()) * 1000 > taken_until]:
+            oldest: datetime = min(waiting)
+            return max(0.0, (now - oldest).total_seconds())
+    return 0.0
 
 
 def error_share(root: str, since: datetime) -> float:
-    """Of the rows in the files that Delta added since, the share that has an error."""
+    """Of the images that Delta's commits since then brought, the share that has an error."""
     rows = errors = 0
     log = f"{root}/features/_delta_log/"
     for entry in _listed(log, f"{max(0, _last_checkpoint(log) - COMMITS):020d}"):
         if entry["LastModified"] >= since and entry["Key"].endswith(".json"):
-            for added in _added(_read(f"s3://{_place(root)[0]}/{entry['Key']}")):
-                rows += added["numRecords"]
-                errors += added["numRecords"] - added.get("nullCount", {}).get("error", 0)
+            brought, failed = _brought(_read(f"s3://{_place(root)[0]}/{entry['Key']}"))
+            rows, errors = rows + brought, errors + failed
     return errors / rows if rows else 0.0
+
+
+def hours_since_refit(root: str, now: datetime) -> float | None:
+    """How long ago a refit, or a person, last wrote the pointer to the published version; None where there is none yet.
+
+    A refit that finds nothing to publish writes it too.
+    """
+    bucket, key = _place(f"{root}/reduced/latest.json")
+    try:
+        modified: datetime = _s3().head_object(Bucket=bucket, Key=key)["LastModified"]
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != NOT_FOUND:
+            raise
+        return None
+    return max(0.0, (now - modified) / timedelta(hours=1))
 
 
 def _taken_until(checkpoint: str) -> int:
@@ -110,12 +132,22 @@ def _last_lines(uri: str) -> list[dict[str, Any]]:
     return [json.loads(line) if line != b"-" else {} for line in lines]
 
 
-def _added(commit: bytes) -> Iterator[dict[str, Any]]:
-    """The statistics of each file that a commit adds."""
-    for line in commit.splitlines():
-        action = json.loads(line)
-        if "add" in action and action["add"].get("dataChange") and action["add"].get("stats"):
-            yield json.loads(action["add"]["stats"])
+def _brought(commit: bytes) -> tuple[int, int]:
+    """How many images a commit brought, and how many of those with an error.
+
+    A merge writes the rows beside those that it changes once more, so there the stream's own count is taken, and without one
+    nothing; an append holds what it brought.
+    """
+    actions = [json.loads(line) for line in commit.splitlines()]
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    if info.get("operation") == "MERGE":
+        counts = json.loads(info.get("userMetadata") or "{}")
+        failed = counts.get("failed", 0)
+        return counts.get("featurised", 0) + failed, failed
+    added = [action["add"] for action in actions if action.get("add", {}).get("dataChange")]
+    stats = [json.loads(one["stats"]) for one in added if one.get("stats")]
+    rows = sum(one["numRecords"] for one in stats)
+    return rows, rows - sum(one.get("nullCount", {}).get("error", 0) for one in stats)
 
 
 def _last_checkpoint(log: str) -> int:
@@ -128,10 +160,15 @@ def _last_checkpoint(log: str) -> int:
 
 
 def _listed(uri: str, after: str = "") -> Iterator[dict[str, Any]]:
+    for page in _pages(uri, after):
+        yield from page
+
+
+def _pages(uri: str, after: str = "") -> Iterator[list[dict[str, Any]]]:
+    """What begins with the URI, in order of its names, up to 1,000 at a time."""
     bucket, prefix = _place(uri)
-    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after)
-    for page in pages:
-        yield from page.get("Contents", ())
+    for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=prefix + after):
+        yield page.get("Contents", [])
 
 
 def _read(uri: str, **part: str) -> bytes:

@@ -109,7 +109,7 @@ class Upsert:
         uris = [data_files.uri(delta.folder(self.root), file) for file in featurised.files]
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
-            delta.merge(self.spark, self.root, delta.outcomes(self.spark, uris), ingested)
+            delta.merge(self.spark, self.root, delta.outcomes(self.spark, uris), ingested, featurised.count("outcome"))
         for uri in uris:
             _remove(uri)
 

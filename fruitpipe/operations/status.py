@@ -6,6 +6,7 @@ Reads Delta's log, a few scalar columns and a listing; no Spark.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,12 @@ from fruitpipe.root import layout
 from fruitpipe.table import snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fruitpipe.refit.pointer import Pointer
     from fruitpipe.table.snapshot import Snapshot
 
+SIZES_SECONDS = 60.0  # from one listing of all that is stored to the next: one costs a request for each 1,000 objects
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,8 +82,22 @@ class Status:
         return to_json(asdict(self), indent=2)
 
 
-def of(table: Snapshot, now: datetime | None = None) -> Status:
-    """How it stands at this moment."""
+class Sizes:
+    """What `storage` says of a root, listed anew once a minute at most: for who looks every few seconds."""
+
+    def __init__(self, root: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._root, self._clock = root, clock
+        self._listed_at: float | None = None
+        self._sizes: dict[str, int] = {}
+
+    def __call__(self) -> dict[str, int]:
+        if self._listed_at is None or self._clock() - self._listed_at >= SIZES_SECONDS:
+            self._listed_at, self._sizes = self._clock(), storage(self._root)
+        return self._sizes
+
+
+def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[str, int]] | None = None) -> Status:
+    """How it stands at this moment. sizes: what tells `storage_bytes`, where that is not to be listed each time."""
     now = now or datetime.now(UTC)
     counts = table.query("SELECT label, error, extractor, count(*) AS images FROM features GROUP BY label, error, extractor")
     labels, errors, extractors = (_totals(counts, column) for column in ("label", "error", "extractor"))
@@ -102,7 +120,7 @@ def of(table: Snapshot, now: datetime | None = None) -> Status:
         current=current.version if current else None,
         held_since=found.held.since if found and found.held else None,
         versions=versions,
-        storage_bytes=storage(table.root),
+        storage_bytes=(sizes or Sizes(table.root))(),
     )
 
 

@@ -13,7 +13,9 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -33,6 +35,7 @@ from fruitpipe.table.snapshot import Snapshot
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
+USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 SPANS = 4  # of time that a merge looks into; each takes Spark time to compile
 
 
@@ -173,19 +176,25 @@ def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
     return spark.read.schema(OUTCOMES).parquet(*map(objects.for_spark, uris))
 
 
-def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collection[datetime] = ()) -> None:
+def merge(
+    spark: SparkSession,
+    root: str,
+    outcomes: DataFrame,
+    ingested: Collection[datetime] = (),
+    counts: Mapping[str, int] | None = None,
+) -> None:
     """Brings the table to what `outcomes` (FEATURES and `outcome`) say: one commit, one row per image.
 
     ingested: `ingested_at` of all rows that the table has of those images, one of each. A merge by path alone, as where no times
     are told, opens all files, for 2 ms each, as each file of a large table holds paths of all labels; what was ingested at some
-    time lies in few.
+    time lies in few. counts: images by outcome, for the commit's entry in the log, as its files hold rows of others, too.
     """
     matches = F.expr("t.path = s.path")
     if ingested:
         matches &= reduce(or_, (F.col("t.ingested_at").between(*map(F.lit, span)) for span in spans(ingested)))
     row: dict[str, str | Column] = {column: f"s.{column}" for column in COLUMNS}
     touched: dict[str, str | Column] = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
-    (
+    merging = (
         table(spark, root)
         .alias("t")
         .merge(outcomes.alias("s"), matches)
@@ -193,8 +202,19 @@ def merge(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collect
         .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
         .whenMatchedUpdate(set=row)
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
-        .execute()
     )
+    with _noted(spark, counts or {}):
+        merging.execute()
+
+
+@contextmanager
+def _noted(spark: SparkSession, counts: Mapping[str, int]) -> Iterator[None]:
+    """Commits of the block carry `counts` as their `userMetadata`."""
+    spark.conf.set(USER_METADATA, json.dumps(dict(counts)))
+    try:
+        yield
+    finally:
+        spark.conf.unset(USER_METADATA)
 
 
 def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:

@@ -87,6 +87,17 @@ def test_a_trigger_while_a_cluster_lives_starts_none_and_one_after_its_end_does(
     assert len(trigger.clusters) == 2
 
 
+def test_a_cluster_that_does_not_end_is_a_clear_error_and_not_a_reason_to_wait_for_ever(trigger, monkeypatch):
+    first = trigger()["cluster_id"]
+    trigger.let_pass(600)
+    monkeypatch.setenv("FRUITPIPE_HUNG_HOURS", "0")
+    with pytest.raises(
+        trigger.module.NotStarted, match=f"cluster {first} is .* for 0 h.*terminate-clusters --cluster-ids {first}"
+    ):
+        trigger()
+    assert len(trigger.clusters) == 1
+
+
 def test_the_same_event_delivered_again_starts_nothing_also_after_the_clusters_end(trigger):
     trigger.end(trigger({}, request="one")["cluster_id"])
     trigger.let_pass(600)

@@ -18,6 +18,8 @@ from tests.aws.triggering import payload, start_cluster
         ({"components": 200}, ["--components", "200"]),
         ({"variance": None, "components": 1}, ["--components", "1"]),
         ('{"components": 200}', ["--components", "200"]),
+        ({"keep": 14, "unless_current": True}, ["--keep", "14", "--unless-current"]),
+        ({"variance": 0.95, "unless_current": False}, ["--variance", "0.95"]),
         (payload("schedule"), []),
         (payload("rule"), []),
         (payload("schedule-with-input"), ["--variance", "0.9"]),
@@ -59,6 +61,9 @@ def test_the_claim_names_the_step_and_who_asked_for_it(trigger):
         ({"components": 12.0}, "components is 12.0;"),
         ({"components": True}, "components is True;"),
         ({"full": True}, "the event holds full;"),
+        ({"keep": 0}, "keep is 0; give a whole number of versions, at least 1"),
+        ({"unless_current": "yes"}, "unless_current is 'yes'; give true or false"),
+        ({"unless_current": True, "components": 20}, "unless_current True and components 20 exclude each other"),
         ([1], "the event is [1];"),
         ("refit", "the event is 'refit';"),
         ({"detail-type": "Scheduled Event", "detail": "{"}, "the event is '{';"),
@@ -103,6 +108,16 @@ def test_a_stream_that_would_block_the_refit_is_found_before_it_is_added(trigger
     with pytest.raises(trigger.module.NotStarted, match=r"\(ingest\) is RUNNING.*--step-concurrency-level 4"):
         trigger()
     assert not trigger.steps
+
+
+def test_a_refit_that_does_not_end_is_a_clear_error_and_not_a_reason_to_wait_for_ever(trigger, emr, monkeypatch):
+    emr.every_step = "RUNNING"
+    first = trigger()["step_id"]
+    trigger.let_pass(600)
+    assert trigger()["reason"] == f"a refit is RUNNING: step {first} on cluster {trigger.cluster_id}"
+    monkeypatch.setenv("FRUITPIPE_HUNG_HOURS", "0")
+    with pytest.raises(trigger.module.NotStarted, match=f"is RUNNING for 0 h.*cancel-steps .* --step-ids {first}"):
+        trigger()
 
 
 def test_a_terminated_cluster_is_a_clear_error(trigger):

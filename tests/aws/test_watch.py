@@ -14,14 +14,14 @@ class Root:
     def put(self, name, body=b""):
         self.aws.s3.put_object(Bucket=self.bucket, Key=f"pipeline/{name}", Body=body)
 
-    def commit(self, version, rows, errors, change=True):
+    def commit(self, version, rows, errors, change=True, **info):
         stats = json.dumps({"numRecords": rows, "nullCount": {"error": rows - errors}})
-        actions = [{"commitInfo": {}}, {"add": {"path": "x", "dataChange": change, "stats": stats}}, {"remove": {"path": "y"}}]
+        actions = [{"commitInfo": info}, {"add": {"path": "x", "dataChange": change, "stats": stats}}, {"remove": {"path": "y"}}]
         self.put(f"features/_delta_log/{version:020d}.json", "\n".join(map(json.dumps, actions)).encode())
 
-    def manifest(self, name):
-        """A manifest of today that is there now; returns when that was, as Spark writes it, which knows S3's whole seconds."""
-        key = f"events/{datetime.now(UTC):%Y/%m/%d}/{name}.jsonl"
+    def manifest(self, name, days_ago=0):
+        """A manifest of events of some day, there now; returns when that was, as Spark writes it, which knows whole seconds."""
+        key = f"events/{datetime.now(UTC) - timedelta(days=days_ago):%Y/%m/%d}/{name}.jsonl"
         self.put(key)
         modified = self.aws.s3.head_object(Bucket=self.bucket, Key=f"pipeline/{key}")["LastModified"]
         return int(modified.timestamp()) * 1000
@@ -88,6 +88,16 @@ def test_without_a_checkpoint_all_manifests_wait(root, waited):
     assert waited()
 
 
+@pytest.mark.parametrize("days_ago", [2, 6])
+def test_a_manifest_of_some_days_ago_is_not_forgotten(root, waited, days_ago):
+    modified = root.manifest("000001-s3-x", days_ago)
+    assert waited()
+    root.taken(0, modified)
+    root.offset(0, logged(0))
+    root.committed(0)
+    assert not waited()
+
+
 def test_a_manifest_waits_until_the_batch_that_took_it_is_committed(root, waited):
     modified = root.manifest("000001-s3-x")
     root.taken(0, modified)
@@ -152,11 +162,31 @@ def test_errors_are_counted_in_what_was_added_within_the_hour(root, watch):
     assert watch.error_share(root.uri, now - timedelta(hours=1)) == pytest.approx(0.7)  # a long log is read near its end
 
 
+def test_of_a_merge_only_what_it_brought_counts_and_not_the_rows_beside_it(root, watch):
+    since = datetime.now(UTC) - timedelta(hours=1)
+    brought = json.dumps({"featurised": 6, "failed": 2, "touched": 40, "gone": 1})
+    root.commit(0, rows=500, errors=400, operation="MERGE", userMetadata=brought)
+    assert watch.error_share(root.uri, since) == pytest.approx(0.25)
+    root.commit(1, rows=500, errors=400, operation="MERGE")  # an erasure brings nothing
+    assert watch.error_share(root.uri, since) == pytest.approx(0.25)
+    root.commit(2, rows=8, errors=2, operation="WRITE")
+    assert watch.error_share(root.uri, since) == pytest.approx(0.25)
+
+
+def test_the_hours_count_from_the_last_refit_whether_it_published_or_found_nothing_to(root, watch):
+    now = datetime.now(UTC)
+    assert watch.hours_since_refit(root.uri, now) is None
+    root.put("reduced/latest.json", b"{}")
+    assert watch.hours_since_refit(root.uri, now + timedelta(hours=30)) == pytest.approx(30, abs=0.1)
+
+
 def test_the_figures_arrive_as_metrics(root, watch, aws, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_ROOT", root.uri)
     monkeypatch.setenv("FRUITPIPE_STACK", root.bucket)
     root.commit(0, rows=4, errors=1)
     assert watch.handler({}, None) == {"StreamAlive": 0.0, "WaitingSeconds": 0.0, "ErrorShare": 25.0}
+    root.put("reduced/latest.json", b"{}")
+    assert set(watch.handler({}, None)) == {"StreamAlive", "WaitingSeconds", "ErrorShare", "HoursSinceRefit"}
     names = aws.client("cloudwatch").list_metrics(Namespace="Fruitpipe")["Metrics"]
     ours = {one["MetricName"] for one in names if one["Dimensions"] == [{"Name": "Stack", "Value": root.bucket}]}
-    assert ours == {"StreamAlive", "WaitingSeconds", "ErrorShare"}
+    assert ours == {"StreamAlive", "WaitingSeconds", "ErrorShare", "HoursSinceRefit"}

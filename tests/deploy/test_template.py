@@ -9,6 +9,7 @@ from pathlib import Path
 import parliament
 import pytest
 
+from benchmarks import costs
 from fruitpipe import regions
 from tests.deploy.policies import TEMPLATE, as_text, policies, template
 
@@ -130,6 +131,31 @@ def test_the_cluster_that_the_trigger_starts_is_set_up_as_the_long_lived_one():
     assert ours == theirs
     assert started["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
     assert len(text) < 3500  # Lambda takes 4 KB for all variables of a function
+
+
+def test_eventbridge_may_publish_without_a_condition_which_it_does_not_support_and_nobody_else_may():
+    statements = as_text(template()["Resources"]["AlertsPolicy"]["Properties"]["PolicyDocument"])["Statement"]
+    conditions = {tuple(listed(one["Principal"]["Service"])): one.get("Condition") for one in statements}
+    ours = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    assert conditions == {
+        ("cloudwatch.amazonaws.com", "budgets.amazonaws.com"): ours,
+        ("events.amazonaws.com",): None,
+    }
+
+
+def test_each_rule_of_eventbridge_has_an_alarm_for_what_it_could_not_deliver():
+    resources = template()["Resources"]
+    rules = {name for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
+    alarms = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    untold = [one["Dimensions"] for one in alarms if one["MetricName"] == "FailedInvocations"]
+    assert sorted(dimensions[0]["Value"]["Ref"] for dimensions in untold) == sorted(rules)
+
+
+def test_the_budget_does_not_warn_of_a_cluster_of_the_default_size_in_a_long_month():
+    parameters = template()["Parameters"]
+    assert parameters["CoreNodes"]["Default"] == costs.Factors().nodes - 1
+    long_month = 31 * 24 * costs.Factors().hour + 10  # and what runs beside
+    assert long_month < 0.8 * parameters["MonthlyBudgetUsd"]["Default"]
 
 
 def test_every_queue_of_the_dead_has_an_alarm_and_each_alarm_tells_somebody():

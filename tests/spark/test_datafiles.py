@@ -150,6 +150,16 @@ def test_a_merge_opens_no_file_of_what_was_ingested_at_other_times(spark, table,
     assert after == before
 
 
+def test_the_log_keeps_what_a_merge_brought_as_its_files_hold_the_rows_beside_it(spark, table):
+    delta.add(spark, table, written(table, 0, 10))  # two of them failed
+    changed = outcomes(3, 3)
+    delta.merge(spark, table, spark.createDataFrame(changed), counts={"featurised": 2, "failed": 1})
+    delta.merge(spark, table, spark.createDataFrame(changed))
+    logs = sorted(path_of(f"{delta.folder(table)}/_delta_log").glob("*.json"))[-3:]
+    infos = [json.loads(path.read_text().splitlines()[0])["commitInfo"] for path in logs]
+    assert [json.loads(info.get("userMetadata") or "{}") for info in infos] == [{}, {"featurised": 2, "failed": 1}, {}]
+
+
 def test_a_merge_finds_rows_of_any_times(spark, table):
     for first in range(0, 60, 10):  # more spans than a merge tells apart
         delta.add(spark, table, written(table, first, 10))
