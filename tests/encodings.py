@@ -1,5 +1,6 @@
 """One drawn picture in many formats, and PNGs made by hand."""
 
+import base64
 import io
 import struct
 import zlib
@@ -44,3 +45,14 @@ FILES = {
     "lzw tiff": encoded(COLOUR, "TIFF", compression="tiff_lzw"),
     "jpeg tiff": encoded(COLOUR, "TIFF", compression="jpeg"),
 }
+
+
+# The picture at 24 x 24 with arithmetic coding, which Pillow does not write: by `jpegtran -arithmetic` of libjpeg-turbo 2.1.5.
+ARITHMETIC = base64.b85decode(
+    b"|JeWF01!$>Nk#wx0RR9200961|JwjV00;&K2L=TQ2L}fU2?z=d6b%du3k(?&6Au&}8Xq1V8XO!TBrYc)A}k{u94I#_EHE)NG&CP4IXyTsJT5ad"
+    b"GXL8ELjeg12@DGi7!3^=G9erxGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBPqUGBW?k01*fP7yuXp0U`hb5di}c"
+    b"0sqVZ3IGrg1pyEd1^?Or3<CiG0ucid06zf#04K{mQLFy|h<UEv>7uzQpDWrjL((j6X%?ur;e8|2Bio<~ZguC6UL8Cp>{$+(d?uLBG1~bD@GixB"
+    b"MB(4R=->3=or6C9K3bpc)CE~6IX1jMRviIvLAo&J3v$JWf4Zt`cY;TXK`F%TFP}|<Ma(Ig0q#0F_7*Ej@$n62HGETkl)-gX<SV^O-RG-G#Olsk"
+    b"ng$s0>i#Ub&Gj1W1Gglu{kyF-y9t*DEdG54LGU#ylPkR2M1zBxunS}p+A3((xd-eggxqs;3ntjkFi;!p7DkZ5cU}$`6eM^o6M4$}+r<uuBUG#H"
+    b"VXb`_++d@)hg_j{B|Uzq|Je"
+)

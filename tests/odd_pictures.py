@@ -14,11 +14,14 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from tests import pictures
+from tests.encodings import ARITHMETIC
+from tests.tiffs import directory, tiff
 
 MAX_IMAGE_BYTES = 50_000_000  # the stream's default
-LARGEST_PX = 8000  # squared, the most pixels that are decoded
+LARGEST_PX = 8192  # squared, the most pixels that are decoded
 JPEG = pictures.jpeg(3)
 SEEN = Image.open(io.BytesIO(JPEG)).convert("RGB")
+SMALLER = SEEN.resize((16, 16)).rotate(90)
 TURNS = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,6 +70,7 @@ def _bad() -> dict[str, OddPicture]:
         return OddPicture(lambda: body, reason)
 
     table, start = JPEG.index(b"\xff\xc4"), JPEG.index(b"\xff\xc0")
+    raw = tiff(directory(SMALLER, (254, 4, [1]), (50706, 1, [1, 4, 0, 0])), directory(SEEN))
     return {
         "empty.jpg": bad("empty", b""),
         "text.jpg": bad("not-an-image", b"just some text"),
@@ -76,6 +80,10 @@ def _bad() -> dict[str, OddPicture]:
         "pdf.jpg": bad("unsupported-format", b"%PDF-1.7\n..."),
         "zip.jpg": bad("unsupported-format", b"PK\x03\x04" + bytes(40)),
         "heic.jpg": bad("unsupported-format", b"\0\0\0\x18ftypheic" + bytes(40)),
+        "mp4.jpg": bad("unsupported-format", b"\0\0\0\x18ftypisom" + bytes(40)),
+        "bare.j2k.jpg": bad("unsupported-format", encoded(SEEN, "JPEG2000", no_jp2=True)),
+        "12-bit.jpg": bad("unsupported-format", JPEG[: start + 4] + b"\x0c" + JPEG[start + 5 :]),
+        "raw.tiff.jpg": bad("unsupported-format", raw),
         "32-bit-tiff.jpg": bad("unsupported-format", encoded(SEEN.convert("L").convert("F"), "TIFF")),
         "corrupt-huffman-tables.jpg": bad("not-an-image", JPEG[: table + 5] + b"\xff" * 16 + JPEG[table + 21 :]),
         "zero-width.png": bad("not-an-image", png(0, 5, 8, 2, b"")),
@@ -146,6 +154,9 @@ def _good() -> dict[str, OddPicture]:
         "a-damaged-profile.jpg": good(encoded(SEEN, "JPEG", quality=95, icc_profile=b"no profile" * 30)),
         "1x1.png": good(encoded(Image.new("RGB", (1, 1), (10, 200, 30))), Image.new("RGB", (1, 1), (10, 200, 30))),
         "1x5000.png": good(encoded(Image.new("RGB", (1, 5000), (10, 200, 30))), Image.new("RGB", (1, 5000), (10, 200, 30))),
+        "large-text.png": good(png(*SEEN.size, 8, 2, _rows(SEEN), (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000))))),
+        "arithmetic.jpg": good(ARITHMETIC, Image.open(io.BytesIO(encoded(SEEN.resize((24, 24)), "JPEG")))),
+        "thumbnail-first.tiff.jpg": good(tiff(directory(SMALLER, (254, 4, [1])), directory(SEEN))),
         "upper-case.JPG": good(JPEG),
     }
 
@@ -184,6 +195,11 @@ def _ycck(image: Image.Image) -> bytes:
     body = bytearray(encoded(Image.merge("CMYK", [luma, blue, red, Image.new("L", image.size, 0)]), "JPEG", quality=95))
     body[body.index(b"Adobe") + 11] = 2
     return bytes(body)
+
+
+def _rows(image: Image.Image) -> bytes:
+    """The lines of a PNG of 8 bits, unfiltered."""
+    return b"".join(b"\0" + row.tobytes() for row in np.asarray(image))
 
 
 def _interlaced() -> bytes:

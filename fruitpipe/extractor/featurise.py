@@ -1,7 +1,8 @@
 """Image references in, feature rows out, as Arrow batches: what every Python worker runs.
 
 Each worker reads objects many at a time ahead of its model, so that inference never waits for the network. An image that
-cannot be decoded becomes a row that says why; a fault of the platform, or of this code, is raised and stops the batch.
+cannot be decoded becomes a row that says why, whatever its decoder raises; a fault of the platform is raised and stops the
+batch. That many images fail alike, which may be this code's fault, is judged where their rows come together.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ UNKNOWN_BYTES = 4_000_000  # counted for an object that is not read yet and whos
 READ_AHEAD_BYTES = 64_000_000  # ... as long as they are no larger than this together, as far as is known
 READ_TOGETHER = 8  # small objects that a reader takes at a time: to hand over each alone takes longer than to read it from a disk
 ROWS_PER_BATCH = 256  # 1.3 MB of features
+NOT_THE_IMAGES = (MemoryError, ImportError)  # the machine's, or the installation's, whatever image meets them
+MESSAGE_CHARACTERS = 300
 
 REFERENCES = pa.schema(
     [  # type: ignore[arg-type]
@@ -151,6 +154,10 @@ def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[
         picture = decode(body)
     except BadImage as bad:
         return digest | _failed(bad.reason, bad.message)
+    except NOT_THE_IMAGES:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever else one image raises is its own, and no reason to stop for all others
+        return digest | _failed("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
     features = extractor(picture.pixels)
     return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
 

@@ -34,7 +34,7 @@ class Judge:
         """
         reasons = featurised.count("error")
         unreadable_before = sum(row.error == "unreadable" for row in featurised.chunk.known)
-        for reason, before in (("unreadable", unreadable_before), ("crashes-decoder", 0)):
+        for reason, before in (("unreadable", unreadable_before), ("crashes-decoder", 0), ("decoder-error", 0)):
             images = reasons[reason]
             if (
                 images == reasons.total()

@@ -39,15 +39,13 @@ def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
 def thumbnail(body: bytes) -> str | None:
     """A picture of at most 64 x 64 px as a data: URI (WebP), or None for bytes that are no picture."""
     try:
-        with Image.open(io.BytesIO(body), formats=decoding.FORMATS) as image:
+        with decoding.opened(decoding.prepared(body)) as image:
             image.draft("RGB", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at an eighth of its size, ten times faster
-            if image.width * image.height > decoding.MAX_PIXELS:
-                return None
             small = ImageOps.exif_transpose(image)
             small.thumbnail((SIDE_PX, SIDE_PX))
             return _data_uri(small)
-    except decoding.DECODER_FAULTS:  # overwritten since it was featurised; the report then shows its name alone
-        return None
+    except (decoding.BadImage, *decoding.DECODER_FAULTS):
+        return None  # overwritten since it was featurised; the report then shows its name alone
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -39,6 +39,8 @@ CODES = {
     "not-an-image",
     "unsupported-format",
     "truncated",
+    "too-slow",
+    "decoder-error",
     "crashes-decoder",
     "unreadable",
 }

@@ -139,7 +139,7 @@ def test_a_fault_of_our_own_code_is_no_bad_image(monkeypatch):
     def broken(image):
         raise KeyError(image)
 
-    monkeypatch.setattr(decoding, "_rgb", broken)
+    monkeypatch.setattr(decoding.colours, "as_seen", broken)
     with pytest.raises(KeyError):
         decode(JPEG)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.extractor import featurise
 from fruitpipe.ingest import halving
+from tests.pictures import jpeg
 
 
 @pytest.mark.parametrize(("length", "most"), [(None, 17), (40_000_000, 3), (1_000, 136)])
@@ -53,6 +56,42 @@ def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeyp
     assert max(map(len, together)) == (featurise.READ_TOGETHER if length == 1_000 else 1)
     found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(iter(given))
     assert [reference for reference, _ in found] == given
+
+
+def featurised(monkeypatch, decode):
+    """The rows of three images, of which the second is what `decode` makes of it."""
+    good = featurise.decode
+    monkeypatch.setattr(featurise, "decode", lambda body: decode() if body == b"odd" else good(body))
+    monkeypatch.setattr(featurise.Featuriser, "load", lambda _: lambda pixels: np.full(1280, pixels.mean(), np.float32))
+    bodies = {"s3://b/0.jpg": jpeg(0), "s3://b/1.jpg": b"odd", "s3://b/2.jpg": jpeg(2)}
+    stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}
+    monkeypatch.setattr(objects, "look", lambda path, *_: objects.Found(stats[path], bodies[path]))
+    references = pa.RecordBatch.from_pylist([{"path": path} for path in bodies], featurise.REFERENCES)
+    (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
+    return rows.to_pylist()
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("unsupported operand type(s)"), RuntimeError("x" * 5000), RecursionError(), Exception()]
+)
+def test_whatever_a_decoder_raises_for_one_image_is_its_row_and_costs_its_neighbours_nothing(monkeypatch, error):
+    def decode():
+        raise error
+
+    first, odd, last = featurised(monkeypatch, decode)
+    assert (odd["outcome"], odd["error"], odd["features"]) == ("failed", "decoder-error", None)
+    assert odd["error_message"].startswith(f"{type(error).__name__}: ")
+    assert len(odd["error_message"]) <= featurise.MESSAGE_CHARACTERS
+    assert first["outcome"] == last["outcome"] == "featurised"
+
+
+@pytest.mark.parametrize("error", [MemoryError, ModuleNotFoundError])
+def test_what_the_machine_or_the_installation_lacks_is_no_images_fault(monkeypatch, error):
+    def decode():
+        raise error
+
+    with pytest.raises(error):
+        featurised(monkeypatch, decode)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""Whatever pixels a picture has, as a person sees them: eight bits a channel, red, green and blue, on white."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from fruitpipe.pictures.bad_image import BadImage
+
+PNG_DEPTH = "fruitpipe.depth"  # in a picture's info: bits a channel in the file
+TIFF_DEPTH, TIFF_MEANING = 258, 262  # tags: bits a channel; 0 where white is zero
+GREY_BITS = range(9, 17)
+DEEP_MODES = {"I": "32-bit integer", "F": "32-bit float"}
+PROFILED_MODES = ("RGB", "CMYK", "L")
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """The picture in mode RGB. Raises BadImage where nobody knows what its numbers mean."""
+    if image.mode in DEEP_MODES:
+        raise BadImage(
+            "unsupported-format", f"{DEEP_MODES[image.mode]} pixels, whose white is not known; save it with 8 or 16 bits"
+        )
+    transparent = image.info.get("transparency")
+    if image.mode.startswith("I;16"):
+        image = _grey(image, transparent)
+    elif image.format == "PNG" and isinstance(transparent, int | tuple):
+        image.info["transparency"] = _in_8_bits(image, transparent)
+    if image.has_transparency_data:
+        coloured = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(coloured, mask=coloured)  # in place: alpha_composite holds two more pictures of that size
+        return white
+    return _in_srgb(image)
+
+
+def _grey(image: Image.Image, transparent: object) -> Image.Image:
+    """12 or 16 bits scaled to 8, as Pillow does it with colour; its own conversion of grey makes nearly all of it white."""
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    levels = np.asarray(image)
+    grey = (levels >> (_grey_bits(tags) - 8)).astype(np.uint8)
+    if tags.get(TIFF_MEANING) == 0:  # Pillow sees to it at 8 bits, but not at 16
+        grey = ~grey
+    if isinstance(transparent, int):
+        grey[levels == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _grey_bits(tags: dict[int, Any]) -> int:
+    """Bits a channel of what Pillow holds in 16; a file may hold anything under that tag."""
+    told = tags.get(TIFF_DEPTH, (16,))
+    bits = told[0] if isinstance(told, tuple) and told else told
+    if not isinstance(bits, int) or bits not in GREY_BITS:
+        raise BadImage("not-an-image", f"damaged: {str(bits)[:20]} bits a channel")
+    return bits
+
+
+def _in_8_bits(image: Image.Image, colour: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    """A PNG's transparent colour, which Pillow leaves at the file's depth, at the depth that it gave to the pixels."""
+    depth = image.info.get(PNG_DEPTH, 8)
+    if isinstance(colour, tuple):
+        return tuple(value >> max(depth - 8, 0) for value in colour)
+    return colour * 255 // (2**depth - 1) if image.mode == "L" else colour
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Colours as the embedded profile means them; without a profile, or with one that does not parse, as they stand."""
+    profile = image.info.get("icc_profile")
+    transform = _to_srgb(profile, image.mode) if isinstance(profile, bytes) and image.mode in PROFILED_MODES else None
+    if transform:
+        return ImageCms.applyTransform(image, transform) or image
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    if not profile:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
