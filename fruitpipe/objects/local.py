@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat as stat_module
 import sys
 import uuid
 from collections import deque
@@ -14,29 +15,42 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from fruitpipe.errors import AccessDenied, Conflict, NotFound, PlatformFault
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
 from fruitpipe.output import say
 
+NO_FILE = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}  # a link to itself, a name that none can have, a socket
+
 
 def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
     try:
-        with _path(uri).open("rb") as file:
-            stat = _stat(uri, os.fstat(file.fileno()))
-            if stat.etag == known_etag:
-                return Unchanged()
-            if max_bytes is not None and stat.length > max_bytes:
-                return TooLarge(stat)
-            return Found(stat, file.read())
+        if not _is_file(_path(uri).stat()):  # before it is opened, which may wait, or set a device to work
+            return Gone()
+        with open(uri.removeprefix("file://"), "rb", opener=_open) as file:
+            status = os.fstat(file.fileno())
+            return _read(uri, file, status, known_etag, max_bytes) if _is_file(status) else Gone()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return Gone()
     except PermissionError as error:
         return Unreadable(str(error.strerror))
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a link to itself
+        if error.errno in NO_FILE:
             return Gone()
         raise PlatformFault(f"{uri}: {error.strerror}; check the disk or the mount and start again") from error
+
+
+def _read(uri: str, file: BinaryIO, status: os.stat_result, known_etag: str | None, max_bytes: int | None) -> Look:
+    stat = _stat(uri, status)
+    if stat.etag == known_etag:
+        return Unchanged()
+    if max_bytes is not None and stat.length > max_bytes:
+        return TooLarge(stat)
+    body = file.read(-1 if max_bytes is None else max_bytes + 1)
+    if max_bytes is not None and len(body) > max_bytes:  # it has grown since
+        return TooLarge(_stat(uri, os.fstat(file.fileno())))
+    return Found(stat, body)
 
 
 def list_all(uri: str) -> Iterator[Stat]:
@@ -111,22 +125,38 @@ def purge(uri: str) -> int:  # noqa: ARG001 - a file system keeps no versions
 
 
 def _listed(path: Path) -> Stat | None:
-    """Nothing for what was removed since its folder was read, a link to nowhere or to itself, and a name that is no UTF-8."""
+    """Nothing for what is no image for anybody: see `_why_not`; what was removed since, and a link to nowhere or to itself."""
+    try:
+        with _explained(f"file://{path}"):
+            status = path.stat()
+    except NotFound:
+        return None
+    if reason := _why_not(path, status):
+        _say_passed_over(os.fsencode(path), reason)
+        return None
+    return _stat(f"file://{path}", status)
+
+
+def _why_not(path: Path, status: os.stat_result) -> str | None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        _say_passed_over(os.fsencode(path))
-        return None
-    try:
-        with _explained(f"file://{path}"):
-            return _stat(f"file://{path}", path.stat())
-    except NotFound:
-        return None
+        return "its name is not UTF-8 and it is passed over; rename it"
+    return None if _is_file(status) else "it is a pipe, a socket or a device, and is passed over"
+
+
+def _is_file(status: os.stat_result) -> bool:
+    return stat_module.S_ISREG(status.st_mode)
+
+
+def _open(path: str, flags: int) -> int:
+    """Never waits: what was a file a moment ago may be a pipe now."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @cache  # a stream lists its prefix again and again
-def _say_passed_over(path: bytes) -> None:
-    say(f"{path!r}: its name is not UTF-8 and it is passed over; rename it", to=sys.stderr)
+def _say_passed_over(path: bytes, reason: str) -> None:
+    say(f"{path!r}: {reason}", to=sys.stderr)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
@@ -155,7 +185,9 @@ def _stat(uri: str, status: os.stat_result) -> Stat:
 
 def _refuse(error: OSError) -> None:
     """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+    if error.errno == errno.ENAMETOOLONG:
+        _say_passed_over(os.fsencode(error.filename), "its whole name is too long to be opened, and it is passed over")
+    elif not isinstance(error, FileNotFoundError | NotADirectoryError):
         with _explained(f"file://{error.filename}"):
             raise error
 
@@ -170,7 +202,7 @@ def _explained(uri: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotFound(f"{uri}: {error.strerror}: {error.filename}; give another URI") from error
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if error.errno in NO_FILE:
             raise NotFound(f"{uri}: {error.strerror}; give another URI") from error
         raise PlatformFault(f"{uri}: {error.strerror}; mend the disk or the mount and start again") from error
 

@@ -19,7 +19,7 @@ Kind = Literal["created", "removed", "erase"]
 KINDS = ("created", "removed", "erase")
 MAX_LENGTH = 2**63 - 1
 HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
-LONGEST_KEY, LONGEST_NAME = 1024, 255  # bytes: of a key in S3, of a file's name
+LONGEST_KEY = 1024  # bytes, in S3
 IMAGE_PATH = re.compile(r"s3://[^/]+/.*[^/]|file:///.*[^/]", re.DOTALL)
 
 
@@ -125,10 +125,11 @@ def _path(value: Any) -> str:
 
 
 def _may_exist(path: str) -> bool:
-    """Whether a store could hold an object of that name at all; asking it for one that it cannot hold is an error of its own."""
-    if path.startswith("s3://"):
-        return len(path.split("/", 3)[3].encode()) <= LONGEST_KEY
-    return "\0" not in path and all(len(part.encode()) <= LONGEST_NAME for part in path.split("/"))
+    """Whether a store could hold an object of that name at all; asking it for one that it cannot hold is an error of its own.
+
+    How long a file's name may be, its file system says: 255 bytes on most, three times as many on a mount of Windows.
+    """
+    return len(path.split("/", 3)[3].encode()) <= LONGEST_KEY if path.startswith("s3://") else "\0" not in path
 
 
 def _encodable(text: str) -> bool:

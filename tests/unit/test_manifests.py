@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fruitpipe.root.manifests import ImageEvent, latest, manifest_name, manifest_uri, manifests, parse_line, to_line
@@ -28,6 +28,13 @@ events = st.builds(
 
 @given(events)
 def test_a_line_reads_back_as_the_event_it_was_written_from(event):
+    assert parse_line(to_line(event)) == event
+
+
+@example("ü" * 200)
+@given(st.text(NO_SURROGATES, min_size=1, max_size=300).filter(lambda name: not {"/", "\0"} & set(name)))
+def test_whatever_name_a_file_system_has_a_line_of_it_can_be_read(name):
+    event = ImageEvent("created", f"file:///images/{name}")
     assert parse_line(to_line(event)) == event
 
 
@@ -83,7 +90,6 @@ def test_a_time_in_another_zone_is_read_as_the_same_moment():
         ('{"event": "created", "path": "s3://b/folder/"}', "path is 's3://b/folder/'"),
         ('{"event": "created", "path": "images/a.jpg"}', "path is 'images/a.jpg'"),
         ('{"event": "created", "path": "file:///images/a\\u0000.jpg"}', "path is 'file:///images/a"),
-        (f'{{"event": "created", "path": "file:///{"a" * 256}"}}', "path is 'file:///aaa"),
         (f'{{"event": "created", "path": "s3://b/{"é" * 513}"}}', "path is 's3://b/é"),
         ('{"event": "created", "path": "s3://b/\\ud800.jpg"}', "path is"),
         ('{"event": "created", "path": "s3://b/k.jpg", "etag": 7}', "etag is 7"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongUsage
+from fruitpipe.objects import local
 
 
 @pytest.mark.parametrize(
@@ -137,3 +139,49 @@ def test_a_listing_passes_over_what_is_no_image_for_anybody(tmp_path, capsys):
     assert [stat.path for stat in objects.list_all(f"file://{tmp_path}")] == [f"file://{tmp_path}/a.jpg"]
     assert "p\\xeache.jpg': its name is not UTF-8" in capsys.readouterr().err
     assert isinstance(objects.look(f"file://{tmp_path}/itself.jpg"), objects.Gone)
+
+
+def test_a_pipe_a_socket_and_a_device_are_no_images_and_none_waits_for_them(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as served:
+        served.bind(str(tmp_path / "socket.jpg"))
+        assert list(objects.list_all(f"file://{tmp_path}")) == []
+        for name in ("pipe.jpg", "socket.jpg", "device.jpg"):
+            assert objects.look(f"file://{tmp_path}/{name}", max_bytes=10) == objects.Gone()
+    said = capsys.readouterr().err
+    assert said.count("it is a pipe, a socket or a device, and is passed over") == 3
+
+
+def test_a_file_that_became_a_pipe_since_it_was_seen_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    answers = iter([True, False])
+    monkeypatch.setattr(local, "_is_file", lambda _: next(answers))
+    assert objects.look(f"file://{tmp_path}/pipe.jpg") == objects.Gone()
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_no_further_than_is_allowed():
+    # The kernel says that this file is empty, and gives bytes all the same.
+    found = objects.look("file:///proc/self/status", max_bytes=10)
+    assert isinstance(found, objects.TooLarge)
+    assert isinstance(objects.look("file:///proc/self/status", max_bytes=1_000_000), objects.Found)
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path):
+    assert objects.look(f"file://{tmp_path}/{'a' * 256}") == objects.Gone()
+    assert objects.look(f"file:///{'a/' * 3000}b") == objects.Gone()
+
+
+def test_a_folder_too_deep_to_be_named_whole_is_passed_over(tmp_path, capsys):
+    objects.write(f"file://{tmp_path}/a.jpg", b"a")
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(tmp_path)
+        for _ in range(18):
+            os.mkdir("d" * 250)
+            os.chdir("d" * 250)
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    assert [stat.path for stat in objects.list_all(f"file://{tmp_path}")] == [f"file://{tmp_path}/a.jpg"]
+    assert "its whole name is too long to be opened, and it is passed over" in capsys.readouterr().err
