@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 NOT_FOUND = 404
 NAMESPACE = "Fruitpipe"
 UNITS = {"WaitingSeconds": "Seconds", "ErrorShare": "Percent"}
+LEASE_SECONDS = 60  # of a record that does not say
 ERRORS_OVER = timedelta(hours=1)
 COMMITS = 400  # more than an hour of them, at one every ten seconds
 END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which grows by all that the stream ever takes
@@ -49,12 +50,15 @@ def handler(_event: Any, _context: Any) -> dict[str, float]:
 
 
 def is_alive(root: str, now: datetime) -> bool:
-    """Whether somebody holds the root's lease."""
+    """Whether somebody holds the root's lease: has renewed it, by the store's clock, within its length, and not given it back."""
+    bucket, key = _place(f"{root}/writer.json")
     try:
-        record = json.loads(_read(f"{root}/writer.json"))
+        answer = _s3().get_object(Bucket=bucket, Key=key)
     except _s3().exceptions.NoSuchKey:
         return False
-    return datetime.fromisoformat(record["expires_at"]) > now
+    record = json.loads(answer["Body"].read())
+    lasts = timedelta(seconds=record.get("lease_seconds", LEASE_SECONDS))
+    return not record.get("released") and now < answer["LastModified"] + lasts
 
 
 def waiting_seconds(root: str, now: datetime) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
@@ -139,6 +140,20 @@ def delete(uri: str) -> None:
 def delete_all(uri: str) -> int:
     """Removes every object below `uri` and says how many there were."""
     return _store(uri).delete_all(uri)
+
+
+def drop_version(uri: str, etag: str) -> None:
+    """Removes the version of the object that had that etag, where a bucket of S3 keeps it; the current one it must not be."""
+    from fruitpipe.objects import s3
+
+    s3.drop_version(uri, etag)
+
+
+def store_time(uri: str) -> datetime:
+    """What time it is by the clock of the bucket that a URI in S3 lies in, to a second. Raises NotFound, AccessDenied."""
+    from fruitpipe.objects import s3
+
+    return s3.store_time(uri)
 
 
 def region(uri: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +22,12 @@ from botocore.exceptions import (
 )
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
-from fruitpipe.objects import listing, reader
+from fruitpipe.objects import listing, reader, s3_removal
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
@@ -117,10 +120,10 @@ def delete(uri: str) -> None:
 
 
 def delete_all(uri: str) -> int:
-    paths = [stat.path for stat in list_all(uri)]
-    for path in paths:
-        delete(path)
-    return len(paths)
+    keys = [_bucket_and_key(stat.path) for stat in list_all(uri)]
+    with _explained(uri):
+        s3_removal.remove(_client(), _bucket_and_key(uri)[0], [{"Key": key} for _, key in keys])
+    return len(keys)
 
 
 def credentials(uri: str) -> dict[str, str]:
@@ -140,6 +143,25 @@ def region(uri: str) -> str:
     with _explained(uri):
         location: str | None = _client().get_bucket_location(Bucket=_bucket_and_key(uri)[0]).get("LocationConstraint")
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(location, str(location))
+
+
+def store_time(uri: str) -> datetime:
+    with _explained(uri):
+        try:
+            answer: Any = _client().head_bucket(Bucket=_bucket_and_key(uri)[0])
+        except ClientError as error:
+            answer = error.response
+            if answer["Error"]["Code"] not in OBJECT_FAULTS:  # a refusal, which a clock that is far off may be the reason of
+                raise
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
+def drop_version(uri: str, etag: str) -> None:
+    bucket, key = _bucket_and_key(uri)
+    _, _, version = etag.partition("@")
+    if version:  # else what was written later took its place
+        with _explained(uri):
+            _client().delete_object(Bucket=bucket, Key=key, VersionId=version)
 
 
 def has_versions(uri: str) -> bool:
@@ -183,8 +205,9 @@ def _versions(bucket: str, prefix: str) -> Iterator[Any]:
 
 def _remove(bucket: str, versions: list[Any]) -> int:
     """The delete markers last: what was deleted never shows again in between."""
-    for found in sorted(versions, key=lambda found: "Size" not in found):
-        _client().delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+    for markers in (False, True):
+        those = [found for found in versions if ("Size" not in found) is markers]
+        s3_removal.remove(_client(), bucket, [{"Key": found["Key"], "VersionId": found["VersionId"]} for found in those])
     return len(versions)
 
 

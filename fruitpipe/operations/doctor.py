@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
 REDEPLOY = "deploy the stack again: make deploy"
+MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting, that changes nothing
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
 
 
@@ -81,6 +83,8 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
         checks["credentials"] = (check_credentials, "set a profile, a role or AWS_ACCESS_KEY_ID, and AWS_REGION")
         checks["region"] = (check_region, "")
     checks["root"] = (check_root, "")
+    if objects.is_s3(asked.root):
+        checks["clock"] = (check_clock, "")
     if asked.images:
         checks["images"] = (check_images, "")
         if objects.is_s3(asked.images):
@@ -202,7 +206,25 @@ def check_stream(asked: Asked) -> str:
     holder = lease.holder(asked.root)
     if holder is None:
         raise NotFound(f"{asked.root}: no stream runs")
-    return f"{holder.get('holder', 'somebody')} since {holder.get('since', 'an unknown time')}"
+    name, since, left = holder
+    if left == 0:
+        raise NotFound(f"{asked.root}: {name} wrote it since {since} and is silent; who starts now takes over in about a minute")
+    until = "" if left is None else f"; another may take over in {left:.0f} s, unless it renews its lease before"
+    return f"{name} since {since}{until}"
+
+
+def check_clock(asked: Asked) -> str:
+    """How far this machine's clock is from the store's: the ages of files, and S3's signatures, go by both."""
+    before, at_store, after = datetime.now(UTC), objects.store_time(asked.root), datetime.now(UTC)
+    # The store tells whole seconds, of some moment while it was asked.
+    ahead, behind = (before - at_store).total_seconds() - 1, (at_store - after).total_seconds()
+    if (off := max(ahead, behind)) > MOST_SECONDS_OFF:
+        way = "ahead of" if ahead > 0 else "behind"
+        raise PlatformFault(
+            f"this machine's clock is {off:.0f} s {way} that of {asked.root}, more than {MOST_SECONDS_OFF}: files seem older or "
+            "younger than they are, and S3 refuses requests from 15 minutes on; have it set (chrony, systemd-timesyncd)"
+        )
+    return f"within {max(0, math.ceil(off))} s of the store's"
 
 
 def check_pointer(asked: Asked) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from tests.aws.test_stack import package
 from tests.pictures import jpeg
 
 CHECKOUT = Path(__file__).parents[2]
-ALL = ["java", "jars", "model", "credentials", "region", "root", "images", "events", "cluster", "stream", "pointer"]
+ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "cluster", "stream", "pointer"]
 
 
 class Setup:
@@ -183,6 +185,26 @@ def test_a_stream_that_is_gone_is_missed(aws, capsys):
     s3_objects._connection.cache_clear()
 
 
+def test_a_stream_that_is_silent_is_missed_and_one_that_lives_is_told_with_its_lease(setup, capsys, monkeypatch):
+    lines, _ = examine(setup, capsys)
+    assert re.search(r"process \d+ since 20.*; another may take over in [56]\d s, unless it renews", lines["stream"])
+    later = objects.store_time(setup.root) + timedelta(seconds=70)
+    monkeypatch.setattr(objects, "store_time", lambda _: later)
+    capsys.readouterr()
+    lines, _ = examine(setup, capsys)
+    assert re.match("FAIL .* is silent; who starts now takes over", lines["stream"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-90, r"\d\d s ahead of that of s3"), (90, r"\d\d s behind that of s3"), (40, "within 4")]
+)
+def test_a_clock_that_is_off_is_told_from_the_stores(setup, capsys, monkeypatch, seconds, said):
+    real = objects.store_time
+    monkeypatch.setattr(objects, "store_time", lambda uri: real(uri) + timedelta(seconds=seconds))
+    lines, _ = examine(setup, capsys)
+    assert (lines["clock"].startswith("FAIL"), bool(re.search(said, lines["clock"]))) == (abs(seconds) > 60, True)
+
+
 def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     environment = {name: value for name, value in os.environ.items() if name not in keys}
@@ -192,7 +214,7 @@ def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
     assert (done.returncode, done.stderr) == (1, "")
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [one["name"] for one in findings if not one["ok"]]
-    assert wrong == ["credentials", "region", "root", "images", "events", "stream", "pointer"]
+    assert wrong == ["credentials", "region", "root", "clock", "images", "events", "stream", "pointer"]
     assert all("no AWS credentials were found" in one["said"] for one in findings if not one["ok"])
 
 

@@ -74,10 +74,11 @@ def test_images_table_and_results_live_in_s3(s3, job):
 def test_a_second_stream_on_a_root_in_s3_is_refused_before_it_writes(s3, job):
     images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/root"
     upload(images.split("/")[2], s3, ["in/Kiwi/0.jpg"])
-    with lease.held(root):
+    with lease.held(root, lease_seconds=4.0):  # which is renewed each second
         second = job("streaming/ingest.py", "--images", images, "--root", root, "--once")
         assert objects.children(root) == ["writer.json"]
-    assert (second.returncode, second.stdout, len(second.stderr.splitlines())) == (1, "", 1)
+    assert (second.returncode, len(second.stdout.splitlines()), len(second.stderr.splitlines())) == (1, 1, 1)
+    assert f"{root} is held by" in second.stdout
     assert f"error: {root} is being written by" in second.stderr
     assert f"process {os.getpid()} since 20" in second.stderr
 

@@ -6,6 +6,8 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_removal
+from tests.s3_proxy import Proxy, started
 
 
 @pytest.fixture(params=["Enabled", "Suspended", None])
@@ -53,3 +55,17 @@ def test_purging_leaves_the_current_versions_alone(bucket, versioned_s3):
     assert objects.purge(f"s3://{name}") == (5 if kept else 0)
     assert keys(versioned_s3, name) == ["a b.jpg.bak", "a%20b.jpg"]
     assert objects.read(f"s3://{name}/a%20b.jpg") == b"2"
+
+
+@pytest.mark.parametrize("bucket", ["Enabled", None], indirect=True)
+def test_many_objects_and_versions_go_with_few_requests(bucket, versioned_s3, monkeypatch):
+    kept, name = bucket
+    monkeypatch.setattr(s3_removal, "AT_ONCE", 4)
+    with started(Proxy(versioned_s3.endpoint)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        s3_objects._connection.cache_clear()
+        assert objects.delete_all(f"s3://{name}") == 3
+        assert objects.purge(f"s3://{name}") == (9 if kept else 0)
+        assert keys(versioned_s3, name) == []
+        counts = proxy.counts()
+    assert (counts["POST"], counts["DELETE"]) == (4 if kept else 1, 0)  # 3 objects; 6 versions and then 3 markers

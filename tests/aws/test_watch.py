@@ -62,9 +62,12 @@ def watch(load_lambda):
 def test_a_stream_lives_while_its_lease_lasts(root, watch):
     now = datetime.now(UTC)
     assert not watch.is_alive(root.uri, now)
-    root.put("writer.json", json.dumps({"expires_at": now.isoformat()}).encode())
-    assert watch.is_alive(root.uri, now - timedelta(seconds=1))
-    assert not watch.is_alive(root.uri, now + timedelta(seconds=1))
+    holder = {"lease_seconds": 60, "released": False, "expires_at": "1970-01-01T00:00:00+00:00"}  # by a clock that is wrong
+    root.put("writer.json", json.dumps(holder).encode())
+    assert watch.is_alive(root.uri, now + timedelta(seconds=50))
+    assert not watch.is_alive(root.uri, now + timedelta(seconds=90))
+    root.put("writer.json", json.dumps(holder | {"released": True}).encode())
+    assert not watch.is_alive(root.uri, now)
 
 
 @pytest.fixture
