@@ -220,7 +220,7 @@ def jars(
     check_spark()
     from fruitpipe.runtime import jars
 
-    jars.paths(jars.DELTA, *[jars.S3A] * s3)
+    jars.paths(*jars.wanted(s3=s3))
 
 
 @app.command(rich_help_panel=GDPR)

@@ -54,7 +54,7 @@ def started(folder: Path, python: str, workers: int = 2) -> Iterator[Cluster]:
 
 def submit_command(cluster: Cluster, python: str, driver_python: str, **settings: str) -> list[str]:
     """The beginning of a spark-submit that lacks the job, with what a cluster's own settings would hold."""
-    jar_path = ":".join(jars.paths(jars.DELTA))
+    jar_path = ":".join(jars.paths(*jars.wanted(s3=False)))
     given = {
         "spark.driver.extraClassPath": jar_path,
         "spark.executor.extraClassPath": jar_path,

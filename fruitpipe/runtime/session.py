@@ -40,6 +40,8 @@ FOR_MINUTES = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 # All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
 LOCAL = "local[*, 2]"
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
+# A private name of pyspark: the first until Spark 4.0, the others from 4.1. Where none is there, more is said on stderr.
+ACCUMULATOR_SERVERS = ("AccumulatorServer", "AccumulatorTCPServer", "AccumulatorUnixServer")
 TO_DIE_SECONDS = 2  # that a process may take from closing its connections to its end
 # What a machine lacks, as Java words it, and what to do.
 LACKING = {
@@ -61,6 +63,10 @@ ALWAYS = {
     "spark.sql.files.openCostInBytes": "4096",
     # As for an RDD: Spark keeps workers apart by their environment, and those that an RDD's job started are to be found by SQL's.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
+    # From Delta 4.2 on a VACUUM's RETAIN is ignored, and a version older than the table's own retention refused though its files
+    # are there, unless these say otherwise: an erasure keeps its hours, and a monthly refit reads the changes alone.
+    "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
+    "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # A worker that dies in native code says where.
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
     "spark.python.worker.faulthandler.enabled": "true",
@@ -92,16 +98,21 @@ def open(  # noqa: A001 - session.open says what it does
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Both tell at length, and on stderr, that Java is gone; the job says so in a line.
-    accumulators.AccumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
-    logging.getLogger().addFilter(_is_not_from_py4j)
+    _quieten()
     os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
-    wanted = [jars.DELTA] + [jars.S3A] * any(objects.is_s3(uri) for uri in uris)
+    wanted = jars.wanted(s3=any(objects.is_s3(uri) for uri in uris))
     settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
     try:
         return builder.master(master or LOCAL).config(map={**settings}).getOrCreate()
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
+
+
+def _quieten() -> None:
+    """Both tell at length, and on stderr, that Java is gone; the job says so in a line."""
+    for server in filter(None, (getattr(accumulators, name, None) for name in ACCUMULATOR_SERVERS)):
+        server.handle_error = lambda *_: None
+    logging.getLogger().addFilter(_is_not_from_py4j)
 
 
 def is_submitted() -> bool:

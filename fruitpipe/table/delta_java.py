@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 
 from fruitpipe.errors import MissingRequirement
-from fruitpipe.runtime import jars
+from fruitpipe.runtime import lanes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 WRITE = "DeltaOperations$Write"
+TESTED = ", ".join(sorted({lane.spark for lane in lanes.LANES.values()}))
 
 
 def append(spark: SparkSession, table_uri: str, adds: Collection[str]) -> None:
@@ -51,9 +52,11 @@ def check(spark: SparkSession, table_uri: str) -> None:
         if isinstance(error, Py4JJavaError | Py4JNetworkError):  # it is all there, and something else went wrong
             raise
         (reason, *_) = (str(error).partition("Trace:\n")[2] or str(error)).splitlines()
+        lane = lanes.of_spark(spark.version)
+        remedy = f"give it {lane.delta_jar} in place of that" if lane else f"Spark {spark.version} was not tested, {TESTED} were"
         raise MissingRequirement(
             f"this Spark comes with Delta {_jvm(spark).io.delta.package.VERSION()}, which takes no data files from the workers "
-            f"({reason}); give it {jars.DELTA} in place of that"
+            f"({reason}); {remedy}"
         ) from error
 
 

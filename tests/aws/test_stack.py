@@ -59,7 +59,7 @@ def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
     (home / "bin" / "stream").write_bytes((CHECKOUT / "deploy" / "stream").read_bytes())
     (home / "bin" / "stream").chmod(0o755)
     (home / "model" / "mobilenetv2-1.0-224.tflite").symlink_to(cache.folder() / "mobilenetv2-1.0-224.tflite")
-    jar_path = ":".join(jars.paths(jars.DELTA, jars.S3A))
+    jar_path = ":".join(jars.paths(*jars.wanted(s3=True)))
     defaults = {"spark.master": "local[2]", "spark.driver.extraClassPath": jar_path, **session.s3a_settings(os.environ)}
     (conf / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

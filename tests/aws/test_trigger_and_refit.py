@@ -34,7 +34,7 @@ def root(aws):
 @pytest.fixture
 def cluster_settings(tmp_path):
     """What a cluster's spark-defaults.conf holds: its jars and how it reaches S3."""
-    jar_path = ":".join(jars.paths(jars.DELTA, jars.S3A))
+    jar_path = ":".join(jars.paths(*jars.wanted(s3=True)))
     defaults = {"spark.master": "local[2]", "spark.driver.extraClassPath": jar_path, **session.s3a_settings(os.environ)}
     (tmp_path / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.extractor.featurise import OUTCOMES
-from fruitpipe.runtime import jars
+from fruitpipe.runtime import lanes
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta, delta_java, lookup, schema, upkeep
 from fruitpipe.table.data_files import Writer, uri
@@ -245,8 +245,9 @@ def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, ta
 def test_a_delta_that_takes_no_files_from_the_workers_is_refused_in_a_line(images, run, monkeypatch, other):
     fill(images, 1)
     monkeypatch.setattr(delta_java, "WRITE", other)
+    lane = lanes.current()
     with pytest.raises(
-        MissingRequirement, match=rf"with Delta 4\.0\..*, which takes no .* give it {jars.DELTA} in place of that"
+        MissingRequirement, match=rf"with Delta {lane.delta_java}, which takes no .* give it {lane.delta_jar} in place of that"
     ):
         run()
 

@@ -1,0 +1,104 @@
+"""The platforms that fruitpipe runs on, each tested: which Spark goes with which Delta, Hadoop and Java.
+
+The one table of them: jars, the search for a Java, the pins of `make LANE=…` and doctor read it. The lane of a virtual
+environment is that of its pyspark and delta-spark.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from fruitpipe.errors import MissingRequirement
+
+SCALA = "2.13"  # of every Spark 4
+OLDEST_JAVA = 17
+
+
+class Lane(NamedTuple):
+    """Versions that go together.
+
+    newest_java: Java 24 took away the security manager's subjects, which Hadoop asks for before 3.5.
+    artifact: of Delta, whose name has Spark's version from 4.1 on.
+    """
+
+    name: str
+    spark: str
+    delta: str
+    delta_java: str
+    hadoop: str
+    newest_java: int
+    artifact: str
+
+    @property
+    def delta_jar(self) -> str:
+        """Maven's coordinate of Delta."""
+        return f"io.delta:{self.artifact}_{SCALA}:{self.delta_java}"
+
+    @property
+    def s3a_jar(self) -> str:
+        """Maven's coordinate of S3A; with the AWS SDK that it brings some 600 MB."""
+        return f"org.apache.hadoop:hadoop-aws:{self.hadoop}"
+
+    @property
+    def pins(self) -> list[str]:
+        """What pip installs for it."""
+        return [f"pyspark=={self.spark}", f"delta-spark=={self.delta}"]
+
+
+DEFAULT = "spark-4.0"
+LANES = {
+    lane.name: lane
+    for lane in (
+        Lane("spark-4.0", "4.0.2", "4.0.1", "4.0.1", "3.4.1", 23, "delta-spark"),
+        Lane("spark-4.1", "4.1.1", "4.2.0", "4.2.0", "3.4.2", 23, "delta-spark_4.1"),  # EMR's emr-spark-8.1.0
+        Lane("spark-4.2", "4.2.0", "4.4.1", "4.4.0", "3.5.0", 25, "delta-spark_4.2"),  # Maven has no Delta 4.4.1
+        Lane("emr-8.0", "4.0.2", "4.0.0", "4.0.0", "3.4.1", 23, "delta-spark"),  # EMR's emr-spark-8.0.0
+    )
+}
+
+
+def current() -> Lane:
+    """The lane of this environment. Raises MissingRequirement where its pyspark and delta-spark are no tested pair."""
+    spark, delta = _installed("pyspark"), _installed("delta-spark")
+    for lane in LANES.values():
+        if _series(spark) == _series(lane.spark) and delta == lane.delta:
+            return lane
+    pairs = ", ".join(f"{lane.spark} with {lane.delta}" for lane in LANES.values())
+    raise MissingRequirement(
+        f"pyspark {spark} with delta-spark {delta} is not a tested pair ({pairs}); "
+        f"run: pip install {' '.join(LANES[DEFAULT].pins)}"
+    )
+
+
+def of_spark(version: str) -> Lane | None:
+    """The lane of a running Spark, as ``4.1.1-amzn-0``, whatever Delta it has; None where none was tested with it."""
+    return next((lane for lane in LANES.values() if _series(version) == _series(lane.spark)), None)
+
+
+def constraints(lane: Lane, default: str) -> str:
+    """The constraints file of a lane: the `default` one's text with the lane's pins in place of its own."""
+    pins = {pin.partition("==")[0]: pin for pin in lane.pins}
+    lines = (pins.get(line.partition("==")[0], line) for line in default.splitlines())
+    return "\n".join(lines) + "\n"
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingRequirement(f"{package} is not installed; run: pip install 'fruitpipe[spark]'") from error
+
+
+def _series(version: str) -> list[str]:
+    """Spark 4.0.5 is what 4.0.2 is: its patches change no interface."""
+    return version.split(".")[:2]
+
+
+if __name__ == "__main__":
+    wanted, file = sys.argv[1:]
+    if wanted not in LANES:
+        sys.exit(f"error: there is no lane {wanted}; choose one of {', '.join(LANES)}")
+    sys.stdout.write(constraints(LANES[wanted], Path(file).read_text(encoding="utf-8")))
