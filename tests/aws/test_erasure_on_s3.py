@@ -18,6 +18,8 @@ from fruitpipe.objects import s3 as s3_objects
 from tests.pictures import jpeg
 from tests.raw_reader import hits, s3_versions
 
+pytestmark = pytest.mark.spark
+
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -23,6 +23,8 @@ from tests.aws.collecting import Collector
 from tests.pictures import jpeg
 from tests.s3_proxy import Proxy, started
 
+pytestmark = pytest.mark.spark
+
 CHECKOUT = Path(__file__).parents[2]
 AT_ONCE = 500
 TRIGGERS = 10  # each lists the manifests once

@@ -14,6 +14,8 @@ from fruitpipe.refit import publication
 from fruitpipe.root import lease
 from tests.pictures import jpeg
 
+pytestmark = pytest.mark.spark
+
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -17,6 +17,8 @@ from tests.deploy import policies
 from tests.pictures import jpeg
 from tests.scripts import load
 
+pytestmark = pytest.mark.spark
+
 CHECKOUT = Path(__file__).parents[2]
 deploy, package = load("deploy"), load("package")
 PICTURES = 6

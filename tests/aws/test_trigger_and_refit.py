@@ -13,6 +13,8 @@ from fruitpipe.refit import pointer, publication
 from fruitpipe.runtime import jars, java, session
 from tests.pictures import jpeg
 
+pytestmark = pytest.mark.spark
+
 CHECKOUT = Path(__file__).parents[2]
 PIXELS = range(8)
 
