@@ -20,6 +20,12 @@ demo: $(VENV)/ready $(MODEL)
 	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
+## picture: the README's picture of a report, taken of the demo's (by Chromium)
+.PHONY: picture
+picture:
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1560 --virtual-time-budget=5000 \
+	  --screenshot=docs/report.png "file://$(CURDIR)/$(DEMO)/root/reports/v000001.html"
+
 ## test: the whole suite (`make test ARGS="tests/unit"` for a part, `make test LANE=spark-4.2 ARGS="-m spark"` on another Spark)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)

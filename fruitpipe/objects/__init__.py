@@ -2,6 +2,8 @@
 
 A URI is written as people type it and never percent-encoded: ``s3://bucket/a b+c%20d.jpg`` names the key ``a b+c%20d.jpg``.
 boto3 is imported by `s3` alone, and that only where a URI lies in S3.
+
+In: URIs. Out: bytes and stats, or one of our errors. May import: errors.
 """
 
 from __future__ import annotations
