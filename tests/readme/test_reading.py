@@ -7,44 +7,23 @@ import re
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
-from fruitpipe import objects
-from fruitpipe.reduction.pca import fit
-from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import publication
-from fruitpipe.refit.on_spark import project_batches, vectors_of
-from fruitpipe.refit.publication import Model
 from fruitpipe.runtime import session
-from fruitpipe.table import vector_files
+from tests import reading_page
+from tests.reading_page import FEATURES, LABELS, OF_FEATURES, PAGE, PATHS, SNIPPETS, assert_nearest, assert_same, run, search
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
-SNIPPETS = dict(re.findall(r"^(pandas|Polars|DuckDB|Spark|Plain Python)\b.*:\n\n```python\n((?:.*\n)*?)```", PAGE, re.MULTILINE))
-LABELS = np.array(["Kiwi", "Crème brûlée", "Pomme d'api"] * 8, object)
-PATHS = np.array([f"file:///images/{label}/{number:02}.jpg" for number, label in enumerate(LABELS)], object)
-FEATURES = np.random.default_rng(0).random((24, 1280), np.float32)
-
-
-def batch(rows):
-    return vector_files.pa.record_batch({"path": PATHS[rows], "label": LABELS[rows], "features": vectors_of(FEATURES[rows])})
+QUERY = (FEATURES[7] + 0.01).tolist()
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Two versions; the current one has two files and, beside it, what a killed refit and a killed writer left."""
-    root = str(tmp_path_factory.mktemp("reading") / "root")
-    summary = Summary.of(FEATURES, LABELS, PATHS)
-    for components in (2, 5):
-        reduction = fit(summary.moments, components=components)
-        with publication.attempt(root) as version:
-            folder = publication.reduced_uri(objects.canonical(root), version)
-            for number, rows in enumerate((slice(0, 9), slice(9, 24))):
-                vector_files.write(project_batches([batch(rows)], reduction), f"{folder}/part-{version}-{number:05}.parquet")
-            publication.save_model(root, version, Model(reduction, summary, {"version": version}))
-            publication.switch(root, version)
+    """Two versions, beside what a killed refit and a killed writer left, and a table of features; a quote is in its name."""
+    root = str(tmp_path_factory.mktemp("reading") / "d'api")
+    reading_page.publish(root)
+    reading_page.write_features(root)
     reduced = Path(root, "reduced")
     (reduced / "v000003").mkdir()
     (reduced / "v000003" / "part-v000003-00000.parquet").write_bytes(b"half")
@@ -55,27 +34,20 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(root):
-    return dict(
-        zip(PATHS, zip(LABELS, publication.load_reduction(root, "v000002").transform(FEATURES), strict=True), strict=True)
-    )
+    return reading_page.expected(root)
 
 
-def run(name, **given):
-    """What the snippet leaves in `frame` or `vectors`."""
-    exec(SNIPPETS[name], given)
-    return given.get("frame", given.get("vectors"))
+@pytest.fixture(scope="module")
+def spark():
+    return session.open("fruitpipe tests")
 
 
-def assert_same(rows, expected):
-    assert len(rows) == len(expected)
-    assert {path: label for path, label, _ in rows} == {path: label for path, (label, _) in expected.items()}
-    for path, _, vector in rows:
-        np.testing.assert_array_equal(np.asarray(vector, np.float32), expected[path][1])
-
-
-def test_the_page_has_a_snippet_of_three_lines_for_each_reader():
-    assert list(SNIPPETS) == ["pandas", "Polars", "DuckDB", "Spark", "Plain Python"]
-    assert {name: sum(map(bool, code.splitlines())) for name, code in SNIPPETS.items()} == dict.fromkeys(SNIPPETS, 3)
+def test_the_page_has_a_snippet_of_at_most_three_lines_for_each_reader():
+    names = [name.split(",")[0] for name in SNIPPETS]
+    assert names[1:4] == ["pandas", "Polars", "DuckDB"]
+    assert [name.partition(" ")[0] for name in names[5:]] == ["Spark", "Plain"]
+    assert max(sum(map(bool, code.splitlines())) for code in SNIPPETS.values()) == 3
+    assert [name for name in OF_FEATURES if not name.startswith("Search")] == ["Polars", "DuckDB", "pandas", "Spark"]
     (ddl,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
     assert len(ddl.splitlines()) == 3
     assert "path string, label string, pca_features array<float>" in ddl
@@ -93,23 +65,40 @@ def test_polars_reads_the_current_version(root, expected):
     assert_same(frame.select("path", "label", "pca_features").rows(), expected)
 
 
-def test_duckdb_reads_the_current_version(root, expected):
-    frame = run("DuckDB", root=root)
+@pytest.mark.parametrize("name", [name for name in SNIPPETS if "duckdb.sql" in SNIPPETS[name]])
+def test_duckdb_reads_the_current_version(root, expected, name):
+    frame = run(name, root=root)
     assert isinstance(frame, duckdb.DuckDBPyRelation)
     assert str(frame.types[2]) == "FLOAT[]"
-    assert_same(frame.fetchall(), expected)
+    assert_same(list(frame.df().itertuples(index=False, name=None)), expected)
 
 
-def test_spark_reads_the_current_version(root, expected):
-    spark = session.open("fruitpipe tests")
-    frame = run("Spark", root=root, spark=spark)
+def test_spark_reads_the_current_version(root, expected, spark):
+    frame = run("Spark (each row also gets its `version`)", root=root, spark=spark)
     assert frame.schema.simpleString() == "struct<path:string,label:string,pca_features:array<float>>"
     assert_same([tuple(row) for row in frame.collect()], expected)
 
 
 def test_plain_python_reduces_to_the_same_vectors(root, expected):
-    vectors = run("Plain Python", root=root, features=FEATURES)
+    name = next(name for name in SNIPPETS if name.startswith("Plain Python"))
+    vectors = run(name, root=root, features=FEATURES)
     assert_same(list(zip(PATHS, LABELS, vectors, strict=True)), expected)
+
+
+def test_polars_finds_the_nearest(root):
+    assert_nearest(search("Polars", root=root, query=QUERY).rows(), QUERY)
+
+
+def test_duckdb_finds_the_nearest(root):
+    assert_nearest(search("DuckDB", root=root, query=QUERY).fetchall(), QUERY)
+
+
+def test_pandas_finds_the_nearest(root):
+    assert_nearest(list(search("pandas", root=root, query=QUERY).itertuples(index=False, name=None)), QUERY)
+
+
+def test_spark_finds_the_nearest(root, spark):
+    assert_nearest([tuple(row) for row in search("Spark", root=root, query=QUERY, spark=spark).collect()], QUERY)
 
 
 def test_the_page_names_the_facts_that_a_version_has():

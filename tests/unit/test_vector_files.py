@@ -32,6 +32,7 @@ def test_what_is_written_is_read_again_with_names_that_every_reader_knows(tmp_pa
         "label",
         "pca_features.list.element",
     ]
+    assert {columns.row_group(0).column(number).compression for number in range(3)} == {"ZSTD"}
 
 
 def test_without_rows_there_is_no_file(tmp_path):
