@@ -37,8 +37,16 @@ def spark_readable(uri: str) -> str:
     return canonical
 
 
+def level(number: int | None) -> int | None:
+    """`number`, which counts folders from one end or the other. Raises WrongUsage for 0."""
+    if number == 0:
+        raise WrongUsage("--label-level 0: folders count from 1, the first below --images, or from -1, the one that holds it")
+    return number
+
+
 Uri = Annotated[str, AfterValidator(spark_readable)]
 Regions = Annotated[str, AfterValidator(regions.parse)]
+GLOB = "*.{jpg,jpeg,png,webp}"
 UNION = ",".join(regions.UNION)
 
 
@@ -72,20 +80,24 @@ class IngestSettings(JobSettings):
     model_config = SettingsConfigDict(cli_prog_name="fruitpipe ingest")
 
     images: Uri
-    """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder is its label"""
+    """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder below it is its label"""
     source: Literal["prefix", "events"] = "prefix"
     """prefix: list the prefix at every trigger and read manifests; events: read manifests alone"""
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
+    label_level: Annotated[int | None, AfterValidator(level)] = None
+    """the folder that is the label: 1 the first below IMAGES, -1 (a new ROOT's) the one that holds the image; kept with ROOT"""
+    side_files: bool = False
+    """take what systems put beside pictures for images too: ._a.jpg of macOS, thumbnails of a NAS, ... (docs/events.md)"""
     once: bool = False
     """catch up with what is there now and end"""
     trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """seconds from one look for new images to the next; 0 looks again at once"""
     max_files_per_trigger: int = Field(50_000, ge=1)
     """about as many images as manifests name are taken in one batch"""
-    glob: str = "*.{jpg,jpeg,png,webp}"
+    glob: str = GLOB
     """names that count as images, upper or lower case"""
     max_image_bytes: int = Field(50_000_000, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
@@ -136,7 +148,7 @@ class ReconcileSettings(JobSettings):
 
     images: Uri
     """URI of the image prefix that ROOT was filled from"""
-    glob: str = "*.{jpg,jpeg,png,webp}"
+    glob: str = GLOB
     """names that count as images, upper or lower case"""
     dry_run: bool = False
     """print the plan and write nothing"""

@@ -4,8 +4,9 @@ A message holds an S3 event notification as S3 sends it, or wrapped by SNS or by
 understood is reported alone and ends in the dead-letter queue; the others go through. The manifest's name is made of its
 content, so the same events, delivered again or in another order, are the same object and are written once.
 
-Environment: FRUITPIPE_ROOT and FRUITPIPE_IMAGES (s3://bucket/prefix), FRUITPIPE_GLOB (names that count as images). Standard
-library and boto3 only: the format of the lines is checked against `fruitpipe.events` by a test.
+Environment: FRUITPIPE_ROOT and FRUITPIPE_IMAGES (s3://bucket/prefix), FRUITPIPE_GLOB (names that count as images),
+FRUITPIPE_SIDE_FILES (true: side files of systems too). Standard library and boto3 only: tests check the format of the lines
+against `fruitpipe.root.manifests`, and what a side file is against `fruitpipe.pictures.side_files`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ Fields = dict[str, Any]
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 GLOB = "*.{jpg,jpeg,png,webp}"
+# What systems put beside pictures, as fruitpipe/pictures/side_files.py has it: a file's name, or a folder that it lies in.
+SIDE_FILES = re.compile(
+    r"(.*/)?(\._[^/]*|(__MACOSX|\.AppleDouble|\.DocumentRevisions-V100|\.fseventsd|\.Spotlight-V100|\.TemporaryItems"
+    r"|@eaDir|\.@__thumb|\.thumbnails|\.ipynb_checkpoints|\$RECYCLE\.BIN|#recycle|@Recycle|\.Trash|\.Trashes|\.Trash-[0-9]+"
+    r"|\.dtrash|#snapshot|@Recently-Snapshot|\.snapshot|\.snapshots|~snapshot|\.zfs|\.stversions)/.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 # An archived image that is restored can be read again, so it counts as created. A lifecycle rule and a delete marker remove
 # an image as a person does. What else S3 reports (tags, access lists, storage classes) leaves the bytes alone.
 NOTIFICATIONS = {
@@ -49,10 +57,13 @@ class Settings:
     root: str
     images: str
     names: re.Pattern[str]
+    side_files: bool = False
 
     @classmethod
     def from_environment(cls) -> Settings:
-        return cls(_uri("FRUITPIPE_ROOT"), _uri("FRUITPIPE_IMAGES"), matcher(os.environ.get("FRUITPIPE_GLOB") or GLOB))
+        side_files = os.environ.get("FRUITPIPE_SIDE_FILES", "").lower() in ("1", "true", "yes", "on")
+        glob = os.environ.get("FRUITPIPE_GLOB") or GLOB
+        return cls(_uri("FRUITPIPE_ROOT"), _uri("FRUITPIPE_IMAGES"), matcher(glob), side_files)
 
     def why_not(self, event: Fields) -> str | None:
         """Why the event is none of an image of ours, if it is none."""
@@ -61,7 +72,10 @@ class Settings:
         if not event["path"].startswith(f"{self.images}/"):
             return "outside_prefix"
         name = event["path"].rpartition("/")[2]  # empty where somebody created a folder
-        return None if name and self.names.match(name) else "other_name"
+        if not (name and self.names.match(name)):
+            return "other_name"
+        is_side_file = SIDE_FILES.fullmatch(event["path"].removeprefix(f"{self.images}/"))
+        return "side_file" if is_side_file and not self.side_files else None
 
 
 @dataclass

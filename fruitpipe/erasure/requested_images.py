@@ -14,7 +14,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.access import labels_by_path
 from fruitpipe.errors import NotFound, WrongUsage
-from fruitpipe.pictures import names
+from fruitpipe.pictures import naming
 
 EXAMPLES = 3
 
@@ -39,7 +39,7 @@ def select(root: str, uris: Sequence[str], prefix: str | None, label: str | None
     wanted = _exact(uris, held, earlier)
     for one, found in (
         (f"prefix {objects.canonical(prefix)}" if prefix else "", _below(objects.canonical(prefix), held) if prefix else []),
-        (f"label {label}" if label else "", _labelled(label, held) if label else []),
+        (f"label {label}" if label else "", _labelled(label, held, naming.of(root)) if label else []),
     ):
         if one and not found and not earlier.covers(one):
             raise NotFound(f"{one}: there is no such image under {root}, and nothing was recorded")
@@ -99,12 +99,12 @@ def _is_within(uri: str, folder: str) -> bool:
     return f"{uri}/".startswith(f"{folder}/")
 
 
-def _labelled(label: str, held: dict[str, str]) -> list[str]:
+def _labelled(label: str, held: dict[str, str], rule: naming.Naming) -> list[str]:
     """The images with this label that have rows, and those beside them that have none yet."""
     paths = [path for path, has in held.items() if has == label]
     folders = {path.rpartition("/")[0] for path in paths}
     beside = (stat.path for folder in folders for stat in objects.list_all(folder))
-    return sorted({*paths, *(path for path in beside if names.label(path) == label)})
+    return sorted({*paths, *(path for path in beside if rule.label(path) == label)})
 
 
 def _exact(uris: Sequence[str], held: dict[str, str], earlier: Earlier) -> list[str]:

@@ -22,8 +22,8 @@ import pyarrow as pa
 from fruitpipe import objects
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
-from fruitpipe.pictures import names
 from fruitpipe.pictures.decoding import BadImage, decode
+from fruitpipe.pictures.naming import Naming
 from fruitpipe.runtime import image_count, workers
 
 if TYPE_CHECKING:
@@ -88,13 +88,15 @@ class Featuriser:
     """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
-    etag), ``touched`` (a new etag, but the known bytes) and ``gone``. tally: the file in which each leaves its mark, if any.
+    etag), ``touched`` (a new etag, but the known bytes) and ``gone``, as are side files of systems. tally: the file in which each
+    leaves its mark, if any. naming: the root's rule for labels.
     """
 
     model: Broadcast
     extractor: str
     max_image_bytes: int
     tally: str | None = field(default=None, kw_only=True)
+    naming: Naming = field(default=Naming(), kw_only=True)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
@@ -128,10 +130,12 @@ class Featuriser:
         return [self._look(reference) for reference in together]
 
     def _look(self, reference: Reference) -> objects.Look:
+        if self.naming.side_file(reference.path):
+            return objects.Gone()
         return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
 
     def _outcome(self, extractor: Extractor, reference: Reference, look: objects.Look) -> dict[str, Any]:
-        row: dict[str, Any] = {"path": reference.path, "label": names.label(reference.path)}
+        row: dict[str, Any] = {"path": reference.path, "label": self.naming.label(reference.path)}
         row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
         match look:
             case objects.Gone():

@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import objects
 from fruitpipe.extractor import featurise
-from fruitpipe.pictures import names
 from fruitpipe.runtime import session
 from fruitpipe.table import data_files
 from fruitpipe.table.data_files import Group
@@ -67,7 +66,7 @@ class Halving:
         seen = featurise.seen(found.stat) if isinstance(found, objects.TooLarge) else {}
         outcome = seen | {
             "path": path,
-            "label": names.label(path),
+            "label": self.writer.featuriser.naming.label(path),
             "error": "crashes-decoder",
             "error_message": "decoding it, alone, took the worker process down",
             "extractor": self.writer.featuriser.extractor,

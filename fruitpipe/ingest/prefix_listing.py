@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.ingest import checkpoint
-from fruitpipe.pictures import names
+from fruitpipe.output import say
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.pictures.naming import Naming
 from fruitpipe.root import layout, manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
@@ -37,10 +39,9 @@ PAUSE_SECONDS = 0.1  # from one listing to the next where there is no trigger to
 BEFORE_TRIGGER_SECONDS = 0.25  # that a listing is to end before Spark's trigger, which then finds its manifests
 
 
-def images(prefix: str, glob: str) -> Iterator[objects.Stat]:
-    """The objects below `prefix` whose names count as images."""
-    counts = names.matcher(glob)
-    return (stat for stat in objects.list_all(prefix) if counts.match(objects.name(stat.path)))
+def images(prefix: str, choice: ImageFilter) -> Iterator[objects.Stat]:
+    """The objects below `prefix` that are images; `choice` counts the others."""
+    return (stat for stat in objects.list_all(prefix) if choice.takes(stat.path))
 
 
 def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
@@ -70,10 +71,12 @@ class Listing:
 
     settings: IngestSettings
     known: Callable[[], NDArray[np.int64]]
+    naming: Naming = field(default_factory=Naming)
 
     def __post_init__(self) -> None:
         self._before: NDArray[np.int64] | None = None
         self._failure: BaseException | None = None
+        self._choice, self._is_said = ImageFilter(self.naming, self.settings.glob), False
         self._begun, self._stopped = threading.Event(), threading.Event()
 
     @property
@@ -92,8 +95,15 @@ class Listing:
             named += body.count(b"\n")
             self._begun.set()
         if not self._stopped.is_set():
+            self._say_passed_over()
             self._before = self._seen(before, np.unique(np.frombuffer(listed, np.int64)))
         return named
+
+    def _say_passed_over(self) -> None:
+        """Says once a run what was there and is no image."""
+        if not self._is_said and str(self._choice):
+            say(f"ingest: {self._choice}")
+        self._is_said = True
 
     def forget(self) -> None:
         """Begins anew with what is known: after an erasure an image may lack its row, whatever was listed before."""
@@ -133,7 +143,8 @@ class Listing:
 
     def _unseen(self, before: NDArray[np.int64], listed: array[int]) -> Iterator[manifests.ImageEvent]:
         """What `before` lacks, but for what was erased and kept; `listed` takes the code of everything that is there."""
-        stats, erased = images(self.settings.images, self.settings.glob), None
+        self._choice = ImageFilter(self.naming, self.settings.glob)
+        stats, erased = images(self.settings.images, self._choice), None
         while not self._stopped.is_set() and (chunk := list(islice(stats, LINES))):
             found = [path_hashes.of_image(stat.path, stat.etag) for stat in chunk]
             listed.extend(found)

@@ -20,7 +20,7 @@ import numpy as np
 from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
-from fruitpipe.errors import NoImages
+from fruitpipe.errors import NoImages, WrongUsage
 from fruitpipe.extractor import featurise
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import checkpoint, housekeeping, prefix_listing, recompute
@@ -30,6 +30,9 @@ from fruitpipe.ingest.micro_batch import Batches, Stopping, summary
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.upsert import Upsert
 from fruitpipe.output import say
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.pictures.links import Links
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import progress, session
 from fruitpipe.settings import IngestSettings
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from fruitpipe.pictures.naming import Naming
     from fruitpipe.table.path_hashes import Codes
 
     ReadCodes = Callable[[], Codes]
@@ -56,11 +60,13 @@ def ingest(settings: IngestSettings) -> None:
     """Runs the stream until it has caught up (`once`) or is told to stop."""
     layout.check(settings.root)
     snapshot.check(settings.root)
-    check_images(settings)
+    rule = naming.proposed(settings, is_new=not delta.is_ours(settings.root))
+    check_images(settings, rule)
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         read = cache(partial(path_hashes.of_rows, settings.root))
-        prefix = Listing(settings, partial(known, settings.root, read))
+        naming.keep(settings.root, rule)
+        prefix = Listing(settings, partial(known, settings.root, read), rule)
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
             say(f"ingest: {summary(Counter())}")
             return
@@ -106,19 +112,35 @@ def upserter(
 ) -> Upsert:
     """What commits a batch of this job; the model goes to the workers once."""
     broadcast = spark.sparkContext.broadcast(model)
-    featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes)
+    featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes, naming=naming.of(settings.root))
     known = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
     return Upsert(spark, settings.root, featuriser, before_commit, known)
 
 
-def check_images(settings: IngestSettings) -> None:
-    """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped."""
+def check_images(settings: IngestSettings, rule: Naming) -> None:
+    """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped. Raises WrongUsage."""
     if settings.source == "events":
         return
+    check_not_known(settings, rule)
     if not objects.exists(settings.images):
         raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
-    if next(prefix_listing.images(settings.images, settings.glob), None) is None:
-        raise NoImages(f"{settings.images}: no image matches {settings.glob}; check --images and --glob, or upload images first")
+    choice = ImageFilter(rule, settings.glob)
+    if next(prefix_listing.images(settings.images, choice), None) is None:
+        found = f" ({choice})" if str(choice) else ""
+        raise NoImages(
+            f"{settings.images}: no image matches {settings.glob}{found}; check --images and --glob, or upload images first"
+        )
+
+
+def check_not_known(settings: IngestSettings, rule: Naming) -> None:
+    """Raises WrongUsage where the folder has another name, as through a link, under which its images have rows already."""
+    images, root = settings.images, settings.root
+    if objects.is_s3(images) or not delta.is_ours(root):
+        return
+    others = (Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images))
+    for other in others:
+        if other != images and (rows := snapshot.Snapshot(root).rows_below(other)):
+            raise WrongUsage(f"{images}: is the same folder as {other}, where {rows} rows are; give --images {other}")
 
 
 def watch(spark: SparkSession, batches: Batches, between: Between, prefix: Listing) -> bool:

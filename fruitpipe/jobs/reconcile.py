@@ -15,7 +15,8 @@ from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation
 from fruitpipe.output import say
-from fruitpipe.pictures import names
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import session
 from fruitpipe.settings import ReconcileSettings
@@ -36,14 +37,16 @@ def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
     extractor = fingerprint(Model.load(settings.model, settings.extractor))
-    counts = names.matcher(settings.glob)
-    listed = list_images(settings)
+    choice = ImageFilter(naming.of(settings.root), settings.glob)
+    listed = list_images(settings, choice)
     spark = session.open("fruitpipe reconcile", settings.images, settings.root)
     with session.explained():
         rows = table_rows(spark, settings)
         check_prefix(spark, settings, listed, rows)
-    found = reconciliation.compare(listed, rows, extractor, lambda path: counts.match(objects.name(path)))
+    found = reconciliation.compare(listed, rows, extractor, choice.would_take)
     say(f"reconcile: {found}")
+    if str(choice):
+        say(f"reconcile: {choice}")
     if settings.dry_run:
         say(*(f"reconcile: {line}" for line in foreseen(found, settings)))
         return
@@ -57,10 +60,10 @@ def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Ta
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
-def list_images(settings: ReconcileSettings) -> pa.Table:
-    """`path` and `etag` of every image under the prefix: some 150 bytes an image."""
+def list_images(settings: ReconcileSettings, choice: ImageFilter) -> pa.Table:
+    """`path` and `etag` of every image under the prefix: some 150 bytes an image. `choice` counts what is none."""
     erased = Tombstones.of(settings.root)
-    stats = prefix_listing.images(settings.images, settings.glob)
+    stats = prefix_listing.images(settings.images, choice)
     return reconciliation.table(
         reconciliation.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path))
     )

@@ -71,6 +71,11 @@ def is_s3(uri: str) -> bool:
     return uri.startswith("s3://")
 
 
+def real(uri: str) -> str:
+    """Where a folder really lies, all links resolved; in S3 there are none."""
+    return uri if is_s3(uri) else "file://" + os.path.realpath(uri.removeprefix("file://"))
+
+
 def look(uri: str, known_etag: str | None = None, max_bytes: int | None = None) -> Look:
     """The object at `uri`, unless it still has `known_etag` or more than `max_bytes` bytes.
 

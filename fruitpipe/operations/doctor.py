@@ -8,20 +8,25 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
-from fruitpipe import objects, regions
+from fruitpipe import objects, regions, settings
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.operations import aws
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.refit import pointer, rollback
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
+LISTED = 1000  # objects that are looked through for what is no image: one request
 REDEPLOY = "deploy the stack again: make deploy"
 MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting, that changes nothing
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
@@ -144,12 +149,20 @@ def check_root(asked: Asked) -> str:
 
 def check_images(asked: Asked) -> str:
     assert asked.images
-    first = next(objects.list_all(asked.images), None)
-    if first is None:
+    listed = list(islice(objects.list_all(asked.images), LISTED))
+    if not listed:
         raise NotFound(f"{asked.images}: there is nothing there; check --images, or upload images first")
-    if isinstance(found := objects.look(first.path, max_bytes=0), objects.Unreadable):
-        raise AccessDenied(f"{first.path}: {found.message}")
-    return f"{asked.images}: list and read ({objects.name(first.path)})"
+    rule = naming.of(asked.root)
+    first_rule = naming.Naming(naming.HOLDER, (asked.images,), takes_side_files=False)  # of a root to which no stream was started
+    choice = ImageFilter(rule if rule.prefixes else first_rule, os.environ.get("FRUITPIPE_GLOB") or settings.GLOB)
+    images = [stat.path for stat in listed if choice.takes(stat.path)]
+    seen = f" (of the first {LISTED:,} objects)" if len(listed) == LISTED else ""
+    if not images and not seen:
+        raise NotFound(f"{asked.images}: no image matches {choice.glob} ({choice}); check --images and --glob")
+    first = images[0] if images else listed[0].path
+    if isinstance(found := objects.look(first, max_bytes=0), objects.Unreadable):
+        raise AccessDenied(f"{first}: {found.message}")
+    return f"{asked.images}: list and read ({objects.name(first)})" + (f"; {choice}{seen}" if str(choice) else "")
 
 
 def check_events(asked: Asked) -> str:

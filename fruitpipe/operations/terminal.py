@@ -14,6 +14,7 @@ from rich.text import Text
 
 from fruitpipe.operations import failed_images
 from fruitpipe.output import plain, quoted, say, say_cells, to_json
+from fruitpipe.pictures import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,6 +79,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
     return [
         ("images", Text(f"{status.images:,}: {status.featurised:,} featurised, ") + failed),
         ("labels", Text(_named(status.labels))),
+        *([("look alike", Text(plain(alike), "yellow"))] if (alike := names.look_alikes(status.labels)) else []),
         ("errors", Text(_named(status.errors) if status.errors else "none")),
         ("last batch", Text(_last_batch(status.last_batch))),
         ("extractor", Text(_named(status.extractors) or "none")),

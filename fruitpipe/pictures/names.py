@@ -1,20 +1,36 @@
-"""What the name of an image says: its label, and whether it is one at all. Standard library only."""
+"""Patterns for the names of images, and labels that a person takes for one. Standard library only."""
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from fnmatch import translate
-
-
-def label(path: str) -> str:
-    """The name of the folder that holds the image: ``s3://b/fruit/Kiwi/0.jpg`` → ``Kiwi``; none in a bare bucket."""
-    _, _, inside = path.partition("://")
-    return inside.split("/")[-2] if path.startswith("file:") or inside.count("/") > 1 else ""
 
 
 def matcher(glob: str) -> re.Pattern[str]:
     """A pattern for whole file names that match `glob`, as Hadoop reads it but in upper and lower case alike."""
     return re.compile("|".join(translate(plain) for plain in _alternatives(glob)), re.IGNORECASE)
+
+
+def look_alikes(labels: Iterable[str], most: int = 3) -> str:
+    """Labels that differ by case, blanks or Unicode form alone, which is most likely a slip: ``"Kiwi", "kiwi "``.
+
+    Groups with semicolons between them, at most so many; what looks the same on a screen is written in ASCII. Empty without any.
+    """
+    groups = defaultdict(list)
+    for label in labels:
+        groups[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+    alike = [sorted(group) for group in groups.values() if len(group) > 1]
+    more = f"; and {len(alike) - most} more" if len(alike) > most else ""
+    return "; ".join(map(_told_apart, sorted(alike)[:most])) + more
+
+
+def _told_apart(labels: list[str]) -> str:
+    same = len({unicodedata.normalize("NFC", label) for label in labels}) < len(labels)
+    return ", ".join(json.dumps(label, ensure_ascii=same) for label in labels)
 
 
 def _alternatives(glob: str) -> list[str]:

@@ -11,6 +11,7 @@ FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "
 
 WRITER = "writer.json"
 CLEARED = "cleared.json"  # when housekeeping last cleared away
+NAMING = "labels.json"  # which folder of a path is the label, and the image prefixes
 EXAMPLES = 3
 
 
@@ -28,7 +29,7 @@ def place(root: str, name: str) -> str:
 def check(root: str) -> None:
     """Raises WrongRoot where something lies under the root that fruitpipe did not put there, or around a new one."""
     there = objects.children(root)
-    ours = (*FOLDERS, WRITER, CLEARED)
+    ours = (*FOLDERS, WRITER, CLEARED, NAMING)
     foreign = [child for child in there if child.rstrip("/") not in ours and not child.startswith(".")]
     if foreign:
         named = ", ".join(foreign[:EXAMPLES]) + (f" and {len(foreign) - EXAMPLES} more" if len(foreign) > EXAMPLES else "")

@@ -10,6 +10,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
+from fruitpipe.errors import WrongUsage
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.root import manifests
@@ -98,3 +99,36 @@ def test_a_linked_folder_is_listed_under_its_own_name_where_it_has_one(images, t
         "Kiwi/0001.jpg",
         "Z/Kiwi/0002.jpg",
     }
+
+
+def test_side_files_are_passed_over_in_a_line_and_their_rows_go_with_a_reconciliation(images, root, run, table, capsys):
+    fill(images, 2)
+    put(images / "at the top.jpg", jpeg(7))
+    put(images / "Kiwi" / "._0000.jpg", b"attributes of macOS")
+    put(images / "@eaDir" / "0000.jpg" / "SYNOPHOTO_THUMB_M.jpg", jpeg(8))
+    put(images / "Kiwi" / "a.HEIC", b"no name of an image")
+    assert run(side_files=True) == "ingest: 4 images featurised, 1 failed"
+    assert {name: row["label"] for name, row in table().items()}["at the top.jpg"] == ""
+    ingest(IngestSettings(images=str(images), root=root, once=True))
+    said = capsys.readouterr().out.splitlines()
+    passed_over = "1 side files of macOS, 1 thumbnails of a NAS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+    assert f"ingest: passed over: {passed_over}" in said
+    reconcile(ReconcileSettings(images=str(images), root=root, allow_removals=True))
+    assert run() == "ingest: 0 images featurised, 0 failed, 2 gone"
+    assert set(table()) == {"0000.jpg", "0001.jpg", "at the top.jpg"}
+
+
+def test_a_folder_under_another_name_is_refused_and_a_link_to_it_is_passed_over(images, root, run, table, tmp_path, capsys):
+    fill(images, 2)
+    run()
+    (tmp_path / "link").symlink_to(images)
+    with pytest.raises(
+        WrongUsage, match=f"/link: is the same folder as file://{images}, where 2 rows are; give --images file://"
+    ):
+        ingest(IngestSettings(images=str(tmp_path / "link"), root=root, once=True))
+    fill(tmp_path / "more", 1, first=2)
+    (tmp_path / "more" / "linked").symlink_to(images / "Kiwi")
+    ingest(IngestSettings(images=str(tmp_path / "more"), root=root, once=True))
+    said = capsys.readouterr().out
+    assert f"ingest: passed over: 2 images that have another name, in file://{images}/Kiwi" in said
+    assert set(table()) == {"0000.jpg", "0001.jpg", "0002.jpg"}

@@ -2,14 +2,16 @@ import importlib.util
 import json
 import random
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from fruitpipe.pictures import names
+from fruitpipe.pictures import names, side_files
 from fruitpipe.root import manifests
 from fruitpipe.root.manifests import ImageEvent
+from tests.side_files import SIDE_FILES
 
 TESTS = Path(__file__).parents[1]
 ROOT, IMAGES = "s3://fruits-pipeline/root", "s3://fruits-images/Training"
@@ -177,6 +179,21 @@ def test_what_is_not_about_an_image_is_dropped_and_counted(collect, name, counte
     assert not batch.lines
     assert not batch.failures
     assert +batch.counts == {counted: 1}
+
+
+@pytest.mark.parametrize(("below", "kind"), SIDE_FILES.items())
+def test_side_files_are_passed_over_as_the_listing_does_unless_they_are_asked_for(collector, below, kind):
+    event = {"event": "created", "path": f"{IMAGES}/{below}"}
+    settings = collector.Settings(ROOT, IMAGES, collector.matcher("*"))
+    assert settings.why_not(event) == ("side_file" if kind else None)
+    assert replace(settings, side_files=True).why_not(event) is None
+
+
+def test_the_collector_and_the_listing_know_the_same_folders(collector):
+    for folder in side_files.KINDS:
+        assert collector.SIDE_FILES.fullmatch(f"Kiwi/{folder.upper()}/a.jpg")
+        assert side_files.kind(f"Kiwi/{folder.upper()}/a.jpg")
+    assert collector.SIDE_FILES.pattern.count("|") == len(side_files.KINDS) + 1  # beside files' names and users' bins
 
 
 def test_a_folder_is_no_image_whatever_names_count(collector):

@@ -1,10 +1,12 @@
 """What the doctor says of a root that lies in a folder."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.errors import NotFound
 from fruitpipe.operations import doctor
 from fruitpipe.refit import rollback
 
@@ -27,3 +29,16 @@ def test_the_doctor_says_whether_readers_are_held_at_a_version(asked):
     said = doctor.check_pointer(asked)
     assert said.startswith("v000001, of 2 published; v000001 is held since 20")
     assert said.endswith(f"UTC, until fruitpipe release --root {asked.root}")
+
+
+def test_the_doctor_names_what_is_no_image_and_a_folder_without_any(asked, tmp_path):
+    asked = replace(asked, images=f"file://{tmp_path}/images")
+    for name in ("a.HEIC", "b.heic", "c.MOV"):
+        objects.write(f"{asked.images}/{name}", b"1")
+    with pytest.raises(NotFound, match=r"no image matches .* \(passed over: .*: 2 .heic, 1 .mov\); check --images"):
+        doctor.check_images(asked)
+    objects.write(f"{asked.images}/d.jpg", b"1")
+    objects.write(f"{asked.images}/._d.jpg", b"1")
+    said = doctor.check_images(asked)
+    assert "list and read (d.jpg); passed over: 1 side files of macOS; names" in said
+    assert said.endswith("names that are not like *.{jpg,jpeg,png,webp}: 2 .heic, 1 .mov")

@@ -1,10 +1,23 @@
-"""Labels and globs."""
+"""Globs, side files, labels, and what a listing passes over."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from fruitpipe.pictures import names
+from fruitpipe import objects
+from fruitpipe.errors import WrongUsage
+from fruitpipe.pictures import image_filter, names, naming, side_files
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.pictures.links import Links
+from fruitpipe.pictures.naming import Naming
+from fruitpipe.settings import IngestSettings
+from tests.side_files import SIDE_FILES
+
+GLOB = "*.{jpg,jpeg,png,webp}"
+FRUIT = ("s3://b/fruit",)
 
 
 @pytest.mark.parametrize(
@@ -19,19 +32,160 @@ from fruitpipe.pictures import names
         ("s3://b/a%2Fb/0.jpg", "a%2Fb"),
     ],
 )
-def test_the_folder_that_holds_an_image_is_its_label(path, label):
-    assert names.label(path) == label
+def test_of_an_old_root_the_folder_that_holds_an_image_is_its_label(path, label):
+    assert Naming().label(path) == label
+    assert Naming(None, FRUIT).label(path) == label
+    assert Naming(-1).label(path) == label  # an event may name an image outside of every prefix
+
+
+@pytest.mark.parametrize(
+    ("level", "path", "label"),
+    [
+        (-1, "0.jpg", ""),
+        (-1, "Kiwi/0.jpg", "Kiwi"),
+        (-1, "train/Kiwi/0.jpg", "Kiwi"),
+        (-2, "Kiwi/2026/0.jpg", "Kiwi"),
+        (-2, "Kiwi/0.jpg", ""),
+        (1, "Kiwi/2026/11/0.jpg", "Kiwi"),
+        (2, "train/Kiwi/2026/0.jpg", "Kiwi"),
+        (2, "Kiwi/0.jpg", ""),
+        (1, "0.jpg", ""),
+    ],
+)
+def test_a_label_is_the_folder_at_its_level_below_the_prefix(level, path, label):
+    assert Naming(level, FRUIT).label(f"s3://b/fruit/{path}") == label
+    assert Naming(level, ("s3://b",)).label(f"s3://b/{path}") == label
+    assert Naming(level, ("file:///data/fruit",)).label(f"file:///data/fruit/{path}") == label
+
+
+def test_the_prefix_that_came_first_counts():
+    assert Naming(-1, (*FRUIT, "s3://b/fruit/Kiwi")).label("s3://b/fruit/Kiwi/0.jpg") == "Kiwi"
+    assert Naming(-1, ("s3://b/fruit/Kiwi", *FRUIT)).label("s3://b/fruit/Kiwi/0.jpg") == ""
+    assert Naming(1, FRUIT).label("s3://other/Kiwi/0.jpg") == ""
+
+
+@pytest.fixture
+def root(tmp_path):
+    return f"file://{tmp_path}/root"
+
+
+def proposed(root, images, is_new, **flags):
+    return naming.proposed(IngestSettings(root=root, images=images, **flags), is_new=is_new)
+
+
+def test_the_rule_is_kept_with_the_root_and_later_starts_have_it(root):
+    first = proposed(root, FRUIT[0], is_new=True, label_level=2)
+    assert first == Naming(2, FRUIT, False)
+    assert naming.of(root) == Naming()
+    naming.keep(root, first)
+    assert naming.of(root) == first
+    again = proposed(root, "s3://b/more", is_new=False)
+    assert again == Naming(2, ("s3://b/fruit", "s3://b/more"), False)
+
+
+def test_a_new_root_labels_a_picture_at_the_top_with_nothing_and_an_old_one_as_before(root):
+    assert proposed(root, FRUIT[0], is_new=True).label("s3://b/fruit/0.jpg") == ""
+    assert proposed(root, FRUIT[0], is_new=False).label("s3://b/fruit/0.jpg") == "fruit"
+
+
+@pytest.mark.parametrize(("kept", "asked"), [(-1, 1), (2, -1), (None, -1)])
+def test_another_level_than_the_roots_is_refused_in_one_line(root, kept, asked):
+    naming.keep(root, Naming(kept, FRUIT, False))
+    with pytest.raises(WrongUsage, match=f"^--label-level {asked}: the labels under {root} are .*; leave it out"):
+        proposed(root, FRUIT[0], is_new=False, label_level=asked)
+
+
+def test_an_image_that_is_the_prefix_itself_is_not_written_down(root):
+    assert proposed(root, "s3://b/fruit/Kiwi/a.jpg", is_new=True).prefixes == ()
+
+
+def test_there_is_no_level_0(root):
+    with pytest.raises(WrongUsage, match="--label-level 0: folders count from 1"):
+        proposed(root, FRUIT[0], is_new=True, label_level=0)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "b.JPG", "c d.JpEg", "é.png", ".e.webp", "_f.PNG"])
 def test_the_default_glob_takes_images_in_any_case(name):
-    assert names.matcher("*.{jpg,jpeg,png,webp}").match(name)
+    assert names.matcher(GLOB).match(name)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jpg.tmp", "jpg", "a.jpgx", "a.gif"])
 def test_the_default_glob_takes_nothing_else(name):
-    assert not names.matcher("*.{jpg,jpeg,png,webp}").match(name)
+    assert not names.matcher(GLOB).match(name)
 
 
 def test_alternatives_may_nest():
     assert [bool(names.matcher("*.{jp{,e}g,png}").match(name)) for name in ("a.jpg", "a.jpeg", "a.png", "a.jp")] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("below", "kind"), SIDE_FILES.items())
+def test_side_files_of_systems_are_known_by_their_names(below, kind):
+    assert side_files.kind(below) == kind
+    assert Naming(-1, FRUIT, False).side_file(f"s3://b/fruit/{below}") == kind
+    assert Naming(-1, FRUIT, True).side_file(f"s3://b/fruit/{below}") is None
+
+
+def test_a_prefix_that_lies_in_such_a_folder_was_asked_for():
+    asked = Naming(-1, ("s3://b/@eaDir",), False)
+    assert asked.side_file("s3://b/@eaDir/Kiwi/a.jpg") is None
+    assert asked.side_file("s3://b/@eaDir/Kiwi/._a.jpg") == "side files of macOS"
+
+
+def test_what_is_passed_over_is_counted_and_told_in_one_line():
+    choice = ImageFilter(Naming(-1, FRUIT, False), GLOB)
+    listed = [*(f"._{n}.jpg" for n in range(20)), *(f"@eaDir/{n}.jpg" for n in range(10)), "a.jpg", "@eaDir/x.txt", ".DS_Store"]
+    listed += ["a.HEIC", "b.heic", "c.MOV", "README", "Thumbs.db", "odd.\u202egpj", ".hidden"]
+    assert [name for name in listed if choice.takes(f"s3://b/fruit/{name}")] == ["a.jpg"]
+    assert str(choice) == (
+        "passed over: 20 side files of macOS, 10 thumbnails of a NAS; "
+        "names that are not like *.{jpg,jpeg,png,webp}: 3 without an ending, 2 .heic, 1 .mov"
+    )
+    assert str(ImageFilter(Naming(-1, FRUIT, False), GLOB)) == ""
+
+
+def test_only_the_most_frequent_endings_are_named():
+    choice = ImageFilter(Naming(-1, FRUIT, False), GLOB)
+    for number in range(20):
+        choice.takes(f"s3://b/fruit/a.x{number}")
+    assert str(choice).endswith("1 .x15 and 12 more kinds")
+    assert image_filter.ending(f"a.{'x' * 9}") == "without an ending"
+
+
+def test_images_of_a_folder_that_has_another_name_are_passed_over(tmp_path):
+    (tmp_path / "fruit" / "Kiwi").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "fruit")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "inner").symlink_to(tmp_path / "fruit" / "Kiwi")
+    fruit, link, other = (f"file://{tmp_path}/{name}" for name in ("fruit", "link", "other"))
+    choice = ImageFilter(Naming(-1, (fruit, other, link), False), GLOB)
+    assert choice.takes(f"{fruit}/Kiwi/a.jpg")
+    assert choice.takes(f"{other}/a.jpg")
+    assert not choice.takes(f"{other}/inner/a.jpg")
+    assert not choice.takes(f"{link}/Kiwi/a.jpg")
+    assert not choice.would_take(f"{link}/Kiwi/a.jpg")
+    assert choice.would_take(f"{fruit}/Kiwi/._a.jpg")
+    assert str(choice) == f"passed over: 2 images that have another name, in {fruit}/Kiwi"
+    assert Links((link, fruit)).own_name(f"{fruit}/Kiwi") == f"{link}/Kiwi"  # the first name under which there were rows
+    assert Links((fruit,)).own_name("s3://b/Kiwi") == "s3://b/Kiwi"
+
+
+def test_what_is_kept_is_json_that_the_root_may_hold(root):
+    naming.keep(root, Naming(-1, FRUIT, False))
+    kept = json.loads(Path(root.removeprefix("file://"), "labels.json").read_text())
+    assert kept == {"level": -1, "prefixes": ["s3://b/fruit"], "takes_side_files": False}
+    assert objects.children(root) == ["labels.json"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["Kiwi", "Lemon", ""], ""),
+        (["Kiwi", "kiwi", "Lemon"], '"Kiwi", "kiwi"'),
+        (["Kiwi ", "Kiwi"], '"Kiwi", "Kiwi "'),
+        (["P\u00eache", "Pe\u0302che"], r'"Pe\u0302che", "P\u00eache"'),
+        (["Apple  Golden", "apple golden", "Ｋiwi", "Kiwi"], '"Apple  Golden", "apple golden"; "Kiwi", "Ｋiwi"'),  # noqa: RUF001
+        ([one for letter in "abcde" for one in (letter, letter.upper())], '"A", "a"; "B", "b"; "C", "c"; and 2 more'),
+    ],
+)
+def test_labels_that_a_person_takes_for_one_are_told_apart(labels, said):
+    assert names.look_alikes(labels) == said

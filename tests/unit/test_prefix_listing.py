@@ -15,6 +15,7 @@ from fruitpipe.erasure import register
 from fruitpipe.errors import AccessDenied
 from fruitpipe.ingest import prefix_listing
 from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.pictures import naming
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
@@ -50,6 +51,19 @@ def named(root):
         return sorted(objects.name(json.loads(line)["path"]) for lines in bodies for line in lines), len(bodies)
 
     return named
+
+
+def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images, root, named, capsys):
+    fill(images, 1)
+    put(images / "Kiwi" / "._0000.jpg", b"attributes")
+    put(images / "Kiwi" / "a.HEIC", b"")
+    settings = IngestSettings(images=str(images), root=root)
+    prefix = Listing(settings, lambda: np.array([], np.int64), naming.proposed(settings, is_new=True))
+    assert (prefix.list_once(), prefix.list_once()) == (1, 0)
+    assert named()[0] == ["0000.jpg"]
+    assert capsys.readouterr().out.splitlines() == [
+        "ingest: passed over: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+    ]
 
 
 def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, named):

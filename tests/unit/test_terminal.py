@@ -154,3 +154,8 @@ def test_a_status_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines(capsys, monke
     assert lines[1] == "images      2,016: 2,014 featurised, 2 failed"
     assert len(lines) == 12
     assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_labels_that_look_alike_are_told_apart_in_a_line_of_the_status():
+    assert "look alike" not in printed(terminal.rendered(STATUS))
+    assert 'look alike "Kiwi", "kiwi"' in printed(terminal.rendered(replace(STATUS, labels={"Kiwi": 2, "kiwi": 1})))

@@ -1,0 +1,87 @@
+"""What the path of an image says under one root: its label, and whether it is an image at all.
+
+How many folders up the label stands, and under which prefixes the images lie, is kept with the root: so every job gives an image
+the same label, and an image that has its row under one prefix gets no second one under another.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound, WrongUsage
+from fruitpipe.pictures import names, side_files
+from fruitpipe.root import layout
+from fruitpipe.settings import IngestSettings
+
+HOLDER = -1  # the level of the folder that holds an image
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The rule of a root.
+
+    level: of the folder whose name is the label: 1 is the first below the prefix, -1 the one that holds the image, -2 the one
+    above that; None, of roots older than the choice: the one that holds the image, be it the prefix itself. prefixes: in the
+    order in which they came; the first that holds an image counts. takes_side_files: whether those are images like others.
+    """
+
+    level: int | None = None
+    prefixes: tuple[str, ...] = ()
+    takes_side_files: bool = True
+
+    def label(self, path: str) -> str:
+        """``s3://b/fruit/Kiwi/0.jpg`` → ``Kiwi``; empty where there is no folder at that level below the prefix."""
+        level = HOLDER if self.level is None else self.level
+        prefix = None if self.level is None else self._prefix(path)
+        folders = (path.partition("://")[2].split("/")[1:] if prefix is None else path.removeprefix(f"{prefix}/").split("/"))[:-1]
+        if level > 0 and prefix is None:  # there is no place to count from
+            return ""
+        place = level - 1 if level > 0 else len(folders) + level
+        return folders[place] if 0 <= place < len(folders) else ""
+
+    def side_file(self, path: str) -> str | None:
+        """The kind of side file that this is, if it is one and they are not taken."""
+        if self.takes_side_files:
+            return None
+        prefix = self._prefix(path)
+        return side_files.kind(path.partition("://")[2] if prefix is None else path.removeprefix(f"{prefix}/"))
+
+    def _prefix(self, path: str) -> str | None:
+        return next((prefix for prefix in self.prefixes if path.startswith(f"{prefix}/")), None)
+
+
+def of(root: str) -> Naming:
+    """The rule that a root has; that of old roots where none is kept. Raises AccessDenied."""
+    return _kept(root) or Naming()
+
+
+def proposed(settings: IngestSettings, *, is_new: bool) -> Naming:
+    """The root's rule with this image prefix and choice of side files. Nothing is written.
+
+    Raises WrongUsage where the root has labels of another level.
+    """
+    root, images, level = settings.root, settings.images, settings.label_level
+    kept = _kept(root) or (Naming(HOLDER if level is None else level) if is_new else Naming())
+    if level is not None and level != kept.level:
+        has = "the folder that holds an image, whichever that is" if kept.level is None else f"of --label-level {kept.level}"
+        raise WrongUsage(f"--label-level {level}: the labels under {root} are {has}; leave it out, or give another --root")
+    # An image may be a prefix of its own. It is not written down: an erasure of it would have to find its name here.
+    is_image = names.matcher(settings.glob).match(objects.name(images))
+    prefixes = kept.prefixes if is_image or images in kept.prefixes else (*kept.prefixes, images)
+    return Naming(kept.level, prefixes, settings.side_files)
+
+
+def keep(root: str, rule: Naming) -> None:
+    """Keeps the rule with the root; for the writer that holds the lease."""
+    if rule != _kept(root):
+        objects.write(layout.place(root, layout.NAMING), json.dumps(asdict(rule)).encode())
+
+
+def _kept(root: str) -> Naming | None:
+    try:
+        fields = json.loads(objects.read(layout.place(root, layout.NAMING)))
+    except NotFound:
+        return None
+    return Naming(fields["level"], tuple(fields["prefixes"]), fields["takes_side_files"])

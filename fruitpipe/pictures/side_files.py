@@ -1,0 +1,50 @@
+"""Files that systems put beside people's pictures, under names of pictures. Standard library only.
+
+macOS writes a file's attributes into `._a.jpg` beside it where a file system has no place for them, a NAS keeps thumbnails, bins
+and snapshots in the folder itself, Jupyter a copy of what it has open. None is a picture of its own, and many decode: thumbnails
+would be rows, and their folders labels. Other names that begin with `.` or `_` are people's own. `lambda/collect_events.py` has
+the same rule.
+"""
+
+from __future__ import annotations
+
+import re
+
+ATTRIBUTES = "._"
+TRASH_OF_A_USER = re.compile(r"\.trash-[0-9]+")  # freedesktop.org's, on another disk than the home
+FOLDERS = {
+    "side files of macOS": (
+        "__MACOSX",
+        ".AppleDouble",
+        ".DocumentRevisions-V100",
+        ".fseventsd",
+        ".Spotlight-V100",
+        ".TemporaryItems",
+    ),
+    "thumbnails of a NAS": ("@eaDir", ".@__thumb"),  # Synology's, QNAP's
+    "thumbnails of a desktop": (".thumbnails",),
+    "checkpoints of Jupyter": (".ipynb_checkpoints",),
+    "deleted files in a bin": ("$RECYCLE.BIN", "#recycle", "@Recycle", ".Trash", ".Trashes", ".dtrash"),
+    "earlier versions in a snapshot": (
+        "#snapshot",
+        "@Recently-Snapshot",
+        ".snapshot",
+        ".snapshots",
+        "~snapshot",
+        ".zfs",
+        ".stversions",
+    ),
+}
+KINDS = {folder.lower(): kind for kind, folders in FOLDERS.items() for folder in folders}
+OF_MACOS, IN_A_BIN = "side files of macOS", "deleted files in a bin"
+
+
+def kind(below: str) -> str | None:
+    """What kind of side file lies at `below`, a path below the image prefix; None for what is none. Case does not matter."""
+    *folders, name = below.split("/")
+    for folder in map(str.lower, folders):
+        if folder in KINDS:
+            return KINDS[folder]
+        if TRASH_OF_A_USER.fullmatch(folder):
+            return IN_A_BIN
+    return OF_MACOS if name.startswith(ATTRIBUTES) else None
