@@ -36,11 +36,14 @@ FOLDERS = {
     ),
 }
 KINDS = {folder.lower(): kind for kind, folders in FOLDERS.items() for folder in folders}
+PERHAPS = re.compile(r"(?:^|/)[_.@#$~]")  # how all these names begin, and hardly any other: a listing asks for each object
 OF_MACOS, IN_A_BIN = "side files of macOS", "deleted files in a bin"
 
 
 def kind(below: str) -> str | None:
     """What kind of side file lies at `below`, a path below the image prefix; None for what is none. Case does not matter."""
+    if not PERHAPS.search(below):
+        return None
     *folders, name = below.split("/")
     for folder in map(str.lower, folders):
         if folder in KINDS:

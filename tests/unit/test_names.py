@@ -125,6 +125,11 @@ def test_side_files_of_systems_are_known_by_their_names(below, kind):
     assert Naming(-1, FRUIT, True).side_file(f"s3://b/fruit/{below}") is None
 
 
+def test_each_folder_of_systems_is_found():
+    for folder, kind in side_files.KINDS.items():
+        assert side_files.kind(f"{folder}/a.jpg") == side_files.kind(f"Kiwi/{folder.upper()}/a.jpg") == kind
+
+
 def test_a_prefix_that_lies_in_such_a_folder_was_asked_for():
     asked = Naming(-1, ("s3://b/@eaDir",), False)
     assert asked.side_file("s3://b/@eaDir/Kiwi/a.jpg") is None
