@@ -25,6 +25,7 @@ from fruitpipe.jobs import ingest
 from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
 from fruitpipe.table import delta, path_hashes
+from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -92,10 +93,9 @@ def running(
     read = cache(partial(path_hashes.of_rows, settings.root))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with lease.held(settings.root) as held, session.explained():
-        watched = Watched(
-            upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), held.check, read)
-        )
-        batches = Batches(settings, watched, Eraser(spark, settings, held.check))  # type: ignore[arg-type]
+        fence = Fence(settings.root, held.check)
+        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), fence, read))
+        batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
         prefix = Listing(settings, partial(ingest.known, settings.root, read))
         with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix):
             query = ingest.start(spark, settings, batches)

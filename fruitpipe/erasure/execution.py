@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from fruitpipe.root import manifests
 from fruitpipe.runtime import progress
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta, lookup, upkeep
+from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +45,7 @@ class Eraser:
 
     spark: SparkSession
     settings: IngestSettings
-    before_commit: Callable[[], None]
+    before_commit: Fence
 
     def __post_init__(self) -> None:
         self.asked = False
@@ -123,7 +124,7 @@ class Eraser:
             if already is not None and erasure.carried_out_at:
                 removed["objects"] = 0  # counted when this was tried before
         self.before_commit()
-        removed["features"] = delta.remove(self.spark, root, sorted(traces.paths))
+        removed["features"] = delta.remove(self.spark, root, sorted(traces.paths), self.before_commit)
         # From here on no refit publishes what it read before.
         table, version = delta.describe(self.spark, root).id, delta.version(self.spark, root)
         erasure = replace(erasure, features_table=table, features_version=version)

@@ -28,6 +28,7 @@ from fruitpipe.runtime import session
 from fruitpipe.runtime.progress import Bar, Commit
 from fruitpipe.table import data_files, delta
 from fruitpipe.table.data_files import Group
+from fruitpipe.table.fence import Fence
 from fruitpipe.table.lookup import Known
 
 
@@ -35,14 +36,14 @@ from fruitpipe.table.lookup import Known
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `before_commit` raises where this process may no longer write the table; `known` tells what the table has of images; on `bar`
+    `fence` raises where this process may no longer write the table; `known` tells what the table has of images; on `bar`
     a person watches. It keeps nothing from one batch to the next: after one that failed it takes another.
     """
 
     spark: SparkSession
     root: str
     featuriser: featurise.Featuriser
-    before_commit: Callable[[], None]
+    fence: Fence
     known: Callable[[Sequence[str]], dict[str, Known]]
     bar: Bar = field(default_factory=Bar)
 
@@ -94,11 +95,11 @@ class Upsert:
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
         Judge(self.root, self._looked_at).check(featurised)
-        self.before_commit()
+        self.fence()
         if featurised.chunk.known:
             self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
-            delta.add(self.spark, self.root, featurised.files)
+            delta.add(self.spark, self.root, featurised.files, self.fence)
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
         reasons = Counter({reason: count for reason, count in featurised.count("error").items() if reason is not None})
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
@@ -109,7 +110,9 @@ class Upsert:
         uris = [data_files.uri(delta.folder(self.root), file) for file in featurised.files]
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
-            delta.merge(self.spark, self.root, delta.outcomes(self.spark, uris), ingested, featurised.count("outcome"))
+            outcomes = delta.outcomes(self.spark, uris)
+            with delta.fenced(self.spark, self.fence):
+                delta.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))
         for uri in uris:
             _remove(uri)
 

@@ -37,6 +37,7 @@ from fruitpipe.root import layout, lease
 from fruitpipe.runtime import progress, session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, lookup, path_hashes, snapshot
+from fruitpipe.table.fence import Fence
 from fruitpipe.table.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def ingest(settings: IngestSettings) -> None:
     check_images(settings, rule)
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
+        fence = Fence(settings.root, held.check)
         read = cache(partial(path_hashes.of_rows, settings.root))
         naming.keep(settings.root, rule)
         prefix = Listing(settings, partial(known, settings.root, read), rule)
@@ -71,14 +73,14 @@ def ingest(settings: IngestSettings) -> None:
             say(f"ingest: {summary(Counter())}")
             return
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
-        upsert = upserter(spark, settings, model, held.check, read)
+        upsert = upserter(spark, settings, model, fence, read)
         upsert.start_workers()
-        delta.create(spark, settings.root, held.check)
+        delta.create(spark, settings.root, fence)
         renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upsert, Eraser(spark, settings, held.check), bar)
-            between = Between(batches, Housekeeper(spark, settings, held.check), prefix)
+            batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar)
+            between = Between(batches, Housekeeper(spark, settings, fence), prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
                 batches.eraser.carry_out()
@@ -107,14 +109,12 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
     )
 
 
-def upserter(
-    spark: SparkSession, settings: IngestSettings, model: Model, before_commit: Callable[[], None], read: ReadCodes
-) -> Upsert:
+def upserter(spark: SparkSession, settings: IngestSettings, model: Model, fence: Fence, read: ReadCodes) -> Upsert:
     """What commits a batch of this job; the model goes to the workers once."""
     broadcast = spark.sparkContext.broadcast(model)
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes, naming=naming.of(settings.root))
     known = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
-    return Upsert(spark, settings.root, featuriser, before_commit, known)
+    return Upsert(spark, settings.root, featuriser, fence, known)
 
 
 def check_images(settings: IngestSettings, rule: Naming) -> None:

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import NamedTuple
 
@@ -28,14 +28,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault, WrongRoot
+from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
+from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta_java, first_commit, lookup
+from fruitpipe.table.fence import APPLICATION, Fence
 from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, OUTCOMES, PROPERTIES, TOUCHED
 from fruitpipe.table.snapshot import Snapshot
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+CONCURRENT = "DELTA_CONCURRENT_"  # how each error begins that Delta refuses a commit with for another's
+TXN_APPLICATION, TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 SPANS = 4  # of time that a merge looks into; each takes Spark time to compile
 
 
@@ -152,23 +156,50 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
         raise NotFound(f"{root}: changes after version {after_version} are no longer kept; read the whole table") from error
 
 
-def remove(spark: SparkSession, root: str, paths: Sequence[str]) -> int:
-    """Deletes the rows of `paths`, in a commit that names none of them, and says how many images had one."""
+def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | None = None) -> int:
+    """Deletes the rows of `paths`, in a commit that names none of them, and says how many images had one.
+
+    fence: as for `add`.
+    """
     there = lookup.of_paths(root, paths)
     if not there:
         return 0
     gone = spark.createDataFrame(pa.table({"path": pa.array(sorted(there), pa.string())}))
     absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
-    merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
+    with fenced(spark, fence):
+        merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
     return len(there)
 
 
-def add(spark: SparkSession, root: str, files: Collection[str]) -> None:
+def add(spark: SparkSession, root: str, files: Collection[str], fence: Fence | None = None) -> None:
     """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions.
 
-    Nothing is committed where there are no files.
+    Nothing is committed where there are no files. With a fence, raises LeaseLost and commits nothing where somebody else has
+    changed rows since this process last did.
     """
-    delta_java.append(spark, features_uri(root), files)
+    with _refused(fence):
+        version = delta_java.append(spark, features_uri(root), files, partial(_numbered, fence))
+    if fence and version is not None:
+        fence.added(version)
+
+
+def _numbered(fence: Fence | None, version: int) -> list[str]:
+    """What a commit that builds on a version says of its number."""
+    if fence is None:
+        return []
+    milliseconds = round(1000 * datetime.now(UTC).timestamp())
+    return [json.dumps({"txn": {"appId": APPLICATION, "version": fence.number_after(version), "lastUpdated": milliseconds}})]
+
+
+@contextmanager
+def _refused(fence: Fence | None) -> Iterator[None]:
+    """Delta's refusal of a commit, as rows were committed meanwhile, becomes the fence's."""
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        if fence is None or CONCURRENT not in str(error):
+            raise
+        raise fence.lost() from error
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
@@ -188,6 +219,7 @@ def merge(
     ingested: `ingested_at` of all rows that the table has of those images, one of each. A merge by path alone, as where no times
     are told, opens all files, for 2 ms each, as each file of a large table holds paths of all labels; what was ingested at some
     time lies in few. counts: images by outcome, for the commit's entry in the log, as its files hold rows of others, too.
+    Raises LeaseLost for one that is not the next, in a block of `fenced`.
     """
     matches = F.expr("t.path = s.path")
     if ingested:
@@ -203,18 +235,35 @@ def merge(
         .whenMatchedUpdate(set=row)
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
     )
-    with _noted(spark, counts or {}):
-        merging.execute()
+    with _settings(spark, {USER_METADATA: json.dumps(dict(counts or {}))}):
+        done = merging.execute().collect()
+    if not done:  # its number has been used, so Delta takes it for one that was done before
+        raise LeaseLost(
+            f"{root}/features: somebody else wrote it since this stream last did; nothing was written. Start it again"
+        )
 
 
 @contextmanager
-def _noted(spark: SparkSession, counts: Mapping[str, int]) -> Iterator[None]:
-    """Commits of the block carry `counts` as their `userMetadata`."""
-    spark.conf.set(USER_METADATA, json.dumps(dict(counts)))
+def fenced(spark: SparkSession, fence: Fence | None) -> Iterator[None]:
+    """The merge in this block is the next commit that changes rows. Raises LeaseLost where somebody else was there first."""
+    if fence is None:
+        yield
+        return
+    with _settings(spark, {TXN_APPLICATION: APPLICATION, TXN_VERSION: str(fence.number)}), _refused(fence):
+        yield
+    fence.merged()
+
+
+@contextmanager
+def _settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """The session has these settings in the block."""
+    for name, value in values.items():
+        spark.conf.set(name, value)
     try:
         yield
     finally:
-        spark.conf.unset(USER_METADATA)
+        for name in values:
+            spark.conf.unset(name)
 
 
 def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:

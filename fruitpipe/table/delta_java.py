@@ -2,7 +2,7 @@
 
 | call | Java | where it is missing |
 |---|---|---|
-| `append` | `OptimisticTransaction.commitIfNeeded`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
+| `append` | `OptimisticTransaction`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
 | `checkpoint` | `DeltaLog.checkpoint` | Py4JError |
 
 `check` is called at the stream's start and says in one line which Delta to use, before anything is computed. A commit that fails
@@ -19,7 +19,7 @@ from fruitpipe.errors import MissingRequirement
 from fruitpipe.runtime import lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from pyspark.sql import SparkSession
 
@@ -27,16 +27,25 @@ WRITE = "DeltaOperations$Write"
 TESTED = ", ".join(sorted({lane.spark for lane in lanes.LANES.values()}))
 
 
-def append(spark: SparkSession, table_uri: str, adds: Collection[str]) -> None:
-    """Commits `adds`, actions of Delta's log in JSON, as an append. Nothing is committed where there are none."""
+def append(
+    spark: SparkSession, table_uri: str, adds: Collection[str], more_after: Callable[[int], Collection[str]] = lambda _: ()
+) -> int | None:
+    """Commits `adds`, actions of Delta's log in JSON, as an append, and returns its version. Without any, nothing is committed.
+
+    more_after: actions that go with them, told the version that the commit builds on; what it raises refuses the commit. The
+    append counts as one that has read the whole table, so Delta refuses it where rows were committed meanwhile.
+    """
     jvm = _jvm(spark)
+    transaction = _log(spark, table_uri).startTransaction()
+    transaction.readWholeTable()
+    version = transaction.readVersion()
     actions = jvm.java.util.ArrayList()
-    for action in adds:
+    for action in (*adds, *(more_after(version) if adds else ())):
         actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(action))
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
-    transaction = _log(spark, table_uri).startTransaction()
     no_tags = getattr(transaction, "commitIfNeeded$default$3")()
-    transaction.commitIfNeeded(named, _write_append(spark), no_tags)
+    committed = transaction.commitIfNeeded(named, _write_append(spark), no_tags)
+    return int(committed.get()) if committed.isDefined() else None
 
 
 def checkpoint(spark: SparkSession, table_uri: str) -> None:

@@ -66,6 +66,10 @@ class Snapshot:
         """The table's version."""
         return int(self._table.version())
 
+    def number_of(self, application: str) -> int:
+        """What an application last committed under, as Delta keeps it (`txn`); 0 where it has not committed."""
+        return self._read(lambda: self._table.transaction_version(application)) or 0
+
     @property
     def columns(self) -> list[str]:
         """The names of the table's columns, in order."""
