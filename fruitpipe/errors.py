@@ -41,6 +41,10 @@ class MixedExtractors(FruitpipeError):
     """The table holds features of several extractors, which must never meet in one reduction."""
 
 
+class DuplicateRows(FruitpipeError):
+    """The table holds several rows of one image, which would count that many times."""
+
+
 class RemovalsRefused(FruitpipeError):
     """A listing lacks so many images that it is more likely wrong than they are gone."""
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe.erasure import places
+from fruitpipe.errors import MixedExtractors
 
 if TYPE_CHECKING:
     from fruitpipe.erasure.register import Erasure
-    from fruitpipe.errors import AccessDenied, MixedExtractors
+    from fruitpipe.errors import AccessDenied, DuplicateRows
 
 OBJECT = "an object, or a version of it"
 ELSEWHERE = [
@@ -84,6 +85,7 @@ def reason(error: AccessDenied) -> str:
     return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"
 
 
-def unfitted(error: MixedExtractors) -> dict[str, str]:
+def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:
     """What remains where no version can be fitted on the rows that are left."""
-    return {"what": "versions that hold the images", "until": "all rows are of one extractor", "why": str(error)}
+    until = "all rows are of one extractor" if isinstance(error, MixedExtractors) else "each image has one row"
+    return {"what": "versions that hold the images", "until": until, "why": str(error)}

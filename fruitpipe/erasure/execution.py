@@ -19,7 +19,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import certificate, places, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Erasure, Tombstones
-from fruitpipe.errors import AccessDenied, Conflict, MixedExtractors, NotEnoughRows, WrongUsage
+from fruitpipe.errors import AccessDenied, Conflict, DuplicateRows, MixedExtractors, NotEnoughRows, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication
@@ -97,7 +97,7 @@ class Eraser:
                 erasure = self._first_round(erasure, traces)
                 register.save(root, erasure)
             return erasure if _seconds_left(erasure) else self._second_round(erasure, traces)
-        except MixedExtractors as error:
+        except (MixedExtractors, DuplicateRows) as error:
             left = certificate.unfitted(error)
         except AccessDenied as error:
             left = certificate.refused(error)

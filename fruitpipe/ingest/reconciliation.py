@@ -34,21 +34,23 @@ class Plan:
     stale: list[str]  # features of another extractor, in the table's order
     stale_by_extractor: Counter[str]
     rows: int  # of the table, those that the listing would have had to find
+    twice: list[str]  # with more than one row
 
     def __str__(self) -> str:
+        twice = f", {len(self.twice)} with more than one row" if self.twice else ""
         return (
             f"{len(self.new)} new, {len(self.changed)} changed, {len(self.gone)} gone, {len(self.stale)} stale, "
-            f"{len(self.again)} to look at again"
+            f"{len(self.again)} to look at again{twice}"
         )
 
     @property
     def looks(self) -> int:
         """The number of images that are to be read and, for all that is known, to be featurised."""
-        return sum(map(len, (self.new, self.changed, self.again, self.stale)))
+        return sum(map(len, (self.new, self.changed, self.again, self.stale, self.twice)))
 
     def events(self) -> Iterator[ImageEvent]:
         """What the stream is to look at next; the stale ones can wait."""
-        for path in (*self.new, *self.changed, *self.again):
+        for path in (*self.new, *self.changed, *self.again, *self.twice):
             yield ImageEvent("created", path)
         for path in self.gone:
             yield ImageEvent("removed", path)
@@ -61,23 +63,26 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
     """
     place: Any = pc.index_in(rows["path"], value_set=listed["path"].combine_chunks())
     there = _mask(pc.is_valid(place))
-    again = there & _mask(rows["again"])
-    stale = there & ~again & _mask(pc.not_equal(rows["extractor"], pa.scalar(extractor, pa.large_string())))
+    places = place.drop_null().to_numpy()
+    times = np.bincount(places, minlength=len(listed))
+    twice = there.copy()
+    twice[there] = times[places] > 1
+    again = there & ~twice & _mask(rows["again"])
+    stale = there & ~again & ~twice & _mask(pc.not_equal(rows["extractor"], pa.scalar(extractor, pa.large_string())))
     listed_etags: Any = listed["etag"].take(place)
     equal: Any = pc.equal(listed_etags, rows["etag"])
     differs = ~_mask(pc.fill_null(equal, False))
-    unseen = np.ones(len(listed), bool)
-    unseen[place.drop_null().to_numpy()] = False
     extractors: Any = rows["extractor"].filter(stale)
     gone = [path for path in _paths(rows, ~there) if counts(path)]
     return Plan(
-        new=sorted(_paths(listed, unseen)),
-        changed=sorted(_paths(rows, there & ~again & ~stale & differs)),
-        gone=sorted(gone),
+        new=sorted(_paths(listed, times == 0)),
+        changed=sorted(_paths(rows, there & ~again & ~stale & ~twice & differs)),
+        gone=sorted(set(gone)),
         again=sorted(_paths(rows, again)),
         stale=_paths(rows, stale),
         stale_by_extractor=Counter(extractors.to_pylist()),
-        rows=int(there.sum()) + len(gone),
+        rows=int((times > 0).sum()) + len(set(gone)),
+        twice=sorted(_paths(listed, times > 1)),
     )
 
 

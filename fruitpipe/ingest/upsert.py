@@ -70,13 +70,23 @@ class Upsert:
 
     def _chunks(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Chunk]:
         """The batch in chunks, each of which begins on the bar when it is taken."""
-        known = self.known([event.path for event in named])
+        known = self._known([event.path for event in named])
         size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
         for part in divided(named, size) if known else tapered(named, size):  # a merge takes seconds, an append 0.2
             if stopping():
                 return
             rows = [known[event.path] for event in part if event.path in known]
             yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)))
+
+    def _known(self, paths: Sequence[str]) -> dict[str, Known]:
+        """What the table knows of images. Of those that have more than one row all rows go first, and they count as new."""
+        known = self.known(paths)
+        twice = sorted(path for path, row in known.items() if row.rows > 1)
+        if twice:
+            self.fence()
+            delta.remove(self.spark, self.root, twice, self.fence)
+            say(f"{len(twice)} images had more than one row ({twice[0]}, ...): those are removed, and they are looked at anew")
+        return {path: row for path, row in known.items() if row.rows == 1}
 
     def _tally(self, images: int) -> str | None:
         """Where workers on this machine tell the bar, if there is one, of each image of a chunk."""

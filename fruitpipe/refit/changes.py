@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-from fruitpipe.errors import InvalidResult, MixedExtractors, NotEnoughRows, NotFound
+from fruitpipe.errors import DuplicateRows, InvalidResult, MixedExtractors, NotEnoughRows, NotFound
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit.on_spark import Source, of_files, of_rows, summarise
 from fruitpipe.runtime import session
@@ -27,6 +27,7 @@ MOST_REMOVED = 0.1
 MOST_CANCELLATION = 100.0
 # As Spark and Delta word it when files that the feed names are no longer there.
 FILES_GONE = ("FILE_NOT_EXIST", "FileNotFound", "does not exist")
+EXAMPLES = 3
 ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
 
 
@@ -73,9 +74,9 @@ class _ReadAllError(Exception):
 
 
 def pin(spark: SparkSession, root: str) -> Pinned:
-    """The newest state of the table at `root`. Reads two small columns.
+    """The newest state of the table at `root`. Reads three small columns.
 
-    Raises NotFound where there is no table, NotEnoughRows for fewer than two good rows, MixedExtractors.
+    Raises NotFound where there is no table, NotEnoughRows for fewer than two good rows, MixedExtractors, DuplicateRows.
     """
     version = delta.version(spark, root)
     good = delta.rows_at(spark, root, version).where("error IS NULL")
@@ -92,9 +93,22 @@ def pin(spark: SparkSession, root: str) -> Pinned:
         )
     if rows < 2:  # noqa: PLR2004 - a variance takes two
         raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
+    _check_single(good, root, rows)
     files = tuple(File(delta.file_uri(root, row["file_name"]), row["file_size"]) for row in counts)
     table = delta.describe(spark, root)
     return Pinned(root, table.id, version, next(iter(rows_by_extractor)), rows, files, table.plain)
+
+
+def _check_single(good: DataFrame, root: str, rows: int) -> None:
+    """Raises DuplicateRows where an image has more than one row. One pass over hashes of the paths, of 8 bytes each."""
+    if good.agg(F.count_distinct(F.xxhash64("path"))).collect()[0][0] == rows:
+        return
+    twice = [row["path"] for row in good.groupBy("path").count().where("count > 1").orderBy("path").limit(EXAMPLES).collect()]
+    if twice:
+        raise DuplicateRows(
+            f"{root}: images with more than one row ({', '.join(twice)}, ...) would count more than once; "
+            f"run batch/reconcile.py --images URI --root {root} and let the stream mend them"
+        )
 
 
 def gather(spark: SparkSession, pinned: Pinned, previous: Model | None, dimensions: int, *, full: bool = False) -> Gathered:

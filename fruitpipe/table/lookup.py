@@ -34,6 +34,7 @@ class Known(NamedTuple):
     ingested_at: datetime
     error: str | None = None
     length: int | None = None
+    rows: int = 1  # that the image has: more than one where two streams once wrote at one time
 
     def worth_another_look(self, max_image_bytes: int) -> bool:
         """Whether the same object may give another row: more bytes are allowed by now. (What was unreadable has no etag.)"""
@@ -49,14 +50,18 @@ def of_paths(root: str, paths: Sequence[str]) -> dict[str, Known]:
     """What the table knows of `paths`. Reads some scalar columns of the files whose statistics admit one of them."""
     table = Snapshot(root)
     parts = (paths[first : first + NAMES] for first in range(0, len(paths), NAMES))
-    return {row["path"]: Known(**row) for part in parts for row in table.query(_rows_of(part))}
+    known: dict[str, Known] = {}
+    for row in (row for part in parts for row in table.query(_rows_of(part))):
+        before = known.get(row["path"])
+        known[row["path"]] = Known(**row, rows=before.rows + 1 if before else 1)
+    return known
 
 
 def _rows_of(paths: Sequence[str]) -> str:
     """The SQL. A join, as a list of names is compared one by one."""
     names = ", ".join(f"({text(path)})" for path in paths)
     near = f"path BETWEEN {text(min(paths))} AND {text(max(paths))}"
-    columns = ", ".join(Known._fields)
+    columns = ", ".join(name for name in Known._fields if name != "rows")
     return f"SELECT {columns} FROM features WHERE {near} AND path IN (SELECT column1 FROM (VALUES {names}))"  # noqa: S608
 
 

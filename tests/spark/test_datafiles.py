@@ -235,7 +235,7 @@ def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, ta
     delta.add(spark, table, written(table, 0, 10))
     delta.add(spark, table, [])
     first, created = DeltaLog.forPath(spark, delta.features_uri(table)).history().collect()
-    assert (first["operation"], first["operationParameters"]["mode"], first["isBlindAppend"]) == ("WRITE", "Append", True)
+    assert (first["operation"], first["operationParameters"]["mode"], first["isBlindAppend"]) == ("WRITE", "Append", False)
     assert created["version"] == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from delta.tables import DeltaTable
 
 from fruitpipe import objects
-from fruitpipe.errors import MixedExtractors, NoImages, WrongModel
+from fruitpipe.errors import DuplicateRows, MixedExtractors, NoImages, WrongModel
 from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
@@ -16,6 +16,7 @@ from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
+from tests.rows import append_rows
 
 
 def test_an_overwritten_image_gets_the_new_vector_and_a_touched_one_no_model_call(images, catch_up, run, table):
@@ -36,6 +37,23 @@ def test_a_removed_image_loses_its_row(images, catch_up, run, table):
     (images / "Kiwi" / "0003.jpg").unlink()
     assert catch_up() == "ingest: 0 images featurised, 0 failed, 1 gone"
     assert len(table()) == 10
+
+
+def test_an_image_with_two_rows_is_told_and_mended_and_refused_by_a_refit(spark, images, root, catch_up, run, table, capsys):
+    fill(images, 3)
+    run()
+    rows = delta.rows(spark, root)
+    append_rows(root, rows.where("path LIKE '%0001.jpg'"))
+    capsys.readouterr()
+    with pytest.raises(DuplicateRows, match=r"images with more than one row \(file:.*/0001\.jpg, \.\.\.\) would count"):
+        refit(RefitSettings(root=root, components=1, report=False))
+    reconcile(ReconcileSettings(images=str(images), root=root, dry_run=True))
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "reconcile: 0 new, 0 changed, 0 gone, 0 stale, 0 to look at again, 1 with more than one row"
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    assert (delta.rows(spark, root).count(), len(table())) == (3, 3)
+    np.testing.assert_array_equal(np.float32(table()["0001.jpg"]["features"]), vector_of(jpeg(1)))
+    refit(RefitSettings(root=root, components=1, report=False))
 
 
 def test_rows_outside_of_what_is_reconciled_are_not_counted_as_gone(images, root, run, table, capsys):

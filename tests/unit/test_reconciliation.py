@@ -43,6 +43,18 @@ def test_every_path_is_in_the_first_class_that_applies(listed, rows):
     assert found.rows == len(rows.keys() & listed.keys()) + len(found.gone)
 
 
+def test_an_image_with_more_than_one_row_is_in_no_other_class_and_counts_once():
+    listed = {f"s3://b/in/{name}.jpg": "1" for name in ("a", "b", "new")}
+    listing, rows = tables(listed, {"s3://b/in/a.jpg": ("2", "older", True), "s3://b/in/b.jpg": ("1", NOW, False)})
+    _, again = tables({}, {"s3://b/in/a.jpg": ("1", NOW, False), "s3://b/in/gone.jpg": ("1", NOW, False)})
+    _, gone = tables({}, {"s3://b/in/gone.jpg": ("1", NOW, False)})
+    found = reconciliation.compare(listing, pa.concat_tables([rows, again, gone]), NOW)
+    assert str(found) == "1 new, 0 changed, 1 gone, 0 stale, 0 to look at again, 1 with more than one row"
+    assert (found.twice, found.rows, found.looks) == (["s3://b/in/a.jpg"], 3, 2)
+    named = [(event.event, event.path) for event in found.events()]
+    assert named == [("created", "s3://b/in/new.jpg"), ("created", "s3://b/in/a.jpg"), ("removed", "s3://b/in/gone.jpg")]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_a_table_is_made_of_any_number_of_rows(count):
     rows = [(str(number), "etag") for number in range(count)]
