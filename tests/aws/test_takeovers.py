@@ -1,4 +1,4 @@
-"""A few rounds of the harness in which two processes take one root from each other."""
+"""A few rounds of the harness in which processes take one root from each other."""
 
 from __future__ import annotations
 

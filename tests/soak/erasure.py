@@ -29,7 +29,6 @@ sys.path.insert(0, str(CHECKOUT))  # the tests are no installed package
 
 from fruitpipe import objects  # noqa: E402
 from fruitpipe.pictures.drawn import draw  # noqa: E402
-from fruitpipe.root import lease  # noqa: E402
 from tests.aws.conftest import REGION, versitygw_started  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 from tests.raw_reader import hits, local_files, s3_versions  # noqa: E402
@@ -149,8 +148,6 @@ def killed_in_the_middle(stream: list[str], root: str) -> None:
             time.sleep(0.02)
         time.sleep(3)
         process.send_signal(signal.SIGKILL)
-    if objects.is_s3(root):
-        time.sleep(lease.LEASE_SECONDS + 1)
     left = [name for name in objects.children(f"{root}/erasures") if name.endswith(".names.json")]
     print(f"killed in the middle; {len(left)} request is still pending", flush=True)
 

@@ -1,10 +1,11 @@
-"""Two processes contend for one root on an S3 server; whoever holds it is stopped for longer than its lease, over and over.
+"""Three processes contend for one root on an S3 server; whoever holds it is stopped for longer than its lease, over and over.
 
     python tests/soak/takeovers.py [--takeovers 500] [--lease-seconds 0.8] [--seed 0]
 
-Each has the product's lease and fence, and a clock of its own that is hours off and up to 6 % fast or slow. The holder adds rows,
-one a commit, for the numbers that it does not find in the table, and is stopped (SIGSTOP) at a random moment until the other one
-has taken over; one in five is killed. What must hold: no two hold the root at one time, no row is there twice, no commit is lost.
+Each has the product's lease and fence, and a clock of its own that is hours off and up to 6 % fast or slow. The holder adds
+rows, one a commit, for the numbers that it does not find in the table, and is stopped (SIGSTOP) at a random moment until
+another one has taken over; one in twenty is killed. What must hold: no two hold the root at one time, no row is there twice, no
+commit is lost.
 The table's log is written by deltalake, with S3's conditional writes; what Delta's own writer makes of the fence, a test asks.
 Needs versitygw (`go install github.com/versity/versitygw/cmd/versitygw@latest`).
 """
@@ -40,6 +41,8 @@ from tests.aws.conftest import Server, versitygw, versitygw_started  # noqa: E40
 
 ROWS = pa.schema([("path", pa.string()), ("holder", pa.string())])
 FASTEST = 1.06  # and slowest: 1 / FASTEST
+CONTENDERS = 3
+KILLED_SHARE = 0.05  # of the holders; the others go on when somebody else has the root
 DEADLINE_SECONDS = 120  # for one takeover
 
 
@@ -158,7 +161,7 @@ class Contest:
             loser = self.other_than(loser)
         os.kill(loser, signal.SIGSTOP)
         self.other_than(loser)
-        if self.random.random() < 0.2:
+        if self.random.random() < KILLED_SHARE:
             self.processes.pop(loser).kill()
             self.killed += 1
             self.start()
@@ -184,15 +187,15 @@ class Contest:
 
 @contextlib.contextmanager
 def contest(server: Server, seconds: float, seed: int) -> Iterator[Contest]:
-    """Two processes that contend for a new root, until the block ends; then what must hold is checked."""
+    """Processes that contend for a new root, until the block ends; then what must hold is checked."""
     os.environ |= server.environment
     root = f"s3://{server.bucket()}/root"
     reached = options(server.endpoint)
     DeltaTable.create(f"{root}/features", ROWS, storage_options=reached)
     with tempfile.TemporaryDirectory(prefix="fruitpipe-takeovers-") as folder:
         found = Contest(root, seconds, seed, Path(folder))
-        found.start()
-        found.start()
+        for _ in range(CONTENDERS):
+            found.start()
         try:
             found.other_than(None)
             yield found
@@ -203,7 +206,7 @@ def contest(server: Server, seconds: float, seed: int) -> Iterator[Contest]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Two processes take one root from each other.")
+    parser = argparse.ArgumentParser(description="Processes take one root from each other.")
     parser.add_argument("--takeovers", type=int, default=500)
     parser.add_argument("--lease-seconds", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
