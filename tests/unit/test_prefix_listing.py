@@ -12,9 +12,10 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure import register
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, NoImages
 from fruitpipe.ingest import prefix_listing
 from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.jobs.ingest import check_images
 from fruitpipe.pictures import naming
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
@@ -64,6 +65,14 @@ def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images,
     assert capsys.readouterr().out.splitlines() == [
         "ingest: passed over: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
     ]
+
+
+def test_a_folder_of_other_formats_alone_is_told_so(images, root):
+    for name in ("a.HEIC", "b.heic", "c.MOV"):
+        put(images / name, b"")
+    settings = IngestSettings(images=str(images), root=root)
+    with pytest.raises(NoImages, match=r"no image matches .*: 2 \.heic, 1 \.mov\); check --images and --glob"):
+        check_images(settings, naming.proposed(settings, is_new=True))
 
 
 def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, named):
