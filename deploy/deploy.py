@@ -26,8 +26,11 @@ from fruitpipe import regions
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 UNION = set(regions.UNION) - regions.SOVEREIGN
+# Disks of a node's own: a d after the generation, as in m5d and c6gd, or a family that is made of them.
+OWN_DISKS = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|[dhi]\d+[a-z]*|im\d+[a-z]*|is\d+[a-z]*|x1e?)\.")
 GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
 NOT_FOUND = 404
+ENDED = {"TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS"}
 FOREVER = {"Delay": 15, "MaxAttempts": 240}  # a cluster takes ten minutes to start, and to be replaced
 NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
 
@@ -62,7 +65,16 @@ class Plan:
     @property
     def architecture(self) -> str:
         """Of the nodes."""
-        return "aarch64" if GRAVITON.match(self.parameters.get("InstanceType", "m5.xlarge")) else "x86_64"
+        return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
+
+    @property
+    def instance_type(self) -> str:
+        return self.parameters.get("InstanceType", "m5.xlarge")
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """What the nodes need a way to, unless the file says so itself."""
+        return {"KmsEndpoint": "yes" if OWN_DISKS.match(self.instance_type) else "no"}
 
 
 class Account:
@@ -70,7 +82,7 @@ class Account:
 
     def __init__(self, plan: Plan) -> None:
         session = boto3.session.Session(region_name=plan.region)
-        self.s3, self.cloudformation = session.client("s3"), session.client("cloudformation")
+        self.s3, self.cloudformation, self.emr = session.client("s3"), session.client("cloudformation"), session.client("emr")
         self.id: str = session.client("sts").get_caller_identity()["Account"]
         self.plan = plan
 
@@ -99,12 +111,21 @@ class Account:
             return None
         return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
+    def is_gone(self, cluster_id: str) -> bool:
+        """Whether a cluster has ended, which CloudFormation does not look at."""
+        try:
+            status = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
+        except self.emr.exceptions.InvalidRequestException:  # EMR has forgotten it
+            return True
+        return status in ENDED
+
 
 def up(plan: Plan, dist: Path) -> None:
     """Creates or updates the stack and prints what there is and what to do next."""
     account = Account(plan)
     prefix = upload(account, dist)
-    parameters = plan.parameters | {
+    parameters = {**plan.endpoints, **plan.parameters} | {
+        "ClusterGeneration": generation(account),
         "ArtifactsBucket": account.artifacts,
         "ArtifactsPrefix": prefix,
         "CertificatesKey": certificates(account),
@@ -183,6 +204,18 @@ def makes_buckets(account: Account) -> bool:
         (missing,) = set(names) - set(there)
         raise Refused(f"there is a bucket {there[0]} and none called {missing}; make that one, private, or choose another stack")
     return not there
+
+
+def generation(account: Account) -> str:
+    """Which cluster of the stack's is wanted: the present one, or one more where that is gone."""
+    found = account.stack() or {}
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", ())}
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
+    last, cluster = int(given.get("ClusterGeneration", "1")), outputs.get("ClusterId")
+    if cluster is None or not account.is_gone(cluster):
+        return str(last)
+    print(f"cluster {cluster} is gone: another is started", flush=True)
+    return str(last + 1)
 
 
 def change(account: Account, template_key: str, parameters: dict[str, str]) -> None:

@@ -67,6 +67,8 @@ class JobSettings(BaseSettings):
     """URI under which the pipeline keeps everything it writes: a local folder or s3://bucket/prefix"""
     regions: Regions = UNION
     """regions in which buckets may lie, with commas between them; any for all of them"""
+    kms_key: str = ""
+    """key of KMS (ARN, id or alias) to encrypt with what is written to S3, where the bucket's policy demands that it is named"""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -112,8 +114,8 @@ class IngestSettings(JobSettings):
     """batches after which small files of the table are packed into large ones; 0: never"""
     vacuum_hours: int = Field(168, ge=1)
     """whole hours that a file stays which the table no longer needs; more than the longest refit takes"""
-    manifest_days: float = Field(7, ge=0)
-    """days that a manifest stays, of which every event has been carried out"""
+    manifest_days: float = Field(0, ge=0)
+    """days that a manifest stays, of which every event has been carried out; Spark lists all that lie there at every trigger"""
     rejected_days: float = Field(30, ge=0)
     """days that lines of manifests stay which are no events"""
     checkpoint_days: float = Field(90, ge=0)

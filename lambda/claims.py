@@ -6,6 +6,7 @@ A claim without a step expires by itself. What was answered is remembered, so th
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -83,7 +84,9 @@ def note(root: str, claim: Claim) -> Claim:
 
 def _write(root: str, claim: Claim, condition: Fields) -> Claim:
     body = {name: value for name, value in asdict(claim).items() if name != "etag"}
-    answer = _s3().put_object(**_place(root), Body=json.dumps(body, indent=2).encode(), **condition)
+    key = os.environ.get("FRUITPIPE_KMS_KEY")
+    encrypted: Fields = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+    answer = _s3().put_object(**_place(root), Body=json.dumps(body, indent=2).encode(), **condition, **encrypted)
     return replace(claim, etag=answer["ETag"])
 
 

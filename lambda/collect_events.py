@@ -5,8 +5,9 @@ understood is reported alone and ends in the dead-letter queue; the others go th
 content, so the same events, delivered again or in another order, are the same object and are written once.
 
 Environment: FRUITPIPE_ROOT and FRUITPIPE_IMAGES (s3://bucket/prefix), FRUITPIPE_GLOB (names that count as images),
-FRUITPIPE_SIDE_FILES (true: side files of systems too). Standard library and boto3 only: tests check the format of the lines
-against `fruitpipe.root.manifests`, and what a side file is against `fruitpipe.pictures.side_files`.
+FRUITPIPE_SIDE_FILES (true: side files of systems too), FRUITPIPE_KMS_KEY (where the root's bucket demands that a key of KMS is
+named). Standard library and boto3 only: tests check the format of the lines against `fruitpipe.root.manifests`, and what a side
+file is against `fruitpipe.pictures.side_files`.
 """
 
 from __future__ import annotations
@@ -182,11 +183,17 @@ def write_manifest(batch: Batch, root: str) -> str:
     uri = f"{root}/events/{batch.latest:%Y/%m/%d}/{name}.jsonl"
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
-        _s3().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+        _s3().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", **encrypted())
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
     return uri
+
+
+def encrypted() -> Fields:
+    """What a PUT is given where the bucket demands that a key of KMS is named."""
+    key = os.environ.get("FRUITPIPE_KMS_KEY")
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
 def matcher(glob: str) -> re.Pattern[str]:

@@ -17,9 +17,10 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -53,6 +54,8 @@ class Proxy:
     endpoint: str = ""
     # For a key, what GETs and HEADs of it are answered, one after the other, before they are passed on: HTTP status, S3's code.
     refusals: dict[str, Iterator[tuple[int, str]]] = field(default_factory=dict)
+    # Says of a request, by its method and headers, how it is to be refused: HTTP status, S3's code and message; or None.
+    demands: Callable[[str, Message], tuple[int, str, str] | None] = lambda _method, _headers: None
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -109,7 +112,10 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.proxy.admit(self.command, self.path)
         time.sleep(self.proxy.delay_seconds)
         refusal = (503, "SlowDown") if fault == "slow-down" else self.proxy.refusal(self.command, self.path)
-        if refusal:
+        if demand := self.proxy.demands(self.command, self.headers):
+            refused = REFUSAL.format(demand[1]).replace("as the test has it", demand[2])
+            self._answer(demand[0], [("Content-Type", "application/xml")], refused.encode())
+        elif refusal:
             self._answer(refusal[0], [("Content-Type", "application/xml")], REFUSAL.format(refusal[1]).encode())
         elif fault == "reset":
             self._reset()

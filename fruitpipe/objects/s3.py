@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
-from fruitpipe.objects import listing, reader, s3_removal
+from fruitpipe.objects import encryption, listing, reader, s3_refusals, s3_removal
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
     if if_etag:
         condition = {"IfMatch": _quoted(if_etag)}
     with _explained(uri):
-        return _etag(_client().put_object(Bucket=bucket, Key=key, Body=body, **condition))
+        return _etag(_client().put_object(Bucket=bucket, Key=key, Body=body, **condition, **encryption.request()))
 
 
 def add(uri: str, body: bytes) -> None:
@@ -110,7 +110,7 @@ def copy(uri: str, to: str) -> None:
     bucket, key = _bucket_and_key(uri)
     to_bucket, to_key = _bucket_and_key(to)
     with _explained(to):
-        _client().copy({"Bucket": bucket, "Key": key}, to_bucket, to_key)
+        _client().copy({"Bucket": bucket, "Key": key}, to_bucket, to_key, ExtraArgs=encryption.request() or None)
 
 
 def delete(uri: str) -> None:
@@ -318,6 +318,7 @@ def _explained(uri: str) -> Iterator[None]:
 def _explain(uri: str, error: ClientError) -> FruitpipeError:
     """The one place where S3's error codes become ours."""
     code, bucket = error.response["Error"]["Code"], _bucket_and_key(uri)[0]
+    said = error.response["Error"].get("Message", "")
     if code in LOST_RACES:
         return Conflict(f"{uri}: was written by somebody else first")
     if code == "NoSuchBucket":
@@ -326,9 +327,10 @@ def _explain(uri: str, error: ClientError) -> FruitpipeError:
         return NotFound(f"{uri}: there is no such object")
     if code in CREDENTIAL_FAULTS:
         return AccessDenied(f"{uri}: the credentials are not valid ({code}); renew them and start again")
-    if code in OBJECT_FAULTS:
-        return AccessDenied(f"{uri}: access is denied ({code}); grant list, read and write on the bucket {bucket}")
-    return PlatformFault(f"{uri}: S3 answered {code} ({error.response['Error'].get('Message', '')}) after all retries")
+    if code in OBJECT_FAULTS and not s3_refusals.about_checksums(_client(), error):
+        return AccessDenied(f"{uri}: {s3_refusals.denied(_client(), bucket, error)}")
+    why = s3_refusals.about_checksums(_client(), error)
+    return PlatformFault(f"{uri}: {why or f'S3 answered {code} ({said}) after all retries'}")
 
 
 def _no_service(uri: str, error: BotoCoreError) -> FruitpipeError:

@@ -12,6 +12,7 @@ from pydantic_settings import CliApp
 
 from fruitpipe import regions
 from fruitpipe.errors import FruitpipeError, WrongUsage
+from fruitpipe.objects import encryption
 from fruitpipe.output import say
 from fruitpipe.settings import JobSettings
 
@@ -26,6 +27,7 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
     """
     try:
         settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)
+        encryption.use(settings.kms_key)
         regions.check(settings.places, settings.regions)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the job has something to end cleanly, as Ctrl-C
         job(settings)

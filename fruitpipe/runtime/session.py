@@ -23,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import errors, objects
 from fruitpipe.errors import PlatformFault
+from fruitpipe.objects import encryption
 from fruitpipe.runtime import cache, class_archive, jars
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def open(  # noqa: A001 - session.open says what it does
     java: options for a laptop's Java, by default those that suit a run of some minutes.
     """
     on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
-    builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3})
+    builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3, **encryption.spark(os.environ)})
     if is_submitted():  # the cluster decides the rest
         return builder.getOrCreate()
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"

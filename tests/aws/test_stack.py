@@ -112,7 +112,7 @@ def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventua
 
     eventually(manifests)
 
-    step = policies.as_text(policies.template()["Resources"]["Cluster"]["Properties"]["Steps"]["Fn::If"][1][0])
+    step = policies.as_text(policies.template()["Resources"]["Cluster"]["Properties"]["Steps"][0])
     given = {"--images": images, "--root": root}
     command = [f"{node[0]}/bin/stream", *step["HadoopJarStep"]["Args"][1:]]
     command = [given.get(before, one) for before, one in zip(["", *command], command, strict=False)]
@@ -179,6 +179,41 @@ def invoke(aws, function, event):
     body = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, body
     return body
+
+
+class Stack:
+    """Of a deployment, what the decision about its cluster asks."""
+
+    def __init__(self, emr, cluster_id, generation):
+        self.emr = emr
+        self.found = {"Parameters": [{"ParameterKey": "ClusterGeneration", "ParameterValue": generation}]}
+        self.found["Outputs"] = [{"OutputKey": "ClusterId", "OutputValue": cluster_id}] if cluster_id else []
+
+    def stack(self):
+        return self.found
+
+    def is_gone(self, cluster_id):
+        return deploy.Account.is_gone(self, cluster_id)
+
+
+def test_a_cluster_that_is_gone_is_replaced_by_the_next_deployment_and_a_living_one_stays(aws, capsys):
+    emr = aws.client("emr")
+    cluster = emr.run_job_flow(Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True})
+    cluster_id = cluster["JobFlowId"]
+    assert deploy.generation(Stack(emr, cluster_id, "3")) == "3"
+    assert deploy.generation(Stack(emr, None, "3")) == "3", "a transient set-up has none between two runs"
+    emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    assert deploy.generation(Stack(emr, cluster_id, "3")) == "4"
+    assert deploy.generation(Stack(emr, "j-FORGOTTEN", "1")) == "2"
+    assert f"cluster {cluster_id} is gone: another is started" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "endpoint"),
+    [("m5.xlarge", "no"), ("r6g.2xlarge", "no"), ("m5d.xlarge", "yes"), ("c6gd.large", "yes"), ("i4i.large", "yes")],
+)
+def test_nodes_with_disks_of_their_own_get_a_way_to_kms_unless_the_file_says_otherwise(instance_type, endpoint):
+    assert deploy.Plan("fruits", "eu-west-1", {"InstanceType": instance_type}).endpoints == {"KmsEndpoint": endpoint}
 
 
 def test_one_bucket_of_two_is_refused_since_neither_way_would_work(aws, dist, tmp_path, capsys):

@@ -44,6 +44,8 @@ def as_text(value):
 
 def named(reference):
     """An ARN where the reference is to one."""
+    if reference == "DataKey":
+        return "arn:aws:kms:eu-west-1:123456789012:key/data"
     resource = template()["Resources"].get(reference.removesuffix(".Arn"), {}).get("Type")
     if not (reference.endswith(".Arn") or resource == "AWS::SNS::Topic"):
         return reference.replace("::", "-").lower()

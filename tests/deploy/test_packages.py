@@ -79,7 +79,10 @@ def test_the_stream_is_started_again_after_a_failure_with_the_same_flags(home):
     code, started, said = start(home, [1, 137, 0], "--images", "s3://b/a b", "--root", "s3://r/p")
     assert code == 0
     model = f"--model {home}/opt/model/mobilenetv2-1.0-224.tflite"
-    assert started == [f"{home}/opt/streaming/ingest.py --images s3://b/a b --root s3://r/p {model}"] * 3
+    assert (
+        started
+        == [f"--conf spark.yarn.queue=stream {home}/opt/streaming/ingest.py --images s3://b/a b --root s3://r/p {model}"] * 3
+    )
     assert said.splitlines() == ["stream: ended with 1; starting again in 0 s", "stream: ended with 137; starting again in 0 s"]
 
 

@@ -96,18 +96,64 @@ def test_the_functions_times_are_in_order():
     assert resources["EventsQueue"]["Properties"]["VisibilityTimeout"] >= 6 * collector["Timeout"]
 
 
+def configurations(cluster):
+    return {one["Classification"]: one.get("ConfigurationProperties", {}) for one in cluster["Configurations"]}
+
+
 def test_the_stream_leaves_room_for_the_refit_and_keeps_a_cluster_alive_only_where_it_runs():
     cluster = template()["Resources"]["Cluster"]["Properties"]
     assert cluster["StepConcurrencyLevel"] >= 2
-    stream, without = cluster["Steps"]["Fn::If"][1:]
-    assert [step["ActionOnFailure"] for step in stream] == ["CONTINUE"]
-    assert without == {"Ref": "AWS::NoValue"}
-    assert cluster["AutoTerminationPolicy"]["Fn::If"][0] == "RunsStream"
-    assert set(cluster["AutoTerminationPolicy"]["Fn::If"][2]) == {"IdleTimeout"}
-    settings = {one["Classification"]: one["ConfigurationProperties"] for one in cluster["Configurations"]}["spark-defaults"]
+    assert [step["ActionOnFailure"] for step in cluster["Steps"]] == ["CONTINUE"]
+    assert template()["Conditions"]["LongLived"]["Fn::And"][1] == {"Fn::Equals": [{"Ref": "Stream"}, "yes"]}
+    settings = configurations(cluster)["spark-defaults"]
     executor_mb = 2 * 1024 + int(settings["spark.executor.memoryOverhead"].removesuffix("m"))
     assert settings["spark.executor.memory"] == "2g"
     assert 2 * executor_mb + 1024 <= 12 * 1024  # YARN's share of an m5.xlarge, with an application's master
+
+
+def test_the_number_of_nodes_is_in_nothing_that_is_for_the_clusters_life():
+    """CloudFormation replaces a cluster whose configurations, steps, name or bootstrap actions change."""
+    cluster = template()["Resources"]["Cluster"]["Properties"]
+    for fixed in ("Configurations", "Steps", "Name", "BootstrapActions"):
+        assert not set(re.findall(r"CoreNodes|MaximumNodes|Scales", json.dumps(cluster[fixed], default=str))), fixed
+    assert cluster["Instances"]["CoreInstanceGroup"]["InstanceCount"] == {"Ref": "CoreNodes"}
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 10])
+def test_the_streams_queue_has_room_for_an_executor_a_node_and_the_other_for_three_applications(nodes):
+    found = configurations(template()["Resources"]["Cluster"]["Properties"])
+    queues, spark = found["capacity-scheduler"], found["spark-defaults"]
+    master_mb, executor_mb = 512 + 384, 2 * 1024 + int(spark["spark.executor.memoryOverhead"].removesuffix("m"))
+    half_mb = nodes * 12 * 1024 * int(queues["yarn.scheduler.capacity.root.stream.maximum-capacity"]) // 100
+    assert (half_mb - master_mb) // executor_mb >= nodes
+    assert 3 * master_mb <= half_mb * float(queues["yarn.scheduler.capacity.maximum-am-resource-percent"])
+    assert sum(int(queues[f"yarn.scheduler.capacity.root.{name}.capacity"]) for name in ("default", "stream")) == 100
+    assert "--conf spark.yarn.queue=stream" in (TEMPLATE.parent / "stream").read_text()
+
+
+def test_spark_logs_warnings_alone_as_the_streams_step_never_ends():
+    assert configurations(template()["Resources"]["Cluster"]["Properties"])["spark-log4j2"] == {"rootLogger.level": "warn"}
+
+
+def test_a_key_of_the_users_is_named_by_all_that_writes_and_may_be_used_by_their_roles():
+    resources = template()["Resources"]
+    for function in ("Collector", "Trigger"):
+        assert resources[function]["Properties"]["Environment"]["Variables"]["FRUITPIPE_KMS_KEY"] == {"Ref": "DataKey"}
+    (exported,) = [
+        one["Configurations"]
+        for one in resources["Cluster"]["Properties"]["Configurations"]
+        if one["Classification"] == "spark-env"
+    ]
+    assert exported == [{"Classification": "export", "ConfigurationProperties": {"FRUITPIPE_KMS_KEY": {"Ref": "DataKey"}}}]
+    roles = {one["Ref"] for one in resources["UsesDataKey"]["Properties"]["Roles"]}
+    assert roles == {"CollectorRole", "TriggerRole", "WatchRole", "NodeRole"}
+
+
+def test_buckets_use_bucket_keys_so_that_a_key_of_kms_is_not_asked_for_each_object():
+    resources = template()["Resources"]
+    for bucket in ("ImagesBucket", "RootBucket"):
+        (rule,) = resources[bucket]["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["BucketKeyEnabled"] is True
 
 
 def test_the_cluster_that_the_trigger_starts_is_set_up_as_the_long_lived_one():
@@ -125,9 +171,9 @@ def test_the_cluster_that_the_trigger_starts_is_set_up_as_the_long_lived_one():
         "BootstrapActions",
     ):
         assert started[same] == cluster[same], same
-    ours = {one["Classification"]: one["Properties"] for one in started["Configurations"]}
-    theirs = {one["Classification"]: dict(one["ConfigurationProperties"]) for one in cluster["Configurations"]}
-    theirs["spark-defaults"]["spark.dynamicAllocation.maxExecutors"] = "corenodes"
+    ours = {one["Classification"]: one.get("Properties", {}) for one in started["Configurations"]}
+    theirs = configurations(cluster)
+    del theirs["capacity-scheduler"]  # where no stream runs, nothing is to be left to others
     assert ours == theirs
     assert started["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
     assert len(text) < 3500  # Lambda takes 4 KB for all variables of a function

@@ -1,0 +1,37 @@
+"""The key of KMS that what is written to S3 is encrypted with, where a bucket demands that each request names one.
+
+One setting for all that writes, FRUITPIPE_KMS_KEY: boto3 and S3A, on the driver and on the workers, and the functions on AWS.
+What is read needs no key named. Without the setting the bucket's own default encryption holds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+VARIABLE = "FRUITPIPE_KMS_KEY"
+
+
+def use(key: str) -> None:
+    """Has this process, and those that it starts, encrypt with `key`: an ARN, an id or an alias; empty for none."""
+    if key:
+        os.environ[VARIABLE] = key
+
+
+def request() -> dict[str, Any]:
+    """What a PUT, or a copy, of boto3's is given beside the rest. Whether bucket keys are used is left to the bucket."""
+    key = os.environ.get(VARIABLE)
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+
+
+def spark(environment: Mapping[str, str]) -> dict[str, str]:
+    """Spark's settings: for S3A, and for the workers' Python, which a cluster starts with an environment of its own."""
+    key = environment.get(VARIABLE)
+    if not key:
+        return {}
+    return {
+        "spark.hadoop.fs.s3a.encryption.algorithm": "SSE-KMS",
+        "spark.hadoop.fs.s3a.encryption.key": key,
+        f"spark.executorEnv.{VARIABLE}": key,
+    }
