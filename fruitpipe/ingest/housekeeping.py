@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from fruitpipe.settings import IngestSettings
 
 SMALL_BYTES = 1_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
+MANIFESTS_SECONDS = 3600.0  # from one removal of manifests that are carried out to the next: Spark lists all that lie there
+MOST_NAMED = 100_000  # manifests that a checkpoint names before it begins anew: it writes that list again and again
+REMOVERS = 16  # objects removed at the same time
 LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
 
 
@@ -43,7 +47,9 @@ class Housekeeper:
     def __post_init__(self) -> None:
         self._looked_at: int | None = None
         self._cleared_at = last_cleared(self.settings.root) or self._record(datetime.now(UTC))
+        self._manifests_at = time.monotonic()
         self._clearing: threading.Thread | None = None
+        self._named = 0
         self._failure: BaseException | None = None
 
     def step(self, commits: int) -> None:
@@ -57,10 +63,18 @@ class Housekeeper:
             now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
             self.before_commit()
             self._cleared_at = now
-            self._clearing = threading.Thread(
-                target=self._clear_and_keep_failure, args=(now,), name="fruitpipe-clearing", daemon=True
-            )
-            self._clearing.start()
+            self._begin(lambda: self._clear(now))
+        if time.monotonic() - self._manifests_at >= MANIFESTS_SECONDS and not self._is_clearing():
+            self._manifests_at = time.monotonic()
+            self._begin(self._clear_manifests)
+
+    def wants_renewal(self) -> bool:
+        """Whether the stream's checkpoint is to begin anew, as it names too many manifests."""
+        return self._named >= MOST_NAMED
+
+    def renewed(self) -> None:
+        """Told that it has begun anew."""
+        self._named = 0
 
     def finish(self, commits: int) -> None:
         """Does what is due at the end of a run that ends by itself, and waits for it."""
@@ -98,14 +112,26 @@ class Housekeeper:
     def _is_clearing(self) -> bool:
         return self._clearing is not None and self._clearing.is_alive()
 
-    def _clear_and_keep_failure(self, now: datetime) -> None:
-        try:
-            began = time.monotonic()
-            removed = clear(self.spark, self.settings, now)
-            self._record(datetime.now(UTC))
-            say(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s")
-        except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
-            self._failure = error
+    def _begin(self, work: Callable[[], None]) -> None:
+        """Has `work` done beside the batches."""
+
+        def kept_failure() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
+                self._failure = error
+
+        self._clearing = threading.Thread(target=kept_failure, name="fruitpipe-clearing", daemon=True)
+        self._clearing.start()
+
+    def _clear(self, now: datetime) -> None:
+        began = time.monotonic()
+        removed = clear(self.spark, self.settings, now)
+        self._record(datetime.now(UTC))
+        say(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s")
+
+    def _clear_manifests(self) -> None:
+        _, self._named = clear_manifests(self.settings)
 
 
 def last_cleared(root: str) -> datetime | None:
@@ -124,12 +150,17 @@ def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bo
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
     """Removes what has had its time, and says what that was. now: a moment at which this process had no batch in hand."""
     upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
+    manifests, _ = clear_manifests(settings)
+    rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
+    leftovers = _remove(layout.folder(settings.root, "checkpoints"), LEFTOVER_DAYS, _is_leftover)
+    return f"{manifests} manifests, {rejected} files of rejected lines, {leftovers} leftovers and the table's old files"
+
+
+def clear_manifests(settings: IngestSettings) -> tuple[int, int]:
+    """Removes the manifests that are carried out and had their time; returns how many, and how many the checkpoints name."""
     checkpoints = layout.folder(settings.root, "checkpoints")
     read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
-    manifests = _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__)
-    rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
-    leftovers = _remove(checkpoints, LEFTOVER_DAYS, _is_leftover)
-    return f"{manifests} manifests, {rejected} files of rejected lines, {leftovers} leftovers and the table's old files"
+    return _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__), len(read)
 
 
 def _folders(uri: str) -> list[str]:
@@ -139,9 +170,8 @@ def _folders(uri: str) -> list[str]:
 def _remove(folder: str, days: float, had_its_time: Callable[[str], bool]) -> int:
     oldest = datetime.now(UTC) - timedelta(days=days)
     old = [stat.path for stat in objects.list_all(folder) if stat.modification_time <= oldest and had_its_time(stat.path)]
-    for path in old:
-        objects.delete(path)
-    return len(old)
+    with ThreadPoolExecutor(REMOVERS, "fruitpipe-remove") as removers:
+        return sum(1 for _ in removers.map(objects.delete, old))
 
 
 def _is_leftover(path: str) -> bool:

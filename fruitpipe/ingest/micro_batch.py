@@ -39,6 +39,7 @@ class Batches:
     upsert: Upsert
     eraser: Eraser
     bar: progress.Bar = field(default_factory=progress.Bar)
+    renewal_due: Callable[[], bool] = lambda: False
     outcomes: Counter[str] = field(default_factory=Counter)
     failure: BaseException | None = None
     stopping: bool = False
@@ -88,12 +89,12 @@ class Batches:
             pass
 
     def wants_pause(self) -> bool:
-        """Whether an erasure waits for the query's end. One that catches up ends by itself."""
-        return not self.settings.once and self.eraser.is_due()
+        """Whether an erasure or a new checkpoint waits for the query's end. One that catches up ends by itself."""
+        return not self.settings.once and (self.eraser.is_due() or self.renewal_due())
 
     def goes_on(self, *, stopped: bool) -> bool:
-        """Whether an erasure is due, which is carried out now; another query may begin then."""
-        if stopped or not self.eraser.is_due():
+        """Whether the query ended for what is due and is done now, so that another may begin then."""
+        if stopped or not (self.eraser.is_due() or self.wants_pause()):
             return False
         self.stopping, self.latest_id = False, -1
         return True

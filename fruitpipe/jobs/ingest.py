@@ -79,10 +79,15 @@ def ingest(settings: IngestSettings) -> None:
         renew_checkpoint(settings)
         objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
         with progress.bar("ingest", wanted=settings.once) as bar:
-            batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar)
-            between = Between(batches, Housekeeper(spark, settings, fence), prefix)
+            keeper = Housekeeper(spark, settings, fence)
+            batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar, keeper.wants_renewal)
+            between = Between(batches, keeper, prefix)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix):
+                if keeper.wants_renewal():
+                    renew_full_checkpoint(settings, keeper)
+                if not batches.eraser.is_due():
+                    continue
                 batches.eraser.carry_out()
                 if settings.once:
                     break
@@ -183,6 +188,14 @@ def renew_checkpoint(settings: IngestSettings) -> None:
     if checkpoint.is_old(place, settings.checkpoint_days):
         checkpoint.drop(place)
         say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
+
+
+def renew_full_checkpoint(settings: IngestSettings, keeper: Housekeeper) -> None:
+    """Has it begin anew while no query runs; what it names is removed first, so that next to nothing is looked at again."""
+    housekeeping.clear_manifests(settings)
+    checkpoint.drop(checkpoint_of(settings.root))
+    keeper.renewed()
+    say(f"ingest: {checkpoint_of(settings.root)} named over {housekeeping.MOST_NAMED} manifests; it begins anew")
 
 
 def checkpoint_of(root: str) -> str:

@@ -16,8 +16,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
 from fruitpipe.extractor.featurise import OUTCOMES
-from fruitpipe.ingest import housekeeping
+from fruitpipe.ingest import housekeeping, micro_batch
 from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
+from fruitpipe.jobs import ingest as ingest_job
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
 from fruitpipe.root import manifests
@@ -185,7 +186,7 @@ def test_clearing_away_asks_whether_this_process_may_write(spark, settings):
 
 def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(spark, root, tmp_path, settings, capsys):
     uris = fill(tmp_path / "images", 3)
-    catch_up = settings(source="events", once=True)
+    catch_up = settings(source="events", once=True, manifest_days=7)
     carried_out, fresh, unread = (write_manifest(root, uri, name) for uri, name in zip(uris, ("a", "b", "c"), strict=True))
     Path(unread.removeprefix("file://")).rename(tmp_path / "c")
     ingest(catch_up)
@@ -200,6 +201,29 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
     ingest(catch_up)
     assert capsys.readouterr().out.splitlines()[-1] == "ingest: 1 images featurised, 0 failed"
     assert delta.rows(spark, root).count() == 3
+
+
+def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_anew(spark, root, tmp_path, settings, monkeypatch):
+    """As an hour later, and with a checkpoint that is full of two manifests."""
+    monkeypatch.setattr(housekeeping, "MOST_NAMED", 2)
+    monkeypatch.setattr(housekeeping, "MANIFESTS_SECONDS", 0.0)
+    uris = fill(tmp_path / "images", 3)
+    first = [write_manifest(root, uri, name) for uri, name in zip(uris[:2], "ab", strict=True)]
+    said = []
+
+    def then(*lines, **_):
+        said.extend(map(str, lines))
+        if any("begins anew" in line for line in said) and len(first) == 2:
+            first.append(write_manifest(root, uris[2], "c"))
+        if any("1 featurised" in line for line in lines):  # of the third manifest, after the first two together
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for module in (ingest_job, micro_batch):
+        monkeypatch.setattr(module, "say", then)
+    ingest(settings(source="events", trigger_seconds=0.5))
+    assert sum("named over 2 manifests; it begins anew" in line for line in said) >= 1
+    assert delta.rows(spark, root).count() == 3
+    assert [objects.exists(uri) for uri in first[:2]] == [False, False]
 
 
 def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, settings):
