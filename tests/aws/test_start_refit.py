@@ -4,8 +4,11 @@ import json
 import uuid
 
 import pytest
+from pydantic_settings import CliApp
 
+from fruitpipe.settings import RefitSettings
 from tests.aws.triggering import payload, start_cluster
+from tests.deploy.policies import template
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,15 @@ def test_the_refit_is_added_as_the_line_that_one_types(trigger, event, arguments
     assert step["Config"]["Jar"] == "command-runner.jar"
     assert step["Config"]["Args"] == ["spark-submit", "/opt/fruitpipe/batch/refit.py", "--root", trigger.root, *arguments]
     assert step["ActionOnFailure"] == "CONTINUE"
+
+
+def test_the_templates_schedule_asks_for_what_the_refit_takes(trigger):
+    """What was published stays comparable for as long as it may, and does not pile up."""
+    asked = json.loads(f"{{{template()['Parameters']['RefitInput']['Default']}}}")
+    trigger(payload("schedule-with-input") | asked)
+    flags = trigger.steps[0]["Config"]["Args"][2:]
+    settings = CliApp.run(RefitSettings, cli_args=flags)
+    assert (settings.variance, settings.unless_current, settings.keep) == (0.95, True, 14)
 
 
 def test_the_code_may_lie_elsewhere_on_the_cluster(trigger, monkeypatch):
