@@ -135,7 +135,7 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
         terminal.show_errors(rows, as_json=as_json)
     if retry:
         named = failed_images.retry(root, rows)
-        say(f"the stream's next batch looks at {named} images again; the same bytes keep their reason")
+        say(f"the stream's next batch looks at {named} images again; what is as it was keeps its reason")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -103,6 +103,8 @@ class IngestSettings(JobSettings):
     """names that count as images, upper or lower case"""
     max_image_bytes: int = Field(50_000_000, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
+    max_image_seconds: float = Field(30, gt=0, le=3600)
+    """an image that takes longer to decode becomes a row with the reason too-slow"""
     log_json: bool = False
     """print a JSON object for each commit, in place of a line for people"""
     erasure_grace_hours: int = Field(1, ge=0, le=600)

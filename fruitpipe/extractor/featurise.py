@@ -20,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.errors import WrongModel
+from fruitpipe.errors import FruitpipeError, WrongModel
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
-from fruitpipe.pictures.decoding import BadImage, decode
+from fruitpipe.pictures.decoding import BadImage, Picture, decode
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.runtime import image_count, workers
+from fruitpipe.runtime.deadline import Deadline, deadline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,7 @@ READ_TOGETHER = 8  # small objects that a reader takes at a time: to hand over e
 ROWS_PER_BATCH = 256  # 1.3 MB of features
 NOT_THE_IMAGES = (MemoryError, ImportError)  # the machine's, or the installation's, whatever image meets them
 MESSAGE_CHARACTERS = 300
+ARCHIVED = "in an archive, as the listing tells; restore it, then run `fruitpipe errors --reason archived --retry`"
 
 REFERENCES = pa.schema(
     [  # type: ignore[arg-type]
@@ -44,6 +46,8 @@ REFERENCES = pa.schema(
         pa.field("length", pa.int64()),  # as announced; only a hint for the read-ahead
         pa.field("known_etag", pa.string()),  # what the table has for this extractor, if anything
         pa.field("known_sha256", pa.string()),
+        pa.field("good_etag", pa.string()),  # of the row with features that the table has, of whatever extractor
+        pa.field("archived_etag", pa.string()),  # what a listing says of an object that nobody can read before it is restored
     ]
 )
 OUTCOMES = pa.schema(
@@ -81,6 +85,8 @@ class Reference:
     length: int | None = None
     known_etag: str | None = None
     known_sha256: str | None = None
+    good_etag: str | None = None
+    archived_etag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,13 +94,15 @@ class Featuriser:
     """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
-    etag), ``touched`` (a new etag, but the known bytes) and ``gone``, as are side files of systems. tally: the file in which each
-    leaves its mark, if any. naming: the root's rule for labels.
+    etag), ``touched`` (a new etag, but the known bytes), ``kept`` (the store does not give it now, and the features of its row
+    stay) and ``gone``, as are side files of systems. tally: the file in which each leaves its mark, if any. naming: the root's
+    rule for labels. A picture whose decoding takes longer than `max_image_seconds` ends the process.
     """
 
     model: Broadcast
     extractor: str
     max_image_bytes: int
+    max_image_seconds: float = 30
     tally: str | None = field(default=None, kw_only=True)
     naming: Naming = field(default=Naming(), kw_only=True)
 
@@ -102,10 +110,12 @@ class Featuriser:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
         workers.keep_warm()
         extractor = self.load()
-        outcomes = (self._outcome(extractor, reference, look) for reference, look in self._looks(_references(batches)))
-        seen = image_count.marked(outcomes, self.tally) if self.tally else outcomes
-        while chunk := list(islice(seen, ROWS_PER_BATCH)):
-            yield _record_batch(chunk)
+        with deadline(self.max_image_seconds) as limit:
+            looks = self._looks(_references(batches))
+            outcomes = (self._outcome(extractor, limit, reference, look) for reference, look in looks)
+            seen = image_count.marked(outcomes, self.tally) if self.tally else outcomes
+            while chunk := list(islice(seen, ROWS_PER_BATCH)):
+                yield _record_batch(chunk)
 
     def load(self) -> Extractor:
         """The extractor of the worker. Raises WrongModel where it gives other vectors than the driver's."""
@@ -132,43 +142,71 @@ class Featuriser:
     def _look(self, reference: Reference) -> objects.Look:
         if self.naming.side_file(reference.path):
             return objects.Gone()
-        return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
+        if reference.archived_etag:
+            return objects.Withheld(ARCHIVED, "archived")
+        try:
+            return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
+        except (FruitpipeError, *NOT_THE_IMAGES):
+            raise
+        except Exception as error:  # noqa: BLE001 - of one object; where it is that of all, the judge of the chunk says so
+            return objects.Unreadable(f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
 
-    def _outcome(self, extractor: Extractor, reference: Reference, look: objects.Look) -> dict[str, Any]:
+    def _outcome(self, extractor: Extractor, limit: Deadline, reference: Reference, look: objects.Look) -> dict[str, Any]:
         row: dict[str, Any] = {"path": reference.path, "label": self.naming.label(reference.path)}
         row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
         match look:
-            case objects.Gone():
-                return row | {"outcome": "gone"}
-            case objects.Unchanged():
-                return row | {"outcome": "unchanged"}
-            case objects.Unreadable(message):
-                return row | _failed("unreadable", message)
+            case objects.Found(stat, body):
+                return row | seen(stat) | self._found(extractor, limit, reference, body)
             case objects.TooLarge(stat):
                 return row | seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
-            case objects.Found(stat, body):
-                return row | seen(stat) | _found(extractor, body, reference.known_sha256)
+            case objects.Unreadable():
+                return row | _withheld(look, reference)
+            case objects.Unchanged():
+                return row | {"outcome": "unchanged"}
+            case objects.Gone():
+                return row | {"outcome": "gone"}
 
+    def _found(self, extractor: Extractor, limit: Deadline, reference: Reference, body: bytes) -> dict[str, Any]:
+        digest = {"sha256": hashlib.sha256(body).hexdigest()}
+        if digest["sha256"] == reference.known_sha256:
+            return digest | {"outcome": "touched"}
+        with limit.of(reference.path):
+            picture = self._decoded(body)
+        if not isinstance(picture, Picture):
+            return digest | picture
+        features = extractor(picture.pixels)
+        return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
 
-def _found(extractor: Extractor, body: bytes, known_sha256: str | None) -> dict[str, Any]:
-    digest = {"sha256": hashlib.sha256(body).hexdigest()}
-    if digest["sha256"] == known_sha256:
-        return digest | {"outcome": "touched"}
-    try:
-        picture = decode(body)
-    except BadImage as bad:
-        return digest | _failed(bad.reason, bad.message)
-    except NOT_THE_IMAGES:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever else one image raises is its own, and no reason to stop for all others
-        return digest | _failed("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
-    features = extractor(picture.pixels)
-    return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
+    def _decoded(self, body: bytes) -> Picture | dict[str, Any]:
+        """The picture, or the columns that say why there is none."""
+        try:
+            return decode(body)
+        except BadImage as bad:
+            return _failed(bad.reason, bad.message)
+        except NOT_THE_IMAGES:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever else one image raises is its own, and no reason to stop for all others
+            return _failed("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
 
 
 def seen(stat: objects.Stat) -> dict[str, Any]:
     """The columns that an object's stat fills."""
     return {"modification_time": stat.modification_time, "length": stat.length, "etag": stat.etag}
+
+
+def _withheld(look: objects.Unreadable, reference: Reference) -> dict[str, Any]:
+    """A row without features, unless that would take the place of one that has some of the object as it is."""
+    reason, stat = (look.reason, look.stat) if isinstance(look, objects.Withheld) else ("unreadable", None)
+    listed = {"etag": reference.archived_etag, "length": reference.length} if reference.archived_etag else {}
+    told: dict[str, Any] = seen(stat) if stat else listed
+    good, etag = reference.good_etag, told.get("etag")
+    is_same = good is not None and (etag is None or _content(good) == _content(etag))
+    return told | _failed(reason, look.message) | ({"outcome": "kept"} if is_same else {})
+
+
+def _content(etag: str) -> str:
+    """The etag without the version, which no listing tells."""
+    return etag.partition("@")[0]
 
 
 def _failed(reason: str, message: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Failures that are all alike: whether the images are to blame, or the platform.
 
-A permission that was taken away, or a worker that crashes on anything, is not the images' fault.
+A permission that was taken away, or a worker that fails with anything, is not the images' fault. It is their own where the store
+gives nothing of one folder, or where no decoder survives any of them. Images of other folders tell the two apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,45 +16,70 @@ from fruitpipe.ingest.chunks import FeaturisedChunk
 from fruitpipe.table import lookup
 from fruitpipe.table.data_files import Group
 
-ALIKE = 5  # so many images of one chunk, and not one that fares better: the platform is at fault, and not they ...
-CONTROLS = 3  # ... and of fewer, where none of so many images that were good before fares better now
+REASONS = ("unreadable", "crashes-decoder", "decoder-error", "too-slow")  # which a platform's fault looks like
+CONTROLS = 3  # images that are looked at beside a chunk that fails alike
+ALIKE = 5  # where there is no control: so many images do not crash a decoder by themselves
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Tells whose fault it is. look_at: what becomes of images when they are looked at now, without a row of theirs."""
+    """Tells whose fault it is that a chunk of a batch fails alike.
+
+    named: the images of the batch. look_at: what becomes of images when they are looked at now, without a row of theirs.
+    """
 
     root: str
+    named: Sequence[str]
     look_at: Callable[[Sequence[str]], list[Group]]
 
     def check(self, featurised: FeaturisedChunk) -> None:
-        """Raises PlatformFault where the platform is to blame.
-
-        What was unreadable before and still is says nothing new. A few images alone say little: good ones of the table, or else
-        their neighbours, are looked at with them; where there are none, a crash is the image's and a refusal the store's.
-        """
+        """Raises PlatformFault where the platform is to blame. What was unreadable before and still is says nothing new."""
         reasons = featurised.count("error")
         unreadable_before = sum(row.error == "unreadable" for row in featurised.chunk.known)
-        for reason, before in (("unreadable", unreadable_before), ("crashes-decoder", 0), ("decoder-error", 0)):
-            images = reasons[reason]
-            if (
-                images == reasons.total()
-                and images > before
-                and (images - before >= ALIKE or self._controls_fail(featurised.chunk.paths, reason))
-            ):
+        for reason in REASONS:
+            images, before = reasons[reason], unreadable_before if reason == "unreadable" else 0
+            if images == reasons.total() and images > before:
                 message = next(group.message for group in featurised.groups if group.error == reason)
-                raise PlatformFault(
-                    f"all {images} images of this batch are {reason} ({message}); nothing was written. Mend that first"
-                )
+                self._check_alike(featurised.chunk.paths, reason, images - before, f"all {images} images of this batch", message)
 
-    def _controls_fail(self, paths: Sequence[str], reason: str) -> bool:
-        controls = lookup.good_paths(self.root, CONTROLS, paths) or _neighbours(paths)
-        if not controls:
-            return reason == "unreadable"
-        return not any(group.outcome == "featurised" for group in self.look_at(controls))
+    def _check_alike(self, paths: Sequence[str], reason: str, images: int, which: str, message: str | None) -> None:
+        if reason == "unreadable" and self._fares_better(paths[:1], reason):
+            raise PlatformFault(f"{which} were {reason} ({message}) and one of them is not any more; start again")
+        controls = self._controls(paths)
+        is_platforms = not self._fares_better(controls, reason) if controls else reason == "unreadable" or images >= ALIKE
+        if is_platforms:
+            raise PlatformFault(f"{which} are {reason} ({message}); nothing was written. Mend that first")
+
+    def _fares_better(self, paths: Sequence[str], reason: str) -> bool:
+        """Whether anything else becomes of one of these images; one that is gone says nothing."""
+        return any(group.outcome != "gone" and group.error != reason for group in self.look_at(paths))
+
+    def _controls(self, paths: Sequence[str]) -> list[str]:
+        """Images that were good before, or else others of the batch, one a folder, or else what lies beside these."""
+        chunk = frozenset(paths)
+        good = lookup.good_paths(self.root, CONTROLS, chunk)
+        beside = (path for path in _one_a_folder(self.named, _folders(chunk)) if path not in chunk)
+        return good or list(islice(beside, CONTROLS)) or _neighbours(paths[0], chunk)
 
 
-def _neighbours(paths: Sequence[str]) -> list[str]:
-    """Other objects in the folder of the first."""
-    beside = (stat.path for stat in objects.list_all(paths[0].rpartition("/")[0]))
-    return list(islice((path for path in beside if path not in paths), CONTROLS))
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {_folder(path) for path in paths}
+
+
+def _one_a_folder(paths: Iterable[str], but: set[str]) -> Iterator[str]:
+    """The first image of each folder that is none of `but`."""
+    seen = set(but)
+    for path in paths:
+        if _folder(path) not in seen:
+            seen.add(_folder(path))
+            yield path
+
+
+def _neighbours(path: str, but: frozenset[str]) -> list[str]:
+    """Other objects in the folder of an image."""
+    beside = (stat.path for stat in objects.list_all(_folder(path)))
+    return list(islice((path for path in beside if path not in but), CONTROLS))

@@ -79,9 +79,17 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featur
         for path, row in known.items()
         if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
     }
-    rows = [(event.path, event.length, current.get(event.path)) for event in named]
-    columns = [
-        {"path": path, "length": length, "known_etag": row and row.etag, "known_sha256": row and row.sha256}
-        for path, length, row in rows
-    ]
+    columns = [_reference(event, current.get(event.path), known.get(event.path)) for event in named]
     return pa.Table.from_pylist(columns, featurise.REFERENCES)
+
+
+def _reference(event: ImageEvent, current: Known | None, known: Known | None) -> dict[str, object]:
+    """current: the row where it is of this extractor and counts. known: the row, whatever it is."""
+    return {
+        "path": event.path,
+        "length": event.length,
+        "known_etag": current and current.etag,
+        "known_sha256": current and current.sha256,
+        "good_etag": known.etag if known and known.error is None else None,
+        "archived_etag": event.etag if event.archived else None,
+    }

@@ -118,7 +118,7 @@ class Batches:
     def _say(self, what: str, commit: progress.Commit, since: float) -> float:
         """Adds up what a commit did and prints it; returns the time."""
         self.outcomes += commit.outcomes
-        self.commits += bool(set(commit.outcomes) - {"unchanged"})
+        self.commits += bool(set(commit.outcomes) - {"unchanged", "kept"})
         now = time.monotonic()
         self.bar.advance(commit.outcomes.total(), commit.outcomes["failed"])
         said = progress.json_line if self.settings.log_json else progress.line
@@ -129,7 +129,7 @@ class Batches:
 def summary(outcomes: Counter[str]) -> str:
     """What all batches of a run together did, in one line."""
     said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
-    seen = [f"{outcomes[outcome]} {outcome}" for outcome in ("unchanged", "touched", "gone") if outcomes[outcome]]
+    seen = [f"{outcomes[outcome]} {outcome}" for outcome in ("unchanged", "touched", "kept", "gone") if outcomes[outcome]]
     return ", ".join([said, *seen])
 
 

@@ -152,7 +152,7 @@ class Listing:
             for stat in (stat for stat, seen in zip(chunk, is_seen, strict=True) if not seen):
                 erased = erased or Tombstones.of(self.settings.root)
                 if not erased.keeps_out(stat.path):
-                    yield manifests.ImageEvent("created", stat.path, stat.etag, stat.length)
+                    yield manifests.ImageEvent("created", stat.path, stat.etag, stat.length, archived=stat.is_archived)
 
     def _seen(self, before: NDArray[np.int64], listed: NDArray[np.int64]) -> NDArray[np.int64]:
         """What counts as seen next time.

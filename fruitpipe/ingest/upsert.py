@@ -53,8 +53,10 @@ class Upsert:
         The next chunks of images are featurised while one is committed, or found to need no commit. Where it is `stopping`,
         chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
         """
+        judge = Judge(self.root, [event.path for event in named], self._looked_at)
         with closing(overlap.results(self._featurised, self._chunks(named, stopping))) as ready:
             for featurised in ready:
+                judge.check(featurised)
                 yield self._commit(featurised)
 
     def start_workers(self) -> None:
@@ -104,7 +106,6 @@ class Upsert:
 
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
-        Judge(self.root, self._looked_at).check(featurised)
         self.fence()
         if featurised.chunk.known:
             self._merge(featurised)

@@ -117,7 +117,8 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
 def upserter(spark: SparkSession, settings: IngestSettings, model: Model, fence: Fence, read: ReadCodes) -> Upsert:
     """What commits a batch of this job; the model goes to the workers once."""
     broadcast = spark.sparkContext.broadcast(model)
-    featuriser = featurise.Featuriser(broadcast, fingerprint(model), settings.max_image_bytes, naming=naming.of(settings.root))
+    limits = settings.max_image_bytes, settings.max_image_seconds
+    featuriser = featurise.Featuriser(broadcast, fingerprint(model), *limits, naming=naming.of(settings.root))
     known = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
     return Upsert(spark, settings.root, featuriser, fence, known)
 

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
 from fruitpipe.objects import local
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld
 
-__all__ = ["Found", "Gone", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable"]
+__all__ = ["Found", "Gone", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable", "Withheld"]
 
 
 class Store(Protocol):

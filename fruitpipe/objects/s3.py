@@ -23,7 +23,7 @@ from botocore.exceptions import (
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.objects import encryption, listing, reader, s3_refusals, s3_removal
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld, etag
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,9 @@ CONNECTIONS = 32
 OF_AWS = ".amazonaws."  # in the name of each of its servers, in any public partition
 REGION = "x-amz-bucket-region"
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}  # storage classes; what Intelligent-Tiering has archived only a GET tells
 # One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
+ARCHIVED, OF_KMS, BUSY = "InvalidObjectState", "KMS.", "Throttling"
 OBJECT_FAULTS = {
     "AccessDenied",
     "403",
@@ -300,9 +302,24 @@ def _nothing_found(uri: str, error: ClientError) -> Look:
         return Unchanged()
     if code in ("NoSuchKey", "404"):
         return Gone()
-    if code in OBJECT_FAULTS or (code.startswith("KMS.") and "Throttling" not in code):
-        return Unreadable(f"{code}: {error.response['Error'].get('Message', '')}".rstrip(": "))
+    message = f"{code}: {error.response['Error'].get('Message', '')}".rstrip(": ")
+    if code == ARCHIVED:
+        return Withheld(message, "archived", _stat(uri))
+    if code.startswith(OF_KMS) and BUSY not in code:
+        return Withheld(message, "no-key", _stat(uri))
+    if code in OBJECT_FAULTS:
+        return Unreadable(message)
     raise _explain(uri, error) from error
+
+
+def _stat(uri: str) -> Stat | None:
+    """What S3 tells of an object without its bytes, which needs neither key nor restoration; None where it is refused, too."""
+    bucket, key = _bucket_and_key(uri)
+    try:
+        answer = _client().head_object(Bucket=bucket, Key=key)
+    except (ClientError, BotoCoreError):
+        return None
+    return Stat(uri, _etag(answer), answer["ContentLength"], answer["LastModified"])
 
 
 @contextmanager
@@ -365,7 +382,8 @@ def _folders(bucket: str, prefix: str, below: str, after: str) -> list[str]:
 
 def _stats(bucket: str, answer: Any) -> Iterator[Stat]:
     for entry in answer.get("Contents", ()):
-        yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
+        is_archived = entry.get("StorageClass") in ARCHIVES
+        yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"], is_archived)
 
 
 def _quoted(etag: str) -> str:

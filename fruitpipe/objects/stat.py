@@ -8,12 +8,16 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What a store says of an object without giving its bytes."""
+    """What a store says of an object without giving its bytes.
+
+    is_archived: as a listing tells it, its bytes have to be restored before anybody can read them.
+    """
 
     path: str
     etag: str
     length: int
     modification_time: datetime
+    is_archived: bool = False
 
 
 def etag(content: str, version: str | None) -> str:
@@ -51,6 +55,17 @@ class Unreadable:
     """The store will not give this one object, and why."""
 
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld(Unreadable):
+    """The object is there, in a state of its own in which nobody is given its bytes, and no permission is to blame.
+
+    reason: ``archived``, or ``no-key`` where its KMS key is disabled or gone. stat: where the store tells it all the same.
+    """
+
+    reason: str
+    stat: Stat | None = None
 
 
 Look = Found | Unchanged | Gone | TooLarge | Unreadable

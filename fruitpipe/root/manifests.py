@@ -27,7 +27,8 @@ IMAGE_PATH = re.compile(r"s3://[^/]+/.*[^/]|file:///.*[^/]", re.DOTALL)
 class ImageEvent:
     """Something happened to the image at `path`, which is a canonical URI and never percent-encoded.
 
-    `etag` and `length` are the object's at that moment, where the event tells them; `sequencer` is S3's hexadecimal counter.
+    `etag` and `length` are the object's at that moment, where the event tells them; `sequencer` is S3's hexadecimal counter;
+    `archived` says that a listing has found it in a class of storage that nobody can read before it is restored.
     """
 
     event: Kind
@@ -36,6 +37,7 @@ class ImageEvent:
     length: int | None = None
     event_time: datetime | None = None
     sequencer: str | None = None
+    archived: bool = False
 
 
 def parse_line(line: str) -> ImageEvent:
@@ -53,6 +55,7 @@ def parse_line(line: str) -> ImageEvent:
         length=_length(fields.get("length")),
         event_time=_time(fields.get("event_time")),
         sequencer=_sequencer(fields.get("sequencer")),
+        archived=fields.get("archived") is True,
     )
 
 
@@ -69,7 +72,7 @@ def to_line(event: ImageEvent) -> str:
         "event_time": event.event_time and _iso(event.event_time),
         "sequencer": event.sequencer,
     }
-    return json.dumps(fields)
+    return json.dumps(fields | ({"archived": True} if event.archived else {}))
 
 
 def latest(events: Iterable[ImageEvent]) -> list[ImageEvent]:

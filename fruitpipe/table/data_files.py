@@ -24,6 +24,7 @@ from fruitpipe.extractor.featurise import OUTCOMES, Featuriser
 STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice
 ROWS = ("featurised", "failed")  # outcomes that are rows of the table
+NO_CHANGES = ("unchanged", "kept")  # outcomes that leave it as it is
 
 
 class Group(NamedTuple):
@@ -79,7 +80,7 @@ class Writer:
     def write(self, outcomes: pa.Table) -> list[Group]:
         """Writes the rows among `outcomes`, a table with the schema OUTCOMES."""
         if self.to_merge:
-            rows = outcomes.filter(pc.field("outcome") != "unchanged")
+            rows = outcomes.filter(~pc.field("outcome").isin(NO_CHANGES))
         else:
             rows = outcomes.filter(pc.field("outcome").isin(ROWS)).drop_columns("outcome")
         return _groups(outcomes, _add(self.folder, rows) if len(rows) else None)

@@ -21,7 +21,16 @@ from fruitpipe.table.path_hashes import of_path
 from fruitpipe.table.snapshot import Snapshot, text
 
 NAMES = 50_000  # asked for in one query, which takes 0.4 GB of memory
+# Reasons that another time, limit or version may take back. Nobody looks at such an image again unless an event names it.
+AGAIN = {"archived", "no-key", "too-slow", "decoder-error", "too-many-pixels", "not-an-image", "unsupported-format"}
 RECENT = 100_000  # codes kept apart from the sorted ones before they are sorted in: 1 s of work for every 20 times so many
+
+
+LATEST = "SELECT path FROM features WHERE error IS NULL ORDER BY ingested_at DESC"
+LATEST_OF_LABELS = (
+    "SELECT last_value(path ORDER BY ingested_at) AS path FROM features WHERE error IS NULL"
+    " GROUP BY label ORDER BY max(ingested_at) DESC"
+)
 
 
 class Known(NamedTuple):
@@ -37,8 +46,12 @@ class Known(NamedTuple):
     rows: int = 1  # that the image has: more than one where two streams once wrote at one time
 
     def worth_another_look(self, max_image_bytes: int) -> bool:
-        """Whether the same object may give another row: more bytes are allowed by now. (What was unreadable has no etag.)"""
-        return self.error == "too-large" and self.length is not None and self.length <= max_image_bytes
+        """Whether the same object may give another row: it is restored, or a limit or the decoder is another by now.
+
+        (What was unreadable has no etag.)
+        """
+        is_allowed = self.error == "too-large" and self.length is not None and self.length <= max_image_bytes
+        return is_allowed or self.error in AGAIN
 
 
 def worth_another_look(max_image_bytes: int) -> str:
@@ -66,11 +79,22 @@ def _rows_of(paths: Sequence[str]) -> str:
 
 
 def good_paths(root: str, count: int, but: Collection[str]) -> list[str]:
-    """Images that were featurised, the latest first, none of `but`. Reads three columns of the table."""
-    latest = "SELECT path FROM features WHERE error IS NULL ORDER BY ingested_at DESC"
-    others = frozenset(but)
-    rows = Snapshot(root).query(f"{latest} LIMIT {count + len(others)}")
-    return [row["path"] for row in rows if row["path"] not in others][:count]
+    """Images that were featurised, none of `but`: the latest of each of the latest labels, then the latest of all.
+
+    Those in folders of `but` come last. Reads four columns of the table.
+    """
+    others, table = frozenset(but), Snapshot(root)
+    avoided = {_folder(path) for path in others}
+    rows = table.query(f"{LATEST_OF_LABELS} LIMIT {count + len(avoided)}")
+    found = [row["path"] for row in rows if _folder(row["path"]) not in avoided]
+    if len(found) < count:
+        rows = table.query(f"{LATEST} LIMIT {count + len(others) + len(found)}")
+        found += [row["path"] for row in rows if row["path"] not in others and row["path"] not in found]
+    return found[:count]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def that_begin_with(root: str, names: Collection[str]) -> list[str]:

@@ -71,15 +71,28 @@ def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
     assert proxy.failed().total() > 0
 
 
-@pytest.mark.parametrize(
-    "code", ["AccessDenied", "InvalidObjectState", "InvalidRequest", "KMS.DisabledException", "KMS.KMSInvalidStateException"]
-)
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidRequest"])
 def test_an_object_that_the_store_will_not_give_is_unreadable_and_says_why(s3, through, code):
     bucket = s3.bucket()
     s3.s3.put_object(Bucket=bucket, Key="x.jpg", Body=jpeg(0))
     through.refusals["x.jpg"] = iter([(403, code)] * 2)  # boto3 asks again for what `fetch` is refused
     assert objects.look(f"s3://{bucket}/x.jpg") == objects.Unreadable(f"{code}: as the test has it")
     assert objects.look(f"s3://{bucket}/x.jpg").body == jpeg(0)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("InvalidObjectState", "archived"), ("KMS.DisabledException", "no-key"), ("KMS.KMSInvalidStateException", "no-key")],
+)
+def test_an_object_that_is_in_an_archive_or_whose_key_is_gone_is_so_by_itself_and_tells_its_etag(s3, through, code, reason):
+    bucket = s3.bucket()
+    etag = s3.s3.put_object(Bucket=bucket, Key="x.jpg", Body=jpeg(0))["ETag"].strip('"')
+    through.refusals["x.jpg"] = iter([(403, code)] * 2)
+    look = objects.look(f"s3://{bucket}/x.jpg")
+    assert (look.reason, look.message) == (reason, f"{code}: as the test has it")
+    assert (look.stat.etag, look.stat.length) == (etag, len(jpeg(0)))
+    through.refusals["x.jpg"] = iter([(403, code)] * 3)
+    assert objects.look(f"s3://{bucket}/x.jpg").stat is None
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId"])

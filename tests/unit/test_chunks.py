@@ -1,6 +1,6 @@
 """How a batch is divided into chunks."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fruitpipe.ingest.chunks import divided, tapered
@@ -10,6 +10,7 @@ def sizes(chunks):
     return [len(chunk) for chunk in chunks]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20_000), st.integers(3, 8000))
 def test_chunks_hold_each_image_once_and_in_order(images, size):
     for chunks in (divided(range(images), size), tapered(range(images), size)):

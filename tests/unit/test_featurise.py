@@ -71,6 +71,51 @@ def featurised(monkeypatch, decode):
     return rows.to_pylist()
 
 
+def outcome(monkeypatch, look, **known):
+    """The row of one image of which a look finds that."""
+    monkeypatch.setattr(featurise.Featuriser, "load", lambda _: None)
+    monkeypatch.setattr(objects, "look", lambda *_: look)
+    references = pa.RecordBatch.from_pylist([{"path": "s3://b/Kiwi/0.jpg", "length": 7, **known}], featurise.REFERENCES)
+    (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
+    (row,) = rows.to_pylist()
+    return row["outcome"], row["error"], row["etag"]
+
+
+STAT = objects.Stat("s3://b/Kiwi/0.jpg", "new@v2", 7, datetime.now(UTC))
+
+
+@pytest.mark.parametrize(
+    ("look", "good_etag", "expected"),
+    [
+        (objects.Unreadable("AccessDenied"), None, ("failed", "unreadable", None)),
+        (objects.Unreadable("AccessDenied"), "old", ("kept", "unreadable", None)),
+        (objects.Withheld("InvalidObjectState", "archived", STAT), None, ("failed", "archived", "new@v2")),
+        (objects.Withheld("InvalidObjectState", "archived", STAT), "new@v1", ("kept", "archived", "new@v2")),
+        (objects.Withheld("InvalidObjectState", "archived", STAT), "old", ("failed", "archived", "new@v2")),
+        (objects.Withheld("KMS.DisabledException", "no-key"), "old", ("kept", "no-key", None)),
+    ],
+)
+def test_a_row_with_features_stays_where_the_store_does_not_give_the_object_of_which_they_are(
+    monkeypatch, look, good_etag, expected
+):
+    assert outcome(monkeypatch, look, good_etag=good_etag) == expected
+
+
+@pytest.mark.parametrize(("good_etag", "expected"), [(None, "failed"), ("etag@v1", "kept"), ("old", "failed")])
+def test_what_a_listing_has_found_in_an_archive_costs_no_request(monkeypatch, good_etag, expected):
+    asked = outcome(monkeypatch, None, archived_etag="etag", good_etag=good_etag)
+    assert asked == (expected, "archived", "etag")
+
+
+def test_what_a_look_raises_that_is_none_of_the_stores_known_faults_is_that_images(monkeypatch):
+    def look(*_):
+        raise ValueError("as the test has it")
+
+    monkeypatch.setattr(objects, "look", look)
+    found = featurise.Featuriser(None, "extractor", 50_000_000)._look(featurise.Reference("s3://b/0.jpg"))
+    assert found == objects.Unreadable("ValueError: as the test has it")
+
+
 @pytest.mark.parametrize(
     "error", [TypeError("unsupported operand type(s)"), RuntimeError("x" * 5000), RecursionError(), Exception()]
 )

@@ -23,6 +23,7 @@ events = st.builds(
     event_time=st.none()
     | st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)),
     sequencer=st.none() | st.text("0123456789ABCDEF", min_size=1),
+    archived=st.booleans(),
 )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongUsage
-from fruitpipe.objects import local
+from fruitpipe.objects import local, s3
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,16 @@ def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
     found = objects.look(uri)
     assert (found.body, found.stat.etag, found.stat.length, found.stat.path) == (b"abc", etag, 3, uri)
     assert found.stat.modification_time.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "is_archived"),
+    [("GLACIER", True), ("DEEP_ARCHIVE", True), ("GLACIER_IR", False), ("INTELLIGENT_TIERING", False), (None, False)],
+)
+def test_a_listing_tells_which_objects_have_to_be_restored_first(storage_class, is_archived):
+    entry = {"Key": "a.jpg", "ETag": '"e"', "Size": 1, "LastModified": datetime.now(UTC)}
+    answer = {"Contents": [entry | ({"StorageClass": storage_class} if storage_class else {})]}
+    assert [stat.is_archived for stat in s3._stats("b", answer)] == [is_archived]
 
 
 def test_a_look_tells_unchanged_gone_too_large_and_found_apart(tmp_path):

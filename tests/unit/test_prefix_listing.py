@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,18 @@ def test_a_folder_of_other_formats_alone_is_told_so(images, root):
     settings = IngestSettings(images=str(images), root=root)
     with pytest.raises(NoImages, match=r"no image matches .*: 2 \.heic, 1 \.mov\); check --images and --glob"):
         check_images(settings, naming.proposed(settings, is_new=True))
+
+
+def test_what_a_listing_finds_in_an_archive_is_named_so_with_its_etag(root, begin, monkeypatch):
+    found = [objects.Stat(f"s3://b/Kiwi/{at}.jpg", "etag", 5, datetime.now(UTC), is_archived=at == 1) for at in range(2)]
+    monkeypatch.setattr(prefix_listing, "images", lambda *_: iter(found))
+    begin().list_once()
+    (manifest,) = [stat.path for stat in objects.list_all(f"{root}/events")]
+    named = [manifests.parse_line(line) for line in objects.read(manifest).decode().splitlines()]
+    assert [(event.path, event.etag, event.archived) for event in named] == [
+        ("s3://b/Kiwi/0.jpg", "etag", False),
+        ("s3://b/Kiwi/1.jpg", "etag", True),
+    ]
 
 
 def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, named):

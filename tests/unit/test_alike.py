@@ -1,0 +1,128 @@
+"""Whose fault it is that all images of a chunk fail alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.errors import PlatformFault
+from fruitpipe.extractor import featurise
+from fruitpipe.ingest.alike import REASONS, Judge
+from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk
+from fruitpipe.table import lookup
+from fruitpipe.table.data_files import Group
+from fruitpipe.table.lookup import Known
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+SHUT = [f"s3://b/Shut/{number}.jpg" for number in range(6)]
+OTHERS = ["s3://b/Shut/other.jpg", "s3://b/Kiwi/0.jpg", "s3://b/Kiwi/1.jpg", "s3://b/Fig/0.jpg"]
+
+
+def featurised(paths, reason, known=()):
+    references = pa.Table.from_pylist([{"path": path} for path in paths], featurise.REFERENCES)
+    groups = [Group("failed", reason, len(paths), None, "as the test has it", None)]
+    return FeaturisedChunk(Chunk(references, [Known(path, None, None, "x", NOW, reason) for path in known]), groups, 0.0)
+
+
+class Store:
+    """What is there, and what becomes of each: features, or a reason, or it is gone. It notes what is looked at."""
+
+    def __init__(self, monkeypatch, *, good=(), named=(), listed=(), fates=()):
+        self.fates, self.looked, self.named = dict(fates), [], list(named)
+        monkeypatch.setattr(lookup, "good_paths", lambda _, count, but: [path for path in good if path not in but][:count])
+        stats = [objects.Stat(path, "etag", 1, NOW) for path in listed]
+        monkeypatch.setattr(objects, "list_all", lambda folder: [stat for stat in stats if stat.path.startswith(folder)])
+
+    def look_at(self, paths):
+        self.looked.append(list(paths))
+        fates = [self.fates.get(path) for path in paths]
+        return [
+            Group("gone" if fate == "gone" else "failed" if fate else "featurised", fate, 1, None, None, None) for fate in fates
+        ]
+
+    def check(self, *given, **named):
+        Judge("root", [*self.named, *SHUT], self.look_at).check(featurised(*given, **named))
+
+
+def shut(reason):
+    return dict.fromkeys([*SHUT, *OTHERS], reason)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("images", [1, 6])
+def test_images_that_fail_alike_are_to_blame_where_another_that_was_good_still_is(monkeypatch, reason, images):
+    store = Store(monkeypatch, good=OTHERS[1:], fates=dict.fromkeys(SHUT, reason))
+    store.check(SHUT[:images], reason)
+    assert store.looked[-1] == OTHERS[1:]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("images", [1, 6])
+def test_the_platform_is_to_blame_where_those_that_were_good_fail_alike(monkeypatch, reason, images):
+    with pytest.raises(PlatformFault, match=f"all {images} images of this batch are {reason} "):
+        Store(monkeypatch, good=OTHERS, fates=shut(reason)).check(SHUT[:images], reason)
+
+
+def test_in_a_first_run_others_of_the_batch_tell_one_a_folder(monkeypatch):
+    store = Store(monkeypatch, named=OTHERS, fates=dict.fromkeys(SHUT, "unreadable"))
+    store.check(SHUT, "unreadable")
+    assert store.looked[-1] == ["s3://b/Kiwi/0.jpg", "s3://b/Fig/0.jpg"]
+    with pytest.raises(PlatformFault):
+        Store(monkeypatch, named=OTHERS, fates=shut("unreadable")).check(SHUT, "unreadable")
+
+
+def test_where_the_batch_has_no_other_folder_its_neighbours_tell(monkeypatch):
+    store = Store(monkeypatch, listed=[*SHUT, *OTHERS], fates=dict.fromkeys(SHUT, "unreadable"))
+    store.check(SHUT, "unreadable")
+    assert store.looked[-1] == OTHERS[:1]
+
+
+def test_what_is_read_and_is_no_picture_fares_better_and_what_is_gone_says_nothing(monkeypatch):
+    fates = shut("unreadable") | {OTHERS[1]: "truncated"}
+    Store(monkeypatch, good=OTHERS, fates=fates).check(SHUT, "unreadable")
+    with pytest.raises(PlatformFault):
+        Store(monkeypatch, good=OTHERS, fates=shut("unreadable") | {OTHERS[1]: "gone"}).check(SHUT, "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("reason", "images", "platforms"),
+    [
+        ("unreadable", 1, True),
+        ("unreadable", 6, True),
+        ("crashes-decoder", 4, False),
+        ("crashes-decoder", 5, True),
+        ("too-slow", 1, False),
+    ],
+)
+def test_where_there_is_nothing_to_compare_with_a_refusal_is_the_stores_and_a_few_crashes_are_the_images(
+    monkeypatch, reason, images, platforms
+):
+    store = Store(monkeypatch, fates=shut(reason))
+    if platforms:
+        with pytest.raises(PlatformFault):
+            store.check(SHUT[:images], reason)
+    else:
+        store.check(SHUT[:images], reason)
+
+
+def test_a_refusal_that_is_over_stops_the_stream_as_the_images_are_to_be_read(monkeypatch):
+    with pytest.raises(PlatformFault, match="one of them is not any more; start again"):
+        Store(monkeypatch, good=OTHERS).check(SHUT, "unreadable")
+
+
+def test_what_was_unreadable_before_and_still_is_says_nothing_new(monkeypatch):
+    store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"))
+    store.check(SHUT, "unreadable", known=SHUT)
+    assert not store.looked
+    with pytest.raises(PlatformFault):
+        store.check(SHUT, "unreadable", known=SHUT[:5])
+
+
+@pytest.mark.parametrize("reason", ["archived", "no-key", "truncated"])
+def test_an_objects_own_state_is_never_the_platforms_fault(monkeypatch, reason):
+    store = Store(monkeypatch, fates=shut(reason))
+    store.check(SHUT, reason)
+    assert not store.looked
