@@ -40,15 +40,20 @@ class Judge:
             images, before = reasons[reason], unreadable_before if reason == "unreadable" else 0
             if images == reasons.total() and images > before:
                 message = next(group.message for group in featurised.groups if group.error == reason)
-                self._check_alike(featurised.chunk.paths, reason, images - before, f"all {images} images of this batch", message)
+                self._check_alike(featurised.chunk.paths, reason, images - before, message)
 
-    def _check_alike(self, paths: Sequence[str], reason: str, images: int, which: str, message: str | None) -> None:
+    def _check_alike(self, paths: Sequence[str], reason: str, new: int, message: str | None) -> None:
+        """Of a chunk of which all fail for one reason, `new` of them since they were last seen."""
         if reason == "unreadable" and self._fares_better(paths[:1], reason):
-            raise PlatformFault(f"{which} were {reason} ({message}) and one of them is not any more; start again")
+            raise PlatformFault(
+                f"{len(paths)} images of this batch were unreadable ({message}), and one is not any more; start again"
+            )
         controls = self._controls(paths)
-        is_platforms = not self._fares_better(controls, reason) if controls else reason == "unreadable" or images >= ALIKE
+        is_platforms = not self._fares_better(controls, reason) if controls else reason == "unreadable" or new >= ALIKE
         if is_platforms:
-            raise PlatformFault(f"{which} are {reason} ({message}); nothing was written. Mend that first")
+            raise PlatformFault(
+                f"all {len(paths)} images of this batch are {reason} ({message}); nothing was written. Mend that first"
+            )
 
     def _fares_better(self, paths: Sequence[str], reason: str) -> bool:
         """Whether anything else becomes of one of these images; one that is gone says nothing."""

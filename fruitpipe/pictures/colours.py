@@ -24,6 +24,8 @@ def as_seen(image: Image.Image) -> Image.Image:
         raise BadImage(
             "unsupported-format", f"{DEEP_MODES[image.mode]} pixels, whose white is not known; save it with 8 or 16 bits"
         )
+    if image.mode == "P" and image.palette is None:
+        raise BadImage("not-an-image", "damaged: its pixels are numbers of colours, and it has no palette")
     transparent = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         image = _grey(image, transparent)

@@ -52,7 +52,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # What Pillow raises for bytes that are no proper picture. MemoryError is not among them: the machine is to blame for that.
 DECODER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, AttributeError,
-    ZeroDivisionError, NotImplementedError, struct.error, zlib.error,
+    ZeroDivisionError, NotImplementedError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
 
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer for all formats and no warning below it

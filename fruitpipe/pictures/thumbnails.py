@@ -1,10 +1,12 @@
-"""Small pictures for the report, within a bound on what is read for them. Pillow only."""
+"""Small pictures for the report, within bounds on what is read for them and on the time that one may take. Pillow only."""
 
 from __future__ import annotations
 
 import base64
 import io
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
@@ -13,7 +15,8 @@ from fruitpipe import objects
 from fruitpipe.pictures import decoding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from multiprocessing.pool import Pool
 
 SIDE_PX = 64
 QUALITY = 60
@@ -21,19 +24,50 @@ READERS = 8
 AT_ONCE = 64
 MAX_IMAGE_BYTES = 20_000_000
 MAX_BYTES = 200_000_000  # read for one report: 1,500 photographs of a telephone would be 5 GB
+MAX_SECONDS = 30.0  # for one picture, as the stream's default; it was decoded within them, but may be another by now
+MOST_LATE = 3  # pictures for which a report waits so long
 
 
 def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
     """A data: URI for each path, about 1.2 kB; None for an image that is gone or unlike before, and once `max_bytes` are read."""
     found: list[str | None] = []
     left = max_bytes
-    with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers:
+    with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers, closing(InTime(thumbnail)) as made:
         for first in range(0, len(paths), AT_ONCE):
             some = paths[first : first + AT_ONCE] if left > 0 else []
             for body in readers.map(_body, some):
                 left -= len(body)
-                found.append(thumbnail(body) if body else None)
+                found.append(made(body) if body else None)
     return found + [None] * (len(paths) - len(found))
+
+
+class InTime:
+    """Does `work` in a process of its own, which ends where one call takes longer than `seconds`; None is then its result.
+
+    After MOST_LATE such calls it does nothing any more. `work` is a function of a module, its arguments and results are pickled.
+    """
+
+    def __init__(self, work: Callable[[bytes], str | None], seconds: float = MAX_SECONDS) -> None:
+        self._work, self._seconds, self._late = work, seconds, 0
+        self._pool: Pool | None = None
+
+    def __call__(self, body: bytes) -> str | None:
+        """What `work` makes of it, in time."""
+        if self._late >= MOST_LATE:
+            return None
+        self._pool = self._pool or multiprocessing.get_context("spawn").Pool(1)
+        try:
+            return self._pool.apply_async(self._work, (body,)).get(self._seconds)
+        except multiprocessing.TimeoutError:
+            self._late += 1
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        if self._pool:
+            self._pool.terminate()
+            self._pool = None
 
 
 def thumbnail(body: bytes) -> str | None:

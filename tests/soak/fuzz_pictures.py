@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import multiprocessing.connection
 import os
 import random
 import struct
@@ -31,7 +32,7 @@ from fruitpipe.pictures import decoding, jpeg, png, tiff  # noqa: E402
 from tests import encodings, odd_pictures, tiffs  # noqa: E402
 
 AT_ONCE = 500  # mutations that a worker is handed
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 VALUES = (0, 1, 2, 3, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 TAGS = (254, 255, 256, 257, 258, 259, 262, 273, 277, 279, 330, 339, 34675)  # that decide how a TIFF is decoded
 REASONS = {"empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated", "too-slow"}
@@ -210,9 +211,21 @@ def decode_all(connection: multiprocessing.connection.Connection) -> None:
     """What a worker does: answers a seed with its verdict, until there is none."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and libjpeg talk of all that is odd
     bodies = seeds()
+    connection.send("ready")
     while (first := connection.recv()) is not None:
         for seed in range(*first):
             connection.send((seed, verdict(mutated(seed, bodies))))
+
+
+def misbehave(connection: multiprocessing.connection.Connection) -> None:
+    """A worker for the test of this harness: seed 1 ends its process, 2 keeps it busy, 3 is told to have raised something."""
+    connection.send("ready")
+    while (first := connection.recv()) is not None:
+        for seed in range(*first):
+            if seed == 1:
+                os._exit(1)
+            time.sleep(600 * (seed == 2))
+            connection.send((seed, "raised KeyError" if seed == 3 else "picture"))
 
 
 class Worker:
@@ -227,6 +240,7 @@ class Worker:
         self._process = self._context.Process(target=decode_all, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
+        assert self._connection.recv() == "ready"
 
     def verdicts(self, first: int, end: int) -> Iterator[tuple[int, str]]:
         """Each seed and its verdict."""
@@ -234,7 +248,7 @@ class Worker:
         self._connection.send((seed, end))
         while seed < end:
             try:
-                if not self._connection.poll(DEADLINE_SECONDS + 60 * (seed == first)):  # it may have to import first
+                if not self._connection.poll(DEADLINE_SECONDS):
                     raise TimeoutError
                 _, found = self._connection.recv()
             except (EOFError, OSError) as error:

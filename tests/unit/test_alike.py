@@ -109,7 +109,7 @@ def test_where_there_is_nothing_to_compare_with_a_refusal_is_the_stores_and_a_fe
 
 
 def test_a_refusal_that_is_over_stops_the_stream_as_the_images_are_to_be_read(monkeypatch):
-    with pytest.raises(PlatformFault, match="one of them is not any more; start again"):
+    with pytest.raises(PlatformFault, match="and one is not any more; start again"):
         Store(monkeypatch, good=OTHERS).check(SHUT, "unreadable")
 
 

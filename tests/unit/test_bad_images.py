@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from fruitpipe.pictures import decoding
 from fruitpipe.pictures.decoding import MAX_PIXELS, BadImage, decode
 from tests.encodings import COLOUR, FILES, JPEG, encoded, png
+from tests.soak import fuzz_pictures
 
 
 def reason(body):
@@ -77,6 +78,10 @@ def test_a_checksum_over_pixels_that_does_not_hold_is_damage():
     body = bytearray(FILES["png"])
     body[body.index(b"IDAT") + 4 + struct.unpack(">I", body[body.index(b"IDAT") - 4 : body.index(b"IDAT")])[0]] ^= 1
     assert reason(bytes(body)) == "not-an-image"
+
+
+def test_a_palette_that_is_missing_is_damage():
+    assert reason(png(1, 1, 8, 3, b"\0\0")) == "not-an-image"
 
 
 def test_zero_width_is_damage():
@@ -165,6 +170,26 @@ def test_the_same_bytes_give_the_same_message_in_every_process():
     """Pillow names the address of the object that it read from."""
     with pytest.raises(BadImage, match=r"10 bytes, its header does not decode \(no picture is found in it\)"):
         decode(FILES["png"][:10])
+
+
+def test_pictures_changed_by_their_structure_give_a_picture_or_a_reason():
+    """A few of what the soak does with a million."""
+    bodies = fuzz_pictures.seeds()
+    found = {name: fuzz_pictures.verdict(body) for name, body in bodies.items()}
+    assert found == dict.fromkeys(bodies, "picture")
+    verdicts = {seed: fuzz_pictures.verdict(fuzz_pictures.mutated(seed, bodies)) for seed in range(600)}
+    assert {seed: said for seed, said in verdicts.items() if said not in {"picture", *fuzz_pictures.REASONS}} == {}
+    assert len(set(verdicts.values())) >= 4, "they are changed in many ways, and not all too much"
+
+
+def test_the_fuzzer_tells_what_kills_its_process_or_takes_too_long_by_the_seed(monkeypatch, capsys):
+    """Here by what stands in for a decoder in C, which raises, ends its process or does not come back."""
+    monkeypatch.setattr(fuzz_pictures, "decode_all", fuzz_pictures.misbehave)
+    monkeypatch.setattr(fuzz_pictures, "DEADLINE_SECONDS", 0.5)
+    found = fuzz_pictures.fuzz(0, 5)
+    assert found == {"picture": 2, "killed its process": 1, "too late": 1, "raised KeyError": 1}
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == ["seed 1: killed its process", "seed 2: too late", "seed 3: raised KeyError"]
 
 
 SMALL = [encoded(COLOUR.resize((24, 24)), kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")] + [

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -127,6 +128,17 @@ def test_a_picture_that_is_gone_or_no_picture_has_no_thumbnail(tmp_path):
         put(tmp_path / "c.jpg", b""),
     ]
     assert [bool(found) for found in thumbnails.of(paths)] == [True, False, False, False]
+
+
+def test_a_picture_that_takes_too_long_has_no_thumbnail_and_a_report_waits_for_a_few_of_them_only():
+    with closing(thumbnails.InTime(eval, 5)) as made:
+        assert made(b"'in time'") == "in time"
+        for _ in range(thumbnails.MOST_LATE):
+            made._seconds = 0.2
+            assert made(b"__import__('time').sleep(600)") is None
+            made._seconds = 20
+            assert made(b"'again'") == ("again" if made._late < thumbnails.MOST_LATE else None)
+    assert made._pool is None
 
 
 def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):

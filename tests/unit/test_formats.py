@@ -73,7 +73,7 @@ def test_bytes_before_a_picture_make_it_none_and_the_message_says_where_it_begin
     assert f"one begins at byte {len(before)}: remove what stands before it" in bad.message
 
 
-@pytest.mark.parametrize("comment", [0, 5_000, 5_400, 5_500, 40_000])
+@pytest.mark.parametrize("comment", [0, 5_100, 5_200, 5_300, 40_000])
 def test_an_arithmetic_jpeg_gives_the_same_vector_whatever_its_size(comment):
     """Where Pillow hands it over in blocks of 64 KiB, libjpeg cannot wait for the next one in the middle of a picture."""
     comments = b"".join(b"\xff\xfe" + struct.pack(">H", length + 2) + bytes(length) for length in (30_000, 30_000, comment))
