@@ -4,8 +4,8 @@
 
 Each has the product's lease and fence, and a clock of its own that is hours off and up to 6 % fast or slow. The holder adds
 rows, one a commit, for the numbers that it does not find in the table, and is stopped (SIGSTOP) at a random moment until
-another one has taken over; one in twenty is killed. What must hold: no two hold the root at one time, no row is there twice, no
-commit is lost.
+another one has taken over; half of them wake for a moment meanwhile, and one in twenty is killed. What must hold: no two hold
+the root at one time, no row is there twice, no commit is lost.
 The table's log is written by deltalake, with S3's conditional writes; what Delta's own writer makes of the fence, a test asks.
 Needs versitygw (`go install github.com/versity/versitygw/cmd/versitygw@latest`).
 """
@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ from tests.aws.conftest import Server, versitygw, versitygw_started  # noqa: E40
 
 ROWS = pa.schema([("path", pa.string()), ("holder", pa.string())])
 FASTEST = 1.06  # and slowest: 1 / FASTEST
+ASK_SECONDS = 0.005
+WOKEN_SHARE = 0.5  # of the holders, for a moment before they stand still again
 CONTENDERS = 3
 KILLED_SHARE = 0.05  # of the holders; the others go on when somebody else has the root
 DEADLINE_SECONDS = 120  # for one takeover
@@ -58,8 +61,30 @@ class Holder:
         """Never ends."""
         while True:
             with contextlib.suppress(OtherWriter, LeaseLost), lease.held(self.root, self.seconds, self.clock) as held:
-                self.add_rows(Fence(self.root, held.check), f"{os.getpid()}-{time.monotonic_ns()}")
+                self.hold(held, f"{os.getpid()}-{time.monotonic_ns()}")
             time.sleep(0.02)
+
+    def hold(self, held: lease.Lease, tenure: str) -> None:
+        """Adds rows, while a thread asks all the time whether that is still allowed."""
+        over = threading.Event()
+        asking = threading.Thread(target=self.ask, args=(held, tenure, over))
+        asking.start()
+        try:
+            self.add_rows(Fence(self.root, held.check), tenure)
+        finally:
+            over.set()
+            asking.join()
+
+    def ask(self, held: lease.Lease, tenure: str, over: threading.Event) -> None:
+        """Tells the last moment at which the lease was held."""
+        last = None
+        with contextlib.suppress(LeaseLost):
+            while not over.wait(ASK_SECONDS):
+                before = time.clock_gettime(time.CLOCK_BOOTTIME)
+                held.check()
+                last = before
+        if last is not None:
+            self.tell(holds=tenure, at=last)
 
     def add_rows(self, fence: Fence, tenure: str) -> None:
         """Until the lease is lost."""
@@ -111,7 +136,6 @@ class Contest:
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.read: dict[Path, int] = {}
         self.holds: dict[str, tuple[float, float]] = {}  # first and last moment at which each tenure was seen to hold
-        self.of: dict[str, int] = {}
         self.committed: list[str] = []
 
     def start(self) -> None:
@@ -139,8 +163,8 @@ class Contest:
         if "committed" in said:
             self.committed.append(said["committed"])
         else:
-            first, _ = self.holds.get(said["holds"], (said["at"], 0))
-            self.holds[said["holds"]] = (first, said["at"])
+            first, last = self.holds.get(said["holds"], (said["at"], said["at"]))
+            self.holds[said["holds"]] = (min(first, said["at"]), max(last, said["at"]))
 
     def other_than(self, loser: int | None) -> int:
         """The next process that holds the root."""
@@ -160,6 +184,11 @@ class Contest:
         if loser not in self.processes:
             loser = self.other_than(loser)
         os.kill(loser, signal.SIGSTOP)
+        if self.random.random() < WOKEN_SHARE:  # while it may, or may just no longer, hold the root
+            time.sleep(self.random.uniform(0, 1.5 * self.seconds))
+            os.kill(loser, signal.SIGCONT)
+            time.sleep(self.seconds / 10)
+            os.kill(loser, signal.SIGSTOP)
         self.other_than(loser)
         if self.random.random() < KILLED_SHARE:
             self.processes.pop(loser).kill()
