@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from fruitpipe import objects
@@ -25,6 +26,7 @@ from fruitpipe.errors import Conflict, NotFound, WrongRoot
 from fruitpipe.root import layout
 
 SALT_BYTES = 32
+RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream asks for all of them again and again
 Status = Literal["requested", "waiting", "incomplete", "done"]
 
 
@@ -71,17 +73,15 @@ def request(
 
 def find(root: str, name: str) -> Erasure:
     """The record called `name`. Raises NotFound."""
-    return Erasure(**json.loads(objects.read(_uri(root, f"{name}.json"))))
+    return _erasure(objects.read(_uri(root, f"{name}.json")))
 
 
 def every(root: str) -> list[Erasure]:
-    """All records, oldest first."""
-    names = [
-        name for name in objects.children(layout.folder(root, "erasures")) if name.endswith(".json") and name.count(".") == 1
-    ]
-    return sorted(
-        (find(root, name.removesuffix(".json")) for name in names), key=lambda erasure: (erasure.requested_at, erasure.id)
-    )
+    """All records, oldest first. One listing, and a read of each record that is new or has changed since this was last asked."""
+    stats = list(objects.list_all(layout.folder(root, "erasures")))
+    records = [stat for stat in stats if stat.path.endswith(".json") and objects.name(stat.path).count(".") == 1]
+    found = [_erasure(_body_of(stat.path, stat.etag)) for stat in records]
+    return sorted(found, key=lambda erasure: (erasure.requested_at, erasure.id))
 
 
 def pending(root: str) -> list[Erasure]:
@@ -131,6 +131,7 @@ def removed_objects(root: str, erasure: Erasure) -> int | None:
 def save(root: str, erasure: Erasure) -> None:
     """Writes the record as it is now."""
     objects.write(_uri(root, f"{erasure.id}.json"), _body(erasure))
+    _body_of.cache_clear()  # a file's etag is its size and times, and a clock may stand still for some milliseconds
 
 
 def complete(root: str, erasure: Erasure) -> Erasure:
@@ -240,6 +241,15 @@ def check_pinned(root: str, table: str, version: int) -> None:
 
 def _uri(root: str, name: str) -> str:
     return objects.join(layout.folder(root, "erasures"), name)
+
+
+@lru_cache(maxsize=RECORDS)
+def _body_of(uri: str, etag: str) -> bytes:  # noqa: ARG001 - what the bytes are kept by
+    return objects.read(uri)
+
+
+def _erasure(body: bytes) -> Erasure:
+    return Erasure(**json.loads(body))
 
 
 def _body(erasure: Erasure) -> bytes:

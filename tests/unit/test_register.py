@@ -113,3 +113,18 @@ def test_late_news_of_an_erased_image_leaves_no_name_in_the_manifests(root, imag
     Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit(named)
     left = objects.read(f"{root}/events/2026/01/01/000000-test.jsonl").decode()
     assert left == "".join(lines[1:])  # a.jpg was put there anew: that news is to be read
+
+
+def test_a_record_is_read_once_and_again_when_it_has_changed(root, monkeypatch):
+    first, second = request(root, "file:///images/a.jpg"), request(root, "file:///images/b.jpg")
+    assert len(register.every(root)) == 2
+    read, whole = [], objects.read
+    monkeypatch.setattr(objects, "read", lambda uri: read.append(objects.name(uri)) or whole(uri))
+    assert len(register.every(root)) == 2
+    assert read == []
+    body = whole(f"{root}/erasures/{first.id}.json").replace(b'"requested"', b'"incomplete"')
+    objects.write(f"{root}/erasures/{first.id}.json", body)  # by another process
+    assert {record.id: record.status for record in register.every(root)} == {first.id: "incomplete", second.id: "requested"}
+    assert read == [f"{first.id}.json"]
+    done(root, second)
+    assert {record.status for record in register.every(root)} == {"incomplete", "done"}
