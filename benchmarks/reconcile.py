@@ -42,15 +42,15 @@ def tables(images: int) -> tuple[pa.Table, pa.Table]:
 
 def _table(schema: pa.Schema, numbers: Any, etags: Any) -> pa.Table:
     rows = (
-        (f"s3://fruits-images/in/Label {number % 131:03}/r_{number:07}_100.jpg", f"{etag:032x}", EXTRACTOR, False)
+        (f"s3://fruits-images/in/Label {number % 131:03}/r_{number:07}_100.jpg", f"{etag:032x}", 5000, EXTRACTOR, False)
         for number, etag in zip(numbers.tolist(), etags.tolist(), strict=True)
     )
-    return reconciliation.table(schema, (row[: len(schema)] for row in rows), CHUNK_ROWS)  # type: ignore[misc]
+    return reconciliation.table(schema, (row[: len(schema)] for row in rows), CHUNK_ROWS)
 
 
 def by_join(listed: pa.Table, rows: pa.Table) -> int:
     """The number of differences by a full outer join."""
-    there = listed.append_column("there", pa.array(np.ones(len(listed), bool)))
+    there = listed.drop_columns("length").append_column("there", pa.array(np.ones(len(listed), bool)))
     kept = rows.rename_columns({"etag": "row_etag"}).append_column("kept", pa.array(np.ones(len(rows), bool)))
     both = there.join(kept, "path", join_type="full outer")
     equal: Any = pa.compute.equal(both["etag"], both["row_etag"])

@@ -20,8 +20,9 @@ from fruitpipe import objects
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor.inference import Model
 from fruitpipe.ingest.micro_batch import Batches
-from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.ingest.repeated_listing import Repeated
 from fruitpipe.jobs import ingest
+from fruitpipe.pictures import naming
 from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
 from fruitpipe.table import delta, path_hashes
@@ -90,21 +91,22 @@ def running(
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
     delta.create(spark, settings.root)
-    read = cache(partial(path_hashes.of_rows, settings.root))
+    read = cache(partial(path_hashes.of_rows, settings.root, settings.images))
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
+    prefix = ingest.listing(settings, naming.of(settings.root), read)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
-        watched = Watched(upsert or ingest.upserter(spark, settings, Model.load(settings.model, settings.extractor), fence, read))
+        watched = Watched(upsert or ingest.upserter(spark, Model.load(settings.model, settings.extractor), fence, prefix, read))
         batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
-        prefix = Listing(settings, partial(ingest.known, settings.root, read))
-        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix):
+        repeated = Repeated(prefix)
+        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix, repeated):
             query = ingest.start(spark, settings, batches)
             try:
                 yield watched, query
             finally:
                 batches.finish(query)
                 query.stop()
-                prefix.check()
+                repeated.check()
 
 
 def announce(root: str, paths: Sequence[str], events_a_manifest: int = 1000) -> None:

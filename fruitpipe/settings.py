@@ -105,6 +105,10 @@ class IngestSettings(JobSettings):
     """a larger image is not read and becomes a row with the reason too-large"""
     max_image_seconds: float = Field(30, gt=0, le=3600)
     """an image that takes longer to decode becomes a row with the reason too-slow"""
+    allow_removals: bool = False
+    """take out the rows of images that are not listed any more even where they are more than a tenth of all"""
+    keep_removed: bool = False
+    """only say how many images are not listed any more, and keep their rows"""
     log_json: bool = False
     """print a JSON object for each commit, in place of a line for people"""
     erasure_grace_hours: int = Field(1, ge=0, le=600)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe.table import delta, first_commit, schema
+import pyarrow as pa
+
+from fruitpipe import objects
+from fruitpipe.extractor import featurise
+from fruitpipe.table import data_files, delta, first_commit, schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyspark.sql import DataFrame
 
 
@@ -19,3 +25,10 @@ def append_rows(root: str, new: DataFrame) -> None:
 def empty_table(root: str) -> None:
     """A features table without rows, made as the stream makes it, but without Spark."""
     first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES, datetime.now(UTC))
+
+
+def put_rows(root: str, stats: Iterable[objects.Stat], version: int = 1) -> None:
+    """Adds, as a version of the table, rows of these objects, without features and without Spark."""
+    seen = [{"path": stat.path, "etag": stat.etag, "length": stat.length} for stat in stats]
+    add = data_files._add(delta.folder(root), pa.Table.from_pylist(seen, featurise.OUTCOMES).drop_columns("outcome"))
+    objects.write(delta.file_uri(root, f"_delta_log/{version:020}.json"), add.encode())

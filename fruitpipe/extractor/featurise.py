@@ -94,9 +94,11 @@ class Featuriser:
     """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
-    etag), ``touched`` (a new etag, but the known bytes), ``kept`` (the store does not give it now, and the features of its row
-    stay) and ``gone``, as are side files of systems. tally: the file in which each leaves its mark, if any. naming: the root's
-    rule for labels. A picture whose decoding takes longer than `max_image_seconds` ends the process.
+    etag), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features the table has under another name),
+    ``kept`` (the store does not give it now, and the features of its row stay) and ``gone``, as are side files of systems. tally:
+    the file in which each leaves its mark, if any. naming: the root's rule for labels. copyable: the SHA-256 of bytes whose
+    features need not be computed, as a row has them that is to go. A picture whose decoding takes longer than `max_image_seconds`
+    ends the process.
     """
 
     model: Broadcast
@@ -105,6 +107,7 @@ class Featuriser:
     max_image_seconds: float = 30
     tally: str | None = field(default=None, kw_only=True)
     naming: Naming = field(default=Naming(), kw_only=True)
+    copyable: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
@@ -170,6 +173,8 @@ class Featuriser:
         digest = {"sha256": hashlib.sha256(body).hexdigest()}
         if digest["sha256"] == reference.known_sha256:
             return digest | {"outcome": "touched"}
+        if digest["sha256"] in self.copyable:
+            return digest | {"outcome": "moved"}
         with limit.of(reference.path):
             picture = self._decoded(body)
         if not isinstance(picture, Picture):

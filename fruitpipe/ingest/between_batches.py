@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from fruitpipe.ingest.housekeeping import Housekeeper
-    from fruitpipe.ingest.prefix_listing import Listing
+    from fruitpipe.ingest.repeated_listing import Repeated
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.settings import IngestSettings
 
@@ -31,15 +31,15 @@ class Writer(Protocol):
 class Between:
     """What the writer does between two batches: rows of another extractor, and its own root."""
 
-    def __init__(self, batches: Writer, housekeeper: Housekeeper, prefix: Listing) -> None:
+    def __init__(self, batches: Writer, housekeeper: Housekeeper, listing: Repeated) -> None:
         settings = batches.settings
-        self._batches, self._housekeeper, self._prefix = batches, housekeeper, prefix
+        self._batches, self._housekeeper, self._listing = batches, housekeeper, listing
         self._anew = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
         self._once, self._caught_up = settings.once, False
 
     def step(self, query: StreamingQuery) -> None:
         """A short piece of work, if any is due; what has arrived goes first. Raises what the listing beside it met."""
-        self._prefix.check()
+        self._listing.check()
         if not self._once and self._is_idle(query.status):
             self._batches.between(self._anew.step)
         self._batches.between(lambda: self._housekeeper.step(self._batches.commits))

@@ -22,12 +22,15 @@ TAPER = 3  # parts of the last such chunk; their files are still too large to be
 class Chunk:
     """References for the workers (schema REFERENCES), and the rows that the table has of some of these images.
 
-    tally: the file in which each image leaves its mark for the bar, if there is one.
+    tally: the file in which each image leaves its mark for the bar, if there is one. copyable: the SHA-256 of those bytes whose
+    features a row has that may go. said_gone: the paths of images that were named because they are.
     """
 
     references: pa.Table
     known: list[Known]
     tally: str | None = None
+    copyable: frozenset[str] = frozenset()
+    said_gone: frozenset[str] = frozenset()
 
     @property
     def paths(self) -> list[str]:
@@ -48,6 +51,16 @@ class FeaturisedChunk:
     def files(self) -> list[str]:
         """The `add` actions of the files that hold its rows."""
         return sorted({group.file for group in self.groups if group.file})
+
+    @property
+    def gone(self) -> list[str]:
+        """The paths of images that are not there."""
+        return [path for group in self.groups for path in group.gone or ()]
+
+    @property
+    def unexpectedly_gone(self) -> list[str]:
+        """The paths of those that nobody had said are gone."""
+        return [path for path in self.gone if path not in self.chunk.said_gone]
 
     def count(self, column: str) -> Counter[str]:
         """How many images there are of each outcome, or of each error."""

@@ -129,7 +129,9 @@ class Batches:
 def summary(outcomes: Counter[str]) -> str:
     """What all batches of a run together did, in one line."""
     said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
-    seen = [f"{outcomes[outcome]} {outcome}" for outcome in ("unchanged", "touched", "kept", "gone") if outcomes[outcome]]
+    seen = [
+        f"{outcomes[outcome]} {outcome}" for outcome in ("moved", "unchanged", "touched", "kept", "gone") if outcomes[outcome]
+    ]
     return ", ".join([said, *seen])
 
 

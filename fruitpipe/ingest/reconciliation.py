@@ -5,27 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fruitpipe.ingest import moves
 from fruitpipe.root.manifests import ImageEvent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Large strings: a column of names outgrows 2 GB at some 30 million of them.
-LISTED = pa.schema([("path", pa.large_string()), ("etag", pa.large_string())])
+LISTED = pa.schema(
+    [  # type: ignore[arg-type]
+        pa.field("path", pa.large_string()),
+        pa.field("etag", pa.large_string()),
+        pa.field("length", pa.int64()),
+    ]
+)
 # `again`: to be looked at although nothing changed. The etag is the content's, without the version that no listing tells.
 ROWS = pa.schema([*LISTED, ("extractor", pa.large_string()), ("again", pa.bool_())])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The paths that differ between listing and table, by what is the matter with them; the first that applies counts."""
+    """The paths that differ between listing and table, by what is the matter with them; the first that applies counts.
+
+    lengths: in bytes, of those that are new or gone. moved: how many of those that are gone a new one may be.
+    """
 
     new: list[str]
     changed: list[str]
@@ -34,26 +44,33 @@ class Plan:
     stale: list[str]  # features of another extractor, in the table's order
     stale_by_extractor: Counter[str]
     rows: int  # of the table, those that the listing would have had to find
+    lengths: dict[str, int | None]
     twice: list[str]  # with more than one row
 
     def __str__(self) -> str:
+        moved = f" ({self.moved} of them moved)" if self.moved else ""
         twice = f", {len(self.twice)} with more than one row" if self.twice else ""
         return (
-            f"{len(self.new)} new, {len(self.changed)} changed, {len(self.gone)} gone, {len(self.stale)} stale, "
+            f"{len(self.new)} new, {len(self.changed)} changed, {len(self.gone)} gone{moved}, {len(self.stale)} stale, "
             f"{len(self.again)} to look at again{twice}"
         )
 
     @property
+    def moved(self) -> int:
+        """How many of those that are gone may be new ones under another name."""
+        return moves.count(map(self.lengths.get, self.gone), map(self.lengths.get, self.new))
+
+    @property
     def looks(self) -> int:
-        """The number of images that are to be read and, for all that is known, to be featurised."""
-        return sum(map(len, (self.new, self.changed, self.again, self.stale, self.twice)))
+        """The number of images that are, for all that is known, to be featurised."""
+        return sum(map(len, (self.new, self.changed, self.again, self.stale, self.twice))) - self.moved
 
     def events(self) -> Iterator[ImageEvent]:
-        """What the stream is to look at next; the stale ones can wait."""
-        for path in (*self.new, *self.changed, *self.again, *self.twice):
-            yield ImageEvent("created", path)
-        for path in self.gone:
-            yield ImageEvent("removed", path)
+        """What the stream is to look at next, what moved side by side; the stale ones can wait."""
+        looked_at = chain(self.new, self.changed, self.again, self.twice)
+        created = (ImageEvent("created", path) for path in looked_at)
+        named = chain(created, (ImageEvent("removed", path) for path in self.gone))
+        yield from moves.side_by_side(list(named), self.lengths) if self.moved else named
 
 
 def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[str], object] = bool) -> Plan:
@@ -73,20 +90,22 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
     equal: Any = pc.equal(listed_etags, rows["etag"])
     differs = ~_mask(pc.fill_null(equal, False))
     extractors: Any = rows["extractor"].filter(stale)
-    gone = [path for path in _paths(rows, ~there) if counts(path)]
+    gone = {path: length for path, length in _lengths(rows, ~there).items() if counts(path)}
+    new = _lengths(listed, times == 0)
     return Plan(
-        new=sorted(_paths(listed, times == 0)),
+        new=sorted(new),
         changed=sorted(_paths(rows, there & ~again & ~stale & ~twice & differs)),
-        gone=sorted(set(gone)),
+        gone=sorted(gone),
         again=sorted(_paths(rows, again)),
         stale=_paths(rows, stale),
         stale_by_extractor=Counter(extractors.to_pylist()),
-        rows=int((times > 0).sum()) + len(set(gone)),
+        rows=int((times > 0).sum()) + len(gone),
+        lengths=new | gone,
         twice=sorted(_paths(listed, times > 1)),
     )
 
 
-def table(schema: pa.Schema, rows: Iterator[tuple[str, ...]], chunk_rows: int = 50_000) -> pa.Table:
+def table(schema: pa.Schema, rows: Iterator[tuple[Any, ...]], chunk_rows: int = 50_000) -> pa.Table:
     """A table of rows that come one by one, in chunks, so that a million of them never are Python objects at once."""
     batches = []
     while columns := list(zip(*islice(rows, chunk_rows), strict=True)):
@@ -103,3 +122,9 @@ def _mask(column: Any) -> NDArray[np.bool_]:
 def _paths(rows: pa.Table, mask: NDArray[np.bool_]) -> list[str]:
     paths: Any = rows["path"].filter(mask)
     return list(paths.to_pylist())
+
+
+def _lengths(rows: pa.Table, mask: NDArray[np.bool_]) -> dict[str, int | None]:
+    """Of the images where `mask` is true, by path."""
+    lengths: Any = rows["length"].filter(mask)
+    return dict(zip(_paths(rows, mask), lengths.to_pylist(), strict=True))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -18,7 +19,7 @@ from pyspark.sql import SparkSession
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import overlap
+from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.alike import Judge
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
 from fruitpipe.ingest.halving import Halving
@@ -36,15 +37,17 @@ from fruitpipe.table.lookup import Known
 class Upsert:
     """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
 
-    `fence` raises where this process may no longer write the table; `known` tells what the table has of images; on `bar`
-    a person watches. It keeps nothing from one batch to the next: after one that failed it takes another.
+    `fence` raises where this process may no longer write the table; `look_up` tells what the table has of images;
+    `found_gone` is told of images that are not there, and which of them nobody had said are gone, and raises where that is not to
+    be believed; on `bar` a person watches. It keeps nothing from one batch to the next: after one that failed it takes another.
     """
 
     spark: SparkSession
     root: str
     featuriser: featurise.Featuriser
     fence: Fence
-    known: Callable[[Sequence[str]], dict[str, Known]]
+    look_up: Callable[[Sequence[str]], dict[str, Known]]
+    found_gone: Callable[[Sequence[str], Sequence[str]], None]
     bar: Bar = field(default_factory=Bar)
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
@@ -73,16 +76,19 @@ class Upsert:
     def _chunks(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Chunk]:
         """The batch in chunks, each of which begins on the bar when it is taken."""
         known = self._known([event.path for event in named])
+        named = moves.together(named, known)
         size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
         for part in divided(named, size) if known else tapered(named, size):  # a merge takes seconds, an append 0.2
             if stopping():
                 return
             rows = [known[event.path] for event in part if event.path in known]
-            yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)))
+            copyable = moves.features_to_copy(part, known, self.featuriser.extractor)
+            said_gone = frozenset(event.path for event in part if event.event == "removed")
+            yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)), copyable, said_gone)
 
     def _known(self, paths: Sequence[str]) -> dict[str, Known]:
         """What the table knows of images. Of those that have more than one row all rows go first, and they count as new."""
-        known = self.known(paths)
+        known = self.look_up(paths)
         twice = sorted(path for path, row in known.items() if row.rows > 1)
         if twice:
             self.fence()
@@ -97,20 +103,21 @@ class Upsert:
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
-        writer = self._writer(to_merge=bool(chunk.known), tally=chunk.tally)
+        writer = self._writer(to_merge=bool(chunk.known), tally=chunk.tally, copyable=chunk.copyable)
         groups = list(Halving(self.spark, writer, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
 
-    def _writer(self, *, to_merge: bool, tally: str | None = None) -> data_files.Writer:
-        return data_files.Writer(replace(self.featuriser, tally=tally), delta.folder(self.root), to_merge)
+    def _writer(self, *, to_merge: bool, **of_chunk: Any) -> data_files.Writer:
+        return data_files.Writer(replace(self.featuriser, **of_chunk), delta.folder(self.root), to_merge)
 
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
+        self.found_gone(featurised.gone, featurised.unexpectedly_gone)
         self.fence()
         if featurised.chunk.known:
             self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
-            delta.add(self.spark, self.root, featurised.files, self.fence)
+            delta.add(self.spark, self.root, featurised.files, self.fence, featurised.count("outcome"))
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
         reasons = Counter({reason: count for reason, count in featurised.count("error").items() if reason is not None})
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
@@ -122,6 +129,8 @@ class Upsert:
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
             outcomes = delta.outcomes(self.spark, uris)
+            if featurised.count("outcome")["moved"]:
+                outcomes = delta.with_features_of_moved(self.spark, self.root, outcomes, ingested)
             with delta.fenced(self.spark, self.fence):
                 delta.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))
         for uri in uris:

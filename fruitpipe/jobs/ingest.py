@@ -15,19 +15,21 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.errors import NoImages, WrongUsage
 from fruitpipe.extractor import featurise
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.ingest import checkpoint, housekeeping, prefix_listing, recompute
+from fruitpipe.ingest import checkpoint, housekeeping, prefix_listing, recompute, waiting_manifests
 from fruitpipe.ingest.between_batches import Between
 from fruitpipe.ingest.housekeeping import Housekeeper
 from fruitpipe.ingest.micro_batch import Batches, Stopping, summary
+from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.ingest.removals import Removals
+from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.seen import Seen
 from fruitpipe.ingest.upsert import Upsert
 from fruitpipe.output import say
 from fruitpipe.pictures import naming
@@ -43,14 +45,13 @@ from fruitpipe.table.lookup import Lookup
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
     from fruitpipe.pictures.naming import Naming
-    from fruitpipe.table.path_hashes import Codes
+    from fruitpipe.table.path_hashes import RowHashes
 
-    ReadCodes = Callable[[], Codes]
+    ReadHashes = Callable[[], RowHashes]
 
 EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
 POLL_SECONDS = 0.2
@@ -66,14 +67,14 @@ def ingest(settings: IngestSettings) -> None:
     model = Model.load(settings.model, settings.extractor)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
-        read = cache(partial(path_hashes.of_rows, settings.root))
+        read = cache(partial(path_hashes.of_rows, settings.root, settings.images))
         naming.keep(settings.root, rule)
-        prefix = Listing(settings, partial(known, settings.root, read), rule)
+        prefix = listing(settings, rule, read)
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
             say(f"ingest: {summary(Counter())}")
             return
         spark = session.open("fruitpipe ingest", settings.images, settings.root)
-        upsert = upserter(spark, settings, model, fence, read)
+        upsert = upserter(spark, model, fence, prefix, read)
         upsert.start_workers()
         delta.create(spark, settings.root, fence)
         renew_checkpoint(settings)
@@ -81,9 +82,10 @@ def ingest(settings: IngestSettings) -> None:
         with progress.bar("ingest", wanted=settings.once) as bar:
             keeper = Housekeeper(spark, settings, fence)
             batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar, keeper.wants_renewal)
-            between = Between(batches, keeper, prefix)
+            repeated = Repeated(prefix)
+            between = Between(batches, keeper, repeated)
             batches.eraser.carry_out()
-            while watch(spark, batches, between, prefix):
+            while watch(spark, batches, between, prefix, repeated):
                 if keeper.wants_renewal():
                     renew_full_checkpoint(settings, keeper)
                 if not batches.eraser.is_due():
@@ -92,7 +94,7 @@ def ingest(settings: IngestSettings) -> None:
                 if settings.once:
                     break
                 read.cache_clear()  # some rows are gone
-                prefix.forget()
+                prefix.begin_anew()
     say(f"ingest: {summary(batches.outcomes)}")
 
 
@@ -110,17 +112,18 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
         and not checkpoint.is_damaged(place)
         and not checkpoint.is_old(place, settings.checkpoint_days)
         and not (settings.source == "prefix" and prefix.list_once())
-        and not prefix_listing.unread(root, place)
+        and not waiting_manifests.unread(root, place)
     )
 
 
-def upserter(spark: SparkSession, settings: IngestSettings, model: Model, fence: Fence, read: ReadCodes) -> Upsert:
+def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, read: ReadHashes) -> Upsert:
     """What commits a batch of this job; the model goes to the workers once."""
+    settings = prefix.settings
     broadcast = spark.sparkContext.broadcast(model)
     limits = settings.max_image_bytes, settings.max_image_seconds
     featuriser = featurise.Featuriser(broadcast, fingerprint(model), *limits, naming=naming.of(settings.root))
-    known = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
-    return Upsert(spark, settings.root, featuriser, fence, known)
+    look_up = Lookup(lambda: read().paths, partial(lookup.of_paths, settings.root))
+    return Upsert(spark, settings.root, featuriser, fence, look_up, prefix.found_gone)
 
 
 def check_images(settings: IngestSettings, rule: Naming) -> None:
@@ -128,14 +131,15 @@ def check_images(settings: IngestSettings, rule: Naming) -> None:
     if settings.source == "events":
         return
     check_not_known(settings, rule)
+    choice = ImageFilter(rule, settings.glob)
+    if next(prefix_listing.images(settings.images, choice), None):
+        return
     if not objects.exists(settings.images):
         raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
-    choice = ImageFilter(rule, settings.glob)
-    if next(prefix_listing.images(settings.images, choice), None) is None:
-        found = f" ({choice})" if str(choice) else ""
-        raise NoImages(
-            f"{settings.images}: no image matches {settings.glob}{found}; check --images and --glob, or upload images first"
-        )
+    found = f" ({choice})" if str(choice) else ""
+    raise NoImages(
+        f"{settings.images}: no image matches {settings.glob}{found}; check --images and --glob, or upload images first"
+    )
 
 
 def check_not_known(settings: IngestSettings, rule: Naming) -> None:
@@ -149,15 +153,15 @@ def check_not_known(settings: IngestSettings, rule: Naming) -> None:
             raise WrongUsage(f"{images}: is the same folder as {other}, where {rows} rows are; give --images {other}")
 
 
-def watch(spark: SparkSession, batches: Batches, between: Between, prefix: Listing) -> bool:
+def watch(spark: SparkSession, batches: Batches, between: Between, prefix: Listing, repeated: Repeated) -> bool:
     """Runs the query, and the listing that feeds it, until one of them is to end; whether to begin again."""
-    with listed(batches.settings, prefix):
+    with listed(batches.settings, prefix, repeated):
         batches.bar.expect(partial(to_come, batches.settings.root))
         return run(start(spark, batches.settings, batches), batches, between)
 
 
 @contextmanager
-def listed(settings: IngestSettings, prefix: Listing) -> Iterator[None]:
+def listed(settings: IngestSettings, prefix: Listing, repeated: Repeated) -> Iterator[None]:
     """While the block runs, what is new under the image prefix becomes manifests, unless events tell of it."""
     if settings.source == "events":
         yield
@@ -166,18 +170,27 @@ def listed(settings: IngestSettings, prefix: Listing) -> Iterator[None]:
             prefix.list_once()
         yield
     else:
-        with prefix.repeated():
+        with repeated.running():
             yield
 
 
 def to_come(root: str) -> int:
     """How many events wait in manifests, for the bar: about as many images."""
-    return len(prefix_listing.waiting(root, checkpoint_of(root)))
+    return waiting_manifests.count_lines(waiting_manifests.unread(root, checkpoint_of(root)))
 
 
-def known(root: str, read: ReadCodes) -> NDArray[np.int64]:
-    """The codes of what has a row and of what will have one."""
-    return np.concatenate([read().images, prefix_listing.named_before(root, checkpoint_of(root))])
+def listing(settings: IngestSettings, rule: Naming, read: ReadHashes) -> Listing:
+    """The listing of the prefix, to which everything is seen that has a row or waits in a manifest."""
+    choice = ImageFilter(rule, settings.glob)
+    removals = Removals(settings, checkpoint_of(settings.root), Mount(settings.images), choice)
+    return Listing(settings, partial(rows_and_waiting, settings.root, read), removals, rule)
+
+
+def rows_and_waiting(root: str, read: ReadHashes) -> Seen:
+    """The images below the prefix that have a row, and those that will have one."""
+    rows = read()
+    waiting = waiting_manifests.unread(root, checkpoint_of(root), prefix_listing.WRITER)
+    return Seen.of(rows.paths[rows.below], rows.images[rows.below]).updated(waiting_manifests.named_in(waiting))
 
 
 def renew_checkpoint(settings: IngestSettings) -> None:

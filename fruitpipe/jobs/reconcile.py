@@ -1,19 +1,20 @@
 """The safety net: lists the image prefix, compares it with the features table, and writes manifests for what differs.
 
-S3's events may fail to come, and a stream's listing tells neither of images that are gone nor of rows of another extractor. What
-this job finds reaches the table through the stream, its only writer.
+S3's events may fail to come, and a stream's listing tells nothing of rows of another extractor. What this job finds reaches the
+table through the stream, its only writer.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.ingest import prefix_listing, recompute, reconciliation
+from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals
 from fruitpipe.output import say
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
@@ -30,20 +31,18 @@ if TYPE_CHECKING:
 
     from fruitpipe.ingest.reconciliation import Plan
 
-REMOVALS_SHARE = 0.1  # a listing that lacks more of the rows than this is taken for a wrong prefix or a lost mount
-
 
 def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
     extractor = fingerprint(Model.load(settings.model, settings.extractor))
-    choice = ImageFilter(naming.of(settings.root), settings.glob)
-    listed = list_images(settings, choice)
+    choice, shut = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
+    listed = list_images(settings, choice, shut)
     spark = session.open("fruitpipe reconcile", settings.images, settings.root)
     with session.explained():
         rows = table_rows(spark, settings)
         check_prefix(spark, settings, listed, rows)
-    found = reconciliation.compare(listed, rows, extractor, choice.would_take)
+    found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, shut))
     say(f"reconcile: {found}")
     if str(choice):
         say(f"reconcile: {choice}")
@@ -60,13 +59,20 @@ def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Ta
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
-def list_images(settings: ReconcileSettings, choice: ImageFilter) -> pa.Table:
-    """`path` and `etag` of every image under the prefix: some 150 bytes an image. `choice` counts what is none."""
+def list_images(settings: ReconcileSettings, choice: ImageFilter, shut: set[str]) -> pa.Table:
+    """Every image under the prefix, as LISTED: some 160 bytes an image.
+
+    `choice` counts what is none, `shut` takes the folders that may not be read.
+    """
     erased = Tombstones.of(settings.root)
-    stats = prefix_listing.images(settings.images, choice)
-    return reconciliation.table(
-        reconciliation.LISTED, ((stat.path, stat.etag) for stat in stats if not erased.keeps_out(stat.path))
-    )
+    stats = prefix_listing.images(settings.images, choice, shut.add)
+    listed = ((stat.path, stat.etag, stat.length) for stat in stats if not erased.keeps_out(stat.path))
+    return reconciliation.table(reconciliation.LISTED, listed)
+
+
+def is_to_be_listed(choice: ImageFilter, shut: set[str], path: str) -> bool:
+    """Whether the listing would have found an image of this path, if it were there."""
+    return choice.would_take(path) and not removals.lies_in(shut, path)
 
 
 def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:
@@ -75,7 +81,7 @@ def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:
     rows = delta.rows(spark, settings.root)
     below = rows.where(rows["path"].startswith(f"{settings.images}/") | (rows["path"] == settings.images))
     etag, again = "substring_index(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
-    return below.selectExpr("path", etag, "extractor", again).toArrow().cast(reconciliation.ROWS)
+    return below.selectExpr("path", etag, "length", "extractor", again).toArrow().cast(reconciliation.ROWS)
 
 
 def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:
@@ -96,7 +102,7 @@ def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:
 
 def too_many_gone(found: Plan) -> bool:
     """Whether so many images are gone that the listing is more likely wrong than they are."""
-    return len(found.gone) > REMOVALS_SHARE * found.rows
+    return removals.too_many(len(found.gone), found.moved, found.rows)
 
 
 def check_removals(found: Plan, settings: ReconcileSettings) -> None:

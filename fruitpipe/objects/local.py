@@ -10,10 +10,10 @@ import stat as stat_module
 import sys
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,15 +53,26 @@ def _read(uri: str, file: BinaryIO, status: os.stat_result, known_etag: str | No
     return Found(stat, body)
 
 
-def list_all(uri: str) -> Iterator[Stat]:
+def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:
     top = _path(uri)
     if top.is_file():
         yield _stat(uri, top.stat())
-    for folder, names in _walk(top):
+    for folder, names in _walk(top, shut):
         for name in names:
-            path = Path(folder, name)
-            if stat := _listed(path):
+            try:
+                stat = _listed(Path(folder, name))
+            except AccessDenied:  # a folder whose names may be read, and nothing else
+                if not shut:
+                    raise
+                shut(f"file://{folder}")
+                break
+            if stat:
                 yield stat
+
+
+def device(uri: str) -> int | None:
+    with _explained(uri):
+        return _path(uri).stat().st_dev if _path(uri).exists() else None
 
 
 def children(uri: str) -> list[str]:
@@ -159,11 +170,12 @@ def _say_passed_over(path: bytes, reason: str) -> None:
     say(f"{path!r}: {reason}", to=sys.stderr)
 
 
-def _walk(top: Path) -> Iterator[tuple[str, list[str]]]:
+def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Each folder below and its files; linked folders too, but each folder once, under its own name if it lies below `top`."""
     visited, tops = set(), deque([str(top)])
+    refuse = partial(_refuse, top, shut)
     while tops:
-        for folder, folders, names in os.walk(tops.popleft(), onerror=_refuse, followlinks=True):
+        for folder, folders, names in os.walk(tops.popleft(), onerror=refuse, followlinks=True):
             real = os.path.realpath(folder)
             if real in visited:
                 folders.clear()
@@ -183,10 +195,12 @@ def _stat(uri: str, status: os.stat_result) -> Stat:
     return Stat(uri, etag, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(top: Path, shut: Callable[[str], None] | None, error: OSError) -> None:
     """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
     if error.errno == errno.ENAMETOOLONG:
         _say_passed_over(os.fsencode(error.filename), "its whole name is too long to be opened, and it is passed over")
+    elif shut and isinstance(error, PermissionError) and error.filename != str(top):
+        shut(f"file://{error.filename}")
     elif not isinstance(error, FileNotFoundError | NotADirectoryError):
         with _explained(f"file://{error.filename}"):
             raise error

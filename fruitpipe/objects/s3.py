@@ -74,7 +74,7 @@ def _look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
     raise PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({broken}); try again later")
 
 
-def list_all(uri: str) -> Iterator[Stat]:
+def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG001 - a listing is refused whole
     bucket, key = _bucket_and_key(uri)
     prefix = f"{key}/" if key else ""  # without the slash the listing would page through siblings whose names go on
     with _explained(uri):

@@ -30,11 +30,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class LastBatch:
-    """The last commit of rows. Lags in seconds: from an image's upload to its row, over the images of that batch."""
+    """The last commit of rows. Lags in seconds: from an image's upload to its row, over the rows that the commit brought.
+
+    images: that were looked at. outcomes: those by what became of them, as the stream says it; none of an older commit.
+    """
 
     committed_at: str
     age_seconds: float
     images: int
+    outcomes: dict[str, int]
     median_lag_seconds: float | None
     largest_lag_seconds: float | None
 
@@ -136,9 +140,10 @@ def last_batch(table: Snapshot, now: datetime) -> LastBatch | None:
     waited = "(arrow_cast(ingested_at, 'Int64') - arrow_cast(modification_time, 'Int64')) / 1000000.0"
     arrivals = f"SELECT {waited} AS lag FROM features WHERE ingested_at > {snapshot.timestamp(before)}"  # noqa: S608 - our own time
     (row,) = table.query(f"SELECT count(*) AS images, median(lag) AS middle, max(lag) AS most FROM ({arrivals}) AS arrivals")  # noqa: S608
-    at = commits[0].at
+    _, at, outcomes = commits[0]
     age = (now - at) / timedelta(seconds=1)
-    return LastBatch(at.isoformat(timespec="seconds"), age, row["images"], row["middle"], row["most"])
+    images = sum(outcomes.values()) or row["images"]
+    return LastBatch(at.isoformat(timespec="seconds"), age, images, outcomes, row["middle"], row["most"])
 
 
 def published(root: str, found: Pointer) -> list[Version]:

@@ -101,7 +101,8 @@ def _published(status: Status) -> str:
 def _last_batch(batch: LastBatch | None) -> str:
     if batch is None:
         return "none yet"
-    age = f"{batch.images:,} images, {duration(batch.age_seconds)} ago"
+    did = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(batch.outcomes.items()))
+    age = f"{did or f'{batch.images:,} images'}, {duration(batch.age_seconds)} ago"
     if batch.median_lag_seconds is None or batch.largest_lag_seconds is None:
         return age
     return f"{age}; from upload to row {duration(batch.median_lag_seconds)}, at most {duration(batch.largest_lag_seconds)}"

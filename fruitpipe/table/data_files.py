@@ -31,7 +31,8 @@ class Group(NamedTuple):
     """What a task made of its references that came out alike.
 
     lag: the longest from an image's upload to its row, in seconds; what was not read has none. message: of one that failed. file:
-    the `add` action of the file that holds the task's rows, as Delta's protocol has it in JSON, if it has any.
+    the `add` action of the file that holds the task's rows, as Delta's protocol has it in JSON, if it has any. gone: the paths of
+    those that are.
     """
 
     outcome: str
@@ -40,9 +41,12 @@ class Group(NamedTuple):
     lag: float | None
     message: str | None
     file: str | None
+    gone: list[str] | None = None
 
 
-GROUPS = "outcome string, error string, images long, lag double, message string, file string"  # as Spark has it
+GROUPS = (
+    "outcome string, error string, images long, lag double, message string, file string, gone array<string>"  # as Spark has it
+)
 _GROUPS = pa.schema(
     [  # type: ignore[arg-type]
         pa.field("outcome", pa.string()),
@@ -51,6 +55,7 @@ _GROUPS = pa.schema(
         pa.field("lag", pa.float64()),
         pa.field("message", pa.string()),
         pa.field("file", pa.string()),
+        pa.field("gone", pa.list_(pa.string())),
     ]
 )
 
@@ -134,9 +139,15 @@ def _groups(outcomes: pa.Table, add: str | None) -> list[Group]:
     timed = outcomes.select(["outcome", "error", "error_message"]).append_column("lag", microseconds)
     grouped = timed.group_by(["outcome", "error"]).aggregate([([], "count_all"), ("lag", "max"), ("error_message", "min")])
     return [
-        Group(row["outcome"], row["error"], row["count_all"], _seconds(row["lag_max"]), row["error_message_min"], add)
+        Group(row["outcome"], row["error"], row["count_all"], _seconds(row["lag_max"]), row["error_message_min"], add, gone)
         for row in grouped.to_pylist()
+        for gone in [_paths_of(outcomes, row["outcome"]) if row["outcome"] == "gone" else None]
     ]
+
+
+def _paths_of(outcomes: pa.Table, outcome: str) -> list[str]:
+    paths: list[Any] = outcomes.filter(pc.field("outcome") == outcome)["path"].to_pylist()
+    return paths
 
 
 def _seconds(microseconds: int | None) -> float | None:

@@ -32,7 +32,7 @@ from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta_java, first_commit, lookup
 from fruitpipe.table.fence import APPLICATION, Fence
-from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, OUTCOMES, PROPERTIES, TOUCHED
+from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, PROPERTIES, TOUCHED
 from fruitpipe.table.snapshot import Snapshot
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
@@ -171,14 +171,21 @@ def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | 
     return len(there)
 
 
-def add(spark: SparkSession, root: str, files: Collection[str], fence: Fence | None = None) -> None:
+def add(
+    spark: SparkSession,
+    root: str,
+    files: Collection[str],
+    fence: Fence | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> None:
     """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions.
 
     Nothing is committed where there are no files. With a fence, raises LeaseLost and commits nothing where somebody else has
-    changed rows since this process last did.
+    changed rows since this process last did. counts: images by outcome, for the commit's entry in the log.
     """
     with _refused(fence):
-        version = delta_java.append(spark, features_uri(root), files, partial(_numbered, fence))
+        note = json.dumps(dict(counts or {}))
+        version = delta_java.append(spark, features_uri(root), files, partial(_numbered, fence), note)
     if fence and version is not None:
         fence.added(version)
 
@@ -221,9 +228,7 @@ def merge(
     time lies in few. counts: images by outcome, for the commit's entry in the log, as its files hold rows of others, too.
     Raises LeaseLost for one that is not the next, in a block of `fenced`.
     """
-    matches = F.expr("t.path = s.path")
-    if ingested:
-        matches &= reduce(or_, (F.col("t.ingested_at").between(*map(F.lit, span)) for span in spans(ingested)))
+    matches = F.expr("t.path = s.path") & _ingested_at("t.ingested_at", ingested)
     row: dict[str, str | Column] = {column: f"s.{column}" for column in COLUMNS}
     touched: dict[str, str | Column] = {column: f"s.{column}" for column in ("modification_time", "length", "etag")}
     merging = (
@@ -264,6 +269,31 @@ def _settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in values:
             spark.conf.unset(name)
+
+
+def with_features_of_moved(spark: SparkSession, root: str, outcomes: DataFrame, ingested: Collection[datetime]) -> DataFrame:
+    """`outcomes`, where what moved has width, height and features of the good row that the table has of the same bytes.
+
+    ingested: as for `merge`; that row is among those. Reads features of these rows alone.
+    """
+    copied = ("width", "height", "features")
+    bytes_ = ["sha256", "extractor"]
+    moved = outcomes.where(F.col("outcome") == MOVED).select(*bytes_).distinct()
+    good = rows(spark, root).where(F.col("error").isNull() & _ingested_at("ingested_at", ingested)).select(*bytes_, *copied)
+    found = good.join(F.broadcast(moved), bytes_, how="inner").dropDuplicates(bytes_)
+    found = found.select(*bytes_, F.lit(MOVED).alias("outcome"), F.struct(*copied).alias("copy"))
+    missing = F.raise_error(F.lit("an image moved whose features the table does not have"))
+    taken = {
+        column: F.when(F.col("outcome") == MOVED, F.coalesce(f"copy.{column}", missing)).otherwise(F.col(column))
+        for column in copied
+    }
+    return outcomes.join(found, [*bytes_, "outcome"], how="left").withColumns(taken).select(*outcomes.columns)
+
+
+def _ingested_at(column: str, times: Collection[datetime]) -> Column:
+    """Whether `column` is about one of `times`; any where none are told."""
+    near = (F.col(column).between(*map(F.lit, span)) for span in spans(times)) if times else (F.lit(True),)
+    return reduce(or_, near)
 
 
 def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:

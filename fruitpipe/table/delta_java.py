@@ -28,12 +28,18 @@ TESTED = ", ".join(sorted({lane.spark for lane in lanes.LANES.values()}))
 
 
 def append(
-    spark: SparkSession, table_uri: str, adds: Collection[str], more_after: Callable[[int], Collection[str]] = lambda _: ()
+    spark: SparkSession,
+    table_uri: str,
+    adds: Collection[str],
+    more_after: Callable[[int], Collection[str]] = lambda _: (),
+    note: str = "",
 ) -> int | None:
     """Commits `adds`, actions of Delta's log in JSON, as an append, and returns its version. Without any, nothing is committed.
 
     more_after: actions that go with them, told the version that the commit builds on; what it raises refuses the commit. The
     append counts as one that has read the whole table, so Delta refuses it where rows were committed meanwhile.
+
+    note: the commit's `userMetadata`. The setting of that name is the active session's, which in a micro-batch is a copy.
     """
     jvm = _jvm(spark)
     transaction = _log(spark, table_uri).startTransaction()
@@ -44,7 +50,7 @@ def append(
         actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(action))
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
     no_tags = getattr(transaction, "commitIfNeeded$default$3")()
-    committed = transaction.commitIfNeeded(named, _write_append(spark), no_tags)
+    committed = transaction.commitIfNeeded(named, _write_append(spark, note), no_tags)
     return int(committed.get()) if committed.isDefined() else None
 
 
@@ -69,13 +75,18 @@ def check(spark: SparkSession, table_uri: str) -> None:
         ) from error
 
 
-def _write_append(spark: SparkSession) -> Any:
-    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta."""
+def _write_append(spark: SparkSession, note: str) -> Any:
+    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta.
+
+    The first three are partitions, predicate and `userMetadata` in each of them.
+    """
     jvm = _jvm(spark)
     write = getattr(jvm.org.apache.spark.sql.delta, WRITE)
     (constructor,) = write._java_lang_class.getConstructors()  # noqa: SLF001 - py4j's word for Java's `.class`
     _, *options = constructor.getParameterTypes()
-    return write(jvm.org.apache.spark.sql.SaveMode.Append, *[jvm.scala.Option.empty() for _ in options])
+    given = [jvm.scala.Option.empty() for _ in options]
+    given[2] = jvm.scala.Option.apply(note or None)
+    return write(jvm.org.apache.spark.sql.SaveMode.Append, *given)
 
 
 def _jvm(spark: SparkSession) -> Any:

@@ -23,9 +23,10 @@ FEATURES = T.StructType(
 )
 COLUMNS = FEATURES.fieldNames()
 OUTCOMES = T.StructType([*FEATURES.fields, T.StructField("outcome", T.StringType())])  # what `featurise` says of each image
-# Two outcomes that are no rows of the table.
+# Two outcomes that are no rows of the table, and one that is a row which takes its features from another.
 TOUCHED = "touched"
 GONE = "gone"
+MOVED = "moved"
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",  # the refit reads what changed, not the table
     "delta.enableDeletionVectors": "false",  # an erased row must leave its file, not be marked in it

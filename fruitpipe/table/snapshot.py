@@ -6,6 +6,7 @@ and Parquet's columns decide what is fetched, so no query touches the 5 kB of fe
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -32,10 +33,11 @@ ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")  # which deltalake decodes a second time
 
 
 class Commit(NamedTuple):
-    """A version of the table and when it was committed."""
+    """A version of the table, when it was committed, and how many images of each outcome, where the commit says so."""
 
     version: int
     at: datetime
+    outcomes: dict[str, int]
 
 
 def check(root: str) -> None:
@@ -95,10 +97,9 @@ class Snapshot:
         return sum(size < small_bytes for size in sizes)
 
     def batches(self) -> list[Commit]:
-        """The latest commits that brought rows, newest first; reads the last entries of the log."""
+        """The latest commits that brought or took rows, newest first; reads the last entries of the log."""
         history = self._read(lambda: self._table.history(COMMITS))
-        brought = (entry for entry in history if entry.get("operation") in BATCHES)
-        return [Commit(int(entry["version"]), datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)) for entry in brought]
+        return [_commit(entry) for entry in history if entry.get("operation") in BATCHES]
 
     def _execute(self, sql: str) -> Iterator[pa.RecordBatch]:
         batches = iter(QueryBuilder().register(TABLE, self._table).execute(sql))
@@ -121,6 +122,11 @@ class Snapshot:
             except (DeltaError, OSError) as error:
                 failure = error
         raise PlatformFault(f"{self.root}/features: cannot be read ({failure}); try again") from failure
+
+
+def _commit(entry: dict[str, Any]) -> Commit:
+    at = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
+    return Commit(int(entry["version"]), at, json.loads(entry.get("userMetadata") or "{}"))
 
 
 def text(value: str) -> str:

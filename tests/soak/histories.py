@@ -46,6 +46,7 @@ STEPS = 20
 # Two names that differ in their spelling alone, two that Spark itself would hide, one that is no image.
 NAMES = ["Kiwi/a b.jpg", "Kiwi/a%20b.jpg", "Label=x/pêche.PNG", "top.jpg", "Kiwi/_new.jpg", ".kept/0.jpg", "Kiwi/notes.txt"]
 SUFFIXES = (".jpg", ".png")
+ANCHOR = "notes for the owner.txt"  # always there: a folder in which nothing at all lies is taken for a mount that went away
 GOOD = [jpeg(seed, size=24) for seed in range(6)]
 # Contents by number, and for a bad one the reason that is to be found.
 BAD = {b"": "empty", GOOD[0][:300]: "truncated", b"<html>gone</html>": "not-an-image"}
@@ -67,6 +68,7 @@ class BucketHistory(RuleBasedStateMachine):
         self._temporary = tempfile.TemporaryDirectory(prefix="fruitpipe-history-")
         self.images, self.root = Path(self._temporary.name, "images"), Path(self._temporary.name, "root")
         self.images.mkdir()
+        (self.images / ANCHOR).touch()
         self.pending: list[manifests.ImageEvent] = []
         self.sequence = 0
         self.spark = session.open("fruitpipe histories")
@@ -174,7 +176,7 @@ class BucketHistory(RuleBasedStateMachine):
         self._happened("created", path)
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.images.rglob("*") if path.is_file())
+        return sorted(path for path in self.images.rglob("*") if path.is_file() and path.name != ANCHOR)
 
     def _seen(self) -> bool:
         """Whether there is an image at all: a stream that lists a prefix without any refuses to start."""

@@ -75,6 +75,11 @@ def test_the_last_batch_is_the_one_that_brought_rows_last(ingested, root, tmp_pa
     ingested()
     now = status.of(snapshot.Snapshot(root))
     assert (now.images, now.last_batch.images, now.labels["Lemon"]) == (9, 1, 1)
+    assert now.last_batch.outcomes == {"failed": 1}
+    (tmp_path / "images" / "Lemon" / "new.jpg").unlink()
+    ingested(allow_removals=True)
+    last = status.of(snapshot.Snapshot(root)).last_batch
+    assert (last.images, last.outcomes, last.median_lag_seconds) == (1, {"gone": 1}, None)
 
 
 def test_errors_are_listed_by_reason_and_label(written, capsys):

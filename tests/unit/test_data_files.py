@@ -97,3 +97,10 @@ def test_a_column_of_nothing_has_no_bounds(write):
     stats = json.loads(add["stats"])
     assert "error" not in stats["minValues"]
     assert stats["nullCount"]["error"] == 1
+
+
+def test_what_is_gone_is_told_by_name(write):
+    groups, _, _ = write([*OF_EACH, outcome("g.jpg", "gone")], to_merge=True)
+    assert {group.outcome: group.gone for group in groups if group.gone} == {
+        "gone": ["file:///in/Kiwi/f.jpg", "file:///in/Kiwi/g.jpg"]
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
@@ -150,3 +151,13 @@ def test_what_the_machine_or_the_installation_lacks_is_no_images_fault(monkeypat
 )
 def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_up):
     assert bool(halving.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
+
+
+def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():
+    body = b"the bytes of a picture"
+    digest = hashlib.sha256(body).hexdigest()
+    worker = featurise.Featuriser(None, "extractor", 50_000_000, copyable=frozenset({digest}))
+    found = objects.Found(objects.Stat("file:///b/0.jpg", "etag", len(body), datetime.now(UTC)), body)
+    row = worker._outcome(None, None, featurise.Reference("file:///b/0.jpg"), found)
+    assert (row["outcome"], row["sha256"], row.get("features")) == ("moved", digest, None)
+    assert worker._outcome(None, None, featurise.Reference("file:///b/0.jpg", known_sha256=digest), found)["outcome"] == "touched"

@@ -1,10 +1,14 @@
-"""What a listing of the image prefix names, and what it passes over."""
+"""What a listing of the image prefix names as new, changed or gone, and what it passes over."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
+import tracemalloc
+from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,14 +18,21 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.errors import AccessDenied, NoImages
-from fruitpipe.ingest import prefix_listing
+from fruitpipe.ingest import prefix_listing, removals, repeated_listing, waiting_manifests
+from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.ingest.removals import Removals
+from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.seen import Seen
 from fruitpipe.jobs.ingest import check_images
 from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import manifests
+from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
 from tests.pictures import fill, jpeg, put
+from tests.rows import empty_table, put_rows
 
 
 @pytest.fixture
@@ -36,12 +47,30 @@ def root(tmp_path):
 
 @pytest.fixture
 def begin(images, root):
-    """A listing as a stream begins it, which knows what rows it is told of."""
+    """A listing as a stream begins it, to which what it is told of is seen."""
 
-    def begin(*known, **settings):
-        return Listing(IngestSettings(images=str(images), root=root, **settings), lambda: np.array(known, np.int64))
+    def begin(seen=None, **given):
+        settings = IngestSettings(images=str(images), root=root, **given)
+        rule = naming.proposed(settings, is_new=True)
+        choice = ImageFilter(rule, settings.glob)
+        removals = Removals(settings, f"{root}/checkpoints/ingest", Mount(settings.images), choice)
+        return Listing(settings, lambda: seen or Seen(), removals, rule)
 
     return begin
+
+
+@pytest.fixture
+def begin_with_rows(images, root, begin):
+    """A listing as a stream begins it that has a row of each image which is there."""
+
+    def begin_with_rows(**given):
+        if not objects.exists(f"{root}/features"):
+            empty_table(root)
+            put_rows(root, objects.list_all(f"file://{images}"))
+        rows = path_hashes.of_rows(root, f"file://{images}")
+        return begin(Seen.of(rows.paths[rows.below], rows.images[rows.below]), **given)
+
+    return begin_with_rows
 
 
 @pytest.fixture
@@ -55,12 +84,25 @@ def named(root):
     return named
 
 
-def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images, root, named, capsys):
+@pytest.fixture
+def events(root):
+    """The events in all manifests, by the image's name: `created` and `removed`."""
+
+    def events():
+        told = defaultdict(list)
+        for stat in objects.list_all(f"{root}/events"):
+            for line in objects.read(stat.path).decode().splitlines():
+                told[json.loads(line)["event"]].append(objects.name(json.loads(line)["path"]))
+        return {event: sorted(names) for event, names in told.items()}
+
+    return events
+
+
+def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images, begin, named, capsys):
     fill(images, 1)
     put(images / "Kiwi" / "._0000.jpg", b"attributes")
     put(images / "Kiwi" / "a.HEIC", b"")
-    settings = IngestSettings(images=str(images), root=root)
-    prefix = Listing(settings, lambda: np.array([], np.int64), naming.proposed(settings, is_new=True))
+    prefix = begin()
     assert (prefix.list_once(), prefix.list_once()) == (1, 0)
     assert named()[0] == ["0000.jpg"]
     assert capsys.readouterr().out.splitlines() == [
@@ -113,8 +155,9 @@ def test_what_has_a_row_of_the_same_etag_is_not_named(images, begin, named):
     fill(images, 3)
     there = {objects.name(stat.path): stat for stat in objects.list_all(f"file://{images}")}
     etags = {"0000.jpg": there["0000.jpg"].etag, "0001.jpg": "other"}
-    known = [path_hashes.of_image(there[name].path, etag) for name, etag in etags.items()]
-    assert begin(*known).list_once() == 2
+    paths = path_hashes.of_paths(there[name].path for name in etags)
+    seen = np.array([path_hashes.of_image(there[name].path, etag) for name, etag in etags.items()])
+    assert begin(Seen.of(paths, seen)).list_once() == 2
     assert named()[0] == ["0001.jpg", "0002.jpg"]
 
 
@@ -123,9 +166,9 @@ def test_an_image_that_was_gone_for_a_while_is_named_when_it_is_back(images, beg
     path = Path(uri.removeprefix("file://"))
     prefix = begin()
     prefix.list_once()
-    path.rename(images / "elsewhere")
+    path.rename(images.with_name("elsewhere"))
     assert prefix.list_once() == 0
-    (images / "elsewhere").rename(path)
+    images.with_name("elsewhere").rename(path)
     assert prefix.list_once() == 1
 
 
@@ -142,14 +185,14 @@ def test_manifests_are_no_larger_than_a_batch_and_wait_until_one_took_them(image
     fill(images, 7)
     assert begin(max_files_per_trigger=3).list_once() == 7
     assert named()[1] == 3
-    waiting = prefix_listing.named_before(root, f"{root}/checkpoints/ingest")
-    assert begin(*waiting).list_once() == 0  # a stream that is started again names nothing twice
+    waiting = waiting_manifests.named_in(waiting_manifests.unread(root, f"{root}/checkpoints/ingest", prefix_listing.WRITER))
+    assert begin(waiting).list_once() == 0  # a stream that is started again names nothing twice
     read = [stat.path for stat in objects.list_all(f"{root}/events")][:2]
     log = [{"path": uri, "timestamp": 0, "batchId": number} for number, uri in enumerate(read)]
     objects.write(f"{root}/checkpoints/ingest/sources/0/1", ("v1\n" + "\n".join(map(json.dumps, log))).encode())
     objects.write(f"{root}/checkpoints/ingest/offsets/0", b'v1\n{}\n{"logOffset": 1}')
     objects.write(f"{root}/checkpoints/ingest/commits/0", b"v1\n{}")
-    assert len(prefix_listing.named_before(root, f"{root}/checkpoints/ingest")) in (1, 3)
+    assert waiting_manifests.count_lines(waiting_manifests.unread(root, f"{root}/checkpoints/ingest")) in (1, 3)
 
 
 def test_an_erased_image_whose_object_was_kept_is_not_named(images, begin, named, root):
@@ -161,27 +204,27 @@ def test_an_erased_image_whose_object_was_kept_is_not_named(images, begin, named
 
 def test_it_goes_on_beside_the_block_and_begins_with_what_is_there(images, begin, named):
     fill(images, 2)
-    prefix = begin(trigger_seconds=0)
-    with prefix.repeated():
+    repeated = Repeated(begin(trigger_seconds=0))
+    with repeated.running():
         assert named()[0] == ["0000.jpg", "0001.jpg"]
         fill(images, 1, first=2)
         while len(named()[0]) < 3:
-            prefix.check()
+            repeated.check()
     assert not [thread for thread in threading.enumerate() if thread.name == "fruitpipe-listing"]
-    with prefix.repeated():  # as after an erasure
-        prefix.check()
+    with repeated.running():  # as after an erasure
+        repeated.check()
     assert len(named()[0]) == 3
 
 
 def test_what_goes_wrong_beside_the_block_is_raised_by_check(images, begin, monkeypatch):
     fill(images, 1)
-    prefix = begin()
+    repeated = Repeated(begin())
 
-    def refused(_uri):
+    def refused(*_):
         raise AccessDenied("the credentials are not valid; renew them")
 
     monkeypatch.setattr(objects, "list_all", refused)
-    with pytest.raises(AccessDenied, match="renew them"), prefix.repeated():
+    with pytest.raises(AccessDenied, match="renew them"), repeated.running():
         pytest.fail("a stream began whose prefix cannot be listed")
 
 
@@ -202,41 +245,238 @@ def test_after_an_erasure_an_image_that_was_put_back_is_named(images, begin, roo
     assert prefix.list_once() == 2  # it is still being carried out
     register.complete(root, record)
     assert prefix.list_once() == 0
-    prefix.forget()
+    prefix.begin_anew()
     assert prefix.list_once() == 3
 
 
 def test_a_line_of_somebody_elses_that_is_no_event_hinders_no_listing(tmp_path):
     elsewhere = f"file://{tmp_path}/a-listing-root"
     objects.write(f"{elsewhere}/events/2026/01/01/000000-s3-0123.jsonl", b"nonsense \xff\n")
-    assert prefix_listing.waiting(elsewhere, f"{elsewhere}/checkpoints/ingest") == ["nonsense \ufffd"]
-    assert len(prefix_listing.named_before(elsewhere, f"{elsewhere}/checkpoints/ingest")) == 0
+    unread = waiting_manifests.unread(elsewhere, f"{elsewhere}/checkpoints/ingest")
+    assert waiting_manifests.count_lines(unread) == 1
+    assert len(waiting_manifests.named_in(unread)) == 0
 
 
 def test_a_listing_that_is_stopped_in_the_middle_counts_for_nothing(images, begin, named, monkeypatch):
     fill(images, 3)
     monkeypatch.setattr(prefix_listing, "LINES", 1)
     prefix = begin()
-    write = objects.write
-
-    def stops_it(*given, **named):
-        prefix._stopped.set()
-        return write(*given, **named)
-
-    with monkeypatch.context() as stopping:
-        stopping.setattr(objects, "write", stops_it)
-        prefix.list_once()
-    assert len(named()[0]) < 3
-    prefix._stopped.clear()
+    assert prefix.list_once(lambda: not named()[0]) < 3
     assert prefix.list_once() == 3
 
 
 @pytest.mark.parametrize(("trigger", "now", "took"), [(30, 1000.0, 0.1), (30, 1019.9, 2.0), (1, 7.3, 0.05), (2, 9.75, 40.0)])
 def test_it_ends_just_before_spark_looks(trigger, now, took):
-    pause = prefix_listing.pause(trigger, now, took)
+    pause = repeated_listing.pause(trigger, now, took)
     assert 0 < pause <= trigger
-    assert (now + pause + took + prefix_listing.BEFORE_TRIGGER_SECONDS) % trigger == pytest.approx(0, abs=1e-6) or took > trigger
+    assert (now + pause + took + repeated_listing.BEFORE_TRIGGER_SECONDS) % trigger == pytest.approx(
+        0, abs=1e-6
+    ) or took > trigger
 
 
 def test_without_a_trigger_it_looks_again_soon():
-    assert prefix_listing.pause(0, 1000.0, 3.0) == prefix_listing.PAUSE_SECONDS
+    assert repeated_listing.pause(0, 1000.0, 3.0) == repeated_listing.PAUSE_SECONDS
+
+
+def without(images, *names):
+    for name in names:
+        (images / "Kiwi" / name).unlink()
+
+
+def test_a_row_whose_image_is_gone_is_named_as_removed_once(images, begin_with_rows, events):
+    fill(images, 20)
+    prefix = begin_with_rows()
+    without(images, "0003.jpg", "0007.jpg")
+    fill(images, 1, first=20)
+    assert (prefix.list_once(), prefix.list_once()) == (3, 0)
+    assert events() == {"created": ["0020.jpg"], "removed": ["0003.jpg", "0007.jpg"]}
+
+
+def test_an_overwritten_image_is_not_taken_for_gone(images, begin_with_rows, events):
+    fill(images, 20)
+    prefix = begin_with_rows()
+    put(images / "Kiwi" / "0003.jpg", jpeg(99))
+    prefix.list_once()
+    assert events() == {"created": ["0003.jpg"]}
+
+
+def test_more_than_a_tenth_at_once_is_not_taken_for_gone_unless_that_is_allowed(images, begin_with_rows, events, capsys):
+    fill(images, 20)
+    prefix, allowed = begin_with_rows(), begin_with_rows(allow_removals=True)
+    without(images, "0000.jpg", "0001.jpg", "0002.jpg")
+    assert (prefix.list_once(), prefix.list_once()) == (0, 0)
+    said = "3 of 20 images are not there any more: more than a tenth, so their rows stay. Check --images, or say --allow-removals"
+    assert capsys.readouterr().out.splitlines() == [f"ingest: file://{images}: {said}"]
+    assert allowed.list_once() == 3
+    assert events() == {"removed": ["0000.jpg", "0001.jpg", "0002.jpg"]}
+
+
+def test_rows_that_stay_are_decided_on_again_when_some_images_are_back(images, begin_with_rows, events, monkeypatch):
+    monkeypatch.setattr(removals, "REST", 0)
+    fill(images, 20)
+    prefix = begin_with_rows()
+    away = [images / "Kiwi" / f"000{number}.jpg" for number in range(3)]
+    for path in away:
+        path.rename(images.with_name(path.name))
+    prefix.list_once()
+    for path in away[1:]:
+        images.with_name(path.name).rename(path)
+    prefix.list_once()
+    assert events()["removed"] == ["0000.jpg"]
+
+
+def test_a_renamed_label_folder_counts_as_moved_and_not_as_a_loss(images, begin_with_rows, events, root):
+    fill(images, 10)
+    fill(images, 10, label="Lemon", first=10)
+    prefix = begin_with_rows()
+    (images / "Lemon").rename(images / "Citron")
+    assert prefix.list_once() == 20
+    moved = [f"00{number}.jpg" for number in range(10, 20)]
+    assert events() == {"created": moved, "removed": moved}
+    (manifest,) = objects.list_all(f"{root}/events")
+    lines = [manifests.parse_line(line) for line in objects.read(manifest.path).decode().splitlines()]
+    names_in_order = [objects.name(event.path) for event in lines]
+    assert all(names_in_order.count(name) == 2 for name in moved)
+    lengths = [(images / "Citron" / name).stat().st_size for name in names_in_order]
+    assert lengths == sorted(lengths)  # so that a batch, and a chunk, has both
+
+
+def test_that_rows_stay_can_be_asked_for_and_is_said_once(images, begin_with_rows, events, capsys):
+    fill(images, 20)
+    prefix = begin_with_rows(keep_removed=True)
+    without(images, "0003.jpg")
+    assert (prefix.list_once(), prefix.list_once(), events()) == (0, 0, {})
+    said = "1 of 20 images are not there any more; their rows stay, as --keep-removed asks"
+    assert capsys.readouterr().out.splitlines() == [f"ingest: file://{images}: {said}"]
+
+
+def test_where_nothing_is_listed_nothing_is_gone_whatever_is_allowed(images, begin_with_rows, events, capsys):
+    fill(images, 3)
+    prefix = begin_with_rows(allow_removals=True)
+    images.rename(images.with_name("unmounted"))
+    assert (prefix.list_once(), prefix.list_once(), events()) == (0, 0, {})
+    said = "nothing is listed any more, so the rows of 3 images stay. Mount it again and start again"
+    assert capsys.readouterr().out.splitlines() == [f"ingest: file://{images}: {said}"]
+    images.with_name("unmounted").rename(images)
+    assert prefix.list_once() == 0
+
+
+def test_where_another_file_system_is_nothing_is_gone_whatever_is_allowed(images, begin_with_rows, events, monkeypatch):
+    fill(images, 3)
+    prefix = begin_with_rows(allow_removals=True)
+    without(images, "0000.jpg")
+    monkeypatch.setattr(objects, "device", lambda _: 1)
+    assert (prefix.list_once(), events()) == (0, {})
+
+
+def test_rows_elsewhere_and_of_other_names_are_not_taken_for_gone(images, root, begin, events):
+    fill(images, 20)
+    there = list(objects.list_all(f"file://{images}"))
+    empty_table(root)
+    elsewhere = [f"file://{images}-2/Kiwi/0.jpg", f"file://{images}/Kiwi/0.tiff", "s3://fruits/in/0.jpg"]
+    put_rows(root, [*there, *(replace(there[0], path=path) for path in elsewhere)])
+    rows = path_hashes.of_rows(root, f"file://{images}")
+    prefix = begin(Seen.of(rows.paths[rows.below], rows.images[rows.below]))
+    without(images, "0004.jpg")
+    prefix.list_once()
+    assert events() == {"removed": ["0004.jpg"]}
+
+
+def shut(folder):
+    """What os.scandir does where `folder` may not be read; who runs the tests may read everything."""
+
+    def scandir(path=".", scandir=os.scandir):
+        if os.fspath(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(path)
+
+    return scandir
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over_said_once_and_not_taken_for_gone(
+    images, begin_with_rows, events, monkeypatch, capsys
+):
+    fill(images, 20)
+    fill(images, 2, label="lost+found", first=20)
+    prefix = begin_with_rows(allow_removals=True)
+    without(images, "0003.jpg")
+    fill(images, 1, first=22)
+    monkeypatch.setattr(os, "scandir", shut(images / "lost+found"))
+    assert (prefix.list_once(), prefix.list_once()) == (2, 0)
+    assert events() == {"created": ["0022.jpg"], "removed": ["0003.jpg"]}
+    said = "may not be read and is passed over; rows of images below it stay. Grant access"
+    assert capsys.readouterr().err.splitlines() == [f"file://{images}/lost+found: {said}"]
+
+
+def test_a_prefix_that_may_not_be_read_itself_is_refused(images, begin, monkeypatch):
+    fill(images, 1)
+    monkeypatch.setattr(os, "scandir", shut(images))
+    with pytest.raises(AccessDenied, match=r"Permission denied; grant access"):
+        begin().list_once()
+
+
+def test_what_a_batch_found_gone_is_named_when_it_is_back_unchanged(images, begin_with_rows, named):
+    uris = fill(images, 20)
+    prefix = begin_with_rows()
+    assert prefix.list_once() == 0
+    prefix.found_gone(uris[:3])  # a mount went away for a moment, in which a batch looked there
+    assert (prefix.list_once(), prefix.list_once()) == (3, 0)
+    assert named()[0] == ["0000.jpg", "0001.jpg", "0002.jpg"]
+
+
+def test_what_was_named_as_removed_is_named_when_it_is_back_unchanged(images, begin_with_rows):
+    fill(images, 20)
+    fill(images, 1, label="Lemon", first=20)
+    prefix = begin_with_rows()
+    (images / "Lemon").rename(images.with_name("Lemon"))
+    assert prefix.list_once() == 1
+    images.with_name("Lemon").rename(images / "Lemon")  # the files in it keep their times
+    assert prefix.list_once() == 1
+
+
+def test_a_row_that_comes_after_its_image_has_gone_is_taken_out(images, root, begin_with_rows, events, monkeypatch):
+    """A batch looked at the image while it was there, and commits its row when the listing lacks it already."""
+    monkeypatch.setattr(removals, "REST", 0)
+    fill(images, 20)
+    prefix = begin_with_rows()
+    fill(images, 1, first=20)
+    assert prefix.list_once() == 1
+    (late,) = [stat for stat in objects.list_all(f"file://{images}") if objects.name(stat.path) == "0020.jpg"]
+    without(images, "0020.jpg")
+    assert prefix.list_once() == 0
+    put_rows(root, [late], version=2)
+    (manifest,) = objects.list_all(f"{root}/events")
+    log = {"path": manifest.path, "timestamp": 0, "batchId": 0}
+    objects.write(f"{root}/checkpoints/ingest/sources/0/0", f"v1\n{json.dumps(log)}".encode())
+    objects.write(f"{root}/checkpoints/ingest/offsets/0", b'v1\n{}\n{"logOffset": 0}')
+    objects.write(f"{root}/checkpoints/ingest/commits/0", b"v1\n{}")
+    assert (prefix.list_once(), prefix.list_once()) == (1, 0)
+    assert events()["removed"] == ["0020.jpg"]
+
+
+def test_while_manifests_wait_the_table_is_read_once_for_what_is_missing(images, begin_with_rows, monkeypatch):
+    monkeypatch.setattr(removals, "REST", 0)
+    fill(images, 20)
+    prefix = begin_with_rows()
+    fill(images, 1, first=20)
+    prefix.list_once()
+    without(images, "0020.jpg")
+    read, rows_of = [], path_hashes.rows_of
+    monkeypatch.setattr(path_hashes, "rows_of", lambda *given: read.append(given) or rows_of(*given))
+    for _ in range(3):
+        prefix.list_once()
+    assert len(read) == 1
+
+
+def test_waiting_manifests_are_kept_as_numbers_and_not_as_lines(tmp_path):
+    root = f"file://{tmp_path}/root"
+    body = "".join(f"{manifests.to_line(ImageEvent('created', f's3://f/{n}.jpg', 'e'))}\n" for n in range(1000)).encode()
+    for number in range(50):
+        objects.write(f"{root}/events/2026/01/01/{number:06d}-listing-0.jsonl", body)
+    uris = waiting_manifests.unread(root, f"{root}/checkpoints/ingest", "listing")
+    tracemalloc.start()
+    seen = waiting_manifests.named_in(uris)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(seen) == 1000
+    assert most < 6_000_000 + 50_000 * 16 * 3, "READERS manifests of 90 kB in hand, and 16 bytes an image, some times over"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fruitpipe.ingest import reconciliation
+from fruitpipe.ingest import reconciliation, removals
 
 NOW = "extractor of today"
 PATHS = st.sampled_from([f"s3://b/in/{name}" for name in ("a.jpg", "a b.jpg", "é.jpg", "🍓.jpg", "z.JPG", "notes.txt")])
@@ -18,9 +18,9 @@ ROW = st.tuples(ETAGS | st.none(), st.sampled_from([NOW, "older", "oldest"]), st
 
 
 def tables(listed, rows):
-    in_rows = [(path, *row) for path, row in rows.items()]
+    in_rows = [(path, etag, len(path), extractor, again) for path, (etag, extractor, again) in rows.items()]
     return (
-        reconciliation.table(reconciliation.LISTED, iter(listed.items()), chunk_rows=2),
+        reconciliation.table(reconciliation.LISTED, ((path, etag, len(path)) for path, etag in listed.items()), chunk_rows=2),
         pa.Table.from_pylist([dict(zip(reconciliation.ROWS.names, row, strict=True)) for row in in_rows], reconciliation.ROWS),
     )
 
@@ -57,7 +57,38 @@ def test_an_image_with_more_than_one_row_is_in_no_other_class_and_counts_once():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_a_table_is_made_of_any_number_of_rows(count):
-    rows = [(str(number), "etag") for number in range(count)]
+    rows = [(str(number), "etag", number) for number in range(count)]
     assert [
         tuple(row.values()) for row in reconciliation.table(reconciliation.LISTED, iter(rows), chunk_rows=2).to_pylist()
     ] == rows
+
+
+def plan_of(gone, new, there):
+    """A plan where so many images are gone, new and unchanged; those new and gone have the same lengths."""
+    names = {
+        kind: [f"s3://b/{kind}/{number:05}.jpg" for number in range(count)]
+        for kind, count in (("gone", gone), ("new", new), ("there", there))
+    }
+    listed = dict.fromkeys(names["new"] + names["there"], "1")
+    rows = dict.fromkeys(names["gone"] + names["there"], ("1", NOW, False))
+    lengths = {path: int(path[-9:-4]) for path in {**listed, **rows}}
+    listed_table, rows_table = tables(listed, rows)
+    at = listed_table.schema.get_field_index("length")
+    listed_table = listed_table.set_column(at, "length", pa.array([lengths[path] for path in listed]))
+    rows_table = rows_table.set_column(at, "length", pa.array([lengths[path] for path in rows]))
+    return reconciliation.compare(listed_table, rows_table, NOW)
+
+
+def test_a_renamed_folder_is_moved_and_neither_lost_nor_to_be_featurised():
+    found = plan_of(gone=50, new=50, there=50)
+    assert (found.moved, found.looks) == (50, 0)
+    assert str(found) == "50 new, 0 changed, 50 gone (50 of them moved), 0 stale, 0 to look at again"
+    assert not removals.too_many(len(found.gone), found.moved, found.rows)
+    pairs = [event.path.rpartition("/")[2] for event in found.events()]
+    assert pairs == sorted(pairs)
+
+
+def test_a_loss_beside_a_move_is_counted_for_itself():
+    found = plan_of(gone=50, new=38, there=50)
+    assert found.moved == 38
+    assert removals.too_many(len(found.gone), found.moved, found.rows)

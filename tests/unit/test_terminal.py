@@ -25,7 +25,7 @@ STATUS = Status(
     labels={f"Label {number}": 200 - number for number in range(10)},
     errors={"truncated": 2},
     extractors={"5f18": 2016},
-    last_batch=LastBatch("2026-11-05T09:58:30+00:00", 90.0, 14, 1.25, 7300.0),
+    last_batch=LastBatch("2026-11-05T09:58:30+00:00", 90.0, 14, {"gone": 11, "failed": 1, "unchanged": 2}, 1.25, 7300.0),
     current="v000001",
     held_since=None,
     versions=[
@@ -50,7 +50,7 @@ def test_status_tells_what_is_there_what_came_last_and_what_is_published():
         "10: Label 0 200, Label 1 199",
         "Label 7 193, and 2 more",
         "1: truncated 2",
-        "14 images, 1 min 30 s ago; from upload to row 1.2 s, at most 2 h 1 min",
+        "1 failed, 11 gone, 2 unchanged, 1 min 30 s ago; from upload to row 1.2 s, at most 2 h 1 min",
         "10.5 MB: features 10.5 MB, models 900 bytes",
         "v000001 of 2; 14 images are newer",
         "report file:///fruit/reports/v000001.html",

@@ -1,0 +1,116 @@
+"""Images that are not listed any more: which of them have rows, and whether those rows may go.
+
+A folder may be a mount that went away, and a listing of a mistyped prefix lacks everything. So rows stay where nothing is listed,
+where another file system is, where more than a tenth of the images would go at once, and below a folder that may not be read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fruitpipe.ingest import moves, waiting_manifests
+from fruitpipe.ingest.mount import Mount
+from fruitpipe.ingest.seen import Seen
+from fruitpipe.output import say
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.settings import IngestSettings
+from fruitpipe.table import path_hashes
+from fruitpipe.table.path_hashes import Row
+
+SHARE = 0.1  # a listing that lacks more of the images than this is taken for a wrong prefix or a lost mount
+REST = 20  # times as long as a reading of the table took pass before the next one
+
+
+class Listed(NamedTuple):
+    """A whole listing: what is there, the lengths of those images that were not seen before, and folders that are shut."""
+
+    images: Seen
+    new_lengths: Collection[int]
+    shut: Collection[str]
+
+
+class Gone(NamedTuple):
+    """rows: to be taken out. forget: hashes of paths, sorted, that nobody is to ask for again."""
+
+    rows: list[Row]
+    forget: NDArray[np.int64]
+
+
+NOTHING = Gone([], np.empty(0, np.int64))
+
+
+def too_many(gone: int, moved: int, images: int) -> bool:
+    """Whether so many images are gone, but for those that moved, that the listing is more likely wrong than they are."""
+    return gone - moved > SHARE * images
+
+
+@dataclass
+class Removals:
+    """Finds what is gone, from one listing to the next; where rows stay, says so once."""
+
+    settings: IngestSettings
+    checkpoint: str
+    mount: Mount
+    choice: ImageFilter
+
+    def __post_init__(self) -> None:
+        self._stay = self._unclear = NOTHING.forget  # hashes of paths, sorted: rows that stay, and paths that may get a row yet
+        self._not_before = 0.0
+
+    def find(self, seen: Seen, listed: Listed) -> Gone:
+        """What of `seen` is gone, as `listed` says. Reads the table where there is something new to ask."""
+        missing = seen.missing_in(listed.images)
+        if not len(missing) or time.monotonic() < self._not_before:
+            return NOTHING
+        waits = bool(waiting_manifests.unread(self.settings.root, self.checkpoint))  # before the table is read
+        if np.array_equal(np.setdiff1d(missing, self._unclear) if waits else missing, self._stay):
+            return NOTHING
+        if reason := self._is_away(listed):
+            return self._kept(missing, f"{reason}, so the rows of {len(missing)} images stay. Mount it again and start again")
+        return self._of_table(missing, listed, len(seen), waits=waits)
+
+    def _is_away(self, listed: Listed) -> str:
+        if not len(listed.images):
+            return "nothing is listed any more"
+        return "it is another file system than at the start" if self.mount.is_another else ""
+
+    def _of_table(self, missing: NDArray[np.int64], listed: Listed, images: int, *, waits: bool) -> Gone:
+        """Decides by the rows that the missing images have. What a batch in hand looks at may get its row only now."""
+        began = time.monotonic()
+        found = path_hashes.rows_of(self.settings.root, missing, self.settings.images)
+        self._not_before = time.monotonic() + REST * (time.monotonic() - began)
+        rows = [row for row in found if self.choice.would_take(row.path) and not lies_in(listed.shut, row.path)]
+        if reason := self._why_kept(rows, listed, images):
+            return self._kept(missing, reason)
+        self._stay = _hashes(row.path for row in found if lies_in(listed.shut, row.path))
+        without_row = np.setdiff1d(missing, _hashes(row.path for row in found))
+        self._unclear = without_row if waits else NOTHING.forget
+        return Gone(rows, np.setdiff1d(missing, np.union1d(self._stay, self._unclear)))
+
+    def _why_kept(self, rows: list[Row], listed: Listed, images: int) -> str:
+        """Why all rows stay after all; nothing where they go."""
+        moved = moves.count((row.length for row in rows), listed.new_lengths)
+        said = f"{len(rows)} of {images} images are not there any more" + (f", {moved} of which moved" if moved else "")
+        if too_many(len(rows), moved, images) and not self.settings.allow_removals:
+            return f"{said}: more than a tenth, so their rows stay. Check --images, or say --allow-removals"
+        return f"{said}; their rows stay, as --keep-removed asks" if rows and self.settings.keep_removed else ""
+
+    def _kept(self, missing: NDArray[np.int64], reason: str) -> Gone:
+        self._stay = missing
+        say(f"ingest: {self.settings.images}: {reason}")
+        return NOTHING
+
+
+def lies_in(folders: Collection[str], path: str) -> bool:
+    """Whether the image lies in one of the folders, or below it."""
+    return any(path.startswith(f"{folder}/") for folder in folders)
+
+
+def _hashes(paths: Iterable[str]) -> NDArray[np.int64]:
+    return np.unique(path_hashes.of_paths(paths))

@@ -1,0 +1,62 @@
+"""The listing of the prefix beside a stream: again and again on a thread of its own, timed to end just before Spark looks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fruitpipe.ingest.prefix_listing import Listing
+
+PAUSE_SECONDS = 0.1  # from one listing to the next where there is no trigger to wait for
+BEFORE_TRIGGER_SECONDS = 0.25  # that a listing is to end before Spark's trigger, which then finds its manifests
+
+
+class Repeated:
+    """Lists again and again while a block runs, which begins once there is something to do, or nothing."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._failure: BaseException | None = None
+        self._begun, self._stopped = threading.Event(), threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Raises what the first listing met."""
+        self._stopped.clear()
+        self._begun.clear()
+        thread = threading.Thread(target=self._repeat, daemon=True, name="fruitpipe-listing")
+        thread.start()
+        try:
+            self._begun.wait()
+            self.check()
+            yield
+        finally:
+            self._stopped.set()
+            thread.join()
+
+    def check(self) -> None:
+        """Raises what a listing met."""
+        if self._failure:
+            raise self._failure
+
+    def _repeat(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                began = time.monotonic()
+                self._listing.list_once(lambda: not self._stopped.is_set(), self._begun.set)
+                self._begun.set()
+                took = time.monotonic() - began
+                self._stopped.wait(pause(self._listing.settings.trigger_seconds, time.time(), took))
+        except BaseException as error:  # noqa: BLE001 - `check` raises it, where somebody hears it
+            self._failure = error
+        finally:
+            self._begun.set()
+
+
+def pause(trigger_seconds: float, now: float, took: float) -> float:
+    """Seconds until the next listing, so that it ends just before a trigger of Spark's, which come at whole multiples."""
+    if not trigger_seconds:
+        return PAUSE_SECONDS
+    return trigger_seconds - (now + took + BEFORE_TRIGGER_SECONDS) % trigger_seconds

@@ -1,0 +1,59 @@
+"""The manifests that no committed batch has taken yet: how many, with how many lines, and what a listing has named in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from fruitpipe import objects
+from fruitpipe.ingest import checkpoint
+from fruitpipe.ingest.seen import Seen
+from fruitpipe.root import layout
+from fruitpipe.table import path_hashes
+
+READERS = 16  # manifests read at the same time
+Made = TypeVar("Made")
+
+
+def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
+    """The manifests, of all or of one writer, that no committed batch of the checkpoint has taken; hidden ones none takes."""
+    read = checkpoint.manifests_read(checkpoint_uri)
+    uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
+    unread = [uri for uri in uris if uri not in read and not objects.name(uri).startswith((".", "_"))]
+    return [uri for uri in unread if not writer or f"-{writer}" in objects.name(uri)]
+
+
+def count_lines(uris: list[str]) -> int:
+    """How many lines these manifests have together."""
+    return sum(_each(uris, lambda body: body.count(b"\n")))
+
+
+def named_in(uris: list[str]) -> Seen:
+    """The images that these manifests say were created. Holds a few manifests and 16 bytes an image."""
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *_each(uris, _hashes)])
+    return Seen.of(pairs[:, 0], pairs[:, 1])
+
+
+def _each(uris: list[str], made_of: Callable[[bytes], Made]) -> list[Made]:
+    """What is made of each manifest's bytes, by the thread that reads it, so that no more than READERS are held."""
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(lambda uri: made_of(objects.read(uri)), uris))
+
+
+def _hashes(body: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """(images, 2): of path, and of path and etag. A line that is no event is for the batch that takes it to say."""
+    pairs = [pair for line in body.splitlines() if (pair := _pair(line))]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _pair(line: bytes) -> tuple[int, int] | None:
+    try:
+        fields = json.loads(line)
+        path, etag = fields["path"], fields.get("etag") or ""
+        return (path_hashes.of_path(path), path_hashes.of_image(path, etag)) if fields["event"] == "created" else None
+    except (ValueError, TypeError, KeyError, AttributeError):  # no JSON, no object, or of other types
+        return None
