@@ -73,5 +73,9 @@ class MissingRequirement(FruitpipeError):
     """The machine lacks something that fruitpipe needs."""
 
 
+class Damaged(FruitpipeError):
+    """A file that the root consists of is missing, cut or changed; the message names it and the way out."""
+
+
 class InvalidResult(FruitpipeError):
     """What was written does not read back as it should, so it was not published."""

@@ -68,6 +68,8 @@ ALWAYS = {
     # are there, unless these say otherwise: an erasure keeps its hours, and a monthly refit reads the changes alone.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
+    # A page whose bytes are no longer those that were written is an error, and not other numbers.
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # A worker that dies in native code says where.
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
     "spark.python.worker.faulthandler.enabled": "true",

@@ -101,7 +101,7 @@ def _add(folder: str, rows: pa.Table) -> str:
     name = f"part-{uuid.uuid4()}.zstd.parquet"
     file = io.BytesIO()
     dictionaries = [column for column in rows.column_names if column not in SENSELESS]
-    options: Any = {"use_dictionary": dictionaries, "write_statistics": dictionaries}
+    options: Any = {"use_dictionary": dictionaries, "write_statistics": dictionaries, "write_page_checksum": True}
     pq.write_table(rows, file, compression="zstd", compression_level=1, **options)
     objects.add(objects.join(folder, name), file.getvalue())
     add = {

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
@@ -30,7 +31,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import delta_java, first_commit, lookup
+from fruitpipe.table import delta_java, first_commit, log_files, lookup
 from fruitpipe.table.fence import APPLICATION, Fence
 from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, PROPERTIES, TOUCHED
 from fruitpipe.table.snapshot import Snapshot
@@ -88,14 +89,18 @@ def describe(spark: SparkSession, root: str) -> Table:
 
 
 def exists(spark: SparkSession, root: str) -> bool:
-    """Whether there is a features table. Raises WrongRoot for a folder `features` that is none of ours."""
+    """Whether there is a features table. Raises WrongRoot for a folder that is none of ours, Damaged for a torn log."""
     try:
         table(spark, root)
     except AnalysisException as error:
         if error.getCondition() == UNBORN:
             return False
         if error.getCondition() != NO_TABLE:
+            log_files.check(folder(root))
             raise
+    except Py4JJavaError:
+        log_files.check(folder(root))
+        raise
     else:
         return True
     if objects.children(folder(root)):
@@ -114,13 +119,15 @@ def is_ours(root: str) -> bool:
 def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None) -> None:
     """Makes an empty features table, unless there is one; `before_commit` raises where this process may write none.
 
-    Raises WrongRoot for a table with other columns, MissingRequirement for a Delta that would not take the stream's commits.
+    Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
+    take the stream's commits.
     """
     if objects.children(folder(root)) and exists(spark, root):
         _check_columns(spark, root)
     else:
+        _check_no_remains(root)
         before_commit()
-        objects.delete_all(file_uri(root, "_delta_log"))  # one without a commit, where Delta would make no table
+        objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
         first_commit.write(folder(root), FEATURES.json(), PROPERTIES, datetime.now(UTC))
     delta_java.check(spark, features_uri(root))
 
@@ -302,6 +309,17 @@ def spans(times: Collection[datetime]) -> list[tuple[datetime, datetime]]:
     gaps = [at for at in range(1, len(moments)) if moments[at] - moments[at - 1] > timedelta(minutes=1)]
     longest = sorted(gaps, key=lambda at: moments[at] - moments[at - 1])[1 - SPANS :]
     return [(moments[first], moments[end - 1]) for first, end in itertools.pairwise([0, *sorted(longest), len(moments)])]
+
+
+def _check_no_remains(root: str) -> None:
+    """Raises WrongRoot where data files or parts of a log lie there, though they make no table: a new one would hide them."""
+    data = [name for name in objects.children(folder(root)) if name != "_delta_log/"]
+    if data or log_files.has_state(folder(root)):
+        held = f"{len(data)} files or folders beside the log, {data[0]} among them," if data else "a log"
+        raise WrongRoot(
+            f"{folder(root)} holds {held} and no first commit to read them by, as after half a restore; restore its _delta_log "
+            "too, or move the folder away and start again: all images are then featurised anew"
+        )
 
 
 def _check_columns(spark: SparkSession, root: str) -> None:

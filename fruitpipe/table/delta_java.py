@@ -3,10 +3,11 @@
 | call | Java | where it is missing |
 |---|---|---|
 | `append` | `OptimisticTransaction`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
-| `checkpoint` | `DeltaLog.checkpoint` | Py4JError |
+| `checkpoint` | `DeltaLog.checkpoint` | PlatformFault |
 
 `check` is called at the stream's start and says in one line which Delta to use, before anything is computed. A commit that fails
-raises. A checkpoint that fails raises only in a session with `spark.databricks.delta.checkpoint.exceptionThrowing.enabled`.
+raises. What Delta does after a commit (a checkpoint each `delta.checkpointInterval` commits, the removal of the log's old files,
+a version's checksum) fails in silence, and costs time and no row; `fruitpipe doctor` says when checkpoints no longer come.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 
-from fruitpipe.errors import MissingRequirement
+from fruitpipe.errors import MissingRequirement, PlatformFault
 from fruitpipe.runtime import lanes
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WRITE = "DeltaOperations$Write"
 TESTED = ", ".join(sorted({lane.spark for lane in lanes.LANES.values()}))
+CHECKPOINT_RAISES = "spark.databricks.delta.checkpoint.exceptionThrowing.enabled"
 
 
 def append(
@@ -55,8 +57,23 @@ def append(
 
 
 def checkpoint(spark: SparkSession, table_uri: str) -> None:
-    """Writes a checkpoint of the table's newest version."""
-    _log(spark, table_uri).checkpoint()
+    """Writes a checkpoint of the table's newest version. Raises PlatformFault where it cannot be written.
+
+    By itself Delta logs that and returns. It is told to raise here alone: after a commit, a checkpoint is not worth a failure.
+    """
+    spark.conf.set(CHECKPOINT_RAISES, "true")
+    try:
+        _log(spark, table_uri).checkpoint()
+    except Py4JError as error:
+        if isinstance(error, Py4JNetworkError):
+            raise
+        reason = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
+        raise PlatformFault(
+            f"{table_uri}: a checkpoint of the table's log cannot be written ({reason.splitlines()[0]}); nothing of the log was "
+            "removed. Mend that and start again"
+        ) from error
+    finally:
+        spark.conf.unset(CHECKPOINT_RAISES)
 
 
 def check(spark: SparkSession, table_uri: str) -> None:

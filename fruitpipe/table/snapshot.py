@@ -17,10 +17,11 @@ from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault, WrongUsage
+from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongUsage
+from fruitpipe.table import data_integrity, log_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 TABLE = "features"  # its name in the SQL
 # Between two batches the stream compacts and clears away, which are commits as well.
@@ -28,6 +29,10 @@ BATCHES = ("WRITE", "MERGE")
 COMMITS = 50  # looked through for the last batch
 ATTEMPTS = 4  # to read what is there
 Made = TypeVar("Made")
+REPAIR = (
+    "run batch/reconcile.py --images URI --root {root} --repair, which takes it out of the table and has its images come again "
+    "(has a lifecycle rule of the bucket, or a sync, removed it?)"
+)
 
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")  # which deltalake decodes a second time
 
@@ -38,6 +43,14 @@ class Commit(NamedTuple):
     version: int
     at: datetime
     outcomes: dict[str, int]
+
+
+class DataFile(NamedTuple):
+    """A file that holds rows of the table: its name in the table's folder, and what the log says of it."""
+
+    path: str
+    size_bytes: int
+    rows: int
 
 
 def check(root: str) -> None:
@@ -52,12 +65,13 @@ class Snapshot:
     def __init__(self, root: str, version: int | None = None) -> None:
         """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another."""
         self.root = objects.canonical(root)
-        uri = objects.join(self.root, "features")
+        self.uri = uri = objects.join(self.root, "features")
         check(root)
         missing = NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise missing
         options = _storage_options(uri)
+        self._table: Any = None
         try:
             self._table = self._read(lambda: DeltaTable(uri.removeprefix("file://"), version, storage_options=options))
         except TableNotFoundError as error:
@@ -92,9 +106,18 @@ class Snapshot:
 
     def small_files(self, small_bytes: int) -> int:
         """How many of the files that hold the rows are smaller. Reads the log alone: 5,000 files in 20 ms; Spark takes 1 s."""
-        files = self._read(lambda: pa.table(self._table.get_add_actions()))
-        sizes: list[Any] = files["size_bytes"].to_pylist()
-        return sum(size < small_bytes for size in sizes)
+        return sum(file.size_bytes < small_bytes for file in self.files())
+
+    def files(self) -> list[DataFile]:
+        """The files that hold the rows. Reads the log alone."""
+        adds = self._read(lambda: pa.table(self._table.get_add_actions()))
+        rows: list[dict[str, Any]] = adds.select(["path", "size_bytes", "num_records"]).to_pylist()
+        return [DataFile(row["path"], row["size_bytes"], row["num_records"] or 0) for row in rows]
+
+    def check_whole(self) -> None:
+        """Raises Damaged where a file of log or rows is missing or cut, which a query may pass over. Lists the table's folder."""
+        log_files.check_sizes(self.uri)
+        self._check_files(data_integrity.lost(self))
 
     def batches(self) -> list[Commit]:
         """The latest commits that brought or took rows, newest first; reads the last entries of the log."""
@@ -113,7 +136,7 @@ class Snapshot:
             yield pa.record_batch(batch)
 
     def _read(self, read: Callable[[], Made]) -> Made:
-        """Reads some times, as deltalake repeats a request, but not an answer that breaks off. Raises PlatformFault."""
+        """Reads some times, as deltalake repeats a request, but not an answer that breaks off. Raises Damaged, PlatformFault."""
         for _ in range(ATTEMPTS):
             try:
                 return read()
@@ -121,7 +144,22 @@ class Snapshot:
                 raise
             except (DeltaError, OSError) as error:
                 failure = error
-        raise PlatformFault(f"{self.root}/features: cannot be read ({failure}); try again") from failure
+        self._explain()
+        raise PlatformFault(f"{self.uri}: cannot be read ({failure}); try again") from failure
+
+    def _explain(self) -> None:
+        """Raises Damaged where a file is to blame: one of the log, or one that holds rows."""
+        log_files.check(self.uri)
+        if self._table:
+            self._check_files(data_integrity.lost(self) or data_integrity.damaged(self))
+
+    def _check_files(self, losses: Sequence[data_integrity.Loss]) -> None:
+        if losses:
+            raise Damaged(f"{self.uri}: {losses[0]}{_and(len(losses) - 1)}; {REPAIR.format(root=self.root)}")
+
+
+def _and(more: int) -> str:
+    return f" (and {more} files more)" if more > 0 else ""
 
 
 def _commit(entry: dict[str, Any]) -> Commit:

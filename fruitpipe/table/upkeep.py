@@ -3,20 +3,22 @@
 | call | needs the lease | what a failure does |
 |---|---|---|
 | `compact` | yes, it commits | raises |
-| `vacuum` | yes, as files of a batch in hand are named by no commit yet | raises |
-| `cut_log` | yes, it commits and removes what the table is read from | raises |
+| `vacuum` | yes, as files of a batch in hand are named by no commit yet | raises; a file that a folder will not part with stays |
+| `cut_log` | yes, it commits and removes what the table is read from | raises, and the log stays whole |
+
+A file that a vacuum leaves is looked at again by the next; an erasure searches for what is left itself.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.table import delta, delta_java
+from fruitpipe.table import delta, delta_java, log_files
+from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +33,6 @@ INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
         pa.field("modificationTime", pa.int64()),
     ]
 )
-LOG_FILE = re.compile(r"\.?(\d{20})\.")
 
 
 class Files(NamedTuple):
@@ -79,13 +80,14 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
 def cut_log(spark: SparkSession, root: str, reason: str) -> int:
     """Makes the log begin now: a commit that changes no row, a checkpoint, and nothing before it. Returns the files removed.
 
-    Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew.
+    Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew. Nothing is removed
+    before the checkpoint, read by itself, has shown to hold the whole table; raises PlatformFault where it does not.
     """
     spark.sql(f"ALTER TABLE {delta.in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
-    newest = delta.version(spark, root)
+    table = Snapshot(root)
     delta_java.checkpoint(spark, delta.features_uri(root))
-    log = objects.list_all(delta.file_uri(root, "_delta_log"))
-    older = [uri for stat in log if (uri := stat.path) and _is_before(newest, objects.name(uri))]
+    log_files.check_checkpoint(table)
+    older = log_files.before(delta.folder(root), table.version)
     for uri in older:
         objects.erase(uri)
     return len(older)
@@ -95,9 +97,3 @@ def _listed(stat: objects.Stat) -> dict[str, Any]:
     """A file as Delta's vacuum wants it listed, its time in milliseconds."""
     milliseconds = round(1000 * stat.modification_time.timestamp())
     return {"path": objects.for_spark(stat.path), "length": stat.length, "isDir": False, "modificationTime": milliseconds}
-
-
-def _is_before(newest: int, name: str) -> bool:
-    """Whether a file of the log, its name a version and what it holds, is of an earlier version."""
-    found = LOG_FILE.match(name)
-    return found is not None and int(found[1]) < newest

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.reduction.moments import BLOCK_ROWS
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 256_000_000
 # A task sums up or reduces about 25,000 rows: long against what starting it and merging its sum take, short against losing it.
 TASK_BYTES = 128_000_000
-ZSTD: Any = {
-    "compression": "zstd",
+OPTIONS: Any = {  # of Parquet; the stub knows a dictionary for all columns or for none
+    "compression": "zstd",  # 7 % smaller than snappy, and read as fast by all
     "compression_level": 1,
-}  # 7 % smaller than snappy, and read as fast by all
-WITH_DICTIONARY: Any = ["label"]  # the stub knows all columns or none
+    "use_dictionary": ["label"],
+    "write_page_checksum": True,
+}
+NAMES_IT = "fruitpipe doctor --root ROOT names what is lost and what mends it"
 
 
 class File(NamedTuple):
@@ -69,17 +72,26 @@ def shared(files: Sequence[File], count: int) -> list[list[str]]:
 def read(numbers: Iterable[pa.RecordBatch], shares: list[list[str]], column: str) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers: numbers of tasks to batches of path, label and `column`, without the rows where that is null.
 
-    Raises NotFound for a file that is gone.
+    Raises Damaged for a file that is gone, or whose pages do not have the checksum that was written with them.
     """
     for batch in numbers:
         for number in batch.column(0).to_numpy():
             for uri in shares[number]:
-                yield from rows_of(objects.read(uri), column)
+                yield from _rows_at(uri, column)
+
+
+def _rows_at(uri: str, column: str) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from rows_of(objects.read(uri), column)
+    except NotFound as error:
+        raise Damaged(f"{uri}: is missing; {NAMES_IT}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {NAMES_IT}") from error
 
 
 def rows_of(body: bytes, column: str) -> Iterator[pa.RecordBatch]:
     """The rows in the bytes of a Parquet file, as `read` gives them."""
-    file = pq.ParquetFile(pa.BufferReader(body))
+    file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
     for batch in file.iter_batches(BLOCK_ROWS, columns=["path", "label", column], use_threads=False):
         rows = batch.select(["path", "label", column])
         yield rows.filter(rows.column(2).is_valid()) if rows.column(2).null_count else rows
@@ -94,7 +106,7 @@ def write(batches: Iterable[pa.RecordBatch], uri: str) -> int:
     writer: Any = None
     for batch in batches:
         if batch.num_rows:
-            writer = writer or pq.ParquetWriter(body, batch.schema, use_dictionary=WITH_DICTIONARY, **ZSTD)
+            writer = writer or pq.ParquetWriter(body, batch.schema, **OPTIONS)
             writer.write_batch(batch)
             rows += batch.num_rows
     if writer:

@@ -15,7 +15,7 @@ from delta.tables import DeltaTable as DeltaLog
 from deltalake import DeltaTable
 
 from fruitpipe import objects
-from fruitpipe.errors import MissingRequirement
+from fruitpipe.errors import Damaged, MissingRequirement, PlatformFault, WrongRoot
 from fruitpipe.extractor.featurise import OUTCOMES
 from fruitpipe.runtime import lanes
 from fruitpipe.runtime.session import SPARK_ERRORS
@@ -108,6 +108,35 @@ def test_a_table_is_made_where_a_log_was_begun_and_has_no_commit(spark, root):
     objects.write(objects.join(delta.folder(root), "_delta_log", ".left.tmp"), b"")
     delta.create(spark, root)
     assert delta.rows(spark, root).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "error", "said"),
+    [
+        ("part-0.parquet", WrongRoot, "as after half a restore"),
+        (f"_delta_log/{7:020}.json", Damaged, f"_delta_log/{0:020}.json: is missing from the table's log; restore it"),
+    ],
+)
+def test_no_new_table_is_made_over_what_is_left_of_one(spark, root, left, error, said):
+    objects.write(objects.join(delta.folder(root), "_delta_log", ".left.tmp"), b"")
+    objects.write(objects.join(delta.folder(root), left), b"left")
+    with pytest.raises(error, match=said):
+        delta.create(spark, root)
+    assert objects.read(objects.join(delta.folder(root), left)) == b"left"
+
+
+def test_a_log_whose_checkpoint_fails_is_not_cut(spark, table):
+    for first in (0, 10):
+        delta.add(spark, table, written(table, first, 10))
+    spark.conf.set("spark.sql.parquet.compression.codec", "lzo")  # which no machine has: a checkpoint fails, and no commit does
+    try:
+        with pytest.raises(PlatformFault, match=r"a checkpoint of the table's log cannot be written .*; nothing of the log "):
+            upkeep.cut_log(spark, table, "test")
+    finally:
+        spark.conf.unset("spark.sql.parquet.compression.codec")
+    assert delta.rows(spark, table).count() == Snapshot(table).query("SELECT count(*) AS rows FROM features")[0]["rows"] == 20
+    assert upkeep.cut_log(spark, table, "test") > 3
+    assert Snapshot(table).query("SELECT count(*) AS rows FROM features")[0]["rows"] == 20
 
 
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault
+from fruitpipe.errors import Damaged, NotFound, PlatformFault
 from fruitpipe.extractor import featurise
 from fruitpipe.table import data_files, delta
 from fruitpipe.table import snapshot as snapshot_module
@@ -80,9 +80,49 @@ def test_rows_whose_reading_breaks_off_are_read_again(root, with_a_row, monkeypa
     assert len(asked) == snapshot_module.ATTEMPTS
 
 
-def test_rows_that_cannot_be_read_are_a_fault_of_the_platform(root, with_a_row):
+def test_a_data_file_that_is_missing_is_named_with_the_command_that_mends_it(root, with_a_row):
     with_a_row.unlink()
-    with pytest.raises(PlatformFault, match=r"features: cannot be read \(.*; try again"):
+    with pytest.raises(Damaged, match=rf"{with_a_row.name} is missing, with 1 rows; run batch/reconcile.py .* --repair"):
+        Snapshot(root).query("SELECT path FROM features")
+
+
+def test_a_data_file_that_was_cut_is_named(root, with_a_row):
+    size = with_a_row.stat().st_size
+    with_a_row.write_bytes(with_a_row.read_bytes()[: size // 2])
+    with pytest.raises(Damaged, match=rf"{with_a_row.name} has {size // 2} bytes in place of {size}"):
+        Snapshot(root).query("SELECT path FROM features")
+
+
+def test_a_data_file_of_the_right_size_that_is_none_is_named(root, with_a_row):
+    with_a_row.write_bytes(bytes(with_a_row.stat().st_size))
+    with pytest.raises(Damaged, match=rf"{with_a_row.name} does not read back \("):
+        Snapshot(root).query("SELECT path FROM features")
+
+
+def test_a_commit_that_was_cut_is_named(root, with_a_row):  # noqa: ARG001
+    objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), b'{"add": {"pa')
+    with pytest.raises(Damaged, match=rf"_delta_log/{1:020}.json: is no commit .*; restore it from a backup"):
+        Snapshot(root).query("SELECT path FROM features")
+
+
+def test_an_empty_commit_which_readers_pass_over_is_named(root, with_a_row):  # noqa: ARG001
+    Snapshot(root).check_whole()
+    objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), b"")
+    assert Snapshot(root).query("SELECT path FROM features") == []
+    with pytest.raises(Damaged, match=rf"_delta_log/{1:020}.json: is an empty commit of the table's log; restore it"):
+        Snapshot(root).check_whole()
+
+
+def test_a_missing_file_that_no_query_reads_is_named_all_the_same(root, with_a_row):
+    with_a_row.unlink()
+    assert Snapshot(root).query("SELECT path FROM features WHERE error IS NOT NULL") == []
+    with pytest.raises(Damaged, match=f"{with_a_row.name} is missing"):
+        Snapshot(root).check_whole()
+
+
+def test_a_commit_that_is_missing_is_named(root, with_a_row):  # noqa: ARG001
+    objects.write(delta.file_uri(root, f"_delta_log/{3:020}.json"), b'{"commitInfo": {}}')
+    with pytest.raises(Damaged, match=rf"_delta_log/{2:020}.json: is missing from the table's log; restore it"):
         Snapshot(root).query("SELECT path FROM features")
 
 

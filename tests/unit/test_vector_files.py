@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import Damaged
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.table import vector_files
 from fruitpipe.table.vector_files import File
@@ -52,7 +52,7 @@ def test_rows_without_a_vector_are_left_out(tmp_path):
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):
-    with pytest.raises(NotFound, match=r"gone\.parquet: there is no such object"):
+    with pytest.raises(Damaged, match=r"gone\.parquet: is missing; fruitpipe doctor"):
         list(vector_files.read([pa.record_batch({"task": [0]})], [[f"file://{tmp_path}/gone.parquet"]], "features"))
 
 
@@ -69,3 +69,14 @@ def test_shares_hold_each_file_once_and_are_about_equal():
     lengths = dict(files)
     assert sorted(sum(lengths[uri] for uri in share) for share in shares) == [12, 12, 12]
     assert shares == vector_files.shared(files[::-1], 3), "whatever the order of the listing"
+
+
+def test_a_flipped_byte_is_named_and_no_other_number_read(tmp_path):
+    path = tmp_path / "part-0.parquet"
+    vector_files.write([batch()], f"file://{path}")
+    body = bytearray(path.read_bytes())
+    at = body.index(ROWS[3].tobytes())  # vectors are stored as they are, so it is only the checksum that can tell
+    body[at + 2] ^= 1
+    path.write_bytes(bytes(body))
+    with pytest.raises(Damaged, match=r"part-0\.parquet: does not read back \(.*could not verify page integrity"):
+        list(vector_files.read([pa.record_batch({"task": [0]})], [[f"file://{path}"]], "pca_features"))
