@@ -160,6 +160,8 @@ class ReconcileSettings(JobSettings):
     """names that count as images, upper or lower case"""
     dry_run: bool = False
     """print the plan and write nothing"""
+    repair: bool = False
+    """first take files of the table that are lost or damaged out of it, so that their images come again; reads the whole table"""
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)

@@ -10,23 +10,25 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals
+from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
 from fruitpipe.output import say
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import session
 from fruitpipe.settings import ReconcileSettings
-from fruitpipe.table import delta, lookup
+from fruitpipe.table import data_integrity, lookup, requirements
+from fruitpipe.table.snapshot import Snapshot, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
     from pyspark.sql import SparkSession
 
     from fruitpipe.ingest.reconciliation import Plan
@@ -37,11 +39,13 @@ def reconcile(settings: ReconcileSettings) -> None:
     layout.check(settings.root)
     extractor = fingerprint(Model.load(settings.model, settings.extractor))
     choice, shut = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
-    listed = list_images(settings, choice, shut)
-    spark = session.open("fruitpipe reconcile", settings.images, settings.root)
-    with session.explained():
-        rows = table_rows(spark, settings)
-        check_prefix(spark, settings, listed, rows)
+    if session.is_submitted():
+        open_session(settings)  # a cluster takes a job that opens none for failed
+    if settings.repair and take_out_lost_files(settings):
+        return
+    listed, table = list_images(settings, choice, shut), Snapshot(settings.root)
+    rows = table_rows(table, settings)
+    check_prefix(table, settings, listed, rows)
     found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, shut))
     say(f"reconcile: {found}")
     if str(choice):
@@ -53,9 +57,27 @@ def reconcile(settings: ReconcileSettings) -> None:
     say(f"reconcile: {write_manifests(settings.root, found)} manifests written")
 
 
-def check_prefix(spark: SparkSession, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:
+def open_session(settings: ReconcileSettings) -> SparkSession:
+    """The session of a repair, the only step that takes Spark."""
+    return session.open("fruitpipe reconcile", settings.images, settings.root)
+
+
+def take_out_lost_files(settings: ReconcileSettings) -> bool:
+    """Takes data files that are lost or damaged out of the table, and says which. Returns whether a dry run ends here."""
+    if settings.dry_run:
+        found, done = repair.losses(settings.root), "would be taken out of the table"
+    else:
+        with session.explained():
+            found = repair.repair(settings.root, partial(open_session, settings))
+        done = "taken out of the table"
+    say(*(f"reconcile: {loss}: {done}" for loss in found))
+    say(f"reconcile: {len(found)} files lost or damaged, with {data_integrity.rows_lost(found)} rows, whose images come again")
+    return settings.dry_run and bool(found)
+
+
+def check_prefix(table: Snapshot, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:
     """Raises NoImages where neither an image nor a row lies under the prefix, though there are rows: it is mistyped."""
-    if not listed.num_rows and not rows.num_rows and delta.rows(spark, settings.root).limit(1).count():
+    if not listed.num_rows and not rows.num_rows and table.query("SELECT path FROM features LIMIT 1"):
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
@@ -75,13 +97,21 @@ def is_to_be_listed(choice: ImageFilter, shut: set[str], path: str) -> bool:
     return choice.would_take(path) and not removals.lies_in(shut, path)
 
 
-def table_rows(spark: SparkSession, settings: ReconcileSettings) -> pa.Table:
-    """What the comparison needs of every row under the prefix: some 150 bytes a row on the driver."""
-    delta.version(spark, settings.root)
-    rows = delta.rows(spark, settings.root)
-    below = rows.where(rows["path"].startswith(f"{settings.images}/") | (rows["path"] == settings.images))
-    etag, again = "substring_index(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
-    return below.selectExpr("path", etag, "length", "extractor", again).toArrow().cast(reconciliation.ROWS)
+def table_rows(table: Snapshot, settings: ReconcileSettings) -> pa.Table:
+    """What the comparison needs of every row under the prefix: some 150 bytes a row. Without Spark, whatever their number.
+
+    Raises WrongRoot for a table that is not fruitpipe's, Damaged for one of which a file is lost.
+    """
+    requirements.check(table)
+    table.check_whole()
+    etag, again = "split_part(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
+    below = f"starts_with(path, {text(f'{settings.images}/')}) OR path = {text(settings.images)}"
+    batches = table.each(f"SELECT path, {etag}, length, extractor, {again} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
+    return pa.concat_tables([reconciliation.ROWS.empty_table(), *batches])
+
+
+def _as_rows(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch]).cast(reconciliation.ROWS)
 
 
 def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:

@@ -25,8 +25,8 @@ MOST_REMOVED = 0.1
 # ... and beyond this factor of rounding error since the last full reading, 1e-14 would have grown past the 1e-12 that an
 # incremental and a full refit may differ by.
 MOST_CANCELLATION = 100.0
-# As Spark and Delta word it when files that the feed names are no longer there.
-FILES_GONE = ("FILE_NOT_EXIST", "FileNotFound", "does not exist")
+# As Spark and Delta word it when files that the feed names are no longer there, or were taken out as damaged.
+FILES_GONE = ("FILE_NOT_EXIST", "FileNotFound", "does not exist", "FAILED_READ_FILE")
 EXAMPLES = 3
 ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
 

@@ -65,7 +65,7 @@ ALWAYS = {
     # As for an RDD: Spark keeps workers apart by their environment, and those that an RDD's job started are to be found by SQL's.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # From Delta 4.2 on a VACUUM's RETAIN is ignored, and a version older than the table's own retention refused though its files
-    # are there, unless these say otherwise: an erasure keeps its hours, and a monthly refit reads the changes alone.
+    # are there, unless these say otherwise: an erasure keeps its hours, and a refit the older version that it reads.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     # A page whose bytes are no longer those that were written is an error, and not other numbers.
@@ -98,7 +98,7 @@ def open(  # noqa: A001 - session.open says what it does
     on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3, **encryption.spark(os.environ)})
     if is_submitted():  # the cluster decides the rest
-        return builder.getOrCreate()
+        return _checked(builder.getOrCreate())
     log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     _quieten()
@@ -106,7 +106,7 @@ def open(  # noqa: A001 - session.open says what it does
     wanted = jars.wanted(s3=any(objects.is_s3(uri) for uri in uris))
     settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
     try:
-        return builder.master(master or LOCAL).config(map={**settings}).getOrCreate()
+        return _checked(builder.master(master or LOCAL).config(map={**settings}).getOrCreate())
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
 
@@ -116,6 +116,18 @@ def _quieten() -> None:
     for server in filter(None, (getattr(accumulators, name, None) for name in ACCUMULATOR_SERVERS)):
         server.handle_error = lambda *_: None
     logging.getLogger().addFilter(_is_not_from_py4j)
+
+
+def _checked(spark: SparkSession) -> SparkSession:
+    """The session. Raises MissingRequirement where one was there before that cannot be given what the jobs rely on."""
+    for key, wanted in ALWAYS.items():
+        given = spark.conf.get(key, None) if not key.startswith("spark.hadoop.") else wanted
+        if given != wanted:
+            raise errors.MissingRequirement(
+                f"the Spark session that is open has {key} = {given}, and fruitpipe needs {wanted}; "
+                "end it (spark.stop()) and start again"
+            )
+    return spark
 
 
 def is_submitted() -> bool:

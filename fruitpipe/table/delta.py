@@ -4,7 +4,7 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 
 | call | needs the lease | what a failure does |
 |---|---|---|
-| `create`, `add`, `merge`, `remove` | yes, they commit | raises, and nothing is committed |
+| `create`, `add`, `merge`, `remove`, `drop_files` | yes, they commit | raises, and nothing is committed |
 | `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `outcomes`, `is_ours` | no | raises |
 
 `delta_java` holds the calls into Delta's private classes, `upkeep` what packs and clears away.
@@ -31,10 +31,10 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import delta_java, first_commit, log_files, lookup
+from fruitpipe.table import delta_java, first_commit, log_files, lookup, requirements
 from fruitpipe.table.fence import APPLICATION, Fence
-from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, PROPERTIES, TOUCHED
-from fruitpipe.table.snapshot import Snapshot
+from fruitpipe.table.schema import ADDED_SINCE, COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, PROPERTIES, TOUCHED
+from fruitpipe.table.snapshot import DataFile, Snapshot
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
@@ -109,11 +109,13 @@ def exists(spark: SparkSession, root: str) -> bool:
 
 
 def is_ours(root: str) -> bool:
-    """Whether there is a table with the columns of FEATURES, as seen without Spark, which is to judge what cannot be read so."""
+    """Whether there is a table as `create` leaves it, as seen without Spark, which is to judge what cannot be read so."""
     try:
-        return Snapshot(root).columns == COLUMNS
-    except (NotFound, PlatformFault):
+        table = Snapshot(root)
+        requirements.check(table)
+    except (NotFound, PlatformFault, WrongRoot):
         return False
+    return not _lacking(table)
 
 
 def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None) -> None:
@@ -123,7 +125,12 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
     take the stream's commits.
     """
     if objects.children(folder(root)) and exists(spark, root):
-        _check_columns(spark, root)
+        there = Snapshot(root)
+        there.check_whole()
+        requirements.check(there)
+        if lacking := _lacking(there):
+            before_commit()
+            spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({lacking})")
     else:
         _check_no_remains(root)
         before_commit()
@@ -136,7 +143,7 @@ def version(spark: SparkSession, root: str) -> int:
     """The table's newest version. Raises NotFound where there is no table yet."""
     if not exists(spark, root):
         raise NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
-    _check_columns(spark, root)
+    requirements.check(Snapshot(root))
     return int(table(spark, root).history(1).first()["version"])  # type: ignore[index]
 
 
@@ -214,6 +221,17 @@ def _refused(fence: Fence | None) -> Iterator[None]:
         if fence is None or CONCURRENT not in str(error):
             raise
         raise fence.lost() from error
+
+
+def drop_files(spark: SparkSession, root: str, files: Collection[DataFile], fence: Fence | None = None) -> None:
+    """Takes data files out of the table, and with them their rows, whether they can still be read or not. fence: as for `add`."""
+    now = round(1000 * datetime.now(UTC).timestamp())
+    common = {"deletionTimestamp": now, "dataChange": True, "extendedFileMetadata": True, "partitionValues": {}}
+    removes = [json.dumps({"remove": {"path": file.path, "size": file.size_bytes, **common}}) for file in files]
+    with _refused(fence):
+        version = delta_java.remove(spark, features_uri(root), removes, partial(_numbered, fence))
+    if fence and version is not None:
+        fence.added(version)
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:
@@ -322,7 +340,6 @@ def _check_no_remains(root: str) -> None:
         )
 
 
-def _check_columns(spark: SparkSession, root: str) -> None:
-    there = rows(spark, root).columns
-    if there != COLUMNS:
-        raise WrongRoot(f"{root}/features has the columns {', '.join(there)}, not fruitpipe's; give a --root of its own")
+def _lacking(table: Snapshot) -> str:
+    """The properties that a table lacks which was made before there were all of PROPERTIES, as SQL sets them."""
+    return ", ".join(f"'{key}' = '{PROPERTIES[key]}'" for key in ADDED_SINCE if key not in table.configuration)

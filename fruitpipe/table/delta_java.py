@@ -3,6 +3,7 @@
 | call | Java | where it is missing |
 |---|---|---|
 | `append` | `OptimisticTransaction`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
+| `remove` | the same, and `DeltaOperations.ManualUpdate` | Py4JError |
 | `checkpoint` | `DeltaLog.checkpoint` | PlatformFault |
 
 `check` is called at the stream's start and says in one line which Delta to use, before anything is computed. A commit that fails
@@ -24,17 +25,16 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+    MoreAfter = Callable[[int], Collection[str]]
+
 WRITE = "DeltaOperations$Write"
 TESTED = ", ".join(sorted({lane.spark for lane in lanes.LANES.values()}))
+BY_HAND = "DeltaOperations$ManualUpdate$"
 CHECKPOINT_RAISES = "spark.databricks.delta.checkpoint.exceptionThrowing.enabled"
 
 
 def append(
-    spark: SparkSession,
-    table_uri: str,
-    adds: Collection[str],
-    more_after: Callable[[int], Collection[str]] = lambda _: (),
-    note: str = "",
+    spark: SparkSession, table_uri: str, adds: Collection[str], more_after: MoreAfter = lambda _: (), note: str = ""
 ) -> int | None:
     """Commits `adds`, actions of Delta's log in JSON, as an append, and returns its version. Without any, nothing is committed.
 
@@ -43,16 +43,26 @@ def append(
 
     note: the commit's `userMetadata`. The setting of that name is the active session's, which in a micro-batch is a copy.
     """
+    return _commit(spark, table_uri, _write_append(spark, note), adds, more_after)
+
+
+def remove(spark: SparkSession, table_uri: str, removes: Collection[str], more_after: MoreAfter = lambda _: ()) -> int | None:
+    """Commits `removes` as a change made by hand. The rest is as for `append`."""
+    by_hand = getattr(getattr(_jvm(spark).org.apache.spark.sql.delta, BY_HAND), "MODULE$")
+    return _commit(spark, table_uri, by_hand, removes, more_after)
+
+
+def _commit(spark: SparkSession, table_uri: str, operation: Any, lines: Collection[str], more_after: MoreAfter) -> int | None:
     jvm = _jvm(spark)
     transaction = _log(spark, table_uri).startTransaction()
     transaction.readWholeTable()
     version = transaction.readVersion()
     actions = jvm.java.util.ArrayList()
-    for action in (*adds, *(more_after(version) if adds else ())):
-        actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(action))
+    for line in (*lines, *(more_after(version) if lines else ())):
+        actions.add(jvm.org.apache.spark.sql.delta.actions.Action.fromJson(line))
     named = jvm.scala.jdk.javaapi.CollectionConverters.asScala(actions).toSeq()
     no_tags = getattr(transaction, "commitIfNeeded$default$3")()
-    committed = transaction.commitIfNeeded(named, _write_append(spark, note), no_tags)
+    committed = transaction.commitIfNeeded(named, operation, no_tags)
     return int(committed.get()) if committed.isDefined() else None
 
 

@@ -69,6 +69,13 @@ def check(table: str) -> None:
             ) from error
 
 
+def commits_since_checkpoint(table: str) -> int:
+    """How many commits a new reader has to read after the newest checkpoint."""
+    names = objects.children(folder(table))
+    begin = max((int(found[1]) for name in names if (found := CHECKPOINT.fullmatch(name))), default=-1)
+    return sum(int(name[:20]) > begin for name in names if COMMIT.fullmatch(name))
+
+
 def check_sizes(table: str) -> None:
     """Raises Damaged where a commit since the newest checkpoint has no bytes, which readers take for one that changed nothing.
 

@@ -30,7 +30,7 @@ COMMITS = 50  # looked through for the last batch
 ATTEMPTS = 4  # to read what is there
 Made = TypeVar("Made")
 REPAIR = (
-    "run batch/reconcile.py --images URI --root {root} --repair, which takes it out of the table and has its images come again "
+    "run fruitpipe reconcile --images URI --root {root} --repair, which takes it out of the table and has its images come again "
     "(has a lifecycle rule of the bucket, or a sync, removed it?)"
 )
 
@@ -90,6 +90,27 @@ class Snapshot:
     def columns(self) -> list[str]:
         """The names of the table's columns, in order."""
         return self._read(lambda: [field.name for field in self._table.schema().fields])
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each column, as Delta's log names it."""
+        fields = self._read(lambda: self._table.schema().fields)
+        return {field.name: type_name(json.loads(field.type.to_json())) for field in fields}
+
+    @property
+    def partitions(self) -> list[str]:
+        """The columns by which the table is partitioned."""
+        return list(self._table.metadata().partition_columns)
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """The table's properties, those that were set."""
+        return dict(self._table.metadata().configuration)
+
+    @property
+    def features(self) -> set[str]:
+        """The features of the protocol that a reader has to know."""
+        return set(self._table.protocol().reader_features or ())
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
@@ -156,6 +177,11 @@ class Snapshot:
     def _check_files(self, losses: Sequence[data_integrity.Loss]) -> None:
         if losses:
             raise Damaged(f"{self.uri}: {losses[0]}{_and(len(losses) - 1)}; {REPAIR.format(root=self.root)}")
+
+
+def type_name(told: Any) -> str:
+    """A type in JSON as one word: `string`, `array<float>`."""
+    return told if isinstance(told, str) else f"{told['type']}<{told.get('elementType', '')}>"
 
 
 def _and(more: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +124,37 @@ def test_no_new_table_is_made_over_what_is_left_of_one(spark, root, left, error,
     with pytest.raises(error, match=said):
         delta.create(spark, root)
     assert objects.read(objects.join(delta.folder(root), left)) == b"left"
+
+
+def test_the_statements_that_are_given_mend_a_table_that_others_have_changed(spark, table):
+    delta.add(spark, table, written(table, 0, 3))
+    others = ["delta.appendOnly=true", "delta.enableChangeDataFeed=false", "delta.enableDeletionVectors=true"]
+    others += [
+        "delta.columnMapping.mode=name",
+        "delta.checkpointPolicy=v2",
+        "delta.deletedFileRetentionDuration=interval 1 hours",
+    ]
+    properties = ", ".join("'{}'='{}'".format(*one.split("=")) for one in others)
+    spark.sql(f"ALTER TABLE {delta.in_sql(table)} SET TBLPROPERTIES ({properties})")
+    spark.sql(f"ALTER TABLE {delta.in_sql(table)} ADD CONSTRAINT large CHECK (length >= 0)")
+    spark.sql(f"ALTER TABLE {delta.in_sql(table)} SET TBLPROPERTIES ('delta.enableTypeWidening'='true')")
+    with pytest.raises(WrongRoot) as refused:
+        delta.create(spark, table)
+    statements = re.findall(r"ALTER TABLE .*?(?=; |$)", str(refused.value))
+    assert len(statements) == len(others) + 2, statements
+    for statement in statements:
+        spark.sql(statement)
+    delta.create(spark, table)
+    delta.remove(spark, table, ["file:///in/001.jpg"])
+    assert delta.rows(spark, table).count() == 2
+
+
+def test_a_table_of_an_earlier_version_is_given_the_properties_that_came_since(spark, table):
+    spark.sql(f"ALTER TABLE {delta.in_sql(table)} UNSET TBLPROPERTIES ('delta.logRetentionDuration')")
+    assert not delta.is_ours(table)
+    delta.create(spark, table)
+    assert Snapshot(table).configuration["delta.logRetentionDuration"] == "interval 7 days"
+    assert delta.is_ours(table)
 
 
 def test_a_log_whose_checkpoint_fails_is_not_cut(spark, table):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from delta.tables import DeltaTable
 
 from fruitpipe import objects
-from fruitpipe.errors import DuplicateRows, MixedExtractors, NoImages, WrongModel
+from fruitpipe.errors import Damaged, DuplicateRows, MixedExtractors, NoImages, WrongModel
 from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
+from fruitpipe.table.snapshot import Snapshot
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
 from tests.rows import append_rows
@@ -141,3 +144,40 @@ def test_a_prefix_under_which_nothing_ever_lay_is_refused_where_there_are_rows(i
         reconcile(ReconcileSettings(images=f"{images}-mistyped", root=root))
     assert capsys.readouterr().out == ""
     assert list(objects.list_all(f"{root}/events")) == before
+
+
+def test_lost_and_damaged_files_are_named_and_a_repair_has_their_images_come_again(images, root, run, table, capsys):
+    for first in (0, 3, 6):
+        fill(images, 3, first=first)
+        run()
+    refit(RefitSettings(root=root, components=1, report=False))
+    before, whole = table(), sorted(Snapshot(root).files())
+    lost, flipped, *_ = (Path(f"{root}/features/{file.path}".removeprefix("file://")) for file in whole)
+    lost.unlink()
+    body = bytearray(flipped.read_bytes())
+    body[len(body) // 2] ^= 1
+    flipped.write_bytes(bytes(body))
+    with pytest.raises(Damaged, match=rf"{lost.name} is missing, with {whole[0].rows} rows; run fruitpipe reconcile .* --repair"):
+        run()
+    with pytest.raises(Damaged, match=rf"{lost.name}|{flipped.name}"):
+        refit(RefitSettings(root=root, components=1, report=False))
+    capsys.readouterr()
+    asked = ReconcileSettings(images=str(images), root=root, repair=True)
+    reconcile(asked.model_copy(update={"dry_run": True}))
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"reconcile: {lost.name} is missing, with {whole[0].rows} rows: would be taken out of the table"
+    assert told[1].startswith(f"reconcile: {flipped.name} does not read back (")
+    assert sorted(Snapshot(root).files()) == whole
+    reconcile(asked)
+    told = capsys.readouterr().out.splitlines()
+    again = whole[0].rows + whole[1].rows
+    assert told[2:4] == [
+        f"reconcile: 2 files lost or damaged, with {again} rows, whose images come again",
+        f"reconcile: {again} new, 0 changed, 0 gone, 0 stale, 0 to look at again",
+    ]
+    assert run() == f"ingest: {again} images featurised, 0 failed"
+    assert {name: row["features"] for name, row in table().items()} == {name: row["features"] for name, row in before.items()}
+    refit(RefitSettings(root=root, components=1, report=False))
+    assert "all 9 rows read" in capsys.readouterr().out
+    reconcile(asked)
+    assert capsys.readouterr().out.splitlines()[0].startswith("reconcile: 0 files lost or damaged")

@@ -82,7 +82,7 @@ def test_rows_whose_reading_breaks_off_are_read_again(root, with_a_row, monkeypa
 
 def test_a_data_file_that_is_missing_is_named_with_the_command_that_mends_it(root, with_a_row):
     with_a_row.unlink()
-    with pytest.raises(Damaged, match=rf"{with_a_row.name} is missing, with 1 rows; run batch/reconcile.py .* --repair"):
+    with pytest.raises(Damaged, match=rf"{with_a_row.name} is missing, with 1 rows; run fruitpipe reconcile .* --repair"):
         Snapshot(root).query("SELECT path FROM features")
 
 

@@ -1,0 +1,39 @@
+"""Files of the features table that are lost or damaged are taken out of it, so that their images come again.
+
+Whoever repairs holds the root's lease: no stream may write meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fruitpipe.root import lease
+from fruitpipe.table import data_integrity, delta
+from fruitpipe.table.fence import Fence
+from fruitpipe.table.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.table.data_integrity import Loss
+
+
+def losses(root: str) -> list[Loss]:
+    """The data files that are missing, cut or changed. Reads the whole table; files without page checksums show less."""
+    return data_integrity.damaged(Snapshot(root))
+
+
+def repair(root: str, open_session: Callable[[], SparkSession]) -> list[Loss]:
+    """Takes the files, and so their rows, out of the table in one commit, and returns them. A vacuum removes those still there.
+
+    Raises OtherWriter where a stream writes to the root, Damaged where the table's log cannot be read.
+    """
+    with lease.held(root) as held:
+        fence, found = Fence(root, held.check), losses(root)
+        if found:
+            spark = open_session()
+            fence()
+            delta.drop_files(spark, root, [loss.file for loss in found], fence)
+        return found
