@@ -44,6 +44,10 @@ class Between:
             self._batches.between(self._anew.step)
         self._batches.between(lambda: self._housekeeper.step(self._batches.commits))
 
+    def wait(self) -> None:
+        """Returns when nothing goes on beside the batches any more."""
+        self._housekeeper.wait()
+
     def _is_idle(self, status: dict[str, Any]) -> bool:
         waiting = status["message"].startswith("Waiting")  # for the next trigger, or for data
         self._caught_up = self._caught_up or waiting

@@ -1,7 +1,15 @@
 """What a stream's checkpoint says it has read. Spark's files: JSON lines after a line with the version of their format.
 
-`commits/N` says that batch N is done, `offsets/N` how far its sources had come then, `sources/0/M` which files the first of them
-took M-th; every tenth of those, `M.compact`, repeats all before it.
+| file | number | says |
+|---|---|---|
+| `commits/N` | of a batch of the query | the batch is done |
+| `offsets/N` | of a batch of the query | a line of metadata, then a line a source: how far it had come (`{"logOffset": M}`) |
+| `sources/0/M` | of an entry of the source's own log | the files that the source took with that entry, a line each |
+| `sources/0/M.compact` | the same | every tenth: all entries so far |
+
+The two numberings differ: a batch of the query may take no new file, and then the source writes no entry. `batchId` in a line of
+`sources/0` is the second one, whatever its name: Spark's `FileStreamSource.fetchMaxOffset` counts its log's entries up and
+writes that number into each `FileEntry`. So it is compared with `logOffset`, and never with the number of a batch.
 """
 
 from __future__ import annotations
@@ -12,19 +20,24 @@ from typing import Any
 from urllib.parse import unquote
 
 from fruitpipe import objects
+from fruitpipe.root import layout
 
 MANIFESTS = "0"  # the number of the source that reads the manifests
 
 
+def place(root: str) -> str:
+    """Where the stream keeps what it has read."""
+    return objects.join(layout.folder(root, "checkpoints"), "ingest")
+
+
 def manifests_read(checkpoint: str) -> set[str]:
     """The URIs of the manifests of which all is committed."""
-    commits = [int(name) for name in objects.children(objects.join(checkpoint, "commits")) if name.isdigit()]
-    if not commits:
+    done = [int(name) for name in objects.children(objects.join(checkpoint, "commits")) if name.isdigit()]
+    if not done:
         return set()
-    _, of_manifests, *_ = _lines(objects.join(checkpoint, "offsets", str(max(commits))))
-    behind = of_manifests.get("logOffset", -1)
-    taken = _taken(objects.join(checkpoint, "sources", MANIFESTS))
-    return {objects.canonical(unquote(entry["path"])) for entry in taken if entry["batchId"] <= behind}
+    last_entry = _last_entry_of(checkpoint, batch=max(done))
+    files = _files_taken(objects.join(checkpoint, "sources", MANIFESTS))
+    return {objects.canonical(unquote(file["path"])) for file in files if file["batchId"] <= last_entry}
 
 
 def is_old(checkpoint: str, days: float) -> bool:
@@ -45,7 +58,14 @@ def drop(checkpoint: str) -> None:
     objects.delete_all(checkpoint)
 
 
-def _taken(log: str) -> list[dict[str, Any]]:
+def _last_entry_of(checkpoint: str, batch: int) -> int:
+    """The last entry of the manifests' log that a batch of the query had taken; -1 for none."""
+    _metadata, manifests, *_others = _lines(objects.join(checkpoint, "offsets", str(batch)))
+    return int(manifests.get("logOffset", -1))
+
+
+def _files_taken(log: str) -> list[dict[str, Any]]:
+    """What a source's log says of each file: `path`, and as `batchId` the number of the entry that took it."""
     names = [name for name in objects.children(log) if name.removesuffix(".compact").isdigit()]
     compact = max((int(name.removesuffix(".compact")) for name in names if name.endswith(".compact")), default=-1)
     since = [name for name in names if name.isdigit() and int(name) > compact]

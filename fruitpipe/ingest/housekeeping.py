@@ -80,6 +80,10 @@ class Housekeeper:
         """Does what is due at the end of a run that ends by itself, and waits for it."""
         self._looked_at = self._looked_at if commits == self._looked_at else None
         self.step(commits)
+        self.wait()
+
+    def wait(self) -> None:
+        """Returns when nothing is cleared away any more; raises what that met. An erasure cuts the log that a vacuum reads."""
         if self._clearing:
             self._clearing.join()
         if self._failure:
@@ -138,7 +142,12 @@ def last_cleared(root: str) -> datetime | None:
     """When what has had its time was last cleared away; None where there is no record, as in a new root."""
     try:
         return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
-    except NotFound:
+    except (
+        NotFound,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # a record that was cut or changed is as good as none: what is old goes now
         return None
 
 

@@ -86,6 +86,7 @@ def ingest(settings: IngestSettings) -> None:
             between = Between(batches, keeper, repeated)
             batches.eraser.carry_out()
             while watch(spark, batches, between, prefix, repeated):
+                between.wait()
                 if keeper.wants_renewal():
                     renew_full_checkpoint(settings, keeper)
                 if not batches.eraser.is_due():
@@ -214,7 +215,7 @@ def renew_full_checkpoint(settings: IngestSettings, keeper: Housekeeper) -> None
 
 def checkpoint_of(root: str) -> str:
     """Where the stream keeps what it has read."""
-    return objects.join(layout.folder(root, "checkpoints"), "ingest")
+    return checkpoint.place(root)
 
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:

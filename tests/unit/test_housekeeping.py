@@ -1,0 +1,46 @@
+"""Housekeeping beside the batches: what waits for it, and its own record."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.errors import PlatformFault
+from fruitpipe.ingest import housekeeping
+from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.root import layout
+from fruitpipe.settings import IngestSettings
+
+
+@pytest.fixture
+def housekeeper(tmp_path):
+    return Housekeeper(None, IngestSettings(images=str(tmp_path), root=f"file://{tmp_path}/root", clear_hours=0), lambda: None)
+
+
+def test_an_erasure_waits_for_what_is_cleared_away_beside_the_batches(housekeeper, monkeypatch):
+    goes_on, done = threading.Event(), []
+    monkeypatch.setattr(housekeeping, "clear", lambda *_: (goes_on.wait() and done.append("cleared")) or "nothing")
+    housekeeper.step(0)
+    assert done == []
+    threading.Timer(0.1, goes_on.set).start()
+    housekeeper.wait()
+    assert done == ["cleared"]
+
+
+def test_what_the_clearing_met_is_raised_to_who_waits(housekeeper, monkeypatch):
+    def clear(*_):
+        raise PlatformFault("a disk is full")
+
+    monkeypatch.setattr(housekeeping, "clear", clear)
+    housekeeper.step(0)
+    with pytest.raises(PlatformFault, match="a disk is full"):
+        housekeeper.wait()
+
+
+@pytest.mark.parametrize("body", [b"", b'{"cleared_at": "2026-', b"{}", b"[]", b'{"cleared_at": "yesterday"}'])
+def test_a_record_that_was_cut_is_as_good_as_none(tmp_path, body):
+    root = f"file://{tmp_path}/root"
+    objects.write(layout.place(root, layout.CLEARED), body)
+    assert housekeeping.last_cleared(root) is None
