@@ -126,7 +126,9 @@ def errors(  # noqa: PLR0913, PLR0917 - flags
     from fruitpipe.operations import failed_images, terminal
     from fruitpipe.table import snapshot
 
-    rows = failed_images.find(snapshot.Snapshot(root), reason, label)
+    table = snapshot.Snapshot(root)
+    table.check_whole()  # a file that is lost may hold images that failed
+    rows = failed_images.find(table, reason, label)
     if csv:
         check_region(csv)
         objects.write(objects.canonical(csv), failed_images.to_csv(rows))
@@ -147,6 +149,9 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
     allowed: Annotated[
         str | None, typer.Option("--regions", envvar="FRUITPIPE_REGIONS", help="Regions in which buckets may lie.")
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file of the table and of the published versions against its checksums.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of text.")] = False,
 ) -> None:
     """Check all that a set-up needs, a line each; exit with 1 where anything fails."""
@@ -159,6 +164,7 @@ def doctor(  # noqa: PLR0913, PLR0917 - flags
         model=model_file or settings.default_model(),
         allowed_regions=regions.parse(allowed) if allowed else settings.UNION,
         cluster=cluster or None,
+        verify=verify,
     )
     well = True
     for finding in doctor_.examine(asked):

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fruitpipe.erasure import register
-from fruitpipe.errors import WrongUsage
+from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.pictures import names
@@ -56,11 +56,20 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     pinned = changes.pin(spark, settings.root)
     bar.step(new_version.READ, pinned.rows)
     found = pointer.find(settings.root)
-    previous = publication.load_model(settings.root, found.basis) if found else None
+    previous = _previous(settings.root, found.basis) if found else None
     gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
     say(gathered.how)
     _name_set_aside(gathered.summary)
     return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
+
+
+def _previous(root: str, version: str) -> Model | None:
+    """The model that the new version goes on from; none where it is damaged, which costs the reading of all rows."""
+    try:
+        return publication.load_model(root, version)
+    except (Damaged, NotFound) as error:
+        say(f"{error}: this refit reads all rows and goes on from no earlier version")
+        return None
 
 
 def _publish(run: new_version.Run) -> None:

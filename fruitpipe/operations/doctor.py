@@ -19,10 +19,9 @@ from itertools import islice
 from fruitpipe import objects, regions, settings
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.operations import aws
+from fruitpipe.operations import aws, root_checks
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
-from fruitpipe.refit import pointer, rollback
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
@@ -45,6 +44,7 @@ class Asked:
     model: str
     allowed_regions: str
     cluster: str | None = None
+    verify: bool = False  # read every file whole, against its checksums
 
     @property
     def buckets(self) -> list[str]:
@@ -97,6 +97,8 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
     if asked.cluster:
         checks["cluster"] = (check_cluster, "")
     start = f"start it: fruitpipe ingest --images {asked.images or 'URI'} --root {asked.root}"
+    checks["table"] = (check_table, "")
+    checks["manifests"] = (check_manifests, "have them read: fruitpipe ingest")
     checks["stream"] = (check_stream, f"{start}; on AWS its step; a transient set-up has none between two runs")
     checks["pointer"] = (check_pointer, "")
     return checks
@@ -215,10 +217,21 @@ def cost(instances: dict[str, int], hours: float) -> str:
     return f", about ${dollars:.0f} at list prices; it does not end itself while a stream runs"
 
 
+def check_table(asked: Asked) -> str:
+    return root_checks.table(asked.root, verify=asked.verify)
+
+
+def check_manifests(asked: Asked) -> str:
+    return root_checks.waiting(asked.root)
+
+
 def check_stream(asked: Asked) -> str:
+    """Who writes to the root. A folder needs nobody, as `--once` is run by hand; in S3 a stream is missed."""
     holder = lease.holder(asked.root)
-    if holder is None:
+    if holder is None and objects.is_s3(asked.root):
         raise NotFound(f"{asked.root}: no stream runs")
+    if holder is None:
+        return "none runs now; fruitpipe ingest --once catches up"
     name, since, left = holder
     if left == 0:
         raise NotFound(f"{asked.root}: {name} wrote it since {since} and is silent; who starts now takes over in about a minute")
@@ -241,13 +254,5 @@ def check_clock(asked: Asked) -> str:
 
 
 def check_pointer(asked: Asked) -> str:
-    """The current version is there, whole."""
-    found = pointer.get(asked.root)
-    for name in (f"models/{found.version}/reduction.npz", f"models/{found.version}/reduction.json", f"reduced/{found.version}"):
-        if not objects.exists(objects.join(asked.root, name)):
-            raise NotFound(
-                f"{asked.root}: latest.json names {found.version}, and {name} is not there; go back to another: "
-                f"fruitpipe rollback --root {asked.root} VERSION"
-            )
-    held = f"; {rollback.told(found, asked.root)}" if found.held else ""
-    return f"{found.version}, of {len(found.versions)} published{held}"
+    """What is published is there, whole."""
+    return root_checks.published(asked.root, verify=asked.verify)

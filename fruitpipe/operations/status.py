@@ -5,7 +5,6 @@ Reads Delta's log, a few scalar columns and a listing; no Spark.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
+from fruitpipe.errors import Damaged
 from fruitpipe.output import to_json
 from fruitpipe.refit import pointer, publication
 from fruitpipe.root import layout
@@ -62,7 +62,8 @@ class Status:
 
     images: rows of the table. labels: images by label, good and bad. errors: images by reason. not_in_current: good rows that
     the current version does not have yet. held_since: when the rollback was made that still holds. storage_bytes: by folder
-    under the root, whatever version they belong to.
+    under the root, whatever version they belong to. damaged: what is missing or cut of
+    the table and of the current version; not looked for where `sizes` spares the listing.
     """
 
     root: str
@@ -80,6 +81,7 @@ class Status:
     held_since: str | None
     versions: list[Version]
     storage_bytes: dict[str, int]
+    damaged: list[str]
 
     def to_json(self) -> str:
         """As one JSON object."""
@@ -125,7 +127,24 @@ def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[st
         held_since=found.held.since if found and found.held else None,
         versions=versions,
         storage_bytes=(sizes or Sizes(table.root))(),
+        damaged=[] if sizes else damaged(table, current.version if current else None),
     )
+
+
+def damaged(table: Snapshot, current: str | None) -> list[str]:
+    """What is missing or cut of the table and of the current version, by names and sizes. Two listings."""
+    checks: list[Callable[[], object]] = [table.check_whole]
+    if current:
+        checks.append(lambda: publication.check_files(table.root, current))
+    return [str(error) for error in map(_failure, checks) if error]
+
+
+def _failure(check: Callable[[], object]) -> Damaged | None:
+    try:
+        check()
+    except Damaged as error:
+        return error
+    return None
 
 
 def last_batch(table: Snapshot, now: datetime) -> LastBatch | None:
@@ -162,7 +181,7 @@ def storage(root: str) -> dict[str, int]:
 
 
 def _version(root: str, name: str, current: str, reports: set[str]) -> Version:
-    facts: dict[str, Any] = json.loads(objects.read(objects.join(publication.model_uri(root, name), "reduction.json")))
+    facts = publication.load_facts(root, name)
     report = f"{name}.html"
     at = objects.join(layout.folder(root, "reports"), report) if report in reports else None
     return Version(name, name == current, facts["k"], facts["variance_kept"], facts["rows"], facts["created_at"], at)

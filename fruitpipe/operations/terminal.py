@@ -85,6 +85,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
         ("extractor", Text(_named(status.extractors) or "none")),
         ("storage", Text(_storage(status.storage_bytes))),
         ("published", Text(_published(status))),
+        *(("damaged", Text(plain(fault), "red")) for fault in status.damaged),
         ("report", Text(plain(next((one.report for one in status.versions if one.current and one.report), "none")))),
     ]
 

@@ -12,7 +12,7 @@ import numpy as np
 from fruitpipe.errors import InvalidResult
 from fruitpipe.reduction import drift
 from fruitpipe.reduction.pca import Reduction, fit
-from fruitpipe.refit import on_spark, publication
+from fruitpipe.refit import on_spark, publication, version_files
 from fruitpipe.refit.publication import Model
 from fruitpipe.runtime import progress
 from fruitpipe.table import vector_files
@@ -77,6 +77,7 @@ def write(run: Run, features: Source, model: Model) -> Summary:
         raise InvalidResult(
             f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
         )
+    model.facts[version_files.FILES] = version_files.files(uri)
     model.facts["seconds"] = round(time.monotonic() - run.began, 1)
     publication.save_model(run.settings.root, run.version, model)
     return found

@@ -13,21 +13,23 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruitpipe import objects
-from fruitpipe.errors import Conflict, WrongUsage
+from fruitpipe.errors import Conflict, Damaged, WrongUsage
 from fruitpipe.reduction.moments import npz, un_npz
 from fruitpipe.reduction.pca import Reduction
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import pointer
+from fruitpipe.refit import pointer, version_files
 from fruitpipe.refit.pointer import Pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -35,6 +37,10 @@ CLAIM_ATTEMPTS = 8
 NAME = re.compile(r"v(\d{6,})/")
 # A run's claim to its number: two runs that start together take different ones.
 CLAIM = "claim.json"
+
+
+UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # of NumPy, of JSON, of a zip file
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +122,20 @@ def save_model(root: str, version: str, model: Model) -> None:
 
 
 def load_model(root: str, version: str) -> Model:
-    """What `save_model` wrote. Raises NotFound."""
-    folder = model_uri(objects.canonical(root), version)
-    arrays = un_npz(objects.read(objects.join(folder, "reduction.npz")))
-    facts = json.loads(objects.read(objects.join(folder, "reduction.json")))
-    return Model(Reduction.from_arrays(arrays), Summary.from_arrays(arrays), facts)
+    """What `save_model` wrote. Raises NotFound, Damaged."""
+    facts = load_facts(root, version)
+    reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
+    return Model(reduction, summary, facts)
+
+
+def load_facts(root: str, version: str) -> dict[str, Any]:
+    """What `reduction.json` states of a version. Raises NotFound, Damaged."""
+    return _read(objects.join(model_uri(objects.canonical(root), version), "reduction.json"), json.loads)
+
+
+def check_files(root: str, version: str) -> None:
+    """Raises Damaged where a Parquet file of a version is missing or cut. One listing."""
+    version_files.check(reduced_uri(objects.canonical(root), version), load_facts(root, version))
 
 
 def load_reduction(root: str, version: str | None = None) -> Reduction:
@@ -134,18 +149,23 @@ def load_reduction(root: str, version: str | None = None) -> Reduction:
 def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> DataFrame:
     """`path`, `label` and `pca_features` of the current version, or of a published one, each row with its `version`.
 
-    Raises NotFound where nothing is published yet.
+    Raises NotFound where nothing is published yet, Damaged rather than to give other rows than were published.
     """
     from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
 
     chosen = version or current(root)
-    reduced = spark.read.parquet(objects.for_spark(reduced_uri(objects.canonical(root), chosen)))
+    folder, facts = reduced_uri(objects.canonical(root), chosen), load_facts(root, chosen)
+    version_files.check(folder, facts)
+    reduced = spark.read.parquet(objects.for_spark(folder))
+    if version_files.FILES not in facts:
+        version_files.check_rows(folder, reduced.count(), facts)
     return reduced.withColumn("version", lit(chosen))
 
 
 def copy_reduced(root: str, version: str, to: str) -> None:
     """Gives a new version the Parquet files of another, copied by the store itself: no row is read."""
     source, target = (reduced_uri(objects.canonical(root), one) for one in (version, to))
+    check_files(root, version)
     for stat in objects.list_all(source):
         if stat.path.endswith(".parquet"):
             objects.copy(stat.path, objects.join(target, objects.name(stat.path)))
@@ -238,6 +258,20 @@ def discard(root: str, version: str) -> None:
     objects.delete(report_uri(root, version))
     objects.delete_all(reduced_uri(root, version))
     objects.delete_all(model_uri(root, version))
+
+
+def _arrays(body: bytes) -> tuple[Reduction, Summary]:
+    arrays = un_npz(body)
+    return Reduction.from_arrays(arrays), Summary.from_arrays(arrays)
+
+
+def _read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What is in a file of a model. Raises NotFound, Damaged."""
+    body = objects.read(uri)
+    try:
+        return parse(body)
+    except (*UNREADABLE, KeyError) as error:
+        raise Damaged(f"{uri}: does not read back ({error}); {version_files.WAY_OUT}") from error
 
 
 def _check_not_overtaken(version: str, found: Pointer | None) -> None:

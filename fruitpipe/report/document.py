@@ -128,7 +128,7 @@ def content(model: Model, sampled: pa.Table, table: Table) -> dict[str, Any]:
     reduced = reduction.transform(features) if len(features) else np.zeros((0, reduction.k), np.float32)
     cumulative = np.cumsum(np.trim_zeros(reduction.explained_variance_ratio, "b"))
     return {
-        "facts": {name: fact for name, fact in model.facts.items() if name != "continuity"},
+        "facts": {name: fact for name, fact in model.facts.items() if name not in ("continuity", "files")},
         "continuity": model.facts.get("continuity"),
         "cumulative": np.round(cumulative, 5).tolist(),
         "components": np.round(_two(reduced), 3).T.tolist(),

@@ -17,9 +17,12 @@ from fruitpipe.operations import doctor
 from fruitpipe.root import lease
 from tests.aws.test_stack import package
 from tests.pictures import jpeg
+from tests.rows import empty_table
+from tests.versions import publish
 
 CHECKOUT = Path(__file__).parents[2]
-ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "cluster", "stream", "pointer"]
+ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "cluster"]
+ALL += ["table", "manifests", "stream", "pointer"]
 
 
 class Setup:
@@ -36,9 +39,8 @@ class Setup:
         self.notify(["s3:ObjectCreated:*", "s3:ObjectRemoved:*"])
         self.make_reader()
         self.cluster = self.make_cluster(4)
-        for name in ("models/v000001/reduction.npz", "models/v000001/reduction.json", "reduced/v000001/part-0.parquet"):
-            objects.write(f"{self.root}/{name}", b"1")
-        objects.write(f"{self.root}/reduced/latest.json", json.dumps({"version": "v000001", "versions": ["v000001"]}).encode())
+        empty_table(self.root)
+        publish(self.root)
 
     def make_queue(self, name):
         return self.aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
@@ -158,7 +160,7 @@ def no_images(setup):
         (a_dead_letter, "events", "1 unread messages lie in its dead-letter queue"),
         (a_cluster_that_is_gone, "cluster", "is TERMINATED; start another"),
         (one_step_at_a_time, "cluster", "--step-concurrency-level 4"),
-        (a_pointer_to_nothing, "pointer", "fruitpipe rollback --root"),
+        (a_pointer_to_nothing, "pointer", "reduction.json: there is no such object"),
         (a_foreign_root, "root", "holiday.jpg, which fruitpipe did not write"),
         (no_images, "images", "there is nothing there"),
     ],
@@ -214,7 +216,7 @@ def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
     assert (done.returncode, done.stderr) == (1, "")
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [one["name"] for one in findings if not one["ok"]]
-    assert wrong == ["credentials", "region", "root", "clock", "images", "events", "stream", "pointer"]
+    assert wrong == ["credentials", "region", "root", "clock", "images", "events", "table", "manifests", "stream", "pointer"]
     assert all("no AWS credentials were found" in one["said"] for one in findings if not one["ok"])
 
 
@@ -227,7 +229,7 @@ def test_a_folder_needs_no_aws(tmp_path, capsys, monkeypatch):
     with lease.held(f"file://{root}"), pytest.raises(SystemExit) as ended:
         cli.main(["doctor", "--root", root, "--images", str(tmp_path / "images")])
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
-    assert list(lines) == ["java", "jars", "model", "root", "images", "stream", "pointer"]
-    assert (failed(lines), ended.value.code) == (["pointer"], 1)
+    assert list(lines) == ["java", "jars", "model", "root", "images", "table", "manifests", "stream", "pointer"]
+    assert (failed(lines), ended.value.code) == (["table", "pointer"], 1)
     assert "run fruitpipe refit" in lines["pointer"]
     assert lease.holder(f"file://{root}") is None

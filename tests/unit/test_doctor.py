@@ -1,33 +1,49 @@
 """What the doctor says of a root that lies in a folder."""
 
+import io
 import json
+import os
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
+from fruitpipe.extractor import featurise
 from fruitpipe.operations import doctor
-from fruitpipe.refit import rollback
+from fruitpipe.refit import publication, rollback, version_files
+from fruitpipe.table import data_files, delta, first_commit, schema
+from tests.rows import empty_table
+from tests.versions import publish
 
 
 @pytest.fixture
 def asked(tmp_path):
-    """A root with two published versions, as far as the doctor looks at them."""
+    """A table of one row, and two published versions."""
     root = f"file://{tmp_path}/root"
-    for version in ("v000001", "v000002"):
-        for name in (f"models/{version}/reduction.npz", f"models/{version}/reduction.json", f"reduced/{version}/part-0.parquet"):
-            objects.write(f"{root}/{name}", b"1")
-    pointer = {"version": "v000002", "versions": ["v000001", "v000002"]}
-    objects.write(f"{root}/reduced/latest.json", json.dumps(pointer).encode())
+    empty_table(root)
+    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], featurise.OUTCOMES).drop_columns("outcome")
+    add = data_files._add(delta.folder(root), rows)
+    objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
+    for _ in range(2):
+        publish(root)
     return doctor.Asked(root=root, images=None, model="", allowed_regions="any")
 
 
+def data_file(root):
+    (uri,) = [stat.path for stat in objects.list_all(delta.folder(root)) if stat.path.endswith(".parquet")]
+    return uri
+
+
 def test_the_doctor_says_whether_readers_are_held_at_a_version(asked):
-    assert doctor.check_pointer(asked) == "v000002, of 2 published"
+    assert doctor.check_pointer(asked) == "v000002 of 30 rows, of 2 published, each whole"
     rollback.roll_back(asked.root, "v000001")
     said = doctor.check_pointer(asked)
-    assert said.startswith("v000001, of 2 published; v000001 is held since 20")
+    assert said.startswith("v000001 of 30 rows, of 2 published, each whole; v000001 is held since 20")
     assert said.endswith(f"UTC, until fruitpipe release --root {asked.root}")
 
 
@@ -42,3 +58,77 @@ def test_the_doctor_names_what_is_no_image_and_a_folder_without_any(asked, tmp_p
     said = doctor.check_images(asked)
     assert "list and read (d.jpg); passed over: 1 side files of macOS; names" in said
     assert said.endswith("names that are not like *.{jpg,jpeg,png,webp}: 2 .heic, 1 .mov")
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_whole_table_is_counted(asked, verify):
+    said = doctor.check_table(doctor.Asked(asked.root, None, "", "any", verify=verify))
+    assert said.startswith("version 1, 1 rows in 1 files of 0.0 MB, ")
+    assert said.endswith("; 2 commits since a checkpoint")
+
+
+def test_a_data_file_that_is_missing_is_named_and_a_table_that_was_never_made_is_told(asked, tmp_path):
+    objects.delete(data_file(asked.root))
+    with pytest.raises(Damaged, match=r"part-.* is missing, with 1 rows; run fruitpipe reconcile .* --repair"):
+        doctor.check_table(asked)
+    with pytest.raises(NotFound, match="there are no features yet"):
+        doctor.check_table(doctor.Asked(f"file://{tmp_path}/none", None, "", "any"))
+
+
+def test_a_changed_byte_is_found_when_every_page_is_read(asked):
+    uri = data_file(asked.root)
+    body = bytearray(objects.read(uri))
+    path = pq.read_metadata(io.BytesIO(body)).row_group(0).column(0)
+    body[path.dictionary_page_offset + path.total_compressed_size - 1] ^= 1
+    objects.write(uri, bytes(body))
+    doctor.check_table(asked)
+    with pytest.raises(Damaged, match=r"part-.* does not read back"):
+        doctor.check_table(doctor.Asked(asked.root, None, "", "any", verify=True))
+
+
+def test_a_property_that_breaks_the_jobs_is_told(tmp_path):
+    root = f"file://{tmp_path}/other"
+    properties = schema.PROPERTIES | {"delta.appendOnly": "true"}
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    with pytest.raises(WrongRoot, match=r"delta\.appendOnly is true, but rows are changed and removed: ALTER TABLE"):
+        doctor.check_table(doctor.Asked(root, None, "", "any"))
+
+
+def test_checkpoints_that_no_longer_come_are_told(asked):
+    for version in range(2, 152):
+        objects.write(delta.file_uri(asked.root, f"_delta_log/{version:020}.json"), b'{"commitInfo": {}}')
+    with pytest.raises(PlatformFault, match="152 commits since the last checkpoint, and one is due every 50"):
+        doctor.check_table(asked)
+
+
+def test_waiting_manifests_are_told_by_their_age(asked):
+    for name, hours in (("a", 0), ("b", 2), ("c", 30)):
+        uri = objects.join(asked.root, "events", f"{name}.jsonl")
+        objects.write(uri, b"{}")
+        then = time.time() - 3600 * hours
+        os.utime(uri.removeprefix("file://"), (then, then))
+        if name == "b":
+            assert doctor.check_manifests(asked) == "2 wait, 1 of them for over an hour"
+    with pytest.raises(PlatformFault, match=r"1 of 3 manifests wait for over a day, the oldest since 20"):
+        doctor.check_manifests(asked)
+
+
+def test_any_published_version_of_which_a_file_is_missing_is_told(asked):
+    objects.delete(f"{publication.reduced_uri(asked.root, 'v000001')}/part-0.parquet")
+    with pytest.raises(Damaged, match=r"v000001/part-0\.parquet: is missing; readers get another version"):
+        doctor.check_pointer(asked)
+
+
+def test_of_a_version_of_an_earlier_fruitpipe_the_rows_are_counted(asked):
+    uri = f"{publication.model_uri(asked.root, 'v000001')}/reduction.json"
+    facts = json.loads(objects.read(uri))
+    del facts[version_files.FILES]
+    objects.write(uri, json.dumps(facts).encode())
+    doctor.check_pointer(asked)
+    objects.delete(f"{publication.reduced_uri(asked.root, 'v000001')}/part-0.parquet")
+    with pytest.raises(Damaged, match="20 of the 30 rows that were published are there"):
+        doctor.check_pointer(asked)
+
+
+def test_a_laptop_without_a_stream_is_well(asked):
+    assert doctor.check_stream(asked) == "none runs now; fruitpipe ingest --once catches up"

@@ -33,6 +33,7 @@ STATUS = Status(
         Version("v000002", False, 542, 0.95, 2000, "2026-11-04T11:00:00+02:00", None),
     ],
     storage_bytes={"features": 10_500_000, "models": 900},
+    damaged=[],
 )
 ROW = ErrorRow("s3://b/Kiwi/a,b.jpg", "Kiwi", "truncated", 'no "end"', 12, datetime(2026, 11, 5, 10, tzinfo=UTC))
 

@@ -1,0 +1,86 @@
+"""What the doctor looks at below a root: the table with its files, the manifests that wait, and the published versions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from fruitpipe import objects
+from fruitpipe.errors import Damaged, PlatformFault
+from fruitpipe.ingest import checkpoint, prefix_listing
+from fruitpipe.refit import pointer, publication, rollback, version_files
+from fruitpipe.table import data_integrity, log_files, requirements
+from fruitpipe.table.snapshot import REPAIR, Snapshot
+
+DUE_CHECKPOINTS = 3  # so many that did not come are no chance
+OLD = timedelta(days=1)  # a stream reads a manifest within seconds, and who runs one by hand does so within a day
+
+
+class Ages(NamedTuple):
+    """How many manifests wait, how many of them for over an hour and over a day, and since when the oldest does."""
+
+    number: int
+    over_an_hour: int
+    over_a_day: int
+    oldest: datetime | None
+
+
+def table(root: str, *, verify: bool = False) -> str:
+    """The table's log and properties, and each data file with its size; with `verify` every page is read, too.
+
+    Raises NotFound, WrongRoot, Damaged; PlatformFault where Delta's checkpoints no longer come.
+    """
+    found = Snapshot(root)
+    log_files.check(found.uri)
+    losses = data_integrity.damaged(found) if verify else data_integrity.lost(found)
+    if losses:
+        named = "; ".join(map(str, losses[:5])) + (f"; and {len(losses) - 5} more" if losses[5:] else "")
+        raise Damaged(f"{found.uri}: {named}; {REPAIR.format(root=root)}")
+    requirements.check(found)
+    behind = log_files.commits_since_checkpoint(found.uri)
+    interval = int(found.configuration.get("delta.checkpointInterval", "10"))
+    if behind > DUE_CHECKPOINTS * interval:
+        raise PlatformFault(
+            f"{found.uri}: {behind} commits since the last checkpoint, and one is due every {interval}; "
+            "Spark's log says why none could be written"
+        )
+    files = found.files()
+    size, rows = sum(file.size_bytes for file in files), sum(file.rows for file in files)
+    held = f"{rows} rows in {len(files)} files of {size / 1e6:.1f} MB, {'every page as written' if verify else 'all there'}"
+    return f"version {found.version}, {held}; {behind} commits since a checkpoint"
+
+
+def waiting(root: str) -> str:
+    """The manifests that the stream has not read, by age. Raises PlatformFault where some are old."""
+    ages = ages_of_waiting(root, datetime.now(UTC))
+    if ages.over_a_day:
+        raise PlatformFault(
+            f"{ages.over_a_day} of {ages.number} manifests wait for over a day, the oldest since {ages.oldest:%Y-%m-%d %H:%M} UTC"
+        )
+    return f"{ages.number} wait, {ages.over_an_hour} of them for over an hour"
+
+
+def ages_of_waiting(root: str, now: datetime) -> Ages:
+    """Those of the manifests that no committed batch has taken."""
+    uris = set(prefix_listing.unread(root, checkpoint.place(root)))
+    folder = objects.join(root, "events")
+    times = sorted(stat.modification_time for stat in objects.list_all(folder) if stat.path in uris)
+    hour, day = (sum(now - time > age for time in times) for age in (timedelta(hours=1), OLD))
+    return Ages(len(times), hour, day, times[0] if times else None)
+
+
+def published(root: str, *, verify: bool = False) -> str:
+    """Each published version's model and files; with `verify`, or where a version names no files, its rows are read and counted.
+
+    Raises NotFound, Damaged.
+    """
+    found = pointer.get(root)
+    for version in found.versions:
+        facts, folder = publication.load_model(root, version).facts, publication.reduced_uri(root, version)
+        if verify or version_files.FILES not in facts:
+            version_files.verify(folder, facts)
+        else:
+            version_files.check(folder, facts)
+    rows = publication.load_facts(root, found.version)["rows"]
+    held = f"; {rollback.told(found, root)}" if found.held else ""
+    return f"{found.version} of {rows} rows, of {len(found.versions)} published, each whole{held}"

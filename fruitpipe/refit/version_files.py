@@ -1,0 +1,65 @@
+"""Whether a version of the reduced features is whole: the Parquet files that its `reduction.json` names, by name and size.
+
+A version of an earlier fruitpipe names no files; its rows are counted instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from fruitpipe import objects
+from fruitpipe.errors import Damaged
+from fruitpipe.table import data_integrity, vector_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILES = "files"  # the fact that names them
+WAY_OUT = "readers get another version after fruitpipe rollback, and a new one after fruitpipe refit --full"
+
+
+def files(folder: str) -> dict[str, int]:
+    """Name and bytes of each Parquet file of a version."""
+    return {objects.name(file.uri): file.length for file in vector_files.listed(folder)}
+
+
+def check(folder: str, facts: Mapping[str, Any]) -> None:
+    """Raises Damaged where a file is missing, of another size, or none of the version's. One listing.
+
+    Says nothing of a version whose facts name no files.
+    """
+    if FILES not in facts:
+        return
+    named, there = facts[FILES], files(folder)
+    for name in sorted(there.keys() | named.keys()):
+        if there.get(name) != named.get(name):
+            raise Damaged(f"{objects.join(folder, name)}: {_fault(there.get(name), named.get(name))}; {WAY_OUT}")
+
+
+def verify(folder: str, facts: Mapping[str, Any]) -> int:
+    """Reads all files of a version against their checksums, and returns its rows. Raises Damaged, for too few rows as well."""
+    check(folder, facts)
+    rows = sum(_rows(objects.join(folder, name)) for name in files(folder))
+    check_rows(folder, rows, facts)
+    return rows
+
+
+def check_rows(folder: str, rows: int, facts: Mapping[str, Any]) -> None:
+    """Raises Damaged for another number of rows than was published."""
+    if rows != facts["rows"]:
+        raise Damaged(f"{folder}: {rows} of the {facts['rows']} rows that were published are there; {WAY_OUT}")
+
+
+def _rows(uri: str) -> int:
+    try:
+        return data_integrity.verify(objects.read(uri))
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {WAY_OUT}") from error
+
+
+def _fault(there: int | None, named: int | None) -> str:
+    if there is None:
+        return "is missing"
+    return "is no file of this version" if named is None else f"has {there} bytes in place of {named}"

@@ -1,0 +1,88 @@
+"""A published version of which a file is missing, cut, changed or foreign is named, and not read as a smaller one."""
+
+from __future__ import annotations
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.errors import Damaged
+from fruitpipe.refit import publication, version_files
+from tests.versions import ROWS, publish
+
+VERSION = "v000001"
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = f"file://{tmp_path}/root"
+    publish(root)
+    return root
+
+
+@pytest.fixture
+def folder(root):
+    return publication.reduced_uri(root, VERSION)
+
+
+def facts(root, *, named=True):
+    """What is stated of the version, or was by an earlier fruitpipe, which named no files."""
+    return {name: fact for name, fact in publication.load_facts(root, VERSION).items() if named or name != "files"}
+
+
+def test_a_whole_version_is_counted(root, folder):
+    assert version_files.verify(folder, facts(root)) == version_files.verify(folder, facts(root, named=False)) == 30
+
+
+def test_a_missing_file_is_named(root, folder):
+    objects.delete(f"{folder}/part-1.parquet")
+    with pytest.raises(Damaged, match=r"part-1\.parquet: is missing; readers get another version after fruitpipe rollback"):
+        version_files.check(folder, facts(root))
+
+
+def test_a_cut_and_a_foreign_file_are_named(root, folder):
+    objects.write(f"{folder}/part-3.parquet", objects.read(f"{folder}/part-1.parquet"))
+    with pytest.raises(Damaged, match=r"part-3\.parquet: is no file of this version"):
+        version_files.check(folder, facts(root))
+    objects.write(f"{folder}/part-1.parquet", b"PAR1")
+    with pytest.raises(Damaged, match=r"part-1\.parquet: has 4 bytes in place of \d+"):
+        version_files.check(folder, facts(root))
+
+
+def test_a_flipped_byte_is_named(root, folder):
+    body = bytearray(objects.read(f"{folder}/part-2.parquet"))
+    body[body.index(ROWS[25].tobytes())] ^= 1
+    objects.write(f"{folder}/part-2.parquet", bytes(body))
+    version_files.check(folder, facts(root))
+    with pytest.raises(Damaged, match=r"part-2\.parquet: does not read back \(.*CRC checksum"):
+        version_files.verify(folder, facts(root))
+
+
+def test_of_a_version_that_names_no_files_the_rows_are_counted(root, folder):
+    objects.delete(f"{folder}/part-0.parquet")
+    version_files.check(folder, facts(root, named=False))
+    with pytest.raises(Damaged, match="20 of the 30 rows that were published are there"):
+        version_files.verify(folder, facts(root, named=False))
+
+
+def test_no_version_is_extended_from_one_of_which_a_file_is_missing(root, folder):
+    objects.delete(f"{folder}/part-0.parquet")
+    with pytest.raises(Damaged, match=r"part-0\.parquet: is missing"):
+        publication.copy_reduced(root, VERSION, "v000002")
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[: len(body) // 2], lambda body: body[:0], lambda body: bytes(len(body))])
+@pytest.mark.parametrize("name", ["reduction.npz", "reduction.json"])
+def test_a_damaged_model_is_named(root, name, damage):
+    uri = f"{publication.model_uri(root, VERSION)}/{name}"
+    objects.write(uri, damage(objects.read(uri)))
+    with pytest.raises(Damaged, match=rf"models/{VERSION}/{name}: does not read back"):
+        publication.load_reduction(root)
+
+
+def test_a_flipped_byte_of_a_model_is_named_and_no_other_number_used(root):
+    uri = f"{publication.model_uri(root, VERSION)}/reduction.npz"
+    body = bytearray(objects.read(uri))
+    body[body.index(publication.load_reduction(root).mean.tobytes()) + 3] ^= 1
+    objects.write(uri, bytes(body))
+    with pytest.raises(Damaged, match=r"reduction\.npz: does not read back \(Bad CRC-32"):
+        publication.load_reduction(root)

@@ -1,0 +1,32 @@
+"""Published versions as tests want them, made without Spark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from fruitpipe import objects
+from fruitpipe.reduction.pca import fit
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import publication, version_files
+from fruitpipe.refit.on_spark import vectors_of
+from fruitpipe.refit.publication import Model
+from fruitpipe.table import vector_files
+
+ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+
+
+def publish(root: str) -> None:
+    """A version of ROWS, as they are, in three files, with a model and its facts."""
+    with publication.attempt(root) as version:
+        folder = publication.reduced_uri(root, version)
+        for number in range(3):
+            names = pa.array([f"file:///{number}-{row}.jpg" for row in range(10)])
+            columns = [names, pa.array(["Kiwi"] * 10), vectors_of(ROWS[10 * number : 10 * number + 10])]
+            batch = pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"])
+            vector_files.write([batch], objects.join(folder, f"part-{number}.parquet"))
+        labels, paths = np.array(["Kiwi"] * 30, object), np.array([f"file:///{row}.jpg" for row in range(30)], object)
+        summary = Summary.of(ROWS, labels, paths)
+        facts = {"version": version, "rows": 30, "files": version_files.files(folder)}
+        publication.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
+        publication.switch(root, version)
