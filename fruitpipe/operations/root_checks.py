@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, PlatformFault
-from fruitpipe.ingest import checkpoint, prefix_listing
+from fruitpipe.ingest import checkpoint, waiting_manifests
 from fruitpipe.refit import pointer, publication, rollback, version_files
 from fruitpipe.table import data_integrity, log_files, requirements
 from fruitpipe.table.snapshot import REPAIR, Snapshot
@@ -62,7 +62,7 @@ def waiting(root: str) -> str:
 
 def ages_of_waiting(root: str, now: datetime) -> Ages:
     """Those of the manifests that no committed batch has taken."""
-    uris = set(prefix_listing.unread(root, checkpoint.place(root)))
+    uris = set(waiting_manifests.unread(root, checkpoint.place(root)))
     folder = objects.join(root, "events")
     times = sorted(stat.modification_time for stat in objects.list_all(folder) if stat.path in uris)
     hour, day = (sum(now - time > age for time in times) for age in (timedelta(hours=1), OLD))

@@ -51,6 +51,7 @@ LACKING = {
     "OutOfMemoryError": "Java ran out of memory; give it more (spark.driver.memory, spark.executor.memory) and start again",
     "MemoryError": "a Python worker ran out of memory; give the workers more (spark.executor.memoryOverhead) and start again",
 }
+UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^]]*\] Encountered error while reading file (.+?\.parquet)")
 # What the jobs rely on, wherever they run.
 ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -179,7 +180,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (*SPARK_ERRORS, ConnectionError, EOFError) as error:
-        ours = own_error(str(error)) or _lacking(str(error)) or _java_is_gone()
+        ours = own_error(str(error)) or _lacking(str(error)) or _damaged(str(error)) or _java_is_gone()
         if ours is None:
             raise
         raise ours from error
@@ -201,6 +202,14 @@ def own_error(text: str) -> errors.FruitpipeError | None:
 
 def _lacking(text: str) -> PlatformFault | None:
     return next((PlatformFault(f"{what} ({sign})") for sign, what in LACKING.items() if sign in text), None)
+
+
+def _damaged(text: str) -> errors.Damaged | None:
+    """Names the Parquet file that Spark could not read: it is missing, cut, or a page of it has another checksum."""
+    found = UNREADABLE.search(text)
+    return (
+        errors.Damaged(f"{found[1]}: cannot be read; fruitpipe doctor --root ROOT --verify says what mends it") if found else None
+    )
 
 
 def _java_is_gone() -> PlatformFault | None:

@@ -125,10 +125,7 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
     take the stream's commits.
     """
     if objects.children(folder(root)) and exists(spark, root):
-        there = Snapshot(root)
-        there.check_whole()
-        requirements.check(there)
-        if lacking := _lacking(there):
+        if lacking := _lacking(_checked(root)):
             before_commit()
             spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({lacking})")
     else:
@@ -143,7 +140,7 @@ def version(spark: SparkSession, root: str) -> int:
     """The table's newest version. Raises NotFound where there is no table yet."""
     if not exists(spark, root):
         raise NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
-    requirements.check(Snapshot(root))
+    _checked(root)
     return int(table(spark, root).history(1).first()["version"])  # type: ignore[index]
 
 
@@ -338,6 +335,14 @@ def _check_no_remains(root: str) -> None:
             f"{folder(root)} holds {held} and no first commit to read them by, as after half a restore; restore its _delta_log "
             "too, or move the folder away and start again: all images are then featurised anew"
         )
+
+
+def _checked(root: str) -> Snapshot:
+    """The table, whole and as the jobs rely on. Raises Damaged, WrongRoot."""
+    found = Snapshot(root)
+    found.check_whole()
+    requirements.check(found)
+    return found
 
 
 def _lacking(table: Snapshot) -> str:

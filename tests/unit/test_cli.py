@@ -1,15 +1,18 @@
 """The command line: exit codes, one line for each error, no traceback."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-from fruitpipe import cli, settings
+from fruitpipe import cli, objects, settings
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import build
 from fruitpipe.refit import rollback
 from fruitpipe.refit.pointer import Hold, Pointer
+from fruitpipe.table import delta
+from tests.rows import empty_table
 
 
 def run(*arguments):
@@ -133,3 +136,16 @@ def test_what_a_command_needs_and_lacks_is_named_in_one_line(tmp_path):
 
 def test_a_refit_without_a_report_needs_none_of_its_libraries():
     subprocess.run([sys.executable, "-c", WITHOUT_PLOTLY + "import fruitpipe.jobs.refit"], check=True)
+
+
+def test_the_errors_of_a_table_of_which_a_file_is_lost_are_not_none(tmp_path, capsys):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    lost = {"path": "part-1.parquet", "partitionValues": {}, "size": 9, "modificationTime": 0, "dataChange": True}
+    stats = {"numRecords": 3, "nullCount": {"error": 3}}  # by which no query for errors would open it
+    body = json.dumps({"add": lost | {"stats": json.dumps(stats)}}).encode()
+    objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), body)
+    assert run("errors", "--root", root) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "part-1.parquet is missing, with 3 rows; run fruitpipe reconcile" in said.err
