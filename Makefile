@@ -26,11 +26,12 @@ picture:
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1560 --virtual-time-budget=5000 \
 	  --screenshot=docs/report.png "file://$(CURDIR)/$(DEMO)/root/reports/v000001.html"
 
-## test: the whole suite (`make test ARGS="tests/unit"` for a part, `make test LANE=spark-4.2 ARGS="-m spark"` on another Spark)
+## test: all tests but the soaks (`make test ARGS="tests/unit"` for a part, `ARGS="-m soak"` for a seed of each soak, as CI has it,
+## and `make test LANE=spark-4.2 ARGS="-m spark"` on another Spark)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
 SOAK := refit_kills ingest_kills histories s3_faults takeovers cold_warm_edit odd_pictures fuzz_pictures erasure packages

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import re
 import shlex
+import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fruitpipe import cli
 
+CHECKOUT = Path(__file__).parents[1]
+ANSWER = "ended: "
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command line ended with, and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
 
 def of_page(name):
     """The blocks of commands of a page under docs/, by the word behind ```sh."""
-    page = (Path(__file__).parents[1] / "docs" / name).read_text()
+    page = (CHECKOUT / "docs" / name).read_text()
     return {kind: body.splitlines() for kind, body in re.findall(r"```sh(?: (\w+))?\n(.*?)```", page, re.DOTALL)}
 
 
@@ -34,8 +52,43 @@ def called(*arguments):
     raise AssertionError("the command line ends by itself")
 
 
+def heard(line) -> Ended:
+    """A command line in this process, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = run(line)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+class Elsewhere:
+    """Another process, with its own environment and its own session, that runs one command line after the other."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, line: str) -> Ended:
+        """The command line there."""
+        self._process.stdin.write(f"{json.dumps(line)}\n")
+        self._process.stdin.flush()
+        beside = ""  # what Java prints by itself
+        for printed in self._process.stdout:
+            if printed.startswith(ANSWER):
+                ended = Ended(**json.loads(printed.removeprefix(ANSWER)))
+                return replace(ended, stdout=beside + ended.stdout)
+            beside += printed
+        raise AssertionError(f"the process ended at: {line}: {self._process.stderr.read()[-3000:]}")
+
+
+@contextlib.contextmanager
+def elsewhere(environment: Mapping[str, str]) -> Iterator[Elsewhere]:
+    """Starts the process; at its end nothing must have complained beside the commands."""
+    command = [sys.executable, "-m", "tests.commands"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, text=True, **pipes) as process:
+        yield Elsewhere(process)
+        _, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (0, "")
+
+
 if __name__ == "__main__":
-    for given in sys.argv[1:]:
-        print(f"$ {given}", flush=True)
-        if failed := run(given):
-            sys.exit(failed)
+    for given in sys.stdin:
+        print(f"{ANSWER}{json.dumps(vars(heard(json.loads(given))))}", flush=True)

@@ -1,12 +1,23 @@
-"""What is true of all tests: those that start Spark are told apart, as they are run on each lane."""
+"""What is true of all tests: those that start Spark are told apart, as they are run on each lane, and skips have names.
 
+A skip's reason is ``needs NAME: what to do``. CI allows some by name (`--allow-skips`) and fails with any other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+# The linear algebra of several processes on two cores: with a thread a core in each, they wait for each other, ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 TESTS = Path(__file__).parent
 OF_SPARK = ("spark", "readme")  # folders whose jobs start Spark, in this process or in others
-FIXTURES = {"spark", "session"}
+FIXTURES = {"spark", "session", "commands"}
 
 
 def pytest_collection_modifyitems(items):
@@ -14,3 +25,37 @@ def pytest_collection_modifyitems(items):
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in OF_SPARK or FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.spark)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--allow-skips", metavar="NAMES", help="fail where a test is skipped for anything but these, with commas between them"
+    )
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for reason, count in skipped(terminalreporter).items():
+        terminalreporter.write_line(f"skipped: {count} tests: {reason}")
+    for reason in not_allowed(terminalreporter, config):
+        terminalreporter.write_line(f"error: this may not be skipped here: {reason}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and session.exitstatus == pytest.ExitCode.OK and not_allowed(reporter, session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def skipped(reporter):
+    """How many tests, by reason."""
+    return Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", ()))
+
+
+def not_allowed(reporter, config):
+    """The reasons that do not count here; none where nobody asked."""
+    if (names := config.getoption("--allow-skips")) is None:
+        return []
+    allowed = {name.strip() for name in names.split(",")}
+    named = {reason: re.match(r"needs ([\w-]+): ", reason) for reason in skipped(reporter)}
+    return [reason for reason, name in named.items() if not (name and name[1] in allowed)]

@@ -21,6 +21,7 @@ import pytest
 
 from fruitpipe.runtime import cache
 from tests.aws.triggering import EmrServer, RefitTrigger
+from tests.commands import elsewhere
 from tests.ports import free_port
 
 REGION = "eu-west-1"
@@ -131,9 +132,16 @@ def s3(request, tmp_path_factory):
 def versioned_s3(tmp_path_factory):
     """A real S3 server whose buckets can keep versions."""
     if not versitygw():
-        pytest.skip("needs versitygw: the emulator's S3 is no test of versions")
+        pytest.skip("needs versitygw: bash tests/install.sh; the emulator's S3 is no test of versions")
     with versitygw_started(tmp_path_factory.mktemp("versioned-s3"), versioned=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def commands(s3):
+    """A process for command lines on the S3 server."""
+    with elsewhere(os.environ | s3.environment) as commands:
+        yield commands
 
 
 @pytest.fixture(autouse=True)

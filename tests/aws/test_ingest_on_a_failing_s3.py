@@ -62,6 +62,7 @@ def test_a_table_whose_first_answer_was_lost_is_made_all_the_same_and_anothers_i
     assert made == {name: objects.read(f"{root}/features/{name}") for name in made}
 
 
+@pytest.mark.soak
 def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
     s3_objects._connection.cache_clear()
     proxy.fail_share, proxy.seed = 0.05, 1

@@ -1,31 +1,17 @@
 """The commands of docs/getting-started.md for a bucket, run as they stand there against an S3 server over HTTP."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 from tests.commands import of_page
 from tests.pictures import jpeg
 
 
-def test_the_commands_for_ones_own_bucket_do_what_the_page_says(s3):
+def test_the_commands_for_ones_own_bucket_do_what_the_page_says(s3, commands):
     bucket = s3.bucket()
     for number in range(6):
         s3.s3.put_object(Bucket=bucket, Key=f"images/{('Kiwi', 'Lemon')[number % 2]}/{number}.jpg", Body=jpeg(number))
     lines = [line.replace("s3://fruits", f"s3://{bucket}") for line in of_page("getting-started.md")["bucket"]]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.commands", *lines],
-        cwd=Path(__file__).parents[2],
-        env=os.environ | s3.environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    said = dict(zip(lines, done.stdout.split("$ ")[1:], strict=True))
-    doctor, ingested, status, refitted, report = (said[line] for line in lines)
+    ended = [commands.run(line) for line in lines]
+    assert [(one.code, one.stderr) for one in ended] == [(0, "")] * len(lines)
+    doctor, ingested, status, refitted, report = (one.stdout for one in ended)
     assert "ok    root" in doctor
     assert ingested.splitlines()[-1] == "ingest: 6 images featurised, 0 failed"
     assert "6: 6 featurised, 0 failed" in status

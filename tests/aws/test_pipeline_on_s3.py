@@ -1,6 +1,7 @@
 """The jobs with images, table and results on an S3 server over HTTP: S3A and boto3, the same commands as on a folder."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,6 @@ from tests.pictures import jpeg
 
 pytestmark = pytest.mark.spark
 
-CHECKOUT = Path(__file__).parents[2]
-
 
 @pytest.fixture
 def environment(s3, monkeypatch):
@@ -30,12 +29,9 @@ def environment(s3, monkeypatch):
 
 
 @pytest.fixture
-def job(environment):  # noqa: ARG001 - what it runs inherits it
-    def job(script, *arguments, **changed):
-        command = [sys.executable, script, *arguments]
-        return subprocess.run(
-            command, cwd=CHECKOUT, env=os.environ | changed, capture_output=True, text=True, timeout=300, check=False
-        )
+def job(environment, commands):  # noqa: ARG001 - the bucket's checks of this process need it
+    def job(name, *arguments):
+        return commands.run(shlex.join(["fruitpipe", name, *arguments]))
 
     return job
 
@@ -54,19 +50,19 @@ def test_images_table_and_results_live_in_s3(s3, job):
     upload(bucket, s3, keys)
     s3.s3.put_object(Bucket=bucket, Key="in/Kiwi/empty.jpg", Body=b"")
 
-    ingested = job("streaming/ingest.py", "--images", images, "--root", root, "--once")
-    assert (ingested.returncode, ingested.stderr) == (0, "")
+    ingested = job("ingest", "--images", images, "--root", root, "--once")
+    assert (ingested.code, ingested.stderr) == (0, "")
     assert ingested.stdout.splitlines()[-1] == "ingest: 8 images featurised, 1 failed"
 
     s3.s3.put_object(Bucket=bucket, Key=keys[0], Body=jpeg(50))
     s3.s3.delete_object(Bucket=bucket, Key=keys[1])
-    planned = job("batch/reconcile.py", "--images", images, "--root", root, "--allow-removals")
+    planned = job("reconcile", "--images", images, "--root", root, "--allow-removals")
     assert planned.stdout.splitlines()[0] == "reconcile: 0 new, 1 changed, 1 gone, 0 stale, 0 to look at again", planned.stderr
-    followed = job("streaming/ingest.py", "--images", images, "--root", root, "--once", "--source", "events")
+    followed = job("ingest", "--images", images, "--root", root, "--once", "--source", "events")
     assert followed.stdout.splitlines()[-1] == "ingest: 1 images featurised, 0 failed, 1 gone", followed.stderr
 
-    refitted = job("batch/refit.py", "--root", root, "--components", "4")
-    assert (refitted.returncode, refitted.stderr) == (0, "")
+    refitted = job("refit", "--root", root, "--components", "4")
+    assert (refitted.code, refitted.stderr) == (0, "")
     assert "k = 4 keeps" in refitted.stdout
     reduction = publication.load_reduction(root)
     assert reduction.transform(np.zeros((2, 1280), np.float32)).shape == (2, 4)
@@ -77,9 +73,9 @@ def test_a_second_stream_on_a_root_in_s3_is_refused_before_it_writes(s3, job):
     images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/root"
     upload(images.split("/")[2], s3, ["in/Kiwi/0.jpg"])
     with lease.held(root, lease_seconds=4.0):  # which is renewed each second
-        second = job("streaming/ingest.py", "--images", images, "--root", root, "--once")
+        second = job("ingest", "--images", images, "--root", root, "--once")
         assert objects.children(root) == ["writer.json"]
-    assert (second.returncode, len(second.stdout.splitlines()), len(second.stderr.splitlines())) == (1, 1, 1)
+    assert (second.code, len(second.stdout.splitlines()), len(second.stderr.splitlines())) == (1, 1, 1)
     assert f"{root} is held by" in second.stdout
     assert f"error: {root} is being written by" in second.stderr
     assert f"process {os.getpid()} since 20" in second.stderr
@@ -91,16 +87,24 @@ def test_what_is_wrong_with_a_bucket_is_one_line(s3, job):
     cases = {
         "there is no bucket no-such-bucket-of-ours": {"images": "s3://no-such-bucket-of-ours/in"},
         "there is nothing there": {"images": f"{images}/elsewhere"},
-        "credentials are not valid": {"AWS_SECRET_ACCESS_KEY": "wrong"},
-        "there are no features yet": {"script": "batch/refit.py"},
-        "there is no bucket no-such-root-of-ours": {"script": "batch/refit.py", "root": "s3://no-such-root-of-ours/r"},
+        "there are no features yet": {"name": "refit"},
+        "there is no bucket no-such-root-of-ours": {"name": "refit", "root": "s3://no-such-root-of-ours/r"},
     }
-    if s3.name != "versitygw":  # the emulator takes any secret
-        del cases["credentials are not valid"]
     for expected, case in cases.items():
-        script = case.pop("script", "streaming/ingest.py")
-        given = ("--images", case.pop("images", images)) if "ingest" in script else ()
-        done = job(script, "--root", case.pop("root", root), *given, **case)
-        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        name = case.get("name", "ingest")
+        given = ("--images", case.get("images", images)) if name == "ingest" else ()
+        done = job(name, "--root", case.get("root", root), *given)
+        assert (done.code, len(done.stderr.splitlines())) == (1, 1), done.stderr
         assert expected in done.stderr
     assert not objects.exists(root)
+
+
+def test_credentials_that_are_not_valid_are_one_line(s3):
+    if s3.name != "versitygw":
+        pytest.skip("needs versitygw: bash tests/install.sh; the emulator takes any secret")
+    images, root = f"s3://{s3.bucket()}/in", f"s3://{s3.bucket()}/root"
+    command = [Path(sys.executable).with_name("fruitpipe"), "ingest", "--images", images, "--root", root, "--once"]
+    wrong = os.environ | s3.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    done = subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "credentials are not valid" in done.stderr

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 
+from fruitpipe import objects
 from fruitpipe.objects import s3 as s3_objects
-from fruitpipe.refit import pointer
+from fruitpipe.refit import pointer, publication
 from fruitpipe.runtime import cache, jars, java, session
 from tests.deploy import policies
 from tests.pictures import jpeg
@@ -132,10 +133,14 @@ def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventua
     answers = [invoke(aws, outputs["TriggerFunction"], scheduled) for _ in range(2)]
     assert [answer["started"] for answer in answers] == [True, False], answers
     (added,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
-    done = subprocess.run(added["Config"]["Args"], env=environment, capture_output=True, text=True, check=False)
+    command = added["Config"]["Args"]
+    assert command == ["spark-submit", f"{node[0]}/batch/refit.py", "--root", root, "--components", "3"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"v000001: {PICTURES} rows, 1 labels; k = 3 keeps" in done.stdout
     assert pointer.find(root).version == "v000001"
+    assert publication.load_reduction(root).k == 3
+    assert objects.exists(f"{root}/triggers/refit.json")
 
     measured = invoke(aws, "fruits-watch", {})
     assert (measured["StreamAlive"], measured["ErrorShare"]) == (0.0, 0.0), measured

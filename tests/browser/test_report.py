@@ -12,7 +12,7 @@ from fruitpipe.report import document
 from tests.reports import EACH, LABELS, TABLE, model, sampled
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: bash tests/install.sh")
 TURNED = {"largest_angle_degrees": 12.5, "median_angle_degrees": 0.25, "label_moves": {"Kiwi": 0.125}, "neighbours_changed": 0.5}
 # Whether what a chart draws reaches beyond its card.
 OUTSIDE = """chart => {

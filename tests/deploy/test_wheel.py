@@ -15,6 +15,7 @@ from tests.pictures import fill
 from tests.scripts import load
 
 package = load("package")
+pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,15 @@
 """The commands of docs/operations.md that need no AWS are run as they stand there; the tables of docs/costs.md are computed."""
 
+import contextlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.readme.test_readme import CHECKOUT, run
+from tests.commands import CHECKOUT, heard
 
 DOCS = CHECKOUT / "docs"
 COMMANDS = [
@@ -20,8 +22,17 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
     """What each command printed, in the page's order; the folder demo/ is a temporary one."""
-    folder = tmp_path_factory.mktemp("operations")
-    return [(command, run(command, folder)) for command in COMMANDS]
+    with contextlib.chdir(tmp_path_factory.mktemp("operations")):
+        return [(command, output(command)) for command in COMMANDS]
+
+
+def output(command):
+    if command.startswith("rm "):
+        subprocess.run(shlex.split(command), check=True)
+        return ""
+    ended = heard(command)
+    assert (ended.code, ended.stderr) == (0, ""), f"{command}: {ended.stderr}"
+    return ended.stdout
 
 
 def outputs(said, beginning):

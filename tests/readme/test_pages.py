@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fruitpipe.refit import publication
+from fruitpipe.runtime import cache
 from tests.commands import of_page, run
 from tests.pictures import fill, put
 
@@ -22,6 +23,7 @@ def pictures(folder):
 
 
 def test_the_commands_for_ones_own_folder_do_what_the_page_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(cache.folder()))  # what is fetched once stays where it is
     monkeypatch.setenv("HOME", str(tmp_path))
     pictures(tmp_path / "pictures")
     said = {}

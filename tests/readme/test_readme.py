@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.commands import CHECKOUT, heard
+
 README = (CHECKOUT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
@@ -19,19 +19,27 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) 
 def said(tmp_path_factory):
     """What each command printed, by command; the folder demo/ is a temporary one."""
     folder = tmp_path_factory.mktemp("readme")
-    return {command: run(command, folder) for command in COMMANDS if command not in ("make test", ". .venv/bin/activate")}
+    printed = {"make demo": make("demo", f"DEMO={folder}/demo")}
+    with contextlib.chdir(folder):
+        for command in COMMANDS:
+            if command.startswith("fruitpipe "):
+                ended = heard(command)
+                assert (ended.code, ended.stderr) == (0, ""), f"{command}: {ended.stderr}"
+                printed[command] = ended.stdout
+    return printed
 
 
-def run(command, folder):
-    command = command.replace("demo/", f"{folder}/demo/")
-    if command == "make demo":
-        command = f"make demo DEMO={folder}/demo"
+def make(*arguments):
+    """What make prints, in the checkout."""
     outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that runs the tests
     environment = {name: value for name, value in os.environ.items() if name not in outer}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-c", command], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done.stderr[-2000:]}"
+    done = subprocess.run(["make", *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-2000:]
     return done.stdout
+
+
+def test_no_command_of_the_readme_is_left_without_a_run(said):
+    assert {command for command in COMMANDS if command not in said} == {"make test", ". .venv/bin/activate"}
 
 
 def test_the_demo_computes_each_picture_once_and_prints_k(said):

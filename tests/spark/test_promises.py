@@ -18,12 +18,14 @@ pytestmark = pytest.mark.usefixtures("spark")  # the jobs find the session that 
 ROUNDS = range(4, 6)  # the driver and a worker are killed, and each time another one while the stream recovers
 
 
+@pytest.mark.soak
 def test_a_stream_that_is_killed_ends_in_the_table_of_an_undisturbed_one(tmp_path):
     soak = Soak(tmp_path, stream_on(None, tmp_path), **in_this_session(), kinds=("driver", "worker"))
     soak.run(ROUNDS, seed=1)
     assert (soak.kills, soak.stops) == (2 * len(ROUNDS), 0)
 
 
+@pytest.mark.soak
 def test_after_any_history_the_table_equals_the_folder():
     counts = histories.run(3, None)
     assert counts["histories"] >= 3

@@ -18,7 +18,7 @@ from fruitpipe.table import delta
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "fruits-360" / "Training"
 IMAGES, LABELS = 2016, 36
 
-pytestmark = pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason=f"needs photographs of Fruits-360 in {PHOTOGRAPHS}")
+pytestmark = pytest.mark.skipif(not PHOTOGRAPHS.exists(), reason=f"needs fruits-360: photographs in {PHOTOGRAPHS}")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from tests.soak.refit_kills import STEPS, appender, soak
 ROUNDS = 3
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("spark")
 def test_a_refit_that_is_killed_is_never_noticed_by_a_reader(tmp_path, monkeypatch):
     steps = {step: STEPS[step] for step in ("data written", "model facts", "pointer")}

@@ -32,7 +32,7 @@ def can_mount():
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not can_mount(), reason="needs a user namespace to mount a small disk in")
+@pytest.mark.skipif(sys.platform != "linux" or not can_mount(), reason="needs user-namespaces: a small disk is mounted in one")
 def test_a_full_disk_is_one_line_and_with_room_the_next_start_just_works(tmp_path):
     fill(tmp_path / "images", 150)
     (tmp_path / "disk").mkdir()

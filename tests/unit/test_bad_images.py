@@ -111,7 +111,7 @@ def megabytes(code, body):
     Not ru_maxrss, which a process inherits from the one that started it.
     """
     if not Path("/proc/self/status").exists():
-        pytest.skip("the peak is read from /proc")
+        pytest.skip("needs linux: the peak is read from /proc")
     start = (
         "import sys\nfrom fruitpipe.pictures.decoding import decode, BadImage\nbody = sys.stdin.buffer.read()\n"
         "def peak(): return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) // 1024\n"

@@ -18,7 +18,7 @@ def pixels_of(seed):
 
 @pytest.fixture(scope="module")
 def tensorflow():
-    pytest.importorskip("tensorflow", reason="the oracle; it has no package for Python 3.14")
+    pytest.importorskip("tensorflow", reason="needs tensorflow: the oracle has no package for Python 3.14")
     return build.tensorflow()
 
 

@@ -28,7 +28,7 @@ GOLDEN = next((folder for folder in (SHARED / "golden", SHARED / "data" / "golde
 def model_file():
     path = cache.folder() / "mobilenetv2-1.0-224.tflite"
     if not path.is_file():
-        pytest.skip(f"{path} is not there; `make test` builds it")
+        pytest.skip(f"needs model-file: {path} is not there; `make test` builds it")
     return path
 
 
@@ -39,7 +39,7 @@ def model(model_file):
 
 @pytest.fixture(scope="module")
 def keras():
-    pytest.importorskip("tensorflow", reason="only where the model file is built")
+    pytest.importorskip("tensorflow", reason="needs tensorflow: the oracle has no package for Python 3.14")
     return build.keras_model(weights.obtain())
 
 
@@ -50,7 +50,7 @@ def drawn():
 def photographs():
     found = sorted(SHARED.glob("fruits-360/Training/*/*.jpg"))
     if not found:
-        pytest.skip(f"{SHARED} holds no fruits-360; FRUITPIPE_SHARED names the folder that does")
+        pytest.skip(f"needs fruits-360: {SHARED} does not hold it; FRUITPIPE_SHARED names the folder that does")
     return [path.read_bytes() for path in found[:: -(-len(found) // 64)]]
 
 
@@ -63,7 +63,7 @@ def test_64_pictures_give_the_vectors_that_keras_gives(model, keras, bodies):
 
 def test_the_published_vector_is_met(model):
     if not GOLDEN.is_dir():
-        pytest.skip(f"{GOLDEN} is not there; FRUITPIPE_SHARED names the folder that holds golden/")
+        pytest.skip(f"needs golden: {GOLDEN} is not there; FRUITPIPE_SHARED names the folder that holds golden/")
     ours = extractor_for(model)(decoding.decode((GOLDEN / "Watermelon_r_109_100.jpg").read_bytes()).pixels)
     assert np.corrcoef(ours, np.load(GOLDEN / "Watermelon_r_109_100.npy").ravel())[0, 1] >= 0.96
 

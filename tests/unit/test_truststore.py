@@ -11,7 +11,7 @@ import pytest
 from fruitpipe.runtime import truststore
 
 
-@pytest.mark.skipif(not shutil.which("keytool"), reason="needs keytool, of a JDK, as an independent reader")
+@pytest.mark.skipif(not shutil.which("keytool"), reason="needs keytool: an independent reader, of a JDK")
 def test_javas_own_tool_finds_every_authority_of_this_machine_in_it(tmp_path):
     truststore.write(tmp_path / "store")
     command = ["keytool", "-list", "-keystore", str(tmp_path / "store"), "-storepass", truststore.PASSWORD]

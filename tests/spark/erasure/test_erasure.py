@@ -103,14 +103,14 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
 def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, root, run, erase, tmp_path):
     uris = fill(images, 8) + fill(images, 8, "Lime", first=8)
     run()
-    refit(RefitSettings(root=root))
+    refit(RefitSettings(root=root, report=False))
     erase(uris[0], uris[12])
     run()
-    refit(RefitSettings(root=root))
+    refit(RefitSettings(root=root, report=False))
     erased = publication.load_model(root, publication.current(root))
     never = f"file://{tmp_path}/never"
     ingest(IngestSettings(images=str(images), root=never, once=True))
-    refit(RefitSettings(root=never))
+    refit(RefitSettings(root=never, report=False))
     other = publication.load_model(never, publication.current(never))
     assert erased.facts["rows"] == other.facts["rows"] == 14
     assert erased.reduction.k == other.reduction.k
@@ -124,7 +124,7 @@ def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, roo
 def test_readers_keep_their_files_for_the_grace_and_the_proof_waits_for_its_end(spark, images, root, run, erase, vectors, capsys):
     uris = fill(images, 4)
     run()
-    refit(RefitSettings(root=root))
+    refit(RefitSettings(root=root, report=False))
     version, before = delta.version(spark, root), vectors()
     erase(uris[0])
     assert "files go after" in run(erasure_grace_hours=1)
@@ -218,7 +218,7 @@ def test_a_running_stream_carries_an_erasure_out_and_goes_on(images, root, run, 
 def test_where_fewer_rows_are_left_than_components_were_asked_for_the_version_has_all_that_can_be(images, root, run, erase):
     uris = fill(images, 5)
     run()
-    refit(RefitSettings(root=root, components=4))
+    refit(RefitSettings(root=root, components=4, report=False))
     assert erase(uris[0])[0] == 0
     assert "no trace found" in run()
     facts = publication.load_model(root, publication.current(root)).facts
