@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -235,20 +236,40 @@ def erase(  # noqa: PLR0913, PLR0917 - a command's flags
     uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Images, each by its exact name.")] = None,
     prefix: Annotated[str | None, typer.Option(help="All images under this URI.")] = None,
     label: Annotated[str | None, typer.Option(help="All images of this label.")] = None,
-    from_file: Annotated[str | None, typer.Option(help="A file with one URI a line.")] = None,
+    from_file: Annotated[
+        str | None, typer.Option(help="A file with a URI a line, JSON lines, or a CSV with a column `path`.")
+    ] = None,
     requested_by: Annotated[str, typer.Option(help="Who asked; kept in the proof.")] = "",
     keep_object: Annotated[
         bool, typer.Option("--keep-object", help="Leave the images where they are; erase what was made of them.")
     ] = False,
+    same_bytes: Annotated[
+        bool | None,
+        typer.Option("--same-bytes/--not-same-bytes", help="Whether other images with the same bytes go too; asks without it."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the proof.")] = False,
 ) -> None:
     """Erase images everywhere, with a proof: for requests under the GDPR."""
-    from fruitpipe.erasure import command, requested_images
+    from functools import partial
 
-    named = [*(uris or []), *(requested_images.from_file(from_file) if from_file else [])]
-    ids = command.erase(root, named, prefix=prefix, label=label, requested_by=requested_by, keep_object=keep_object)
+    from fruitpipe.erasure import command, request_list, requested_images
+
+    named = [*map(request_list.Named, uris or ()), *(request_list.read(from_file) if from_file else ())]
+    asked = requested_images.Asked(named, prefix, label, keep_object)
+    ids = command.erase(root, asked, requested_by=requested_by, with_same_bytes=partial(_with_same_bytes, same_bytes))
     if wait:
         command.wait(root, ids)
+
+
+def _with_same_bytes(wanted: bool | None, others: Sequence[str]) -> bool:
+    """Names the images with the same bytes, and asks whether they go too where a person sits there and said nothing of it."""
+    for other in others:
+        say(f"{other}: has the same bytes" + (", and goes too" if wanted else ""))
+    if wanted is None and sys.stdin.isatty():
+        return typer.confirm(f"Erase these {len(others)} images too?")
+    if not wanted:
+        say(f"{len(others)} images with the same bytes stay; --same-bytes erases them too")
+    return bool(wanted)
 
 
 @app.command(rich_help_panel=GDPR)

@@ -9,28 +9,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.erasure import file_contents, places, register
+from fruitpipe.erasure import file_contents, register, search
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.root import layout
-
-
-def labels_by_path(root: str) -> dict[str, str]:
-    """The label of every image of which any file of the table, current or not, has a row. Reads the whole table."""
-    found: dict[str, str] = {}
-    for stat in objects.list_all(layout.folder(root, "features")):
-        if stat.path.endswith(".parquet") and "/_delta_log/" not in stat.path:
-            try:
-                rows = pq.read_table(pa.BufferReader(objects.read(stat.path)), columns=["path", "label"])
-            except (pa.ArrowException, OSError):  # what a killed task had begun: its image comes again
-                continue
-            found |= {str(row["path"]): str(row["label"]) for row in rows.to_pylist()}
-    return found
 
 
 def show(root: str, path: str) -> dict[str, Any]:
     """Everything that is held about an image: its object, its rows in every file, the lines that name it, its erasures."""
     traces = Traces.of([path])
-    files = [_of_file(stat.path, path, traces) for stat in objects.list_all(root) if not register.is_private(root, stat.path)]
+    files = [_of_file(uri, body, path, traces) for uri, body in search.bodies(search.uris_below(root))]
     return {
         "path": path,
         "object": "there" if objects.has_versions(path) else "not there",
@@ -39,10 +25,9 @@ def show(root: str, path: str) -> dict[str, Any]:
     }
 
 
-def _of_file(uri: str, path: str, traces: Traces) -> dict[str, Any] | None:
-    body = objects.read(uri)
+def _of_file(uri: str, body: bytes, path: str, traces: Traces) -> dict[str, Any] | None:
     try:
-        if not places.holds(uri, body, traces):
+        if not search.of_file(uri, body, traces):
             return None
     except file_contents.NotReadable as error:
         return {"file": uri, "rows": f"cannot be read: {error}"}

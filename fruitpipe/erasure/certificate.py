@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe.erasure import places
+from fruitpipe.erasure import image_objects, places, search
 from fruitpipe.errors import MixedExtractors
 
 if TYPE_CHECKING:
+    from fruitpipe.erasure.byte_search import Traces
+    from fruitpipe.erasure.notes import Objects
     from fruitpipe.erasure.register import Erasure
     from fruitpipe.errors import AccessDenied, DuplicateRows
 
-OBJECT = "an object, or a version of it"
 ELSEWHERE = [
     "the functions' logs in CloudWatch and the cluster's logs: they hold names of images until their retention ends",
     "messages in the queues: S3's events name images until they are read or expire",
-    "copies that somebody made outside the root and the image prefix, backups and replicas among them",
+    "copies that somebody made outside the root and the image prefix, backups among them",
 ]
 
 
@@ -25,46 +28,77 @@ def summary(erasure: Erasure) -> str:
     """What has become of a request, in one line."""
     images = f"{len(erasure.images)} images"
     if erasure.status == "done":
-        assert erasure.verification is not None
-        read = f"{erasure.verification['files']} files, {erasure.verification['bytes']} bytes read"
-        return f"{images} erased; {read}, no trace found"
+        verified = erasure.verification or {"files": 0, "bytes": 0}
+        read = verified.get("whole_root", verified)
+        also = "; the record names what lies elsewhere" if erasure.remaining else ""
+        return f"{images} erased; {read['files']} files, {read['bytes']} bytes read, no trace found{also}"
     if erasure.status == "waiting":
         return f"{images} erased from the table and all that is published; files go after {erasure.files_go_after}"
+    if erasure.status == "searching":
+        return f"{images} erased; every byte under the root is being read for what is left"
     if erasure.status == "incomplete":
         return f"{images} erased, but {len(erasure.remaining)} places still hold something; see the record"
     return f"{images} requested"
 
 
-def verification(root: str, found: places.Search) -> dict[str, object]:
-    """What the independent reader read and found."""
-    return {
+def verification(root: str, erasure: Erasure, found: search.Search, hits: Sequence[str], traces: Traces) -> dict[str, object]:
+    """What the independent reader read, and in which files it found something of this request.
+
+    Where that was only what an earlier search had found, what that one read stands beside it, as `whole_root`.
+    """
+    before = erasure.verification or {}
+    whole = {} if found.is_of_all else {"whole_root": before.get("whole_root", before)}
+    return whole | {
         "verified_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": found.files,
         "bytes": found.bytes,
-        "files_with_traces": len(found.found),
-        "by_place": found.by_place(root),
-        "not_understood": found.unread,
+        "files_with_traces": len(hits),
+        "by_place": dict(Counter(search.place_of(root, uri) for uri in hits)),
+        "not_understood": [f"{_nameless(root, uri, traces)}: {why}" for uri, why in found.unread.items()],
         "method": "every byte of every file under the root, Parquet, NumPy archives and compressed files decoded",
     }
 
 
-def remaining(root: str, erasure: Erasure, found: places.Search, logs: list[str]) -> list[dict[str, str]]:
-    """What still holds something of the images, until when and why."""
-    left = [one for one in erasure.remaining if one["what"] == OBJECT]
+def remaining(
+    root: str, erasure: Erasure, hits: Sequence[str], traces: Traces, gone: Objects
+) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """What still holds something of the images, until when and why: what the next attempt may remove, and what none will."""
+    left = [_left("an object, or a version of it", "access is granted or its lock ends", why) for _, why in gone.left]
     left += [
-        {"what": uri.removeprefix(f"{root}/"), "until": "the next attempt", "why": "it still names an image or holds its vector"}
-        for uri in found.found
+        _left(_nameless(root, uri, traces), "the next attempt", "it still names an image or holds its vector") for uri in hits
     ]
-    left += [{"what": uri, "until": "it is removed by hand", "why": "a log of Spark's on this machine"} for uri in logs]
+    told = []
+    if not erasure.keep_object:
+        targets = image_objects.still_linked(gone.linked)
+        left += [_left(uri, "it is erased too, or removed", "the image was a link to it: it is the picture") for uri in targets]
+        words = [one for one in gone.linked if not one.startswith("file://")]
+        told += [_left(word, "they are removed by hand", "find PREFIX -inum INODE finds them") for word in words]
+    logs = places.on_this_machine(traces)
+    told += [_left(uri, "it is removed by hand, or at the next start", "Spark's, on the stream's own machine") for uri in logs]
     if erasure.keep_object:
-        left.append(
-            {
-                "what": "the objects, and their names in listings",
-                "until": "they are removed",
-                "why": "--keep-object was asked for",
-            }
-        )
-    return left
+        told.append(_left("the objects, and their names in listings", "they are removed", "--keep-object was asked for"))
+    return left, told
+
+
+def _left(what: str, until: str, why: str) -> dict[str, str]:
+    return {"what": what, "until": until, "why": why}
+
+
+def _nameless(root: str, uri: str, traces: Traces) -> str:
+    """Where a file lies; not its name, where that is an image's: no search is to find the record itself."""
+    within = uri.removeprefix(f"{root}/")
+    return f"a file in {search.place_of(root, uri)} with an image's name" if traces.named_in(uri.encode()) else within
+
+
+def with_objects(before: dict[str, dict[str, object]], gone: Objects) -> dict[str, dict[str, object]]:
+    """The places, with the objects that went, whoever removed them."""
+    return before | {"objects": {"rule": "removed, with all versions", "removed": gone.removed}}
+
+
+def damaged(error: Exception) -> dict[str, str]:
+    """What remains where a data file of the table is gone or cannot be read: no row of it can be taken out."""
+    file = re.search(r"[\w.-]+\.parquet", str(error))
+    return _left(f"the table's file {file[0] if file else ''}".rstrip(), "the table is whole again", "it is gone or damaged")
 
 
 def added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[str, dict[str, object]]:
@@ -76,13 +110,7 @@ def added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[s
 
 def refused(error: AccessDenied) -> dict[str, str]:
     """What remains where the store refuses something under the root."""
-    return {"what": "a file under the root", "until": "access is granted or its lock ends", "why": reason(error)}
-
-
-def reason(error: AccessDenied) -> str:
-    """The store's own word, without the image's name."""
-    text = str(error)
-    return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"
+    return {"what": "a file under the root", "until": "access is granted or its lock ends", "why": image_objects.reason(error)}
 
 
 def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from fruitpipe import objects
-from fruitpipe.erasure import register, requested_images
+from fruitpipe.erasure import image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.certificate import summary
-from fruitpipe.erasure.execution import erase_objects
 from fruitpipe.erasure.register import Erasure
+from fruitpipe.erasure.requested_images import Asked
 from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
@@ -19,60 +19,69 @@ from fruitpipe.root import layout, manifests
 POLL_SECONDS = 0.5
 
 
-def erase(  # noqa: PLR0913 - the command's flags
-    root: str, uris: Sequence[str], *, prefix: str | None, label: str | None, requested_by: str, keep_object: bool
+def erase(
+    root: str,
+    asked: Asked,
+    *,
+    requested_by: str = "",
+    with_same_bytes: Callable[[Sequence[str]], bool] = lambda _: False,
 ) -> list[str]:
     """Requests that images go, and removes their objects; returns the ids of the requests that cover them.
 
     The request is recorded under the root before anything is removed, so that a command that is killed has lost nothing.
+    with_same_bytes: whether other images with the same bytes, which it is told, are to go as well.
     """
     root = objects.canonical(root)
     layout.check(root)
     if not objects.children(root):
         raise NotFound(f"{root}: there is nothing there; check --root")
-    chosen = requested_images.select(root, uris, prefix, label, keep_object=keep_object)
-    if Traces.of(chosen.paths).named_in(requested_by.encode()):
+    chosen = requested_images.select(root, asked)
+    paths = chosen.paths
+    if chosen.same_bytes and with_same_bytes(chosen.same_bytes):
+        paths = [*paths, *chosen.same_bytes]
+    if Traces.of(paths).named_in(requested_by.encode()):
         raise WrongUsage("--requested-by names an image that is to go, and would keep its name; say it without")
-    for name, count in chosen.done.items():
-        say(f"{count} images: requested before; {_uri(root, name)} says what became of it")
-        earlier = register.find(root, name)
-        if earlier.status != "done":
-            _go_on(root, earlier)
-    if not chosen.paths:
+    _go_on_with(root, chosen.done)
+    if not paths:
         return list(chosen.done)
-    record = register.request(root, chosen.paths, requested_by=requested_by, keep_object=keep_object, asked_as=chosen.asked_as)
-    say(f"{record.id}: {len(chosen.paths)} images requested to be erased")
-    if not keep_object:
-        _remove_objects(root, record, chosen.paths)
-    _tell_the_stream(root, chosen.paths)  # last: it may lack the right to remove objects itself
+    record = register.request(root, paths, requested_by=requested_by, keep_object=asked.keep_object, asked_as=chosen.asked_as)
+    say(f"{record.id}: {len(paths)} images requested to be erased")
+    if not asked.keep_object:
+        _remove_objects(root, record)
+    _tell_the_stream(root, paths)  # last: it may lack the right to remove objects itself
     say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; proof: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
 
-def _go_on(root: str, earlier: Erasure) -> None:
-    """Does what a command that was killed, or refused, did not come to."""
-    paths = register.names(root, earlier)
-    if not earlier.keep_object and register.removed_objects(root, earlier) is None:
-        _remove_objects(root, earlier, paths)
-    _tell_the_stream(root, paths)
+def _go_on_with(root: str, covered: dict[str, int]) -> None:
+    """Says which requests cover images already, and does what a command that was killed, or refused, did not come to."""
+    for name, count in covered.items():
+        say(f"{count} images: requested before; {_uri(root, name)} says what became of it")
+        earlier = register.find(root, name)
+        if earlier.status == "done":
+            continue
+        tried = notes.objects_of(root, name)
+        if not earlier.keep_object and (tried is None or tried.left):
+            _remove_objects(root, earlier)
+        _tell_the_stream(root, notes.names(root, name))
 
 
 def wait(root: str, ids: Sequence[str]) -> None:
     """Returns when every request is proved. Raises InvalidResult where something could not be removed."""
     root = objects.canonical(root)
     for name in ids:
-        while (record := register.find(root, name)).status in ("requested", "waiting"):
+        while (record := register.find(root, name)).status in ("requested", "waiting", "searching"):
             time.sleep(POLL_SECONDS)
         if record.status == "incomplete":
             raise InvalidResult(f"{summary(record)} {_uri(root, name)}")
         say(f"{name}: {summary(record)}; proof: {_uri(root, name)}")
 
 
-def _remove_objects(root: str, record: Erasure, paths: Sequence[str]) -> None:
-    removed, refused = erase_objects(paths)
-    say(f"{record.id}: {removed} objects and versions removed" + (f", {len(refused)} refused" if refused else ""))
-    if not refused:
-        register.note_removed(root, record, removed)
+def _remove_objects(root: str, record: Erasure) -> None:
+    done = image_objects.remove(root, record.id)
+    say(f"{record.id}: {done.removed} objects and versions removed" + (f", {len(done.left)} refused" if done.left else ""))
+    for linked in done.linked:
+        say(f"{record.id}: the same bytes stay at {linked}")
 
 
 def _tell_the_stream(root: str, paths: Sequence[str]) -> None:

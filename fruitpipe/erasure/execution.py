@@ -1,41 +1,46 @@
 """Carries erasures out: the part of the stream, the only writer, that makes images go and proves that they went.
 
-It runs while no query does, so that nothing is read or written beside it. Every step may be repeated: whatever is killed on the
-way, the next stream begins the pending requests anew and finds what is done. There are two rounds: at once, all that no reader
-can have open; after the grace, the files that one could, and then the proof.
+A request is at one step. A turn does each step for all requests that have come to it:
+
+| step | does | all went well: next step, status | else |
+|---|---|---|---|
+| withdraw | objects, rows, lines, reports go; another version is published | remove, `waiting` | withdraw, `incomplete` |
+| remove | after the readers' grace: the table's old files, its log, old versions | search, `searching` | remove, `incomplete` |
+| search | reads every byte under the root | nothing, `done` | look again, `incomplete`; search where the root is refused |
+| look again | every hour, what was left alone: removed by the rules | search, of that alone | withdraw, for what needs a commit |
+
+Before `remove`, a version that was published meanwhile and holds an image leads back to `withdraw`. The steps run while no query
+does, so that nothing is read or written beside them; but for the search, which takes longest and only reads. Every step may be
+repeated: whatever is killed on the way, the next stream begins with the step that the record names.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.erasure import certificate, places, register
+from fruitpipe.erasure import certificate, image_objects, notes, places, register, steps
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Erasure, Tombstones
-from fruitpipe.errors import AccessDenied, Conflict, DuplicateRows, MixedExtractors, NotEnoughRows, WrongUsage
-from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.erasure.searching import Searching
+from fruitpipe.erasure.steps import Request, Steps
+from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound
 from fruitpipe.output import say
-from fruitpipe.refit import changes, new_version, pointer, publication
-from fruitpipe.root import manifests
-from fruitpipe.runtime import progress
-from fruitpipe.settings import RefitSettings
-from fruitpipe.table import delta, lookup, upkeep
+from fruitpipe.pictures import names
+from fruitpipe.refit import changes
+from fruitpipe.root import layout, manifests
+from fruitpipe.runtime import session
 from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from fruitpipe.refit.publication import Model
     from fruitpipe.settings import IngestSettings
 
-REMOVERS = 16  # objects removed at the same time
 RETRY_SECONDS = 3600.0  # from one attempt to the next at what could not be removed
 
 
@@ -50,11 +55,13 @@ class Eraser:
     def __post_init__(self) -> None:
         self.asked = False
         self._not_before: float | None = None
+        self._searching: Searching | None = None
+        self._steps = Steps(self.spark, self.settings, self.before_commit)
         self._tombstones = Tombstones.of(self.settings.root)
 
     def admit(self, named: Sequence[manifests.ImageEvent]) -> list[manifests.ImageEvent]:
         """The events that are the batch's own: requests to erase are recorded, images that must not come back left out."""
-        wanted = sorted(event.path for event in named if event.event == "erase")
+        wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
         if wanted:
             self.asked = True
             self._record(wanted)
@@ -65,159 +72,158 @@ class Eraser:
 
     def is_due(self) -> bool:
         """Whether the query is to end so that erasures can be carried out."""
-        return self.asked or (self._not_before is not None and time.monotonic() >= self._not_before)
+        has_searched = self._searching is not None and not self._searching.is_alive()
+        return self.asked or has_searched or (self._not_before is not None and time.monotonic() >= self._not_before)
 
     def carry_out(self) -> None:
         """Does what is pending, as far as its time has come; says what became of each request."""
         self.asked, self._not_before = False, None
         root = self.settings.root
-        register.forget_done(root)
-        waiting = [self._step(erasure) for erasure in register.pending(root)]
+        register.drop_abandoned(root)
+        for record in register.finished(root):
+            self._forget(record)
+        if pending := register.pending(root):
+            self._turn(pending)
         self._tombstones = Tombstones.of(root)
-        for done in waiting:
-            say(f"erasure {done.id}: {certificate.summary(done)}")
-            if done.status != "done":
-                seconds = _seconds_left(done)
-                self._not_before = min(self._not_before or float("inf"), time.monotonic() + (seconds or RETRY_SECONDS))
+
+    def _turn(self, pending: Sequence[Erasure]) -> None:
+        self._conclude()
+        busy = {request.id for request in self._searching.requests} if self._searching else set()
+        requests = self._gathered([record for record in self._still(pending) if record.id not in busy])
+        requests = self._do("look again", self._steps.look_again, requests)
+        requests = self._do("withdraw", self._steps.withdraw, self._with_new_versions(requests))
+        requests = self._do("remove", self._steps.remove, requests)
+        self._search([request for request in requests if request.record.step == "search"])
+        for record in self._still(pending):
+            self._say(record)
+
+    def _still(self, pending: Sequence[Erasure]) -> list[Erasure]:
+        """The records as they are now."""
+        return [register.find(self.settings.root, record.id) for record in pending]
+
+    def _say(self, record: Erasure) -> None:
+        say(f"erasure {record.id}: {certificate.summary(record)}")
+        if record.status in ("waiting", "incomplete"):
+            seconds = _seconds_left(record) or RETRY_SECONDS
+            self._not_before = min(self._not_before or float("inf"), time.monotonic() + seconds)
+
+    def _gathered(self, pending: Sequence[Erasure]) -> list[Request]:
+        """The requests whose step may be due, with what is looked for."""
+        root, known = self.settings.root, []
+        for record in pending:
+            try:
+                notes.names(root, record.id)
+            except NotFound:
+                self._keep(_nameless(root, record))
+            else:
+                known.append(record)
+        try:
+            return steps.gather(root, known)
+        except AccessDenied as error:
+            for record in known:
+                self._keep(replace(record, status="incomplete", remaining=[certificate.refused(error)]))
+            return []
+
+    def _with_new_versions(self, requests: list[Request]) -> list[Request]:
+        """Sends back those that wait while a version that holds one of their images was published."""
+        waiting = [request for request in requests if request.record.step == "remove" and not _seconds_left(request.record)]
+        if not waiting or not self._steps.versions.holding(steps.together(waiting)):
+            return requests
+        for request in waiting:
+            self._keep(replace(request.record, step="withdraw"))
+        return self._now(requests)
+
+    def _do(self, step: str, do: Callable[[Sequence[Request]], list[Erasure]], requests: Sequence[Request]) -> list[Request]:
+        """Does a step for the requests that have come to it; those that are refused stay at it. Returns all, as they are now."""
+        due = [request for request in requests if request.record.step == step and not _seconds_left(request.record)]
+        if not due:
+            return list(requests)
+        try:
+            done = do(due)
+        except (MixedExtractors, DuplicateRows, AccessDenied, *session.SPARK_ERRORS) as error:
+            left = _hindrance(error)
+            done = [replace(request.record, status="incomplete", remaining=[left]) for request in self._now(due)]
+        for record in done:
+            self._keep(record)
+        return self._now(requests)
+
+    def _now(self, requests: Sequence[Request]) -> list[Request]:
+        """The requests with their records as they are now: a step for one may have changed another's."""
+        return [replace(request, record=register.find(self.settings.root, request.id)) for request in requests]
+
+    def _keep(self, record: Erasure) -> None:
+        register.save(self.settings.root, record)
+
+    def _search(self, requests: Sequence[Request]) -> None:
+        """Begins the search, or does it where there is nothing else to do meanwhile."""
+        if self._searching or not requests:
+            return
+        self._searching = Searching(self._steps.look, requests)
+        if self.settings.once:
+            self._searching.run()
+            self._conclude()
+        else:
+            self._searching.start()
+
+    def _conclude(self) -> None:
+        """Makes proofs of what a search found that is over."""
+        if self._searching is None or self._searching.is_alive():
+            return
+        over, self._searching = self._searching, None
+        if over.failure and not isinstance(over.failure, AccessDenied):
+            raise over.failure
+        for now in self._now(over.requests):
+            if isinstance(over.failure, AccessDenied):
+                self._keep(replace(now.record, status="incomplete", remaining=[certificate.refused(over.failure)]))
+            elif over.found:
+                concluded = self._steps.conclude(now, over.found)
+                self._keep(concluded)
+                if concluded.status == "done":
+                    self._forget(concluded)
+
+    def _forget(self, record: Erasure) -> None:
+        """Drops what a proved request kept. What was put there anew meanwhile is a new picture, and is named as one."""
+        root, counts = self.settings.root, names.matcher(self.settings.glob)
+        try:
+            paths = [] if record.keep_object else notes.names(root, record.id)
+        except NotFound:  # dropped already
+            paths = []
+        back = [path for path in image_objects.returned(paths) if counts.match(objects.name(path))]
+        now = datetime.now(UTC)
+        for body in manifests.manifests(manifests.ImageEvent("created", path, event_time=now) for path in back):
+            objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("erased", now, body)), body)
+        notes.drop(root, record.id)
+
+    def _may_go(self, path: str) -> bool:
+        if not layout.is_within(path, self.settings.root):
+            return True
+        say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest asks for it in vain")
+        return False
 
     def _record(self, wanted: list[str]) -> None:
         """Makes requests of the lines that a manifest holds, but for those that are recorded already."""
-        pending = {
-            path for erasure in register.pending(self.settings.root) for path in register.names(self.settings.root, erasure)
-        }
-        new = [path for path in wanted if path not in pending]
+        asked = register.still_asked(self.settings.root)
+        new = [path for path in wanted if not asked.covers(path)]
         if new:
             register.request(self.settings.root, new, requested_by="a manifest", keep_object=False)
 
-    def _step(self, erasure: Erasure) -> Erasure:
-        root = self.settings.root
-        traces = self._traces(erasure)
-        try:
-            if erasure.status != "waiting" or _holding(root, traces):
-                erasure = self._first_round(erasure, traces)
-                register.save(root, erasure)
-            return erasure if _seconds_left(erasure) else self._second_round(erasure, traces)
-        except (MixedExtractors, DuplicateRows) as error:
-            left = certificate.unfitted(error)
-        except AccessDenied as error:
-            left = certificate.refused(error)
-        erasure = replace(register.find(root, erasure.id), status="incomplete", remaining=[left])
-        register.save(root, erasure)
-        return erasure
 
-    def _traces(self, erasure: Erasure) -> Traces:
-        """What is looked for; gathered before anything goes, and kept until the proof."""
-        root = self.settings.root
-        found = register.traces(root, erasure)
-        if found is None:
-            paths = frozenset(register.names(root, erasure))
-            longer = lookup.that_begin_with(root, paths)
-            found = Traces.of(paths, places.vectors_of(root, paths), longer)
-            register.keep_traces(root, erasure, found)
-        return found
-
-    def _first_round(self, erasure: Erasure, traces: Traces) -> Erasure:
-        root, removed, remaining = self.settings.root, Counter[str](), list[dict[str, str]]()
-        if not erasure.keep_object:
-            already = register.removed_objects(root, erasure)
-            removed["objects"], remaining = (already, []) if already is not None else erase_objects(sorted(traces.paths))
-            if already is not None and erasure.carried_out_at:
-                removed["objects"] = 0  # counted when this was tried before
-        self.before_commit()
-        removed["features"] = delta.remove(self.spark, root, sorted(traces.paths), self.before_commit)
-        # From here on no refit publishes what it read before.
-        table, version = delta.describe(self.spark, root).id, delta.version(self.spark, root)
-        erasure = replace(erasure, features_table=table, features_version=version)
-        register.save(root, erasure)
-        removed.update(places.empty(root, traces) + places.empty_reports(root))
-        removed["erasures"] = register.redact(root, traces)
-        removed["reduced"] = self._replace_versions(traces)
-        now = datetime.now(UTC)
-        anew = erasure.files_go_after is None or removed["features"] or removed["reduced"]
-        return replace(
-            erasure,
-            status="waiting",
-            carried_out_at=_iso(now),
-            files_go_after=_iso(now + timedelta(hours=self.settings.erasure_grace_hours)) if anew else erasure.files_go_after,
-            places=certificate.added(erasure.places, removed),
-            remaining=remaining,
-        )
-
-    def _replace_versions(self, traces: Traces) -> int:
-        """Fits a version on what is left and unpublishes those that hold the images; returns how many those were."""
-        root = self.settings.root
-        found, holding = pointer.find(root), _holding(root, traces)
-        if found and found.version in holding:
-            self._publish_without(found.version)
-            holding = _holding(root, traces)
-        if holding:
-            publication.withdraw(root, holding)
-        return len(holding)
-
-    def _publish_without(self, version: str) -> None:
-        root, previous = self.settings.root, publication.load_model(self.settings.root, version)
-        asked = previous.facts["variance_asked"]
-        wanted = {"variance": asked} if asked else {"components": previous.facts["k"]}
-        try:
-            with publication.attempt(root) as name:
-                self._fit(previous, name, RefitSettings(root=root, **wanted))
-                self.before_commit()
-                publication.switch(root, name)
-        except NotEnoughRows:
-            say(f"erasure: too few rows are left to fit a version in place of {version}")
-        except Conflict:
-            say(f"erasure: a refit that began later replaces {version}")
-        else:
-            say(f"erasure: {name} replaces {version}, fitted without what is erased")
-
-    def _fit(self, previous: Model, name: str, settings: RefitSettings) -> None:
-        pinned = changes.pin(self.spark, settings.root)
-        gathered = changes.gather(self.spark, pinned, previous, FEATURES)
-        run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
-        try:
-            new_version.fit_anew(run)
-        except WrongUsage:  # fewer components can be had of the rows that are left than were asked for: all that can
-            new_version.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))
-
-    def _second_round(self, erasure: Erasure, traces: Traces) -> Erasure:
-        root = self.settings.root
-        if register.removed_objects(root, erasure) is not None:  # by the command, after this had tried in vain
-            erasure = replace(erasure, remaining=[one for one in erasure.remaining if one["what"] != certificate.OBJECT])
-        self.before_commit()
-        upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
-        cut = upkeep.cut_log(self.spark, root, erasure.id)
-        removed = places.empty(root, traces) + _discard_unpublished(root, traces)
-        removed["features log"] = cut
-        removed["earlier versions of files"] = objects.purge(root)
-        found = places.search(root, traces)
-        erasure = replace(
-            erasure,
-            places=certificate.added(erasure.places, removed),
-            verification=certificate.verification(root, found),
-            remaining=certificate.remaining(root, erasure, found, places.logs(traces)),
-            not_searched=certificate.ELSEWHERE,
-        )
-        if found.found or found.unread or any(one["what"] == certificate.OBJECT for one in erasure.remaining):
-            erasure = replace(erasure, status="incomplete")
-            register.save(root, erasure)
-            return erasure
-        return register.complete(root, erasure)
+def _hindrance(error: Exception) -> dict[str, str]:
+    """What remains where a step could not be done. Raises `error` where that says nothing of what is to be erased."""
+    if isinstance(error, MixedExtractors | DuplicateRows):
+        return certificate.unfitted(error)
+    if isinstance(error, AccessDenied):
+        return certificate.refused(error)
+    if any(sign in str(error) for sign in changes.FILES_GONE):
+        return certificate.damaged(error)
+    raise error
 
 
-def erase_objects(paths: Sequence[str]) -> tuple[int, list[dict[str, str]]]:
-    """Removes the objects with all their versions: how many those were, and what is locked or out of reach."""
-    remaining = []
-    with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as removers:
-        done = [(path, removers.submit(objects.erase, path)) for path in paths]
-    count = 0
-    for _, removing in done:
-        try:
-            count += removing.result()
-        except AccessDenied as error:
-            remaining.append(
-                {"what": certificate.OBJECT, "until": "access is granted or its lock ends", "why": certificate.reason(error)}
-            )
-    return count, remaining
+def _nameless(root: str, record: Erasure) -> Erasure:
+    """A request of which nobody knows any more what it names: over once all its images were asked for again and are proved."""
+    proved = {image for other in register.every(root) if other.status == "done" for image in other.images}
+    status: register.Status = "done" if proved.issuperset(record.images) else "incomplete"
+    return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
 
 
 def _tells_nothing_new(event: manifests.ImageEvent) -> bool:
@@ -227,35 +233,8 @@ def _tells_nothing_new(event: manifests.ImageEvent) -> bool:
     return event.event == "removed"
 
 
-def _holding(root: str, traces: Traces) -> list[str]:
-    """The published versions whose rows, or whose model, name one of the images."""
-    named = traces.of_names()
-    return [version for version in publication.versions(root) if _version_holds(root, version, named)]
-
-
-def _version_holds(root: str, version: str, traces: Traces) -> bool:
-    for folder in (publication.reduced_uri(root, version), publication.model_uri(root, version)):
-        for stat in objects.list_all(folder):
-            if places.may_hold(stat.path, objects.read(stat.path), traces):
-                return True
-    return False
-
-
-def _discard_unpublished(root: str, traces: Traces) -> Counter[str]:
-    """Removes the versions that were withdrawn, and what a refit left that was killed, where they hold the images."""
-    removed: Counter[str] = Counter()
-    for version in publication.unpublished(root):
-        if _version_holds(root, version, traces):
-            publication.discard(root, version)
-            removed["reduced versions removed"] += 1
-    return removed
-
-
-def _seconds_left(erasure: Erasure) -> float:
-    if erasure.status != "waiting" or erasure.files_go_after is None:
+def _seconds_left(record: Erasure) -> float:
+    """Until the readers' grace ends, for a request that waits for that."""
+    if record.step != "remove" or record.files_go_after is None:
         return 0.0
-    return max(0.0, (datetime.fromisoformat(erasure.files_go_after) - datetime.now(UTC)).total_seconds())
-
-
-def _iso(when: datetime) -> str:
-    return when.isoformat(timespec="seconds")
+    return max(0.0, (datetime.fromisoformat(record.files_go_after) - datetime.now(UTC)).total_seconds())

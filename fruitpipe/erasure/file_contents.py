@@ -18,12 +18,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 PATHS = "path"  # the column of an image's own name, here as in the reduced features
 ROWS = 2048  # that are decoded at a time: 10 MB of vectors
 MAX_UNPACKED_BYTES = 2_000_000_000
+CHUNK_BYTES = 16_000_000  # unpacked at a time
 SNAPPY = b"\xff\x06\x00\x00sNaPpY"
 
 
@@ -31,34 +33,44 @@ class Part(NamedTuple):
     """A piece of what a file holds.
 
     texts: what may name an image. vectors: (n, d) float32, or None. paths: the n rows' own `path`, where the file has such a
-    column. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a name may stand as it is,
-    and in no other spelling: ``a%20b.jpg`` in a column of paths is another image than ``a b.jpg``.
+    column, as `names_of` reads it. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a
+    name may stand as it is, and in no other spelling: ``a%20b.jpg`` in a column of paths is another image than ``a b.jpg``.
     """
 
     texts: list[bytes]
     vectors: NDArray[np.float32] | None = None
-    paths: list[str | None] | None = None
+    paths: pa.Array[Any] | None = None
     raw: bytes = b""
     binary: bytes = b""
+
+    def names_of(self, rows: NDArray[np.bool_]) -> list[str | None]:
+        """The `path` of the chosen rows, (n,) bool; None for each where the file has no such column."""
+        if self.paths is None:
+            return [None] * int(rows.sum())
+        return list(self.paths.filter(pa.array(rows)).cast(pa.string()).to_pylist())
 
 
 class NotReadable(Exception):
     """The file has a format that this reader knows, but cannot be read as such."""
 
 
-def parts(body: bytes) -> Iterator[Part]:
-    """Everything that the bytes of a file hold. Raises NotReadable for a file that is cut or damaged."""
+def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
+    """Everything that the bytes of a file hold, or all but the vectors of a Parquet file, which are nearly all of its bytes.
+
+    Raises NotReadable for a file that is cut or damaged, or unpacks to more than MAX_UNPACKED_BYTES.
+    """
     unpack = next((unpack for magic, unpack in PACKED.items() if body.startswith(magic)), None)
     try:
         if body.startswith(b"PAR1"):
             yield Part([], binary=body)  # pages that are not compressed, and the footer; what they mean comes next
-            yield from _parquet(body)
+            yield from _parquet(body, with_vectors=with_vectors)
         elif body.startswith(b"PK\x03\x04"):
             yield from _archive(body)
         elif body.startswith(b"\x93NUMPY"):
             yield from _array(np.load(io.BytesIO(body), allow_pickle=False))
         elif unpack:
-            yield from parts(unpack(body))
+            yield Part([], raw=body, binary=body)  # what follows the packed data, which the unpackers pass over
+            yield from parts(unpack(body), with_vectors=with_vectors)
         else:
             yield Part([body], raw=body)
     except (
@@ -74,21 +86,32 @@ def parts(body: bytes) -> Iterator[Part]:
         raise NotReadable(str(error)) from error
 
 
-def _parquet(body: bytes) -> Iterator[Part]:
+def _parquet(body: bytes, *, with_vectors: bool) -> Iterator[Part]:
     file = pq.ParquetFile(pa.BufferReader(body))
     yield from _footer(file)
-    texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    fields = [field for field in file.schema_arrow if with_vectors or not _holds_vectors(field.type)]
+    texts = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     # As dictionaries, so that also those of their entries are seen that no row refers to.
     file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
-    for batch in file.iter_batches(ROWS, use_threads=False):
-        paths = batch.column(PATHS).cast(pa.string()).to_pylist() if PATHS in batch.schema.names else None
+    dictionaries: dict[str, Any] = {}  # a row group has one for all its batches
+    for batch in file.iter_batches(ROWS, columns=[field.name for field in fields], use_threads=False):
+        paths = batch.column(PATHS) if PATHS in batch.schema.names else None
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if isinstance(column, pa.DictionaryArray):
+                if name in dictionaries and column.dictionary.equals(dictionaries[name]):
+                    continue
+                dictionaries[name] = column.dictionary
             for part in _column(column):
                 if name == PATHS:
                     yield Part([], binary=b"\n".join(part.texts))
                     continue
                 aligned = part.vectors is not None and paths is not None and len(part.vectors) == len(paths)
                 yield part._replace(paths=paths) if aligned else part
+
+
+def _holds_vectors(kind: Any) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and pa.types.is_floating(kind.value_type)
 
 
 def _footer(file: pq.ParquetFile) -> Iterator[Part]:
@@ -114,10 +137,12 @@ def _column(column: pa.Array[Any]) -> Iterator[Part]:
     elif pa.types.is_map(kind):
         yield from _column(values.keys)
         yield from _column(values.items)
+    elif _holds_vectors(kind):
+        yield from _vectors(values)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        yield from (_vectors(values) if pa.types.is_floating(kind.value_type) else _column(values.flatten()))
+        yield from _column(values.flatten())
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        yield Part(_as_bytes(values.to_pylist()))
+        yield Part([_joined(values)])
 
 
 def _vectors(lists: Any) -> Iterator[Part]:
@@ -137,7 +162,8 @@ def _vectors(lists: Any) -> Iterator[Part]:
 def _archive(body: bytes) -> Iterator[Part]:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         for member in archive.namelist():
-            yield from parts(archive.read(member))
+            with archive.open(member) as packed:
+                yield from parts(_bounded(packed))
 
 
 def _array(array: NDArray[Any]) -> Iterator[Part]:
@@ -153,6 +179,24 @@ def _as_bytes(values: list[Any]) -> list[bytes]:
     return [b"\n".join(text for text in texts if isinstance(text, bytes))]
 
 
+def _joined(texts: Any) -> bytes:
+    """The texts of an Arrow array as one, each in a line of its own, without making a Python object of each."""
+    there = texts.drop_null().cast(pa.large_binary())
+    lines = pa.LargeListArray.from_arrays(pa.array([0, len(there)], pa.int64()), there)
+    joined: Any = pc.binary_join(lines, pa.scalar(b"\n", pa.large_binary()))
+    return bytes(joined[0].as_py())
+
+
+def _bounded(packed: Any) -> bytes:
+    """All that a stream unpacks to. Raises NotReadable where that is too much: what was not looked at is not called empty."""
+    body = io.BytesIO()
+    while chunk := packed.read(CHUNK_BYTES):
+        body.write(chunk)
+        if body.tell() > MAX_UNPACKED_BYTES:
+            raise NotReadable(f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes, more than is looked at")
+    return body.getvalue()
+
+
 def _snappy(body: bytes) -> bytes:
     """Snappy's framing format: chunks of a type, three bytes of length, a checksum and the data."""
     out, at = io.BytesIO(), len(SNAPPY)
@@ -163,7 +207,10 @@ def _snappy(body: bytes) -> bytes:
             out.write(pa.decompress(chunk, _varint(chunk), "snappy", asbytes=True))
         elif kind == 1:
             out.write(chunk)
-    return out.getvalue()
+        if out.tell() > MAX_UNPACKED_BYTES:
+            break
+    out.seek(0)
+    return _bounded(out)
 
 
 def _varint(data: bytes) -> int:
@@ -176,16 +223,13 @@ def _varint(data: bytes) -> int:
 
 
 def _with_arrow(codec: Literal["zstd", "lz4"]) -> Callable[[bytes], bytes]:
-    def unpack(body: bytes) -> bytes:
-        return pa.CompressedInputStream(pa.BufferReader(body), codec).read(MAX_UNPACKED_BYTES)
-
-    return unpack
+    return lambda body: _bounded(pa.CompressedInputStream(pa.BufferReader(body), codec))
 
 
 PACKED: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ\x00": lzma.decompress,
+    b"\x1f\x8b": lambda body: _bounded(gzip.GzipFile(fileobj=io.BytesIO(body))),
+    b"BZh": lambda body: _bounded(bz2.BZ2File(io.BytesIO(body))),
+    b"\xfd7zXZ\x00": lambda body: _bounded(lzma.LZMAFile(io.BytesIO(body))),  # noqa: SIM115 - it closes nothing
     b"\x28\xb5\x2f\xfd": _with_arrow("zstd"),
     b"\x04\x22\x4d\x18": _with_arrow("lz4"),
     SNAPPY: _snappy,

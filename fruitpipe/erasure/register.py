@@ -1,8 +1,7 @@
 """The record of each erasure under `<root>/erasures`: a request first, a proof in the end.
 
-    <id>.json          who asked, when, salted hashes of the images' names, what was found, removed and left; never a name
-    <id>.names.json    the names, and <id>.traces.json what their vectors are known by; both until the proof is complete
-    salt               of this root: without it, and without the name, a hash says nothing
+    <id>.json  who asked, when, salted hashes of the images' names, what was found, removed and left; never a name
+    salt       of this root: without it, and without the name, a hash says nothing
 
 The request is there before anything is destroyed, so that whatever is killed on the way is carried out by the next stream.
 """
@@ -21,23 +20,31 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from fruitpipe import objects
+from fruitpipe.erasure import notes
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.errors import Conflict, NotFound, WrongRoot
 from fruitpipe.root import layout
 
 SALT_BYTES = 32
 RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream asks for all of them again and again
-Status = Literal["requested", "waiting", "incomplete", "done"]
+NAMELESS = {  # what is left of a request whose note of names somebody removed
+    "what": "everything: the request's own list of names is gone",
+    "until": "it is asked for again",
+    "why": "its record holds hashes alone, and says nothing to whoever does not know the names",
+}
+Status = Literal["requested", "waiting", "searching", "incomplete", "done"]
+Step = Literal["withdraw", "remove", "search", "look again", "nothing"]
 
 
 @dataclass(frozen=True)
 class Erasure:
     """One request and what has become of it; times are ISO 8601 in UTC.
 
-    images: salted hashes; asked_as: those of a prefix or label that stood for them. status: ``requested``; ``waiting``, where all
-    that is left is the grace for readers, until `files_go_after`; ``incomplete``, where `remaining` says what could not be
-    removed yet; ``done``. features_table, features_version: of the table without the rows, by Delta's own id. places: what was
-    removed from each, by which rule. not_searched: where this software does not reach.
+    images: salted hashes; asked_as: those of a prefix or label that stood for them. status, for people: ``requested``;
+    ``waiting`` for the end of the readers' grace, at `files_go_after`; ``searching``; ``incomplete``, where `remaining` says what
+    could not be removed yet; ``done``. step: what is to be done next, see `execution`. features_table, features_version: of the
+    table without the rows, by Delta's own id. places: what was removed from each, by which rule. not_searched: where this
+    software does not reach. elsewhere: what S3 was asked of the copies that it makes itself.
     """
 
     id: str
@@ -47,6 +54,7 @@ class Erasure:
     images: list[str]
     asked_as: list[str] = field(default_factory=list)
     status: Status = "requested"
+    step: Step = "withdraw"
     carried_out_at: str | None = None
     files_go_after: str | None = None
     features_table: str | None = None
@@ -55,6 +63,7 @@ class Erasure:
     verification: dict[str, Any] | None = None
     remaining: list[dict[str, str]] = field(default_factory=list)
     not_searched: list[str] = field(default_factory=list)
+    elsewhere: list[dict[str, str]] = field(default_factory=list)
     completed_at: str | None = None
 
 
@@ -66,7 +75,7 @@ def request(
     name, salt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", Salt.of(root) if every(root) else Salt.made(root)
     hashed = [salt.hash(path) for path in paths]
     erasure = Erasure(name, _iso(now), requested_by, keep_object, hashed, [salt.hash(one) for one in asked_as])
-    objects.write(_uri(root, f"{name}.names.json"), json.dumps(sorted(paths)).encode())
+    notes.keep_names(root, name, paths)
     save(root, erasure)
     return erasure
 
@@ -93,39 +102,7 @@ def is_settled(root: str) -> bool:
     """Whether no request is pending, and nothing is kept that names an image. Raises WrongRoot where the salt is gone."""
     Tombstones.of(root)
     kept = objects.list_all(layout.folder(root, "erasures"))
-    return not (any(is_private(root, stat.path) for stat in kept) or pending(root))
-
-
-def names(root: str, erasure: Erasure) -> list[str]:
-    """The images that a pending request names."""
-    found: list[str] = json.loads(objects.read(_uri(root, f"{erasure.id}.names.json")))
-    return found
-
-
-def traces(root: str, erasure: Erasure) -> Traces | None:
-    """What is known of the images' vectors, once that was gathered."""
-    try:
-        return Traces.from_json(objects.read(_uri(root, f"{erasure.id}.traces.json")))
-    except NotFound:
-        return None
-
-
-def keep_traces(root: str, erasure: Erasure, found: Traces) -> None:
-    """Keeps what the vectors are known by: once the rows are gone, nothing else tells."""
-    objects.write(_uri(root, f"{erasure.id}.traces.json"), found.to_json())
-
-
-def note_removed(root: str, erasure: Erasure, count: int) -> None:
-    """Says that all objects, `count` with their versions, are gone: whoever runs the stream may lack the right to remove any."""
-    objects.write(_uri(root, f"{erasure.id}.objects.json"), json.dumps({"removed": count}).encode())
-
-
-def removed_objects(root: str, erasure: Erasure) -> int | None:
-    """What `note_removed` said, if it did."""
-    try:
-        return int(json.loads(objects.read(_uri(root, f"{erasure.id}.objects.json")))["removed"])
-    except NotFound:
-        return None
+    return not (any(notes.is_note(root, stat.path) for stat in kept) or pending(root))
 
 
 def save(root: str, erasure: Erasure) -> None:
@@ -135,27 +112,25 @@ def save(root: str, erasure: Erasure) -> None:
 
 
 def complete(root: str, erasure: Erasure) -> Erasure:
-    """The proof; then the last that holds the names goes, here or, where this is killed, at the next start."""
-    done = replace(erasure, status="done", completed_at=_iso(datetime.now(UTC)))
+    """Writes the proof. What the request kept of its images may go now."""
+    done = replace(erasure, status="done", step="nothing", completed_at=_iso(datetime.now(UTC)))
     save(root, done)
-    forget(root, done)
     return done
 
 
-def forget(root: str, erasure: Erasure) -> None:
-    """Removes what a request keeps of the images, in all versions."""
-    for kind in ("names", "traces"):
-        objects.erase(_uri(root, f"{erasure.id}.{kind}.json"))
+def finished(root: str) -> list[Erasure]:
+    """The requests that are proved and still keep something: the command, or the stream, was killed at that very point."""
+    keeping = {name.partition(".")[0] for name in objects.children(layout.folder(root, "erasures")) if name.count(".") > 1}
+    return [erasure for erasure in every(root) if erasure.status == "done" and erasure.id in keeping]
 
 
-def forget_done(root: str) -> None:
-    """Removes what is kept for no pending request: the command, or the stream, was killed at that very point."""
-    status = {erasure.id: erasure.status for erasure in every(root)}
+def drop_abandoned(root: str) -> None:
+    """Removes what was kept for a request that was never recorded, as the command was killed just before."""
+    recorded = {erasure.id for erasure in every(root)}
     long_ago = datetime.now(UTC) - timedelta(hours=1)  # a command may be about to write its record
     for stat in list(objects.list_all(layout.folder(root, "erasures"))):
-        name = objects.name(stat.path).partition(".")[0]
-        abandoned = name not in status and stat.modification_time < long_ago
-        if is_private(root, stat.path) and (status.get(name) == "done" or abandoned):
+        is_recorded = objects.name(stat.path).partition(".")[0] in recorded
+        if notes.is_note(root, stat.path) and not is_recorded and stat.modification_time < long_ago:
             objects.erase(stat.path)
 
 
@@ -165,11 +140,6 @@ def redact(root: str, traces: Traces) -> int:
     for erasure in naming:
         save(root, replace(erasure, requested_by="(removed: it named an image that was erased later)"))
     return len(naming)
-
-
-def is_private(root: str, uri: str) -> bool:
-    """Whether this is what a pending request keeps of the images."""
-    return uri.startswith(layout.folder(root, "erasures")) and uri.endswith((".names.json", ".traces.json"))
 
 
 @dataclass(frozen=True)
@@ -227,6 +197,14 @@ class Tombstones:
     def covers(self, path: str) -> bool:
         """Whether somebody asked for the image to go."""
         return self.salt is not None and self.salt.hash(path) in self.erased
+
+
+def still_asked(root: str) -> Tombstones:
+    """What pending requests cover with its object, but for those that nobody can carry out any more."""
+    asked = [record for record in pending(root) if not record.keep_object and NAMELESS not in record.remaining]
+    return (
+        Tombstones(Salt.of(root), frozenset(image for record in asked for image in record.images)) if asked else Tombstones(None)
+    )
 
 
 def check_pinned(root: str, table: str, version: int) -> None:

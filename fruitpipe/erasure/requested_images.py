@@ -7,57 +7,72 @@ another spelling of it, that is said.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from urllib.parse import unquote
 
 from fruitpipe import objects
-from fruitpipe.erasure import register
-from fruitpipe.erasure.access import labels_by_path
+from fruitpipe.erasure import register, request_list
+from fruitpipe.erasure.held_rows import Rows
+from fruitpipe.erasure.request_list import Named
 from fruitpipe.errors import NotFound, WrongUsage
 from fruitpipe.pictures import naming
+from fruitpipe.root import layout
 
-EXAMPLES = 3
+LOOKERS = 16  # objects looked for at the same time
+MARKER = "_$folder$"  # the end of the name under which Hadoop keeps an empty folder in S3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked for: images by name, everything below a prefix, everything of a label."""
+
+    named: Sequence[Named] = ()
+    prefix: str | None = None
+    label: str | None = None
+    keep_object: bool = False
 
 
 @dataclass(frozen=True)
 class Selection:
-    """paths: what is to go. asked_as: the prefix or label that stood for them. done: what an earlier request, by id, covers."""
+    """paths: what is to go. asked_as: the prefix or label that stood for them. done: what an earlier request, by id, covers.
+
+    same_bytes: other images with the same bytes, which were not asked for.
+    """
 
     paths: list[str]
     asked_as: list[str]
     done: dict[str, int]
+    same_bytes: list[str]
 
 
-def select(root: str, uris: Sequence[str], prefix: str | None, label: str | None, *, keep_object: bool = False) -> Selection:
+def select(root: str, asked: Asked) -> Selection:
     """The images that are meant. Raises NotFound, naming them, where some are not known to anybody; WrongUsage."""
-    if not (uris or prefix or label):
+    if not (asked.named or asked.prefix or asked.label):
         raise WrongUsage("nothing to erase: give URIs, --prefix, --label or --from-file")
-    _check_outside(root, uris, prefix)
-    earlier = Earlier.of(root)
-    held = labels_by_path(root)
-    asked_as = [*([f"prefix {objects.canonical(prefix)}"] if prefix else []), *([f"label {label}"] if label else [])]
-    wanted = _exact(uris, held, earlier)
-    for one, found in (
-        (f"prefix {objects.canonical(prefix)}" if prefix else "", _below(objects.canonical(prefix), held) if prefix else []),
-        (f"label {label}" if label else "", _labelled(label, held, naming.of(root)) if label else []),
-    ):
-        if one and not found and not earlier.covers(one):
+    earlier, rows = Earlier.of(root), Rows(root)
+    wanted, hashes = _exact(root, asked.named, rows, earlier)
+    groups = dict(_groups(root, asked, rows))
+    for one, found in groups.items():
+        if not found and not earlier.covers(one):
             raise NotFound(f"{one}: there is no such image under {root}, and nothing was recorded")
         wanted += found
-    new: list[str] = []
-    done: dict[str, int] = {}
-    for path in dict.fromkeys(wanted):
-        by = earlier.covers(path)
-        does_less = by and by.keep_object and not keep_object  # that request leaves the object, and this one is not to
-        if by and not does_less and (by.status != "done" or not _is_known(path, held)):
-            done[by.id] = done.get(by.id, 0) + 1
-        else:
-            new.append(path)
-    for one in asked_as:
+    new, done = _new(list(dict.fromkeys(wanted)), earlier, keep_object=asked.keep_object)
+    for one in groups:
         by = earlier.covers(one)
         if by and not wanted:
             done.setdefault(by.id, len(by.images))
-    return Selection(new, asked_as, done)
+    hashes |= rows.hashes(set(new) - hashes.keys())
+    same = rows.same_bytes([hashes[path] for path in new if path in hashes], wanted)
+    return Selection(new, list(groups), done, _new(same, earlier, keep_object=asked.keep_object)[0])
+
+
+def check_outside(root: str, uri: str) -> None:
+    """Raises WrongUsage: the table, the models and the proofs themselves are no images, and are not to go by this command."""
+    if layout.is_within(uri, root):
+        raise WrongUsage(f"{uri}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,8 @@ class Earlier:
 
     @classmethod
     def of(cls, root: str) -> Earlier:
-        """Those under the root."""
-        records = register.every(root)
+        """Those under the root that somebody can carry out, or has."""
+        records = [record for record in register.every(root) if register.NAMELESS not in record.remaining]
         by_hash = {one: erasure for erasure in records for one in (*erasure.images, *erasure.asked_as)}
         return cls(register.Salt.of(root) if records else None, by_hash)
 
@@ -79,65 +94,110 @@ class Earlier:
         return self.by_hash.get(self.salt.hash(name)) if self.salt else None
 
 
-def from_file(path: str) -> list[str]:
-    """The URIs in a file, one a line; empty lines do not count."""
-    try:
-        text = objects.read(objects.canonical(path)).decode()
-    except UnicodeDecodeError as error:
-        raise WrongUsage(f"{path}: is not UTF-8 text; give one URI a line") from error
-    return [line for line in text.split("\n") if line.strip()]
+def _new(wanted: Sequence[str], earlier: Earlier, *, keep_object: bool) -> tuple[list[str], dict[str, int]]:
+    """The images that are to be asked for, and how many an earlier request covers."""
+    new: list[str] = []
+    done: dict[str, int] = {}
+    is_there = _are_there([path for path in wanted if (by := earlier.covers(path)) and by.status == "done"])
+    for path in wanted:
+        by = earlier.covers(path)
+        does_less = by and by.keep_object and not keep_object  # that request leaves the object, and this one is not to
+        if by and not does_less and (by.status != "done" or not is_there[path]):
+            done[by.id] = done.get(by.id, 0) + 1
+        else:
+            new.append(path)
+    return new, done
 
 
-def _check_outside(root: str, uris: Sequence[str], prefix: str | None) -> None:
-    """What the pipeline made is no image: the table, the models and the proofs themselves are not to go by this command."""
-    for one in (*(objects.canonical(uri.rstrip("\r")) for uri in uris), *([objects.canonical(prefix)] if prefix else [])):
-        if _is_within(one, root) or (prefix and _is_within(root, one)):
-            raise WrongUsage(f"{one}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
+def _groups(root: str, asked: Asked, rows: Rows) -> Iterator[tuple[str, list[str]]]:
+    """The prefix and the label, as a request keeps them, with their images."""
+    if asked.prefix:
+        prefix = request_list.canonical(asked.prefix)
+        check_outside(root, prefix)
+        if layout.is_within(root, prefix):
+            raise WrongUsage(f"{prefix}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
+        listed = {stat.path for stat in objects.list_all(prefix) if not _is_marker(stat, prefix)}
+        yield f"prefix {prefix}", sorted({*listed, *rows.below(prefix)})
+    if asked.label:
+        yield f"label {asked.label}", _labelled(asked.label, rows, naming.of(root))
 
 
-def _is_within(uri: str, folder: str) -> bool:
-    return f"{uri}/".startswith(f"{folder}/")
+def _is_marker(stat: objects.Stat, prefix: str) -> bool:
+    """Whether an empty object only says that there is a folder: it has the folder's own name, or Hadoop's ending."""
+    return not stat.length and (stat.path == prefix or stat.path.endswith(MARKER))
 
 
-def _labelled(label: str, held: dict[str, str], rule: naming.Naming) -> list[str]:
+def _labelled(label: str, rows: Rows, rule: naming.Naming) -> list[str]:
     """The images with this label that have rows, and those beside them that have none yet."""
-    paths = [path for path, has in held.items() if has == label]
+    paths = rows.labelled(label)
     folders = {path.rpartition("/")[0] for path in paths}
     beside = (stat.path for folder in folders for stat in objects.list_all(folder))
     return sorted({*paths, *(path for path in beside if rule.label(path) == label)})
 
 
-def _exact(uris: Sequence[str], held: dict[str, str], earlier: Earlier) -> list[str]:
-    paths = [objects.canonical(uri.rstrip("\r")) for uri in uris]
-    unknown = [path for path in paths if not _is_known(path, held) and not earlier.covers(path)]
-    if unknown:
-        raise NotFound("; ".join([*(_unknown(path, held) for path in unknown[:EXAMPLES]), _conclusion(len(unknown))]))
-    return paths
+def _exact(root: str, named: Sequence[Named], rows: Rows, earlier: Earlier) -> tuple[list[str], dict[str, str]]:
+    """The URIs that are named, and what is known of the hashes of their bytes."""
+    by_path: dict[str, Named] = {}
+    for one in named:
+        path = _canonical(one)
+        check_outside(root, path)
+        by_path.setdefault(path, one)
+    hashes = rows.hashes(by_path)
+    unsure = [path for path in by_path if path not in hashes and not earlier.covers(path)]
+    is_there = _are_there(unsure)
+    unsure = [path for path in unsure if not is_there[path]]
+    hashes |= rows.hashes_before(unsure)
+    _check_known({path: by_path[path] for path in unsure if path not in hashes}, len(by_path), rows)
+    return list(by_path), hashes
 
 
-def _is_known(path: str, held: dict[str, str]) -> bool:
-    return path in held or objects.has_versions(path)
+def _canonical(one: Named) -> str:
+    try:
+        return request_list.canonical(one.uri.rstrip("\r"))
+    except WrongUsage as error:
+        raise WrongUsage(f"{one.where}: {error}" if one.where else str(error)) from error
 
 
-def _below(prefix: str, held: dict[str, str]) -> list[str]:
-    listed = [stat.path for stat in objects.list_all(prefix)]
-    return sorted({*listed, *(path for path in held if path == prefix or path.startswith(f"{prefix}/"))})
+def _are_there(paths: Sequence[str]) -> dict[str, bool]:
+    with ThreadPoolExecutor(LOOKERS, "fruitpipe-look") as lookers:
+        return dict(zip(paths, lookers.map(objects.has_versions, paths), strict=True))
 
 
-def _unknown(path: str, held: dict[str, str]) -> str:
-    folder = path.rpartition("/")[0]
-    others = _spelled_otherwise(path, [*held, *(stat.path for stat in objects.list_all(folder))])
-    if not others:
+def _check_known(unknown: dict[str, Named], asked: int, rows: Rows) -> None:
+    """Raises NotFound, which names every one of `unknown`."""
+    if not unknown:
+        return
+    others = _Others(rows)
+    said = [f"{one.where}: {others.explain(path)}" if one.where else others.explain(path) for path, one in unknown.items()]
+    if len(said) == 1:
+        raise NotFound(f"{said[0]}; nothing was recorded or erased; give names exactly as they are")
+    rest = "; ".join(said)
+    raise NotFound(f"{len(said)} of {asked} names are no images; nothing was recorded or erased; give them exactly: {rest}")
+
+
+class _Others:
+    """Looks for images whose names are other spellings of names that nobody knows."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._beside = cache(self._listed)
+
+    def explain(self, path: str) -> str:
+        """What there is instead, if there is anything; as escapes, as both look the same on a screen."""
+        for kind, other in self._spellings(path):
+            return f"{path!a}: there is no image of exactly this name, but one {kind}, {other!a}"
         return f"{path}: there is no such image, in the store or under the root"
-    # As escapes: on a screen both look the same.
-    return f"{path!a}: there is no image of exactly this name, but one in another Unicode spelling, {others[0]!a}"
 
+    def _spellings(self, path: str) -> Iterator[tuple[str, str]]:
+        if not path.isascii():  # plain letters have one spelling
+            looks = unicodedata.normalize("NFC", path)
+            same = (one for one in self._beside(path.rpartition("/")[0]) if unicodedata.normalize("NFC", one) == looks)
+            yield from (("in another Unicode spelling", one) for one in same)
+        for kind, other in (("that is not percent-encoded", unquote(path)), ("without blanks around it", path.strip())):
+            if other != path and (self._rows.hashes([other]) or objects.has_versions(other)):
+                yield kind, other
 
-def _spelled_otherwise(path: str, candidates: Iterable[str]) -> list[str]:
-    looks = unicodedata.normalize("NFC", path)
-    return sorted({one for one in candidates if one != path and unicodedata.normalize("NFC", one) == looks})
-
-
-def _conclusion(unknown: int) -> str:
-    more = f" ({unknown} in all)" if unknown > EXAMPLES else ""
-    return f"nothing was recorded or erased{more}; give names exactly as they are"
+    def _listed(self, folder: str) -> list[str]:
+        """The images directly in a folder, in the store and in the table."""
+        there = [objects.join(folder, name) for name in objects.children(folder) if not name.endswith("/")]
+        return sorted({*there, *(path for path in self._rows.below(folder) if path.rpartition("/")[0] == folder)})

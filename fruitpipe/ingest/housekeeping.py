@@ -59,7 +59,7 @@ class Housekeeper:
         if self._is_packing_due(commits):
             self._looked_at = commits
             self._pack()
-        if is_clearing_due(self.settings, self._cleared_at) and not self._is_clearing():
+        if self._is_clearing_due():
             now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
             self.before_commit()
             self._cleared_at = now
@@ -88,6 +88,11 @@ class Housekeeper:
             self._clearing.join()
         if self._failure:
             raise self._failure
+
+    def _is_clearing_due(self) -> bool:
+        """With 0 hours once in a process, and not at every turn of its wait."""
+        is_done = self._clearing is not None and not self.settings.clear_hours
+        return not (is_done or self._is_clearing()) and is_clearing_due(self.settings, self._cleared_at)
 
     def _is_packing_due(self, commits: int) -> bool:
         every = self.settings.compact_commits

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
 from fruitpipe.objects import local
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld
+from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld
 
-__all__ = ["Found", "Gone", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable", "Withheld"]
+__all__ = ["Found", "Gone", "Link", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable", "Upload", "Withheld"]
 
 
 class Store(Protocol):
@@ -35,6 +35,9 @@ class Store(Protocol):
     def has_versions(self, uri: str) -> bool: ...
     def erase(self, uri: str) -> int: ...
     def purge(self, uri: str) -> int: ...
+    def link(self, uri: str) -> Link | None: ...
+    def uploads(self, uri: str) -> Iterator[Upload]: ...
+    def abort(self, upload: Upload) -> None: ...
 
 
 def canonical(uri: str) -> str:
@@ -192,6 +195,21 @@ def erase(uri: str) -> int:
 def purge(uri: str) -> int:
     """Removes the versions below `uri` that are not current any more, and says how many; a plain store keeps none."""
     return _store(uri).purge(uri)
+
+
+def link(uri: str) -> Link | None:
+    """What keeps the bytes of the object at `uri` when that name of them is removed; None where nothing does."""
+    return _store(uri).link(uri)
+
+
+def uploads(uri: str) -> Iterator[Upload]:
+    """The uploads in parts below `uri`, or to it, that were begun and not completed. Raises AccessDenied."""
+    return _store(uri).uploads(uri)
+
+
+def abort(upload: Upload) -> None:
+    """Removes the parts of an upload; whoever is still at it cannot complete it any more. Raises AccessDenied."""
+    _store(upload.path).abort(upload)
 
 
 def _store(uri: str) -> Store:

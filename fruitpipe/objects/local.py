@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fruitpipe.errors import AccessDenied, Conflict, NotFound, PlatformFault
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable
+from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload
 from fruitpipe.output import say
 
 NO_FILE = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}  # a link to itself, a name that none can have, a socket
@@ -105,8 +105,13 @@ def copy(uri: str, to: str) -> None:
 
 
 def delete(uri: str) -> None:
+    path = _path(uri)
     with _explained(uri):
-        _path(uri).unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # where a folder has that name, or nothing can have it, there is no such object
+            if error.errno not in NO_FILE and not os.path.isdir(path):
+                raise
 
 
 def delete_all(uri: str) -> int:
@@ -120,15 +125,34 @@ def delete_all(uri: str) -> int:
 
 
 def has_versions(uri: str) -> bool:
-    return _path(uri).is_file()
+    return os.path.isfile(_path(uri))
 
 
 def erase(uri: str) -> int:
-    there = _path(uri).is_file()
+    there = has_versions(uri)
     delete(uri)
-    with _explained(uri):  # Hadoop would read the next file of that name against this one's checksum
-        _path(uri).with_name(f".{_path(uri).name}.crc").unlink(missing_ok=True)
+    folder, _, name = uri.rpartition("/")
+    delete(f"{folder}/.{name}.crc")  # Hadoop would read the next file of that name against this one's checksum
     return int(there)
+
+
+def link(uri: str) -> Link | None:
+    path = _path(uri)
+    with suppress(OSError):
+        status = path.stat()
+        if path.is_symlink():
+            return Link(f"file://{path.resolve()}", f"{status.st_ino}", 1)
+        if status.st_nlink > 1:
+            return Link(None, f"{status.st_ino}", status.st_nlink)
+    return None
+
+
+def uploads(uri: str) -> Iterator[Upload]:  # noqa: ARG001 - a file is written in one go
+    return iter(())
+
+
+def abort(upload: Upload) -> None:
+    raise NotImplementedError(f"{upload.path}: no file is uploaded in parts")
 
 
 def purge(uri: str) -> int:  # noqa: ARG001 - a file system keeps no versions

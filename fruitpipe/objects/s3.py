@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -23,7 +24,7 @@ from botocore.exceptions import (
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.objects import encryption, listing, reader, s3_refusals, s3_removal
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld, etag
+from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld, etag
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -191,6 +192,36 @@ def purge(uri: str) -> int:
             return 0
         below = (found for found in _versions(bucket, key) if not key or f"{found['Key']}/".startswith(f"{key}/"))
         return _remove(bucket, [found for found in below if not found["IsLatest"] or "Size" not in found])
+
+
+def ask(operation: str, bucket: str) -> dict[str, Any]:
+    """What S3 answers to an operation that takes a bucket alone. Raises ClientError and BotoCoreError as they are."""
+    answer: dict[str, Any] = getattr(_client(), xform_name(operation))(Bucket=bucket)
+    return answer
+
+
+def link(uri: str) -> Link | None:  # noqa: ARG001 - an object has one key
+    return None
+
+
+def uploads(uri: str) -> Iterator[Upload]:
+    bucket, key = _bucket_and_key(uri)
+    try:
+        for page in _client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+            for found in page.get("Uploads", ()):
+                if not key or f"{found['Key']}/".startswith(f"{key}/"):
+                    yield Upload(f"s3://{bucket}/{found['Key']}", found["UploadId"], found["Initiated"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NotImplemented":  # by a server that takes no uploads in parts
+            raise _explain(uri, error) from error
+    except BotoCoreError as error:
+        raise _no_service(uri, error) from error
+
+
+def abort(upload: Upload) -> None:
+    bucket, key = _bucket_and_key(upload.path)
+    with _explained(upload.path):
+        _client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.id)
 
 
 def _is_versioned(bucket: str) -> bool:

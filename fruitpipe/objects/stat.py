@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,24 @@ class Stat:
 def etag(content: str, version: str | None) -> str:
     """S3's etag without its quotes, followed by ``@`` and the version id in a versioned bucket."""
     return content.strip('"') + (f"@{version}" if version and version != "null" else "")
+
+
+class Link(NamedTuple):
+    """Bytes that have other names. target: the URI that a symbolic link leads to, if it is one. file: the inode. names: how many
+    names the file has.
+    """
+
+    target: str | None
+    file: str
+    names: int
+
+
+class Upload(NamedTuple):
+    """An upload in parts that was begun and neither completed nor aborted; no listing of objects shows what it holds."""
+
+    path: str
+    id: str
+    begun: datetime
 
 
 @dataclass(frozen=True, slots=True)

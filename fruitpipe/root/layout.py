@@ -26,6 +26,11 @@ def place(root: str, name: str) -> str:
     return objects.join(root, name)
 
 
+def is_within(uri: str, folder: str) -> bool:
+    """Whether a URI lies in a folder, or is it."""
+    return f"{uri}/".startswith(f"{folder}/")
+
+
 def check(root: str) -> None:
     """Raises WrongRoot where something lies under the root that fruitpipe did not put there, or around a new one."""
     there = objects.children(root)

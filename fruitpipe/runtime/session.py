@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 from fruitpipe import errors, objects
 from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import encryption
-from fruitpipe.runtime import cache, class_archive, jars
+from fruitpipe.runtime import cache, class_archive, jars, local_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +106,7 @@ def open(  # noqa: A001 - session.open says what it does
     os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
     wanted = jars.wanted(s3=any(objects.is_s3(uri) for uri in uris))
     settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
+    settings |= {"spark.local.dir": str(local_folders.own())}
     try:
         return _checked(builder.master(master or LOCAL).config(map={**settings}).getOrCreate())
     except PySparkRuntimeError as error:

@@ -5,6 +5,7 @@
 | `append` | `OptimisticTransaction`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
 | `remove` | the same, and `DeltaOperations.ManualUpdate` | Py4JError |
 | `checkpoint` | `DeltaLog.checkpoint` | PlatformFault |
+| `hush` | `scala.Console.setOutDirect` | Py4JError |
 
 `check` is called at the stream's start and says in one line which Delta to use, before anything is computed. A commit that fails
 raises. What Delta does after a commit (a checkpoint each `delta.checkpointInterval` commits, the removal of the log's old files,
@@ -84,6 +85,13 @@ def checkpoint(spark: SparkSession, table_uri: str) -> None:
         ) from error
     finally:
         spark.conf.unset(CHECKPOINT_RAISES)
+
+
+def hush(spark: SparkSession) -> None:
+    """Takes from this thread's calls what Delta prints on stdout, as VACUUM does, among the lines of a job."""
+    jvm = _jvm(spark)
+    console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
+    console.setOutDirect(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
 
 
 def check(spark: SparkSession, table_uri: str) -> None:

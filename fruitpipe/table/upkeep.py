@@ -72,6 +72,7 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
         return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
+    delta_java.hush(spark)
     # The hours count from when a file was removed from the table.
     vacuum = f"VACUUM {delta.in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name
     spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import register
+from fruitpipe.erasure import notes, register
 from fruitpipe.errors import PlatformFault, WrongRoot
 from fruitpipe.ingest import recompute
 from fruitpipe.jobs.ingest import ingest
@@ -155,6 +155,7 @@ def test_rows_that_are_not_to_be_computed_anew_now_do_not_start_spark(caught_up,
 def test_an_image_that_was_erased_and_kept_does_not_start_spark(caught_up, run):
     erasure = register.request(caught_up.root, [caught_up.uri], requested_by="a person", keep_object=True)
     register.complete(caught_up.root, erasure)
+    notes.drop(caught_up.root, erasure.id)
     put(Path(caught_up.uri.removeprefix("file://")), jpeg(9))
     assert run() == NOTHING
 

@@ -14,12 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe.erasure import file_contents, places
+from fruitpipe.erasure import file_contents, places, search
 from fruitpipe.erasure.byte_search import Traces
 
 PATH = "s3://b/Apple Golden 2/a+b%20c&pêche\u00b2🍎'.jpg"
 VECTORS = np.random.default_rng(0).random((5, 1280), dtype=np.float32) * (np.random.default_rng(1).random((5, 1280)) > 0.5)
 OTHERS = [f"s3://b/Kiwi/{number}.jpg" for number in range(4)]
+
+
+def holds(uri, body, traces):
+    shown = search.of_file(uri, body, traces)
+    return shown.is_trace(shown.twins)
 
 
 @pytest.fixture
@@ -84,30 +89,30 @@ def parquet(compression: str, row: str | None = PATH) -> bytes:
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
 def test_names_and_vectors_are_found_in_parquet_of_each_compression(compression, traces):
     nameless = Traces.of(["s3://b/none.jpg"], [VECTORS[4]])
-    assert places.holds("f", parquet(compression), Traces.of([PATH]))
-    assert places.holds("f", parquet(compression, None), nameless)
-    assert not places.holds("f", parquet(compression), Traces.of(["s3://b/none.jpg"], [VECTORS[4] + 1]))
-    assert not places.holds("f", b"".join([b"PAR1"[:0], json.dumps(OTHERS).encode()]), traces)
+    assert holds("f", parquet(compression), Traces.of([PATH]))
+    assert holds("f", parquet(compression, None), nameless)
+    assert not holds("f", parquet(compression), Traces.of(["s3://b/none.jpg"], [VECTORS[4] + 1]))
+    assert not holds("f", b"".join([b"PAR1"[:0], json.dumps(OTHERS).encode()]), traces)
 
 
 def test_in_a_column_of_paths_a_name_that_looks_like_anothers_encoding_is_an_image_of_its_own():
     looks_alike = Traces.of(["s3://b/a b.jpg"])
-    assert not places.holds("f", parquet("none", "s3://b/a%20b.jpg"), looks_alike)
-    assert places.holds("f", parquet("none", "s3://b/a b.jpg"), looks_alike)
-    assert places.holds("f", json.dumps({"path": "s3://b/a%20b.jpg"}).encode(), looks_alike)
+    assert not holds("f", parquet("none", "s3://b/a%20b.jpg"), looks_alike)
+    assert holds("f", parquet("none", "s3://b/a b.jpg"), looks_alike)
+    assert holds("f", json.dumps({"path": "s3://b/a%20b.jpg"}).encode(), looks_alike)
 
 
 def test_a_dictionary_entry_that_no_row_refers_to_is_found(traces):
     column = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["x", PATH]))
     body = io.BytesIO()
     pq.write_table(pa.table({"message": column}), body, compression="zstd", write_statistics=False)
-    assert places.holds("f", body.getvalue(), traces)
+    assert holds("f", body.getvalue(), traces)
 
 
 def test_a_footers_statistics_and_metadata_are_read(traces):
     body = io.BytesIO()
     pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({"why": PATH}), body)
-    assert places.holds("f", body.getvalue(), traces)
+    assert holds("f", body.getvalue(), traces)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +128,9 @@ def test_a_footers_statistics_and_metadata_are_read(traces):
     ],
 )
 def test_compressed_files_are_unpacked(pack, traces):
-    assert places.holds("f", pack(f"a line\n{PATH}\n".encode()), traces)
-    assert places.holds("f", pack(b"xyz" + VECTORS[4].tobytes()), traces)
-    assert not places.holds("f", pack(b"xyz" + VECTORS[3].tobytes()), traces)
+    assert holds("f", pack(f"a line\n{PATH}\n".encode()), traces)
+    assert holds("f", pack(b"xyz" + VECTORS[4].tobytes()), traces)
+    assert not holds("f", pack(b"xyz" + VECTORS[3].tobytes()), traces)
 
 
 def snappy_chunk(body: bytes) -> bytes:
@@ -136,49 +141,109 @@ def snappy_chunk(body: bytes) -> bytes:
 def test_a_models_arrays_are_read_the_sums_of_labels_among_them(traces):
     body = io.BytesIO()
     np.savez(body, label_sums=VECTORS.astype(np.float64), labels=np.array(["Kiwi"]))
-    assert places.holds("f", body.getvalue(), traces)
+    assert holds("f", body.getvalue(), traces)
     body = io.BytesIO()
     np.savez_compressed(body, examples=np.array([PATH]))
-    assert places.holds("f", body.getvalue(), traces)
+    assert holds("f", body.getvalue(), traces)
     body = io.BytesIO()
     np.savez(body, label_sums=VECTORS[:4].astype(np.float64))
-    assert not places.holds("f", body.getvalue(), traces)
+    assert not holds("f", body.getvalue(), traces)
 
 
-def test_a_vector_that_is_another_images_as_well_is_that_ones(traces):
-    twins: list = []
-    table = pa.table({"path": ["s3://b/twin.jpg"], "features": pa.array([VECTORS[4]])})
+def rows(*named_vectors) -> bytes:
+    names, vectors = zip(*named_vectors, strict=True)
     body = io.BytesIO()
-    pq.write_table(table, body)
-    assert not places.holds("f", body.getvalue(), traces, twins)
-    assert len(twins) == 1
+    pq.write_table(pa.table({"path": pa.array(names, pa.string()), "features": pa.array(list(vectors))}), body)
+    return body.getvalue()
+
+
+@pytest.fixture
+def found_in(tmp_path):
+    """The files of a root in which a search finds something, read in the order in which they are given."""
+
+    def found_in(traces, **bodies):
+        for name, body in bodies.items():
+            (tmp_path / name).write_bytes(body)
+        uris = [f"file://{tmp_path}/{name}" for name in bodies]
+        forth, back = search.of_files(uris, traces), search.of_files(uris[::-1], traces)
+        assert sorted(forth.found) == sorted(back.found)
+        return {uri.rpartition("/")[2] for uri in forth.found}
+
+    return found_in
+
+
+def test_a_vector_that_is_another_images_as_well_is_that_ones_in_whatever_order_the_files_are_read(traces, found_in):
+    nameless, twin = rows((None, VECTORS[4])), rows(("s3://b/twin.jpg", VECTORS[4]))
+    assert found_in(traces, nameless=nameless) == {"nameless"}
+    assert found_in(traces, nameless=nameless, twin=twin) == set()
+    assert found_in(traces, nameless=nameless, own=rows((PATH, VECTORS[4])), twin=twin) == {"own"}
+
+
+def test_a_twin_of_one_image_does_not_hide_another_in_bytes_that_are_not_understood(found_in):
+    both = Traces.of([PATH, OTHERS[0]], [VECTORS[4], VECTORS[0]])
+    twin = rows(("s3://b/twin.jpg", VECTORS[4]))
+    assert found_in(both, first=b"xyz" + VECTORS[4].tobytes(), second=b"abc" + VECTORS[0].tobytes(), twin=twin) == {"second"}
+
+
+def test_what_was_found_for_several_requests_is_told_apart(tmp_path):
+    mine, others = Traces.of([PATH], [VECTORS[4]]), Traces.of([OTHERS[0]], [VECTORS[0]])
+    for name, body in {"a": rows((PATH, VECTORS[4])), "b": VECTORS[0].tobytes(), "c": OTHERS[0].encode()}.items():
+        (tmp_path / name).write_bytes(body)
+    uris = {name: f"file://{tmp_path}/{name}" for name in "abc"}
+    found = search.of_files(uris.values(), Traces.all_of([mine, others]))
+    assert sorted(found.found) == sorted(uris.values())
+    assert search.of_one(found, mine) == [uris["a"]]
+    assert search.of_one(found, others) == [uris["b"], uris["c"]]
+
+
+def test_more_than_is_looked_at_of_a_compressed_file_is_not_taken_for_read(monkeypatch):
+    monkeypatch.setattr(file_contents, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(file_contents, "CHUNK_BYTES", 300)
+    packers = (gzip.compress, bz2.compress, lzma.compress, lambda body: file_contents.SNAPPY + snappy_chunk(body))
+    for pack in (
+        *packers,
+        *(lambda body, codec=codec: pa.Codec(codec).compress(body, asbytes=True) for codec in ("zstd", "lz4")),
+    ):
+        assert list(file_contents.parts(pack(b"x" * 1000)))[1].raw == b"x" * 1000
+        with pytest.raises(file_contents.NotReadable, match="unpacks to more than 1000 bytes"):
+            list(file_contents.parts(pack(b"x" * 1001)))
+    body = io.BytesIO()
+    np.savez_compressed(body, zeros=np.zeros(1000))
+    with pytest.raises(file_contents.NotReadable, match="unpacks to more than"):
+        list(file_contents.parts(body.getvalue()))
+
+
+def test_what_follows_the_packed_data_of_a_file_is_read_too(traces):
+    assert holds("f", bz2.compress(b"nothing") + PATH.encode(), traces)
 
 
 def test_a_file_that_cannot_be_understood_is_not_taken_for_an_empty_one(traces):
     with pytest.raises(file_contents.NotReadable):
-        places.holds("f", parquet("snappy")[:-20], traces)
+        holds("f", parquet("snappy")[:-20], traces)
     with pytest.raises(file_contents.NotReadable):
-        places.holds("f", gzip.compress(b"x" * 1000)[:-9], traces)
+        holds("f", gzip.compress(b"x" * 1000)[:-9], traces)
 
 
 def test_lines_that_name_an_image_go_and_the_others_stay_byte_for_byte(traces):
     kept = [json.dumps({"path": path}).encode() + b"\r\n" for path in OTHERS] + [b"v1\n", b"nonsense \xff\x00"]
     body = b"".join([*kept[:2], json.dumps({"path": PATH}).encode() + b"\n", *kept[2:]])
-    assert places.without_lines(body, traces) == b"".join(kept)
+    left, taken = places.lines_apart(body, traces)
+    assert left == b"".join(kept)
+    assert taken == [json.dumps({"path": PATH}).encode() + b"\n"]
 
 
 def test_traces_survive_being_kept(traces):
     again = Traces.from_json(traces.to_json())
     assert again.paths == traces.paths
-    assert again.vectors_in(VECTORS).tolist() == [False, False, False, False, True]
-    assert again.window_in(VECTORS[4].tobytes())
+    assert again.vectors_in(VECTORS)[0].tolist() == [False, False, False, False, True]
+    assert again.windows_in(VECTORS[4].tobytes()) == frozenset(traces.digests.tolist())
 
 
 @pytest.mark.parametrize("end", [" (1).jpg", "@2x.jpg", ":large.jpg", ",v.jpg", "~1.jpg", "/1.jpg"])
 def test_another_image_whose_name_goes_on_is_no_trace(end):
     erased, other = "s3://b/a.jpg", f"s3://b/a.jpg{end}"
     known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
-    assert places.holds("f", parquet("none", other), Traces.of([erased]))  # what it would be taken for
-    assert not places.holds("f", parquet("none", other), known)
-    assert not places.holds("f", json.dumps({"path": other}).encode(), known)
-    assert places.holds("f", json.dumps([other, erased]).encode(), known)
+    assert holds("f", parquet("none", other), Traces.of([erased]))  # what it would be taken for
+    assert not holds("f", parquet("none", other), known)
+    assert not holds("f", json.dumps({"path": other}).encode(), known)
+    assert holds("f", json.dumps([other, erased]).encode(), known)

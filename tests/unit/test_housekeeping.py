@@ -44,3 +44,17 @@ def test_a_record_that_was_cut_is_as_good_as_none(tmp_path, body):
     root = f"file://{tmp_path}/root"
     objects.write(layout.place(root, layout.CLEARED), body)
     assert housekeeping.last_cleared(root) is None
+
+
+@pytest.mark.parametrize(("hours", "times"), [(0, 1), (24, 0)])
+def test_with_no_hours_between_two_clearings_a_run_clears_once(tmp_path, monkeypatch, hours, times):
+    cleared = []
+    monkeypatch.setattr(housekeeping, "clear", lambda *_: cleared.append(1) or "nothing")
+    settings = IngestSettings(images="/images", root=str(tmp_path), clear_hours=hours, compact_commits=0)
+    keeper = Housekeeper(None, settings, lambda: None)
+    for commits in range(5):
+        keeper.step(commits)
+        if keeper._clearing:
+            keeper._clearing.join()
+    keeper.finish(5)
+    assert len(cleared) == times

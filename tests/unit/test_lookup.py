@@ -1,10 +1,14 @@
+import random
 from datetime import UTC, datetime
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from fruitpipe.table import lookup, path_hashes
 from fruitpipe.table.lookup import Known, Lookup
+from tests.rows import empty_table
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -72,3 +76,15 @@ def test_a_path_that_shares_anothers_hash_costs_a_question_and_is_not_taken_for_
     rows = Rows("s3://fruits/1.jpg")
     assert Lookup(rows.hashes, rows.ask)(["s3://fruits/2.jpg"]) == {}
     assert rows.asked == [["s3://fruits/2.jpg"]]
+
+
+def test_names_that_go_on_are_found_whatever_stands_between_in_order(tmp_path):
+    """Against a comparison of each with each."""
+    root, random_ = f"file://{tmp_path}/root", random.Random(0)
+    empty_table(root)
+    made = sorted({"file:///b/" + "".join(random_.choices("ab.", k=random_.randint(1, 6))) for _ in range(400)})
+    rows = [{"path": path, "label": "b", "extractor": "e", "ingested_at": NOW} for path in made]
+    write_deltalake(f"{tmp_path}/root/features", pa.Table.from_pylist(rows), mode="append", schema_mode="merge")
+    for names in (made[::7], made[:1], ["file:///b/a", "file:///b/ab", "file:///b/abb.", "file:///none"], []):
+        expected = [path for path in made if any(path.startswith(name) and path != name for name in names)]
+        assert sorted(lookup.that_begin_with(root, names)) == expected

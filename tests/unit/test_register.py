@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import command, register, requested_images
+from fruitpipe.erasure import command, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.register import Tombstones
+from fruitpipe.erasure.request_list import Named
+from fruitpipe.erasure.requested_images import Asked
 from fruitpipe.errors import Conflict, WrongRoot, WrongUsage
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
@@ -32,6 +34,10 @@ def done(root, record, **more):
     register.save(root, replace(record, status="done", **more))
 
 
+def asked(*uris, **more):
+    return Asked([Named(uri) for uri in uris], **more)
+
+
 def request(root, *paths, **more):
     return register.request(root, paths, **{"requested_by": ""} | more)
 
@@ -40,21 +46,20 @@ def request(root, *paths, **more):
 def test_what_the_pipeline_made_is_no_image_and_is_not_erased(root, named):
     objects.write(f"{root}/reduced/latest.json", b"{}")
     with pytest.raises(WrongUsage, match="lies in the root"):
-        requested_images.select(root, [named.format(root=root)], None, None)
+        requested_images.select(root, asked(named.format(root=root)))
     with pytest.raises(WrongUsage, match="lies in the root"):
-        requested_images.select(root, [], named.format(root=root), None)
+        requested_images.select(root, Asked(prefix=named.format(root=root)))
 
 
 def test_a_prefix_that_holds_the_root_is_refused(root, tmp_path):
     with pytest.raises(WrongUsage, match="or holds it"):
-        requested_images.select(root, [], str(tmp_path), None)
+        requested_images.select(root, Asked(prefix=str(tmp_path)))
 
 
-def test_a_request_that_leaves_the_object_does_not_stand_for_one_that_does_not(root, image, monkeypatch):
-    monkeypatch.setattr(requested_images, "labels_by_path", lambda _: {})
+def test_a_request_that_leaves_the_object_does_not_stand_for_one_that_does_not(root, image):
     request(root, image, keep_object=True)
-    assert requested_images.select(root, [image], None, None, keep_object=True).paths == []
-    assert requested_images.select(root, [image], None, None).paths == [image]
+    assert requested_images.select(root, asked(image, keep_object=True)).paths == []
+    assert requested_images.select(root, asked(image)).paths == [image]
 
 
 def test_the_latest_request_says_whether_an_image_stays_out(root, image):
@@ -76,9 +81,12 @@ def test_without_its_salt_no_record_is_believed_and_none_is_made(root, image):
 def test_what_a_request_keeps_goes_when_it_is_done_and_not_while_it_is_pending(root, image):
     pending, finished = request(root, image), request(root, f"{image}2")
     done(root, finished)
-    register.forget_done(root)
-    assert register.names(root, pending) == [image]
+    assert [record.id for record in register.finished(root)] == [finished.id]
+    notes.drop(root, finished.id)
+    register.drop_abandoned(root)
+    assert notes.names(root, pending.id) == [image]
     assert f"{finished.id}.names.json" not in objects.children(f"{root}/erasures")
+    assert register.finished(root) == []
 
 
 def test_rows_that_were_read_before_an_erasure_are_not_published_and_another_table_counts_for_itself(root, image):
@@ -89,11 +97,10 @@ def test_rows_that_were_read_before_an_erasure_are_not_published_and_another_tab
         register.check_pinned(root, "this", 39)
 
 
-def test_who_asked_may_not_be_said_with_the_images_name_in_it(root, image, monkeypatch):
-    monkeypatch.setattr(requested_images, "labels_by_path", lambda _: {})
+def test_who_asked_may_not_be_said_with_the_images_name_in_it(root, image):
     objects.write(f"{root}/writer.json", b"{}")
     with pytest.raises(WrongUsage, match="--requested-by names an image"):
-        command.erase(root, [image], prefix=None, label=None, requested_by=f"somebody, for {image}", keep_object=False)
+        command.erase(root, asked(image), requested_by=f"somebody, for {image}")
     assert objects.exists(image)
 
 

@@ -160,7 +160,7 @@ def test_a_kept_object_does_not_come_back(images, root, run, erase, table, vecto
     assert found_in(f"{root}/features", "no name", vector) == []
 
 
-STEPS = ("tables.remove", "publication.withdraw", "places.empty", "tables.vacuum", "erasures.forget")
+STEPS = ("table.delta.remove", "refit.publication.withdraw", "erasure.places.empty", "table.upkeep.vacuum", "erasure.notes.drop")
 
 
 def test_an_erasure_that_breaks_off_is_carried_out_by_the_next_run(images, root, run, erase, vectors, monkeypatch):

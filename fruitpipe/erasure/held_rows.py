@@ -1,0 +1,77 @@
+"""The rows that the table has of images which somebody asks to be erased, and those that only its old files still have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fruitpipe import objects
+from fruitpipe.erasure import search
+from fruitpipe.errors import NotFound
+from fruitpipe.root import layout
+from fruitpipe.table import lookup
+from fruitpipe.table.snapshot import Snapshot, text
+
+NAMES = 10_000  # hashes asked for in one query
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Those under a root; where there is no table yet, none. Each question costs what it reads: no question reads the vectors."""
+
+    root: str
+
+    @cached_property
+    def _table(self) -> Snapshot | None:
+        try:
+            return Snapshot(self.root)
+        except NotFound:
+            return None
+
+    def hashes(self, paths: Collection[str]) -> dict[str, str]:
+        """Those of `paths` that have a row, with the SHA-256 of their bytes; an empty text where the bytes were not read."""
+        if not self._table or not paths:
+            return {}
+        return {path: known.sha256 or "" for path, known in lookup.of_paths(self.root, sorted(paths)).items()}
+
+    def hashes_before(self, paths: Collection[str]) -> dict[str, str]:
+        """Those of `paths` that have no row, but had one in a file which is not removed yet. Reads the table's old files."""
+        return {path: sha256 for path, sha256 in self._before() if path in paths} if paths else {}
+
+    def below(self, prefix: str) -> list[str]:
+        """The images under a prefix."""
+        return self._paths(f"path = {text(prefix)} OR starts_with(path, {text(prefix + '/')})")
+
+    def labelled(self, label: str) -> list[str]:
+        """The images of a label."""
+        return self._paths(f"label = {text(label)}")
+
+    def same_bytes(self, hashes: Collection[str], but: Collection[str]) -> list[str]:
+        """Other images with one of these hashes, sorted."""
+        asked = sorted(set(hashes) - {""})
+        parts = (asked[first : first + NAMES] for first in range(0, len(asked), NAMES))
+        listed = (", ".join(f"({text(one)})" for one in part) for part in parts)
+        found = (path for values in listed for path in self._paths(f"sha256 IN (SELECT column1 FROM (VALUES {values}))"))  # noqa: S608
+        return sorted(set(found) - set(but))
+
+    def _paths(self, where: str) -> list[str]:
+        if not self._table:
+            return []
+        return [row["path"] for row in self._table.query(f"SELECT path FROM features WHERE {where}")]  # noqa: S608 - quoted
+
+    def _before(self) -> Iterator[tuple[str, str]]:
+        folder = layout.folder(self.root, "features")
+        current = {objects.join(folder, file.path) for file in self._table.files()} if self._table else set()
+        listed = (stat.path for stat in objects.list_all(folder))
+        old = [uri for uri in listed if uri.endswith(".parquet") and "/_delta_log/" not in uri and uri not in current]
+        for _, body in search.bodies(old):
+            try:
+                rows = pq.read_table(pa.BufferReader(body), columns=["path", "sha256"])
+            except (pa.ArrowException, OSError):  # what a killed task had begun: its image comes again
+                continue
+            named = zip(rows["path"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
+            yield from ((str(path), str(sha256 or "")) for path, sha256 in named)

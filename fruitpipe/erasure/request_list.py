@@ -1,0 +1,137 @@
+"""A file with names of images that are to be erased, as people have one: a list, a spreadsheet's export, JSON lines.
+
+What a spreadsheet adds is taken off: a byte-order mark, a heading, quotes, CRLF. A name itself is never guessed at.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from fruitpipe import objects
+from fruitpipe.errors import WrongUsage
+from fruitpipe.output import say, unquoted
+
+COLUMN = "path"  # as `fruitpipe errors --csv` and --json call it
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+VIRTUAL = re.compile(r"(?P<bucket>.+)\.s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
+PATH_STYLE = re.compile(r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
+ARN = re.compile(r"arn:aws[a-z-]*:s3:::(?P<key>.+)", re.DOTALL)
+
+
+class Named(NamedTuple):
+    """A name as somebody gave it, and where: ``list.csv:3``, or nothing for an argument of the command."""
+
+    uri: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.uri}" if self.where else self.uri
+
+
+def read(path: str) -> list[Named]:
+    """The names in a file: a line each, a JSON object a line, or the column `path` of a CSV. Raises WrongUsage, NotFound."""
+    text = _decoded(path, objects.read(objects.canonical(path)))
+    start = text.lstrip()[:1]
+    if start == "{":
+        return [Named(uri, f"{path}:{line}") for line, uri in _json_lines(path, text)]
+    if delimiter := _delimiter(text):
+        return [Named(uri, f"{path}:{line}") for line, uri in _column(path, text, delimiter)]
+    named = [Named(_unquoted(line), f"{path}:{number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if named and is_heading(named[0].uri):
+        say(f"{named[0]}: is taken for a heading")
+        del named[0]
+    return named
+
+
+def is_heading(name: str) -> bool:
+    """Whether the first line of a list can be no image's name: it has no folder and no ending."""
+    return not re.search(r"[/\\:]|\.\w{1,5}$", name)
+
+
+def canonical(name: str) -> str:
+    """The URI that a name means: `objects.canonical`, and S3's own https addresses and ARNs. Raises WrongUsage."""
+    if found := ARN.fullmatch(name):
+        return objects.canonical(f"s3://{found['key']}")
+    if not name.startswith(("https://", "http://")):
+        return objects.canonical(name)
+    address = urlsplit(name)
+    key = unquote(address.path.removeprefix("/"))  # in an address a key is percent-encoded, and a plus sign is one
+    if found := VIRTUAL.fullmatch(address.hostname or ""):
+        return objects.canonical(f"s3://{found['bucket']}/{key}")
+    if PATH_STYLE.fullmatch(address.hostname or ""):
+        return objects.canonical(f"s3://{key}")
+    raise WrongUsage(f"{name}: is no address of an object in S3; give s3://bucket/key")
+
+
+def _decoded(path: str, body: bytes) -> str:
+    is_utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # a spreadsheet's "Unicode text"
+    try:
+        return body.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise WrongUsage(f"{path}:{line}: is not UTF-8 text; save the list as UTF-8") from error
+
+
+def _delimiter(text: str) -> str | None:
+    """What parts the cells of a table whose heading names the column; None for another kind of file."""
+    heading = text.partition("\n")[0]
+    rows = {delimiter: next(csv.reader([heading], delimiter=delimiter), []) for delimiter in ",;\t"}
+    return next((delimiter for delimiter, row in rows.items() if COLUMN in map(_heading, row)), None)
+
+
+def _heading(cell: str) -> str:
+    return cell.strip().lower()
+
+
+def _column(path: str, text: str, delimiter: str) -> Iterator[tuple[int, str]]:
+    """A cell may hold line breaks, so a row has a first line, which is told."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        at = [_heading(cell) for cell in next(reader)].index(COLUMN)
+        line = reader.line_num + 1
+        for row in reader:
+            if len(row) > at and row[at]:
+                yield line, _printed(f"{path}:{line}", row[at])
+            elif any(row):
+                raise WrongUsage(f"{path}:{line}: has no {COLUMN}; give one in each row")
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise WrongUsage(f"{path}:{reader.line_num}: is no row of a CSV file ({error}); mend it") from error
+
+
+def _printed(where: str, cell: str) -> str:
+    """The name in a cell, which `fruitpipe errors --csv` writes as JSON where it cannot be printed."""
+    try:
+        return unquoted(cell)
+    except ValueError as error:
+        raise WrongUsage(f"{where}: begins with a quote and is no JSON text ({error}); mend it") from error
+
+
+def _json_lines(path: str, text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _json_name(f"{path}:{number}", line)
+
+
+def _json_name(where: str, line: str) -> str:
+    try:
+        found: Any = json.loads(line)
+    except ValueError as error:
+        raise WrongUsage(f"{where}: is not JSON ({error}); give an object with the field {COLUMN} a line") from error
+    name = found.get(COLUMN) if isinstance(found, dict) else found
+    if not isinstance(name, str) or not name:
+        raise WrongUsage(f"{where}: has no {COLUMN}; give an object with the field {COLUMN} a line")
+    return name
+
+
+def _unquoted(line: str) -> str:
+    """A line of a list, without the quotes that a spreadsheet puts around a cell and within it."""
+    line = line.removesuffix("\r")
+    return next(csv.reader([line]))[0] if re.fullmatch(r'"(?:[^"]|"")*"', line) else line

@@ -1,0 +1,173 @@
+"""The independent reader that the proof stands on: what the bytes of each file show of the images, and what of that is a trace.
+
+A vector may be another image's as well, one with the same picture, which stays. Which vectors those are shows only when every
+file has been read, so reading collects evidence, file by file and in any order, and the verdict comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fruitpipe import objects
+from fruitpipe.erasure import file_contents, notes
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.errors import AccessDenied
+from fruitpipe.root import layout
+
+READERS = 8
+
+
+class Evidence(NamedTuple):
+    """What one file shows: whether it names an image, and the digests of vectors that are looked for.
+
+    vectors: where no other image's name stands beside them. twins: in a row with another image's name.
+    """
+
+    named: bool = False
+    vectors: frozenset[int] = frozenset()
+    twins: frozenset[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self != NOTHING
+
+    def is_trace(self, twins: frozenset[int]) -> bool:
+        """Whether an erased image is in the file, where `twins` are vectors of images that stay."""
+        return self.named or bool(self.vectors - twins)
+
+
+NOTHING = Evidence()
+
+
+@dataclass
+class Search:
+    """What was read, and what it showed. unread: which files could not be understood, and why.
+
+    is_of_all: whether that was everything under the root, or what an earlier search found, which saw `twins_before`.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    is_of_all: bool = True
+    twins_before: frozenset[int] = frozenset()
+
+    @property
+    def twins(self) -> frozenset[int]:
+        """The digests of vectors that are other images' as well, as this search, or the one before it, saw."""
+        return self.twins_before.union(*(one.twins for one in self.evidence.values()))
+
+    @property
+    def found(self) -> list[str]:
+        """The files in which an erased image is."""
+        twins = self.twins
+        return [uri for uri, one in self.evidence.items() if one.is_trace(twins)]
+
+
+def place_of(root: str, uri: str) -> str:
+    """The name of the folder under the root where a file lies."""
+    return uri.removeprefix(f"{root}/").partition("/")[0]
+
+
+def of_root(root: str, traces: Traces) -> Search:
+    """Reads every byte under the root, but for what pending requests keep. Raises AccessDenied."""
+    return of_files(uris_below(root), traces)
+
+
+def of_files(uris: Iterable[str], traces: Traces) -> Search:
+    """Reads every byte of these files; one that is gone holds nothing. Raises AccessDenied."""
+    done = Search()
+    for uri, body in bodies(uris):
+        done.files, done.bytes = done.files + 1, done.bytes + len(body)
+        try:
+            if shown := of_file(uri, body, traces):
+                done.evidence[uri] = shown
+        except file_contents.NotReadable as error:
+            done.unread[uri] = str(error)
+    return done
+
+
+def of_one(found: Search, traces: Traces) -> list[str]:
+    """The files in which one request's images are, of those that a search for several found: they are read once more."""
+    hits = found.found
+    return [uri for uri, one in of_files(hits, traces).evidence.items() if one.is_trace(found.twins)] if hits else []
+
+
+def of_file(uri: str, body: bytes, traces: Traces) -> Evidence:
+    """What a file's name and bytes show. Raises NotReadable."""
+    named, vectors, twins = traces.named_in(objects.name(uri).encode()), frozenset[int](), frozenset[int]()
+    for part in file_contents.parts(body, with_vectors=bool(len(traces.digests))):
+        named = named or traces.stands_in(part.binary) or any(traces.named_in(text) for text in part.texts)
+        vectors |= traces.windows_in(part.raw)
+        if part.vectors is not None:
+            own, others = _in_rows(part, part.vectors, traces)
+            vectors, twins = vectors | own, twins | others
+    return Evidence(named, vectors, twins)
+
+
+def _in_rows(part: file_contents.Part, rows: NDArray[np.float32], traces: Traces) -> tuple[frozenset[int], frozenset[int]]:
+    """The digests of vectors in rows of nobody else, and in rows of other images."""
+    found, digests = traces.vectors_in(rows)
+    if not found.any():
+        return frozenset(), frozenset()
+    named = list(zip(part.names_of(found), digests[found].tolist(), strict=True))
+    others = frozenset(digest for path, digest in named if path is not None and path not in traces.paths)
+    return frozenset(digest for path, digest in named if path is None or path in traces.paths), others
+
+
+def may_hold(uri: str, body: bytes, traces: Traces) -> bool:
+    """Whether a file by itself shows an image; one that cannot be read may."""
+    try:
+        shown = of_file(uri, body, traces)
+    except file_contents.NotReadable:
+        return True
+    return shown.is_trace(shown.twins)
+
+
+def vectors_by_path(root: str, paths: frozenset[str]) -> dict[str, list[NDArray[np.float32]]]:
+    """All vectors that any file of rows has, or had, under these names: current ones, earlier ones and reduced ones.
+
+    A file's names are read first, and its vectors, a hundred times as many bytes, only where one of `paths` is among them.
+    """
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    folders = [layout.folder(root, place) for place in ("features", "reduced")]
+    uris = (stat.path for folder in folders for stat in objects.list_all(folder) if stat.path.endswith(".parquet"))
+    for uri, body in bodies(uris):
+        try:
+            if of_file(uri, body, Traces.of(paths)):
+                for path, vector in _rows_of(body, paths):
+                    found.setdefault(path, []).append(vector)
+        except file_contents.NotReadable:  # what a killed task had begun; the search names it if it stays
+            continue
+    return found
+
+
+def _rows_of(body: bytes, paths: frozenset[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    for part in file_contents.parts(body):
+        if part.vectors is not None and part.paths is not None:
+            names = part.names_of(np.ones(len(part.vectors), bool))
+            yield from ((path, part.vectors[row].copy()) for row, path in enumerate(names) if path is not None and path in paths)
+
+
+def uris_below(root: str) -> Iterator[str]:
+    """Every file under the root, but for what pending requests keep of the images."""
+    return (stat.path for stat in objects.list_all(root) if not notes.is_note(root, stat.path))
+
+
+def bodies(uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The files' bytes, in order, some read ahead. One that is gone meanwhile holds nothing. Raises AccessDenied."""
+    named = list(uris)
+    with ThreadPoolExecutor(READERS, "fruitpipe-search") as readers:
+        for first in range(0, len(named), READERS):
+            chunk = named[first : first + READERS]
+            for uri, look in zip(chunk, readers.map(objects.look, chunk), strict=True):
+                if isinstance(look, objects.Found):
+                    yield uri, look.body
+                elif isinstance(look, objects.Unreadable):
+                    raise AccessDenied(f"{uri}: {look.message}; an erasure must read everything under the root")

@@ -1,0 +1,185 @@
+"""The steps of an erasure, each for all requests that have come to it, in one pass. Each may be repeated: it finds what is done.
+
+`execution` says which step follows which.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, places, register, search
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.register import Erasure
+from fruitpipe.erasure.version_replacement import Versions
+from fruitpipe.table import delta, lookup, upkeep
+from fruitpipe.table.fence import Fence
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.settings import IngestSettings
+
+OF_THE_TABLE = ("features", "reduced", "models")  # what lies there goes by a commit, or with a version
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request, and what is looked for to carry it out."""
+
+    record: Erasure
+    traces: Traces
+
+    @property
+    def id(self) -> str:
+        """The record's."""
+        return self.record.id
+
+
+def together(requests: Sequence[Request]) -> Traces:
+    """What is looked for to carry out all of them."""
+    return Traces.all_of(request.traces for request in requests)
+
+
+def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
+    """What is to be looked for, before anything goes; kept until the proof, as nothing else tells once the rows are gone."""
+    kept = {record.id: notes.traces(root, record.id) for record in records}
+    names = {record.id: frozenset(notes.names(root, record.id)) for record in records if not kept[record.id]}
+    every = frozenset[str]().union(*names.values())
+    vectors = search.vectors_by_path(root, every) if every else {}
+    longer = lookup.that_begin_with(root, every)
+    for request, paths in names.items():
+        held = [vector for path in paths for vector in vectors.get(path, ())]
+        kept[request] = found = Traces.of(paths, held, [path for path in longer if path.startswith(tuple(paths))])
+        notes.keep_traces(root, request, found)
+    return [Request(record, traces) for record in records if (traces := kept[record.id])]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps, by the table's one writer. `before_commit` raises where this process may no longer write."""
+
+    spark: SparkSession
+    settings: IngestSettings
+    before_commit: Fence
+
+    @property
+    def versions(self) -> Versions:
+        """The published versions."""
+        return Versions(self.spark, self.settings.root, self.before_commit)
+
+    def withdraw(self, requests: Sequence[Request]) -> list[Erasure]:
+        """Takes out all that no reader can have open: objects, rows, lines, reports, and the versions that hold the images."""
+        root = self.settings.root
+        for request in requests:
+            if not request.record.keep_object:
+                image_objects.remove(root, request.id)
+        rows = self._remove_rows(requests)
+        table, version = delta.describe(self.spark, root).id, delta.version(self.spark, root)
+        for request in requests:  # from here on no refit publishes what it read before
+            register.save(root, replace(register.find(root, request.id), features_table=table, features_version=version))
+        removed = places.empty(root, {request.id: request.traces for request in requests})
+        shared = Counter(reports=places.empty_reports(root))
+        for request in requests:
+            removed[request.id] += Counter(features=rows[request.id], erasures=register.redact(root, request.traces))
+        shared["reduced"] = self.versions.replace(together(requests))
+        return [self._withdrawn(request, removed[request.id] + shared) for request in requests]
+
+    def _remove_rows(self, requests: Sequence[Request]) -> dict[str, int]:
+        """How many rows of each request there were."""
+        root, paths = self.settings.root, sorted(together(requests).paths)
+        there = lookup.of_paths(root, paths)
+        self.before_commit()
+        delta.remove(self.spark, root, paths, self.before_commit)
+        return {request.id: sum(path in there for path in request.traces.paths) for request in requests}
+
+    def _withdrawn(self, request: Request, removed: Counter[str]) -> Erasure:
+        record, now = register.find(self.settings.root, request.id), datetime.now(UTC)
+        anew = record.files_go_after is None or removed["features"] or removed["reduced"]
+        if anew:
+            notes.drop_left(self.settings.root, request.id)
+        ends = now + timedelta(hours=self.settings.erasure_grace_hours)
+        return replace(
+            record,
+            status="waiting",
+            step="remove",
+            carried_out_at=now.isoformat(timespec="seconds"),
+            files_go_after=ends.isoformat(timespec="seconds") if anew else record.files_go_after,
+            places=certificate.added(record.places, removed),
+            remaining=[],
+        )
+
+    def remove(self, requests: Sequence[Request]) -> list[Erasure]:
+        """Removes the files that a reader could have open: the table's, its log, withdrawn versions, and old versions of all."""
+        root, sought = self.settings.root, together(requests)
+        self.before_commit()
+        upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
+        shared = Counter({"features log": upkeep.cut_log(self.spark, root, requests[0].id)})
+        removed = places.empty(root, {request.id: request.traces for request in requests})
+        shared["reduced versions removed"] = self.versions.discard_unpublished(sought)
+        shared["earlier versions of files"] = objects.purge(root)
+        begun = max(datetime.fromisoformat(request.record.carried_out_at or request.record.requested_at) for request in requests)
+        shared["uploads in parts"] = image_objects.abort_uploads(root, begun)
+        return [
+            replace(
+                request.record,
+                status="searching",
+                step="search",
+                places=certificate.added(request.record.places, removed[request.id] + shared),
+            )
+            for request in requests
+        ]
+
+    def look_again(self, requests: Sequence[Request]) -> list[Erasure]:
+        """Tries once more to remove what was left, by the rules of its places; what the table or a version holds takes more."""
+        root, done = self.settings.root, []
+        for request in requests:
+            if not request.record.keep_object:
+                image_objects.remove(root, request.id)
+            left = notes.left(root, request.id) or notes.Left()
+            removed = places.empty_files(root, left.uris, {request.id: request.traces})[request.id]
+            removed["erasures"] = register.redact(root, request.traces)
+            of_table = any(search.place_of(root, uri) in OF_THE_TABLE for uri in left.uris)
+            record = register.find(root, request.id)
+            done.append(
+                replace(
+                    record,
+                    step="withdraw" if of_table else "search",
+                    places=certificate.added(record.places, removed),
+                )
+            )
+        return done
+
+    def look(self, requests: Sequence[Request]) -> search.Search:
+        """Reads all that the requests leave to be read: every file under the root, or what was left the last time."""
+        root = self.settings.root
+        left = [notes.left(root, request.id) for request in requests]
+        if not all(left):
+            return search.of_root(root, together(requests))
+        uris = dict.fromkeys(uri for one in left if one for uri in one.uris)
+        found = search.of_files(uris, together(requests))
+        found.is_of_all, found.twins_before = False, frozenset[int]().union(*(one.twins for one in left if one))
+        return found
+
+    def conclude(self, request: Request, found: search.Search) -> Erasure:
+        """The proof, or what is left. found: of a search for this request, and maybe others."""
+        root, record = self.settings.root, request.record
+        hits = search.of_one(found, request.traces)
+        gone = notes.objects_of(root, request.id) or notes.Objects()
+        left, told = certificate.remaining(root, record, hits, request.traces, gone)
+        record = replace(
+            record,
+            places=certificate.with_objects(record.places, gone),
+            verification=certificate.verification(root, record, found, hits, request.traces),
+            remaining=[*left, *told],
+            not_searched=certificate.ELSEWHERE,
+            elsewhere=elsewhere.of(root, request.traces.paths),
+        )
+        if not (left or found.unread):
+            return register.complete(root, record)
+        notes.keep_left(root, request.id, notes.Left((*hits, *found.unread), found.twins))
+        return replace(record, status="incomplete", step="look again")

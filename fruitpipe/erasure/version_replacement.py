@@ -1,0 +1,87 @@
+"""Published versions of the reduced features that hold images which are to go: replaced by one that is fitted without them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.erasure import search
+from fruitpipe.errors import Conflict, NotEnoughRows, WrongUsage
+from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.output import say
+from fruitpipe.refit import changes, new_version, pointer, publication
+from fruitpipe.runtime import progress
+from fruitpipe.settings import RefitSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.erasure.byte_search import Traces
+    from fruitpipe.refit.publication import Model
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions under a root. `before_commit` raises where this process may no longer write."""
+
+    spark: SparkSession
+    root: str
+    before_commit: Callable[[], None]
+
+    def holding(self, traces: Traces) -> list[str]:
+        """The published versions whose rows, or whose model, name one of the images."""
+        named = traces.of_names()
+        return [version for version in publication.versions(self.root) if self._holds(version, named)]
+
+    def replace(self, traces: Traces) -> int:
+        """Fits a version on what is left and unpublishes those that hold the images; returns how many those were.
+
+        Raises MixedExtractors where what is left cannot be fitted together.
+        """
+        found, holding = pointer.find(self.root), self.holding(traces)
+        if found and found.version in holding:
+            self._publish_without(found.version)
+            holding = self.holding(traces)
+        if holding:
+            publication.withdraw(self.root, holding)
+        return len(holding)
+
+    def discard_unpublished(self, traces: Traces) -> int:
+        """Removes the versions that were withdrawn, and what a refit left that was killed, where they hold the images."""
+        held = [version for version in publication.unpublished(self.root) if self._holds(version, traces)]
+        for version in held:
+            publication.discard(self.root, version)
+        return len(held)
+
+    def _holds(self, version: str, traces: Traces) -> bool:
+        folders = (publication.reduced_uri(self.root, version), publication.model_uri(self.root, version))
+        files = [stat.path for folder in folders for stat in objects.list_all(folder)]
+        return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(files))
+
+    def _publish_without(self, version: str) -> None:
+        previous = publication.load_model(self.root, version)
+        asked = previous.facts["variance_asked"]
+        wanted = {"variance": asked} if asked else {"components": previous.facts["k"]}
+        try:
+            with publication.attempt(self.root) as name:
+                self._fit(previous, name, RefitSettings(root=self.root, **wanted))
+                self.before_commit()
+                publication.switch(self.root, name)
+        except NotEnoughRows:
+            say(f"erasure: too few rows are left to fit a version in place of {version}")
+        except Conflict:
+            say(f"erasure: a refit that began later replaces {version}")
+        else:
+            say(f"erasure: {name} replaces {version}, fitted without what is erased")
+
+    def _fit(self, previous: Model, name: str, settings: RefitSettings) -> None:
+        pinned = changes.pin(self.spark, settings.root)
+        gathered = changes.gather(self.spark, pinned, previous, FEATURES)
+        run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
+        try:
+            new_version.fit_anew(run)
+        except WrongUsage:  # fewer components can be had of the rows that are left than were asked for: all that can
+            new_version.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))

@@ -1,0 +1,105 @@
+"""What becomes of the images' own objects: on a folder, where a picture may have other names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.erasure import certificate, image_objects, notes, register
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.errors import AccessDenied
+
+
+@pytest.fixture
+def root(tmp_path):
+    return f"file://{tmp_path}/root"
+
+
+@pytest.fixture
+def put(tmp_path):
+    def put(name):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"a picture")
+        return path
+
+    return put
+
+
+def request(root, *paths):
+    return register.request(root, [f"file://{path}" for path in paths], requested_by="")
+
+
+def remaining(root, record):
+    gone = notes.objects_of(root, record.id)
+    return certificate.remaining(root, record, [], Traces.of(notes.names(root, record.id)), gone)
+
+
+def test_a_link_goes_and_the_record_names_the_picture_until_that_is_gone_too(root, put, tmp_path):
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(b"a picture")
+    link = put("x.jpg").with_name("link.jpg")
+    link.symlink_to(outside)
+    record = request(root, link)
+    assert image_objects.remove(root, record.id).removed == 1
+    assert not link.is_symlink()
+    assert outside.exists()
+    left, _ = remaining(root, record)
+    assert [one["what"] for one in left] == [f"file://{outside}"]
+    outside.unlink()
+    assert remaining(root, record)[0] == []
+
+
+def test_a_file_with_other_names_is_told_with_its_inode_and_names_that_go_too_do_not_count(root, put):
+    one, two, three = put("1.jpg"), put("2.jpg"), put("3.jpg")
+    inode = one.stat().st_ino
+    for other in (two, three):
+        other.unlink()
+        os.link(one, other)
+    record = request(root, one, two)
+    image_objects.remove(root, record.id)
+    _, told = remaining(root, record)
+    assert [line["what"] for line in told] == [f"the file with inode {inode}, which has 1 more names"]
+    record = request(root, three)
+    image_objects.remove(root, record.id)
+    assert remaining(root, record) == ([], [])
+
+
+def test_only_what_was_refused_is_removed_again_and_a_picture_that_was_put_back_stays(root, put, monkeypatch):
+    gone, locked = put("gone.jpg"), put("locked.jpg")
+    record = request(root, gone, locked)
+    erase = objects.erase
+
+    def refusing(uri):
+        if uri.endswith("locked.jpg"):
+            raise AccessDenied(f"{uri}: access is denied (locked)")
+        return erase(uri)
+
+    with monkeypatch.context() as refused:
+        refused.setattr(objects, "erase", refusing)
+        assert image_objects.remove(root, record.id).left == ((1, "access is denied (locked)"),)
+    put("gone.jpg")
+    done = image_objects.remove(root, record.id)
+    assert (done.removed, done.left) == (2, ())
+    assert (gone.exists(), locked.exists()) == (True, False)
+    assert image_objects.returned([f"file://{gone}", f"file://{locked}"]) == [f"file://{gone}"]
+
+
+def test_a_folder_of_an_images_name_is_no_object_and_stays(root, put):
+    folder = Path(put("a.jpg").parent, "folder.jpg")
+    folder.mkdir()
+    assert image_objects.remove(root, request(root, folder).id).removed == 0
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("length", [249, 255, 256, 5000])
+def test_a_name_of_any_length_goes_or_is_none(root, tmp_path, length):
+    path = tmp_path / ("x" * length)
+    if length < 256:
+        path.write_bytes(b"a picture")
+    record = request(root, path)
+    assert image_objects.remove(root, record.id).removed == int(length < 256)
+    assert not os.path.exists(path)

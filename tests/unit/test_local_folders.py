@@ -1,0 +1,35 @@
+"""Spark's working folders on a laptop: what a killed process left goes at the next start, a living one's stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+START = """
+from fruitpipe.runtime import local_folders
+own = local_folders.own()
+(own / "blocks").write_text("a name")
+print(own, flush=True)
+input()
+"""
+
+
+def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
+    environment = os.environ | {"FRUITPIPE_CACHE": str(tmp_path)}
+
+    def started():
+        process = subprocess.Popen([sys.executable, "-c", START], env=environment, stdin=-1, stdout=-1, text=True)
+        return process, process.stdout.readline().strip()
+
+    killed, left = started()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert set(os.listdir(left)) == {"in-use", "blocks"}
+    living, used = started()
+    third, _ = started()
+    assert not os.path.exists(left)
+    assert os.path.exists(f"{used}/blocks")
+    for process in (living, third):
+        process.communicate("\n")
