@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
-from fruitpipe.runtime import cache, java, lanes, truststore
+from fruitpipe.runtime import cache, java, lanes, network, truststore
 
 
 def wanted(*, s3: bool) -> list[str]:
@@ -47,24 +47,32 @@ def _resolve(coordinate: str, folder: Path) -> None:
     say(f"Fetching {coordinate} into {folder} (once) ...", to=sys.stderr)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        nothing = Path(work, "nothing.py")
-        nothing.touch()  # spark-submit resolves --packages for any script, also for an empty one
-        spark = spark_environment()
-        submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
-        command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", str(nothing)]
-        if java.is_from_wheel():
-            spark["SPARK_SUBMIT_OPTS"] = " ".join(truststore.write(Path(work, "truststore")))
-        answer = subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False)
+        said = _submitted(coordinate, Path(work))
         fetched = Path(work, "ivy", "jars")
-        if answer.returncode or not list(fetched.glob("*.jar")):
+        if not list(fetched.glob("*.jar")):
             raise MissingRequirement(
-                f"{coordinate}: Maven did not give it ({_reason(answer.stderr)}); check the network or proxy"
+                f"{coordinate}: Maven did not give it ({_reason(said)}); check the network, HTTPS_PROXY, "
+                f"or name a mirror in {network.MIRROR}"
             )
         try:
             fetched.rename(folder)
         except OSError:  # another first run came first: a folder with files in it is not replaced
             if not folder.exists():
                 raise
+
+
+def _submitted(coordinate: str, work: Path) -> str:
+    """Has spark-submit resolve the coordinate into work/ivy/jars, which it does for any script; returns what it said."""
+    nothing = work / "nothing.py"
+    nothing.touch()
+    spark = spark_environment()
+    mirror = network.ivy_settings(os.environ, work / "ivysettings.xml")
+    submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
+    command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", *mirror, str(nothing)]
+    trust = truststore.write(work / "truststore") if java.is_from_wheel() else []
+    # What the user gives comes last: of an option that is given twice, Java takes the last.
+    spark["SPARK_SUBMIT_OPTS"] = " ".join([*network.java_options(os.environ), *trust, os.environ.get("SPARK_SUBMIT_OPTS", "")])
+    return subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False).stderr
 
 
 def spark_environment() -> dict[str, str]:
