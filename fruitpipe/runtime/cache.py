@@ -5,7 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fruitpipe.errors import MissingRequirement
+
 
 def folder() -> Path:
     """FRUITPIPE_CACHE, else ~/.cache/fruitpipe."""
     return Path(os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe")
+
+
+def made(*parts: str) -> Path:
+    """A folder in the cache, made where it is not there. Raises MissingRequirement where it cannot be made or written."""
+    made = folder().joinpath(*parts)
+    try:
+        made.mkdir(parents=True, exist_ok=True)
+        writable = os.access(made, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise MissingRequirement(f"{made} cannot be written; name a folder that can be in FRUITPIPE_CACHE")
+    return made

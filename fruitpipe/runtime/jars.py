@@ -45,7 +45,7 @@ def _resolved(coordinate: str) -> Path:
 
 def _resolve(coordinate: str, folder: Path) -> None:
     say(f"Fetching {coordinate} into {folder} (once) ...", to=sys.stderr)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    cache.made("jars")
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         said = _submitted(coordinate, Path(work))
         fetched = Path(work, "ivy", "jars")
@@ -85,6 +85,10 @@ def spark_environment() -> dict[str, str]:
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_SUBMIT_ARGS": "pyspark-shell",
+        # A container's host name may have no address, and Java asks for it.
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        # With LC_ALL=C Java cannot name a file outside of ASCII, where Python can.
+        **({"LC_ALL": "C.UTF-8"} if os.environ.get("LC_ALL") in ("C", "POSIX") else {}),
     }
 
 

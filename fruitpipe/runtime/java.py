@@ -33,9 +33,10 @@ def home() -> str:
     """The folder to set as JAVA_HOME. Raises MissingRequirement where there is no suitable Java."""
     java = executable()
     script = LAUNCHER.format(module=INCUBATOR, java=java)
-    launcher = cache.folder() / "java" / hashlib.sha256(script.encode()).hexdigest()[:8] / "bin" / "java"
+    parts = ("java", hashlib.sha256(script.encode()).hexdigest()[:8], "bin")
+    launcher = cache.folder().joinpath(*parts, "java")
     if not launcher.exists():
-        launcher.parent.mkdir(parents=True, exist_ok=True)
+        cache.made(*parts)
         written = launcher.with_name(f"java.{os.getpid()}")  # two jobs may start at once
         written.write_text(script)
         written.chmod(0o755)

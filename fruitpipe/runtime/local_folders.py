@@ -30,8 +30,7 @@ def own() -> Path:
     host = socket.gethostname()
     for other in folder().glob(f"{host}-*"):
         _remove_if_left(other)
-    made = folder() / f"{host}-{os.getpid()}"
-    made.mkdir(parents=True, exist_ok=True)
+    made = cache.made("spark", f"{host}-{os.getpid()}")
     _lock(made)
     return made
 

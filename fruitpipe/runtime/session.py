@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import re
 import subprocess
 from collections.abc import Iterator
@@ -100,8 +101,8 @@ def open(  # noqa: A001 - session.open says what it does
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3, **encryption.spark(os.environ)})
     if is_submitted():  # the cluster decides the rest
         return _checked(builder.getOrCreate())
-    log = cache.folder() / "logs" / f"spark-{os.getpid()}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    _check_user()
+    log = cache.made("logs") / f"spark-{os.getpid()}.log"
     _quieten()
     os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
     wanted = jars.wanted(s3=any(objects.is_s3(uri) for uri in uris))
@@ -111,6 +112,17 @@ def open(  # noqa: A001 - session.open says what it does
         return _checked(builder.master(master or LOCAL).config(map={**settings}).getOrCreate())
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
+
+
+def _check_user() -> None:
+    """A container may run under a number without a name, with which Java's login ends before Hadoop is asked."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError as error:
+        raise errors.MissingRequirement(
+            f"user id {os.getuid()} has no name in /etc/passwd, and Java's login asks for one; add a line for it, or run as "
+            "a user that has one"
+        ) from error
 
 
 def _quieten() -> None:

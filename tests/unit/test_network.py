@@ -76,7 +76,5 @@ def test_jars_come_through_the_proxy_from_the_mirror_and_what_it_lacks_is_told(p
     (jar,) = jars.paths("org.example:one:1.0")
     assert zipfile.ZipFile(jar).namelist() == ["one.txt"]
     assert {path.partition("/org/")[0] for path in asked} == {"http://maven.example/mirror"}
-    with pytest.raises(
-        MissingRequirement, match=r"org\.example:two:1\.0: Maven did not give it .* mirror in FRUITPIPE_MAVEN"
-    ):
+    with pytest.raises(MissingRequirement, match=r"org\.example:two:1\.0: Maven did not give it .* mirror in FRUITPIPE_MAVEN"):
         jars.paths("org.example:two:1.0")
