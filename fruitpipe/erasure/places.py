@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from fruitpipe import objects
 from fruitpipe.erasure import search
@@ -96,6 +97,11 @@ def rewrite(uri: str, body: bytes) -> None:
 
 def on_this_machine(traces: Traces) -> list[str]:
     """Spark's logs and working files on this machine, outside the root, that name one of the images."""
-    folders = [objects.canonical(str(folder)) for folder in (cache.folder() / "logs", local_folders.folder())]
-    files = (stat.path for folder in folders for stat in objects.list_all(folder))
-    return [uri for uri, body in search.bodies(files) if traces.named_in(body)]
+    in_logs = [uri for uri, body in search.bodies(_files(cache.folder() / "logs")) if traces.named_in(body)]
+    # Spark writes a name there as it is, beside megabytes of models, which would take minutes to read in all spellings.
+    at_work = [uri for uri, body in search.bodies(_files(local_folders.folder())) if traces.stands_in(body)]
+    return in_logs + at_work
+
+
+def _files(folder: Path) -> list[str]:
+    return [stat.path for stat in objects.list_all(objects.canonical(str(folder)))]

@@ -247,3 +247,18 @@ def test_another_image_whose_name_goes_on_is_no_trace(end):
     assert not holds("f", parquet("none", other), known)
     assert not holds("f", json.dumps({"path": other}).encode(), known)
     assert holds("f", json.dumps([other, erased]).encode(), known)
+
+
+def test_a_name_in_a_log_or_in_sparks_working_files_on_this_machine_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
+    image, other = "file:///images/Kiwi/a b.jpg", "file:///images/Kiwi/other.jpg"
+    log, block, model = tmp_path / "logs/spark-1.log", tmp_path / "spark/host-1/blocks/shuffle_0", tmp_path / "spark/host-1/model"
+    for file, body in (
+        (log, b'read "file:///images/Kiwi/a%20b.jpg"'),
+        (block, b"\x00\x1a/images/Kiwi/a b.jpg\x00"),
+        (model, b"\\&%" * 1000),
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body)
+    assert places.on_this_machine(Traces.of([image])) == [f"file://{log}", f"file://{block}"]
+    assert places.on_this_machine(Traces.of([other])) == []
