@@ -44,27 +44,39 @@ class Judge:
 
     def _check_alike(self, paths: Sequence[str], reason: str, new: int, message: str | None) -> None:
         """Of a chunk of which all fail for one reason, `new` of them since they were last seen."""
-        if reason == "unreadable" and self._fares_better(paths[:1], reason):
+        if reason == "unreadable" and _fares_better(self._there(paths[:1]), reason):
             raise PlatformFault(
                 f"{len(paths)} images of this batch were unreadable ({message}), and one is not any more; start again"
             )
-        controls = self._controls(paths)
-        is_platforms = not self._fares_better(controls, reason) if controls else reason == "unreadable" or new >= ALIKE
+        controls = self._looked_at_controls(paths)
+        is_platforms = not _fares_better(controls, reason) if controls else reason == "unreadable" or new >= ALIKE
         if is_platforms:
             raise PlatformFault(
                 f"all {len(paths)} images of this batch are {reason} ({message}); nothing was written. Mend that first"
             )
 
-    def _fares_better(self, paths: Sequence[str], reason: str) -> bool:
-        """Whether anything else becomes of one of these images; one that is gone says nothing."""
-        return any(group.outcome != "gone" and group.error != reason for group in self.look_at(paths))
+    def _looked_at_controls(self, paths: Sequence[str]) -> list[Group]:
+        """What becomes now of images that were good before, or else of others of the batch, one a folder, or of what lies beside.
 
-    def _controls(self, paths: Sequence[str]) -> list[str]:
-        """Images that were good before, or else others of the batch, one a folder, or else what lies beside these."""
+        Nothing of those that are gone: they say nothing, and where all are, the next kind is asked.
+        """
+        looks = (self._there(controls) for controls in self._controls(paths) if controls)
+        return next(filter(None, looks), [])
+
+    def _there(self, paths: Sequence[str]) -> list[Group]:
+        return [group for group in self.look_at(paths) if group.outcome != "gone"]
+
+    def _controls(self, paths: Sequence[str]) -> Iterator[list[str]]:
         chunk = frozenset(paths)
-        good = lookup.good_paths(self.root, CONTROLS, chunk)
+        yield lookup.good_paths(self.root, CONTROLS, chunk)
         beside = (path for path in _one_a_folder(self.named, _folders(chunk)) if path not in chunk)
-        return good or list(islice(beside, CONTROLS)) or _neighbours(paths[0], chunk)
+        yield list(islice(beside, CONTROLS))
+        yield _neighbours(paths[0], chunk)
+
+
+def _fares_better(groups: Iterable[Group], reason: str) -> bool:
+    """Whether anything else became of one of these images."""
+    return any(group.error != reason for group in groups)
 
 
 def _folder(path: str) -> str:

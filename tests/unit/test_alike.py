@@ -87,6 +87,26 @@ def test_what_is_read_and_is_no_picture_fares_better_and_what_is_gone_says_nothi
         Store(monkeypatch, good=OTHERS, fates=shut("unreadable") | {OTHERS[1]: "gone"}).check(SHUT, "unreadable")
 
 
+GONE = [f"s3://b/Gone/{number}.jpg" for number in range(3)]
+
+
+@pytest.mark.parametrize("reason", ["crashes-decoder", "decoder-error", "too-slow"])
+def test_an_image_stops_no_stream_whose_good_images_are_all_gone(monkeypatch, reason):
+    Store(monkeypatch, good=GONE, fates=shut(reason) | dict.fromkeys(GONE, "gone")).check(SHUT[:1], reason)
+
+
+def test_where_the_good_images_are_all_gone_others_are_looked_at(monkeypatch):
+    fates = dict.fromkeys(SHUT, "unreadable") | dict.fromkeys(GONE, "gone")
+    store = Store(monkeypatch, good=GONE, named=OTHERS, fates=fates)
+    store.check(SHUT, "unreadable")
+    assert store.looked == [SHUT[:1], GONE, ["s3://b/Kiwi/0.jpg", "s3://b/Fig/0.jpg"]]
+    store = Store(monkeypatch, good=GONE, listed=[*SHUT, OTHERS[0]], fates=fates)
+    store.check(SHUT, "unreadable")
+    assert store.looked[-1] == OTHERS[:1]
+    with pytest.raises(PlatformFault):
+        Store(monkeypatch, good=GONE, fates=fates).check(SHUT[:1], "unreadable")
+
+
 @pytest.mark.parametrize(
     ("reason", "images", "platforms"),
     [
