@@ -114,6 +114,8 @@ def refused(error: AccessDenied) -> dict[str, str]:
 
 
 def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:
-    """What remains where no version can be fitted on the rows that are left."""
-    until = "all rows are of one extractor" if isinstance(error, MixedExtractors) else "each image has one row"
-    return {"what": "versions that hold the images", "until": until, "why": str(error)}
+    """What remains where no version can be fitted on the rows that are left. The record names no image, nor does this."""
+    until, why = "all rows are of one extractor", str(error)
+    if not isinstance(error, MixedExtractors):
+        until, why = "each image has one row", "run fruitpipe reconcile, and the stream mends images with more than one"
+    return _left("versions that hold the images", until, why)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.erasure import search
-from fruitpipe.errors import Conflict, NotEnoughRows, WrongUsage
+from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication
@@ -62,12 +62,10 @@ class Versions:
         return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(files))
 
     def _publish_without(self, version: str) -> None:
-        previous = publication.load_model(self.root, version)
-        asked = previous.facts["variance_asked"]
-        wanted = {"variance": asked} if asked else {"components": previous.facts["k"]}
+        previous = self._model(version)
         try:
             with publication.attempt(self.root) as name:
-                self._fit(previous, name, RefitSettings(root=self.root, **wanted))
+                self._fit(previous, name, RefitSettings(root=self.root, **_asked_of(previous)))
                 self.before_commit()
                 publication.switch(self.root, name)
         except NotEnoughRows:
@@ -77,7 +75,15 @@ class Versions:
         else:
             say(f"erasure: {name} replaces {version}, fitted without what is erased")
 
-    def _fit(self, previous: Model, name: str, settings: RefitSettings) -> None:
+    def _model(self, version: str) -> Model | None:
+        """That of a version; none where it is damaged, as what holds an image is to go all the same."""
+        try:
+            return publication.load_model(self.root, version)
+        except (Damaged, NotFound) as error:
+            say(f"erasure: {error}: the version in its place reads all rows and keeps the default share of the variance")
+            return None
+
+    def _fit(self, previous: Model | None, name: str, settings: RefitSettings) -> None:
         pinned = changes.pin(self.spark, settings.root)
         gathered = changes.gather(self.spark, pinned, previous, FEATURES)
         run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
@@ -85,3 +91,11 @@ class Versions:
             new_version.fit_anew(run)
         except WrongUsage:  # fewer components can be had of the rows that are left than were asked for: all that can
             new_version.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))
+
+
+def _asked_of(previous: Model | None) -> dict[str, Any]:
+    """What a refit is asked for to go on as `previous` did; nothing where it is not known."""
+    if previous is None:
+        return {}
+    share = previous.facts["variance_asked"]
+    return {"variance": share} if share else {"components": previous.facts["k"]}

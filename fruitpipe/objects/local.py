@@ -109,6 +109,8 @@ def delete(uri: str) -> None:
     with _explained(uri):
         try:
             path.unlink(missing_ok=True)
+        except NotADirectoryError:  # what was its folder is a file now
+            return
         except OSError as error:  # where a folder has that name, or nothing can have it, there is no such object
             if error.errno not in NO_FILE and not os.path.isdir(path):
                 raise

@@ -14,7 +14,7 @@ from fruitpipe.erasure import notes, places, register, steps
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.search import Search
 from fruitpipe.erasure.steps import Steps
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, DuplicateRows
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
 from tests.rows import empty_table
@@ -247,3 +247,16 @@ def test_the_search_goes_on_beside_the_query_and_its_end_is_due(root, eraser):
     carrying.carry_out()
     assert status(root) == [("done", "nothing")]
     assert not carrying.is_due()
+
+
+def test_the_record_of_a_request_that_waits_for_duplicates_to_be_mended_names_no_image(root, eraser):
+    request(root, "a.jpg")
+    carrying = eraser()
+
+    def fails(_):
+        raise DuplicateRows(f"{root}: images with more than one row (file:///images/b.jpg, ...) would count more than once")
+
+    object.__setattr__(carrying._steps, "withdraw", fails)
+    carrying.carry_out()
+    assert status(root) == [("incomplete", "withdraw")]
+    assert b".jpg" not in objects.read(f"{root}/erasures/{register.every(root)[0].id}.json")

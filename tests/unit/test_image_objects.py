@@ -103,3 +103,9 @@ def test_a_name_of_any_length_goes_or_is_none(root, tmp_path, length):
     record = request(root, path)
     assert image_objects.remove(root, record.id).removed == int(length < 256)
     assert not os.path.exists(path)
+
+
+def test_an_image_whose_folder_is_a_file_now_is_gone_already_and_holds_no_erasure_up(root, tmp_path):
+    (tmp_path / "Kiwi").write_bytes(b"no folder any more")
+    assert image_objects.remove(root, request(root, tmp_path / "Kiwi" / "a.jpg").id).removed == 0
+    assert (tmp_path / "Kiwi").read_bytes() == b"no folder any more"

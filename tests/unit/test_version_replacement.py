@@ -1,0 +1,82 @@
+"""What becomes of published versions that hold an erased image, without the fit itself, which is tested on Spark."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.version_replacement import Versions
+from fruitpipe.reduction.pca import fit
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import pointer, publication
+from fruitpipe.refit.publication import Model
+
+ERASED, STAYS = "file:///images/Kiwi/a.jpg", "file:///images/Kiwi/b.jpg"
+ROWS = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
+
+
+def write(root, version, paths):
+    body = io.BytesIO()
+    pq.write_table(pa.table({"path": paths}), body)
+    objects.write(f"{publication.reduced_uri(root, version)}/part-0.parquet", body.getvalue())
+    summary = Summary.of(ROWS, np.array(["Kiwi"] * 2, object), np.array([STAYS] * 2, object))
+    facts = {"version": version, "k": 1, "variance_asked": None}
+    publication.save_model(root, version, Model(fit(summary.moments, components=1), summary, facts))
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = f"file://{tmp_path}/root"
+    with publication.attempt(root) as version:
+        write(root, version, [ERASED, STAYS])
+        publication.switch(root, version)
+    return root
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What each fit goes on from, and what it is asked for."""
+    calls = []
+
+    def fitted(versions, previous, name, settings):
+        calls.append((previous and previous.facts["version"], settings.variance, settings.components))
+        write(versions.root, name, [STAYS])
+
+    monkeypatch.setattr(Versions, "_fit", fitted)
+    return calls
+
+
+def replaced(root):
+    replaced = Versions(None, root, lambda: None).replace(Traces.of([ERASED]))
+    return replaced, pointer.get(root).versions
+
+
+def test_a_version_that_holds_the_image_is_replaced_by_one_that_goes_on_as_it_did(root, asked):
+    assert replaced(root) == (1, ("v000002",))
+    assert asked == [("v000001", 0.95, 1)]
+
+
+@pytest.mark.parametrize("name", ["reduction.npz", "reduction.json"])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_one_whose_model_is_damaged_or_gone_is_replaced_all_the_same(root, asked, name, is_cut):
+    uri = f"{publication.model_uri(root, 'v000001')}/{name}"
+    body = objects.read(uri)
+    objects.delete(uri)
+    if is_cut:
+        objects.write(uri, body[: len(body) // 2])
+    assert replaced(root) == (1, ("v000002",))
+    assert asked == [(None, 0.95, None)]
+
+
+def test_a_version_without_the_image_stays(root, asked):
+    with publication.attempt(root) as version:
+        write(root, version, [STAYS])
+        publication.switch(root, version)
+    assert replaced(root) == (1, ("v000002",))
+    assert asked == []
