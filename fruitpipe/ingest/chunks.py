@@ -62,6 +62,15 @@ class FeaturisedChunk:
         """The paths of those that nobody had said are gone."""
         return [path for path in self.gone if path not in self.chunk.said_gone]
 
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many images failed for each reason; those whose rows stay, whatever the store said of them, did not."""
+        counts: Counter[str] = Counter()
+        for group in self.groups:
+            if group.error is not None and group.outcome == "failed":
+                counts[group.error] += group.images
+        return counts
+
     def count(self, column: str) -> Counter[str]:
         """How many images there are of each outcome, or of each error."""
         counts: Counter[str] = Counter()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -119,9 +118,8 @@ class Upsert:
         elif featurised.files:  # nothing to match: the files become the table's as they are
             delta.add(self.spark, self.root, featurised.files, self.fence, featurised.count("outcome"))
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
-        reasons = Counter({reason: count for reason, count in featurised.count("error").items() if reason is not None})
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
-        return Commit(featurised.count("outcome"), reasons, lag, seconds)
+        return Commit(featurised.count("outcome"), featurised.reasons, lag, seconds)
 
     def _merge(self, featurised: FeaturisedChunk) -> None:
         """Removes the files when their rows are in others; those of a merge that failed go as the table's old files do."""

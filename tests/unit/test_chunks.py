@@ -3,7 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fruitpipe.ingest.chunks import divided, tapered
+from fruitpipe.extractor import featurise
+from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk, divided, tapered
+from fruitpipe.table.data_files import Group
 
 
 def sizes(chunks):
@@ -32,3 +34,15 @@ def test_only_a_batch_of_new_images_that_is_two_chunks_or_more_ends_in_parts_of_
     assert sizes(tapered(range(2999), 2000)) == [2999]
     assert sizes(tapered(range(3999), 2000)) == [2000, 1999]
     assert sizes(tapered(range(0), 2000)) == []
+
+
+def test_an_image_whose_row_stays_did_not_fail_whatever_the_store_said_of_it():
+    groups = [
+        Group("kept", "archived", 10, None, "in an archive", None),
+        Group("failed", "archived", 2, None, "in an archive", None),
+        Group("failed", "truncated", 1, None, "without the end", None),
+        Group("featurised", None, 5, 0.1, None, "{}"),
+    ]
+    chunk = FeaturisedChunk(Chunk(featurise.REFERENCES.empty_table(), []), groups, 0.0)
+    assert chunk.reasons == {"archived": 2, "truncated": 1}
+    assert chunk.count("error")["archived"] == 12
