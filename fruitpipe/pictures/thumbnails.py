@@ -78,8 +78,10 @@ def thumbnail(body: bytes) -> str | None:
             small = ImageOps.exif_transpose(image)
             small.thumbnail((SIDE_PX, SIDE_PX))
             return _data_uri(small)
-    except (decoding.BadImage, *decoding.DECODER_FAULTS):
-        return None  # overwritten since it was featurised; the report then shows its name alone
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever one picture raises, as an overwritten one may, no version is held up by it
+        return None  # the report then shows its name alone
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -130,6 +130,14 @@ def test_a_picture_that_is_gone_or_no_picture_has_no_thumbnail(tmp_path):
     assert [bool(found) for found in thumbnails.of(paths)] == [True, False, False, False]
 
 
+def test_a_picture_that_raises_whatever_it_is_has_no_thumbnail_and_holds_no_version_up(monkeypatch):
+    def raises(_):
+        raise RuntimeError("as no decoder should")
+
+    monkeypatch.setattr(thumbnails.decoding, "opened", raises)
+    assert thumbnails.thumbnail(jpeg(0)) is None
+
+
 def test_a_picture_that_takes_too_long_has_no_thumbnail_and_a_report_waits_for_a_few_of_them_only():
     with closing(thumbnails.InTime(eval, 5)) as made:
         assert made(b"'in time'") == "in time"
