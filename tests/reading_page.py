@@ -41,7 +41,7 @@ def publish(root):
             folder = publication.reduced_uri(objects.canonical(root), version)
             for number, rows in enumerate((slice(0, 9), slice(9, 24))):
                 vector_files.write(project_batches([_batch(rows)], reduction), f"{folder}/part-{version}-{number:05}.parquet")
-            publication.save_model(root, version, Model(reduction, summary, {"version": version}))
+            publication.save_model(root, version, Model(reduction, summary, {"version": version, "rows": len(PATHS)}))
             publication.switch(root, version)
 
 

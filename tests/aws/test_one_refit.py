@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import scripts
 from tests.aws.triggering import payload, start_cluster
 
 LAMBDA = Path(__file__).parents[2] / "lambda" / "start_refit.py"
@@ -73,8 +74,8 @@ def test_two_functions_on_lambda_that_are_invoked_at_once_add_one_step(trigger, 
     }
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
-        for file in (LAMBDA, LAMBDA.with_name("claims.py")):
-            archive.write(file, file.name)
+        for module in scripts.load("package").LAMBDAS["start_refit"]:
+            archive.write(LAMBDA.with_name(f"{module}.py"), f"{module}.py")
     function.create_function(
         FunctionName=name,
         Runtime="python3.11",

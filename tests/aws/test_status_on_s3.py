@@ -55,7 +55,7 @@ def test_status_and_errors_read_a_table_in_s3(root, capsys):
 def test_errors_in_s3_are_exported_there_and_looked_at_again(root, s3, capsys):
     bucket = root.split("/")[2]
     told(capsys, "errors", "--root", root, "--csv", f"s3://{bucket}/bad.csv")
-    assert b"3.jpg,Lemon,truncated" in s3.s3.get_object(Bucket=bucket, Key="bad.csv")["Body"].read()
+    assert b'3.jpg","Lemon","truncated"' in s3.s3.get_object(Bucket=bucket, Key="bad.csv")["Body"].read()
     told(capsys, "errors", "--root", root, "--retry")
     (manifest,) = s3.s3.list_objects_v2(Bucket=bucket, Prefix="pipe/root/events/")["Contents"]
     line = json.loads(s3.s3.get_object(Bucket=bucket, Key=manifest["Key"])["Body"].read())

@@ -126,7 +126,8 @@ def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors
     (tmp_path / "list.txt").write_text("\n".join(paths[:10_000]) + "\n")
     code, said = erase("--from-file", str(tmp_path / "list.txt"))
     assert (code, "10000 images requested" in said) == (0, True), said
-    Eraser(spark, IngestSettings(images="/fruits", root=root, erasure_grace_hours=0), Fence(root, lambda: None)).carry_out()
+    settings = IngestSettings(images="/fruits", root=root, erasure_grace_hours=0, once=True)
+    Eraser(spark, settings, Fence(root, lambda: None)).carry_out()
     assert "10000 images erased" in capsys.readouterr().out
     assert vectors() == {path: before[path] for path in kept}
     names = [path.removeprefix("file://") for path in paths[:10_000:500]]
