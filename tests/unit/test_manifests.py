@@ -1,6 +1,7 @@
 import itertools
 import json
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -165,6 +166,21 @@ def test_without_a_sequencer_the_later_time_is_kept():
     assert latest([late, early]) == [late]
 
 
+def test_the_later_time_decides_between_sequencers_that_differ_in_zeros_alone_and_no_time_is_before_any():
+    events = [
+        ImageEvent("created", KIWI, sequencer="0"),
+        ImageEvent("created", KIWI, event_time=NOON),
+        ImageEvent("created", KIWI, event_time=NOON + timedelta(seconds=1), sequencer="000"),
+    ]
+    for order in itertools.permutations(events):
+        assert latest(order) == events[2:]
+    assert latest(events[:2]) == latest(events[1::-1]) == events[1:2]
+
+
+def test_of_events_that_nothing_tells_apart_the_first_is_kept():
+    assert latest([put("01", "first"), put("010", "second")]) == [put("01", "first")]
+
+
 def test_an_erasure_wins_over_whatever_came_after_it():
     erase = ImageEvent("erase", KIWI)
     assert latest([put("01"), erase, put("FF")]) == [erase]
@@ -183,6 +199,10 @@ def test_manifests_hold_all_events_in_order_and_at_most_so_many_lines_each():
     assert [parse_line(line) for body in bodies for line in body.decode().splitlines()] == named
 
 
+def test_a_manifest_holds_a_thousand_events_unless_told_otherwise():
+    assert [body.count(b"\n") for body in manifests([put("01")] * 1001)] == [1000, 1]
+
+
 def test_no_events_make_no_manifest():
     assert list(manifests([])) == []
 
@@ -194,3 +214,23 @@ def test_a_manifest_lies_under_the_day_in_utc_and_its_name_comes_from_its_conten
     assert name == manifest_name("reconcile", when.astimezone(UTC), b"{}\n")
     assert name != manifest_name("reconcile", when, b"{}\n{}\n")
     assert name.startswith("233000-reconcile-")
+
+
+@pytest.fixture
+def in_auckland(monkeypatch):
+    """13 hours ahead of UTC, so that nothing is right by chance."""
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_auckland")
+def test_names_and_lines_are_in_utc_wherever_the_machine_is():
+    name = manifest_name("stream", NOON, b"{}\n")
+    assert name == "120000-stream-ca3d163bab055381", "with the first 16 digits that sha256sum prints"
+    assert manifest_uri("s3://fruits/pipeline", NOON, name) == f"s3://fruits/pipeline/events/2026/11/05/{name}.jsonl"
+    assert json.loads(to_line(ImageEvent("created", KIWI, event_time=NOON)))["event_time"] == "2026-11-05T12:00:00.123Z"
+    line = '{"event": "created", "path": "s3://b/k.jpg", "event_time": "2026-11-05T10:00:00Z"}'
+    assert parse_line(line).event_time.isoformat() == "2026-11-05T10:00:00+00:00"

@@ -1,11 +1,13 @@
 """Moments are what two passes over all rows at once would give, however the rows come."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fruitpipe.reduction.moments import BLOCK_ROWS, Moments
+from fruitpipe.reduction.moments import BLOCK_ROWS, Moments, un_npz
 from fruitpipe.refit.changes import MOST_CANCELLATION
 
 SCALES = np.array([1e-8, 1e-4, 1.0, 1e4, 1e8, 1.0, 1.0])
@@ -125,6 +127,26 @@ def test_cancellation_is_infinite_or_huge_where_a_column_becomes_constant():
     assert before.cancellation(before.subtract(Moments.of(rows[3:4]))) > 1e12
 
 
+@pytest.mark.parametrize("left", [0.0, -1e-9])
+def test_cancellation_is_infinite_where_nothing_or_less_is_left_of_a_column(left):
+    before, after = Moments(10, np.zeros(2), np.diag([4.0, 2.0])), Moments(9, np.zeros(2), np.diag([4.0, left]))
+    with np.errstate(all="raise"):
+        assert before.cancellation(after) == np.inf
+
+
+def test_cancellation_is_infinite_where_no_rows_are_left():
+    assert Moments.of(sample(3)).cancellation(Moments.zero(7)) == np.inf
+    assert Moments(3, np.zeros(2), np.zeros((2, 2))).cancellation(Moments.zero(2)) == np.inf
+
+
+def test_cancellation_is_the_largest_ratio_of_rows_or_of_a_column_that_varied():
+    before = Moments(10, np.zeros(3), np.diag([4.0, 6.0, 0.0]))
+    assert before.cancellation(Moments(8, np.zeros(3), np.diag([2.0, 1.5, 0.0]))) == 6 / 1.5
+    assert before.cancellation(Moments(2, np.zeros(3), np.diag([4.0, 5.0, 0.0]))) == 10 / 2
+    constant = np.zeros((3, 3))
+    assert Moments(10, np.zeros(3), constant).cancellation(Moments(4, np.zeros(3), constant)) == 10 / 4
+
+
 def test_no_rows_change_nothing_and_come_from_an_empty_array():
     moments = Moments.of(sample(5))
     nothing = Moments.of(np.empty((0, 7), np.float32))
@@ -162,6 +184,13 @@ def test_bytes_bring_back_the_same_bits():
     assert back.count == 20
     np.testing.assert_array_equal(back.mean, moments.mean)
     np.testing.assert_array_equal(back.m2, moments.m2)
+
+
+def test_stored_arrays_bring_no_pickled_objects():
+    file = io.BytesIO()
+    np.savez(file, count=np.array([print], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        un_npz(file.getvalue())
 
 
 @settings(derandomize=True, deadline=None)

@@ -37,3 +37,21 @@ def test_only_a_good_row_of_this_extractor_whose_image_is_said_to_be_gone_gives_
     }
     events = [ImageEvent("removed", path) for path in ("gone", "stale", "bad", "new")] + [ImageEvent("created", "there")]
     assert moves.features_to_copy(events, rows, "now") == {"sha of gone"}
+
+
+def test_an_event_that_tells_a_length_is_put_by_it_and_one_without_any_comes_first():
+    """The row may be of other bytes by now."""
+    told = [ImageEvent("created", "b", length=3), ImageEvent("created", "a", length=1), ImageEvent("created", "none")]
+    ordered = moves.side_by_side(told, {"b": 0, "a": 9, "unknown": 2, "none": None})
+    assert [event.path for event in ordered] == ["none", "a", "b"]
+    empty = [ImageEvent("created", "one byte", length=1), ImageEvent("created", "nobody knows")]
+    assert [event.path for event in moves.side_by_side(empty, {})] == ["nobody knows", "one byte"]
+
+
+def test_a_batch_keeps_its_order_unless_an_image_that_has_a_row_is_said_to_be_gone():
+    rows = {"gone": Known("gone", "1", "sha", "now", NOW, length=1), "there": Known("there", "1", "sha", "now", NOW, length=2)}
+    created = [ImageEvent("created", "new", length=3), ImageEvent("created", "there", length=2)]
+    assert moves.together(created, rows) == created
+    without_row = [*created, ImageEvent("removed", "never seen")]
+    assert moves.together(without_row, rows) == without_row
+    assert [event.path for event in moves.together([*created, ImageEvent("removed", "gone")], rows)] == ["gone", "there", "new"]

@@ -189,6 +189,21 @@ def test_angles_between_subspaces_are_exact_when_small_and_when_large():
         assert principal_angles_degrees(second, first) == pytest.approx(found)
 
 
+def test_angles_near_ninety_degrees_are_as_exact_as_small_ones():
+    turn = np.radians(1e-5)
+    found = principal_angles_degrees(np.eye(3)[:1], np.array([[np.sin(turn), np.cos(turn), 0]]))
+    assert 90 - found[0] == pytest.approx(1e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_makes_no_angle_of_which_there_is_no_sine(seed):
+    basis, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(8, 8)))
+    turned = np.linalg.qr(np.random.default_rng(seed + 100).normal(size=(4, 4)))[0] @ basis[:4]
+    with np.errstate(invalid="raise"):
+        np.testing.assert_allclose(principal_angles_degrees(basis[:4], turned), 0, atol=1e-12)
+        np.testing.assert_allclose(principal_angles_degrees(basis[:4], basis[4:]), 90, atol=1e-12)
+
+
 def test_storing_brings_back_the_same_bits():
     reduction = fit_rows(sample())
     back = Reduction.from_arrays(reduction.arrays())
@@ -200,6 +215,19 @@ def test_the_table_of_variances_has_a_line_a_component_and_ends_at_one():
     assert [line["component"] for line in lines] == ["1", "2", "3", "4"]
     assert float(lines[-1]["cumulative"]) == pytest.approx(1)
     assert float(lines[0]["explained_variance_ratio"]) == pytest.approx(by_svd(sample(count=5))[1][0])
+
+
+def test_the_table_of_variances_is_text_with_numbers_that_read_back_exactly():
+    shares = np.array([0.75, 0.25, 0.0])
+    reduction = Reduction(np.zeros(3), np.ones(3), np.eye(3)[:1], shares)
+    assert reduction.explained_variance_csv() == b"component,explained_variance_ratio,cumulative\n1,0.75,0.75\n2,0.25,1.0\n"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_more_than_all_of_the_variance_is_kept_whatever_is_rounded(seed):
+    reduction = fit_rows(sample(seed=seed), components=12)
+    assert 1 - 1e-12 < reduction.variance_kept <= 1
+    assert 1 - 1e-12 < reduction.variance_kept_of(Moments.of(sample(seed=seed + 100))) <= 1
 
 
 @pytest.mark.parametrize("shape", [(12,), (3, 11), (3, 13)])
