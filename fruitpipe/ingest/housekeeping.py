@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 1_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
 MANIFESTS_SECONDS = 3600.0  # from one removal of manifests that are carried out to the next: Spark lists all that lie there
-MOST_NAMED = 100_000  # manifests that a checkpoint names before it begins anew: it writes that list again and again
+MOST_NAMED = 100_000  # manifests that a checkpoint names in vain before it begins anew: it writes that list again and again
 REMOVERS = 16  # objects removed at the same time
 LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
 
@@ -69,7 +69,7 @@ class Housekeeper:
             self._begin(self._clear_manifests)
 
     def wants_renewal(self) -> bool:
-        """Whether the stream's checkpoint is to begin anew, as it names too many manifests."""
+        """Whether the stream's checkpoint is to begin anew, as it names too many manifests that are gone."""
         return self._named >= MOST_NAMED
 
     def renewed(self) -> None:
@@ -171,10 +171,14 @@ def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
 
 
 def clear_manifests(settings: IngestSettings) -> tuple[int, int]:
-    """Removes the manifests that are carried out and had their time; returns how many, and how many the checkpoints name."""
-    checkpoints = layout.folder(settings.root, "checkpoints")
+    """Removes the manifests that are carried out and had their time; returns how many, and how many checkpoints name in vain.
+
+    In vain are the names of manifests that are not there any more: those that stay would be read again by a new checkpoint.
+    """
+    checkpoints, events = (layout.folder(settings.root, name) for name in ("checkpoints", "events"))
     read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
-    return _remove(layout.folder(settings.root, "events"), settings.manifest_days, read.__contains__), len(read)
+    removed = _remove(events, settings.manifest_days, read.__contains__)
+    return removed, len(read.difference(stat.path for stat in objects.list_all(events)))
 
 
 def _folders(uri: str) -> list[str]:

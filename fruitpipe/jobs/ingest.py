@@ -210,7 +210,7 @@ def renew_full_checkpoint(settings: IngestSettings, keeper: Housekeeper) -> None
     housekeeping.clear_manifests(settings)
     checkpoint.drop(checkpoint_of(settings.root))
     keeper.renewed()
-    say(f"ingest: {checkpoint_of(settings.root)} named over {housekeeping.MOST_NAMED} manifests; it begins anew")
+    say(f"ingest: {checkpoint_of(settings.root)} named over {housekeeping.MOST_NAMED} manifests that are gone; it begins anew")
 
 
 def checkpoint_of(root: str) -> str:

@@ -221,7 +221,7 @@ def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_an
     for module in (ingest_job, micro_batch):
         monkeypatch.setattr(module, "say", then)
     ingest(settings(source="events", trigger_seconds=0.5))
-    assert sum("named over 2 manifests; it begins anew" in line for line in said) >= 1
+    assert sum("named over 2 manifests that are gone; it begins anew" in line for line in said) >= 1
     assert delta.rows(spark, root).count() == 3
     assert [objects.exists(uri) for uri in first[:2]] == [False, False]
 

@@ -58,3 +58,18 @@ def test_with_no_hours_between_two_clearings_a_run_clears_once(tmp_path, monkeyp
             keeper._clearing.join()
     keeper.finish(5)
     assert len(cleared) == times
+
+
+@pytest.mark.parametrize(("days", "stay", "in_vain"), [(0, 0, 3), (1, 2, 1)])
+def test_manifests_that_are_to_stay_have_no_checkpoint_begun_anew_which_would_read_them_again(
+    tmp_path, monkeypatch, days, stay, in_vain
+):
+    root = f"file://{tmp_path}/root"
+    there = [f"{root}/events/2026/11/29/{name}.jsonl" for name in "ab"]
+    for uri in (*there, f"{root}/checkpoints/ingest/metadata"):
+        objects.write(uri, b"{}")
+    gone = f"{root}/events/2026/11/28/c.jsonl"
+    monkeypatch.setattr(housekeeping.checkpoint, "manifests_read", lambda _: {*there, gone})
+    removed, named = housekeeping.clear_manifests(IngestSettings(images="/images", root=root, manifest_days=days))
+    assert (removed, named) == (2 - stay, in_vain)
+    assert sum(map(objects.exists, there)) == stay
