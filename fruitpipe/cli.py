@@ -102,7 +102,7 @@ def status(
     from fruitpipe.operations import status, terminal
     from fruitpipe.table import snapshot
 
-    sizes = status.Sizes(objects.canonical(root))
+    sizes = status.Sizes(objects.canonical(root)) if watch else None  # who looks once has every file looked for, too
 
     def look() -> status.Status:
         return status.of(snapshot.Snapshot(root), sizes=sizes)

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, WrongUsage
+from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.pictures import names, side_files
 from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings
@@ -53,7 +53,7 @@ class Naming:
 
 
 def of(root: str) -> Naming:
-    """The rule that a root has; that of old roots where none is kept. Raises AccessDenied."""
+    """The rule that a root has; that of old roots where none is kept. Raises AccessDenied, Damaged."""
     return _kept(root) or Naming()
 
 
@@ -80,8 +80,13 @@ def keep(root: str, rule: Naming) -> None:
 
 
 def _kept(root: str) -> Naming | None:
+    uri = layout.place(root, layout.NAMING)
     try:
-        fields = json.loads(objects.read(layout.place(root, layout.NAMING)))
+        fields = json.loads(objects.read(uri))
+        return Naming(fields["level"], tuple(fields["prefixes"]), fields["takes_side_files"])
     except NotFound:
         return None
-    return Naming(fields["level"], tuple(fields["prefixes"]), fields["takes_side_files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged(
+            f"{uri}: does not say which folder is the label ({error}); restore it, from a backup or its bucket"
+        ) from error

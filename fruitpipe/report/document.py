@@ -87,7 +87,8 @@ def read_table(table: snapshot.Snapshot) -> Table:
     """What the report tells of the table. Reads a few scalar columns."""
     labels = table.query("SELECT label, count(*) AS images FROM features WHERE error IS NULL GROUP BY label ORDER BY label")
     (span,) = table.query("SELECT min(ingested_at) AS first, max(ingested_at) AS last FROM features")
-    unit = next(unit for longest, unit in BINS if (span["last"] - span["first"]).total_seconds() <= longest)
+    seconds = (span["last"] - span["first"]).total_seconds() if span["last"] else 0.0  # every image may be gone by now
+    unit = next(unit for longest, unit in BINS if seconds <= longest)
     came = table.query(
         f"SELECT date_trunc('{unit}', ingested_at) AS at, count(*) AS images FROM features GROUP BY 1 ORDER BY 1"  # noqa: S608
     )

@@ -9,7 +9,7 @@ import pytest
 from fruitpipe import cli, objects, settings
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import build
-from fruitpipe.refit import rollback
+from fruitpipe.refit import publication, rollback
 from fruitpipe.refit.pointer import Hold, Pointer
 from fruitpipe.table import delta
 from tests.rows import empty_table
@@ -149,3 +149,18 @@ def test_the_errors_of_a_table_of_which_a_file_is_lost_are_not_none(tmp_path, ca
     said = capsys.readouterr()
     assert said.out == ""
     assert "part-1.parquet is missing, with 3 rows; run fruitpipe reconcile" in said.err
+
+
+def test_status_names_a_file_that_the_published_version_lacks(tmp_path, capsys):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    facts = {"version": "v000001", "k": 3, "variance_kept": 0.95, "rows": 2, "created_at": "2026-11-29T20:00:00+00:00"}
+    with publication.attempt(root) as version:
+        objects.write(
+            f"{publication.model_uri(root, version)}/reduction.json",
+            json.dumps(facts | {"files": {"part-0.parquet": 7}}).encode(),
+        )
+        publication.switch(root, version)
+    assert run("status", "--root", root, "--json") == 0
+    (damaged,) = json.loads(capsys.readouterr().out)["damaged"]
+    assert "reduced/v000001/part-0.parquet: is missing" in damaged

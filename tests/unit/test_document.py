@@ -14,8 +14,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from fruitpipe.pictures import thumbnails
 from fruitpipe.report import document, neighbours, row_sample
+from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import jpeg, put
 from tests.reports import EACH, LABELS, TABLE, model, sampled
+from tests.rows import empty_table
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,13 @@ def test_a_picture_that_is_gone_or_no_picture_has_no_thumbnail(tmp_path):
         put(tmp_path / "c.jpg", b""),
     ]
     assert [bool(found) for found in thumbnails.of(paths)] == [True, False, False, False]
+
+
+def test_a_report_of_a_table_that_is_empty_by_now_says_so(tmp_path):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    table = document.read_table(Snapshot(root))
+    assert table == document.Table({}, {"unit": "minute", "at": [], "images": []}, {}, [])
 
 
 def test_a_picture_that_raises_whatever_it_is_has_no_thumbnail_and_holds_no_version_up(monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import WrongUsage
+from fruitpipe.errors import Damaged, WrongUsage
 from fruitpipe.pictures import image_filter, names, naming, side_files
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
@@ -194,3 +194,10 @@ def test_what_is_kept_is_json_that_the_root_may_hold(root):
 )
 def test_labels_that_a_person_takes_for_one_are_told_apart(labels, said):
     assert names.look_alikes(labels) == said
+
+
+@pytest.mark.parametrize("body", [b"", b'{"level": -1, "prefixes"', b"[]", b'{"level": -1}'])
+def test_a_rule_that_was_cut_is_told_in_one_line(root, body):
+    objects.write(f"{root}/labels.json", body)
+    with pytest.raises(Damaged, match=r"labels\.json: does not say which folder is the label .* restore it"):
+        naming.of(root)
