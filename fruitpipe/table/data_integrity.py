@@ -71,4 +71,4 @@ def _unreadable(table: Snapshot, file: DataFile) -> str | None:
         return "is missing"
     except (pa.ArrowException, OSError) as error:
         return f"does not read back ({str(error).splitlines()[0]})"
-    return None if rows == file.rows else f"holds {rows} rows"
+    return None if rows == file.rows or not file.rows else f"holds {rows} rows in place of {file.rows}"

@@ -25,6 +25,11 @@ WANTED = {
     "delta.appendonly": ("delta.appendOnly", "false", "rows are changed and removed"),
     "delta.columnmapping.mode": ("delta.columnMapping.mode", "none", "the workers write data files by the columns' names"),
     "delta.checkpointpolicy": ("delta.checkpointPolicy", "classic", "an erasure reads the checkpoint before it cuts the log"),
+    "delta.checkpoint.writestatsasjson": (
+        "delta.checkpoint.writeStatsAsJson",
+        "true",
+        "an erasure compares the checkpoint's numbers of rows before it cuts the log",
+    ),
     "delta.randomizefileprefixes": ("delta.randomizeFilePrefixes", "false", "data files lie side by side"),
 }
 # The features of the protocol, of those that a reader has to know, which both readers of the table do.

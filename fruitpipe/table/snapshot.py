@@ -46,7 +46,7 @@ class Commit(NamedTuple):
 
 
 class DataFile(NamedTuple):
-    """A file that holds rows of the table: its name in the table's folder, and what the log says of it."""
+    """A file of rows: its name in the table's folder, and what the log says of it. rows: 0 where the log does not tell."""
 
     path: str
     size_bytes: int
@@ -190,7 +190,16 @@ def _and(more: int) -> str:
 
 def _commit(entry: dict[str, Any]) -> Commit:
     at = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
-    return Commit(int(entry["version"]), at, json.loads(entry.get("userMetadata") or "{}"))
+    return Commit(int(entry["version"]), at, _counts(entry.get("userMetadata") or "{}"))
+
+
+def _counts(note: str) -> dict[str, int]:
+    """Images by outcome, as a commit of the stream's notes them; none in a note of somebody else's."""
+    try:
+        counts = json.loads(note)
+    except ValueError:
+        return {}
+    return counts if isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values()) else {}
 
 
 def text(value: str) -> str:

@@ -35,6 +35,7 @@ def test_a_table_as_the_stream_makes_it_is_well(checked):
         ("delta.appendOnly", "true", "SET TBLPROPERTIES ('delta.appendOnly' = 'false')"),
         ("delta.enableChangeDataFeed", None, "SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"),
         ("delta.enableDeletionVectors", "true", "SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"),
+        ("delta.checkpoint.writeStatsAsJson", "false", "SET TBLPROPERTIES ('delta.checkpoint.writeStatsAsJson' = 'true')"),
         ("delta.columnMapping.mode", "id", "SET TBLPROPERTIES ('delta.columnMapping.mode' = 'none')"),
         ("delta.deletedFileRetentionDuration", "interval 1 day", "UNSET TBLPROPERTIES ('delta.deletedFileRetentionDuration')"),
         ("delta.constraints.small", "length < 9", "DROP CONSTRAINT small"),

@@ -1,5 +1,6 @@
 """The table as deltalake reads it, where reading does not go well."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault
 from fruitpipe.extractor import featurise
-from fruitpipe.table import data_files, delta
+from fruitpipe.table import data_files, data_integrity, delta
 from fruitpipe.table import snapshot as snapshot_module
 from fruitpipe.table.snapshot import Snapshot
 from tests.rows import empty_table
@@ -136,3 +137,30 @@ def test_a_fault_in_what_is_made_of_rows_is_no_fault_of_their_reading(root, with
     with pytest.raises(KeyError, match="ours"):
         Snapshot(root).each("SELECT path FROM features", made_of)
     assert len(asked) == 1
+
+
+def test_a_sound_file_of_which_the_log_tells_no_number_of_rows_is_not_taken_for_damaged(root, with_a_row):  # noqa: ARG001
+    """As of one that was written while Delta was told to collect no statistics."""
+    uri = f"{root}/features/_delta_log/{1:020}.json"
+    add = json.loads(objects.read(uri))
+    objects.write(uri, json.dumps({"add": {key: told for key, told in add["add"].items() if key != "stats"}}).encode())
+    table = Snapshot(root)
+    assert [file.rows for file in table.files()] == [0]
+    assert data_integrity.damaged(table) == []
+
+
+@pytest.mark.parametrize(
+    ("note", "counts"),
+    [
+        ('{"featurised": 2}', {"featurised": 2}),
+        (None, {}),
+        ("backfill of November", {}),
+        ("[1]", {}),
+        ('{"by": "somebody"}', {}),
+    ],
+)
+def test_what_a_commit_notes_of_its_images_is_read_and_somebody_elses_note_is_none(root, with_a_row, note, counts):  # noqa: ARG001
+    uri = f"{root}/features/_delta_log/{1:020}.json"
+    info = {"timestamp": 1, "operation": "WRITE"} | ({"userMetadata": note} if note else {})
+    objects.write(uri, json.dumps({"commitInfo": info}).encode() + b"\n" + objects.read(uri))
+    assert [commit.outcomes for commit in Snapshot(root).batches()] == [counts]
