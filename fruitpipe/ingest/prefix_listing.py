@@ -109,7 +109,7 @@ class Listing:
 
         One that does not go on to its end counts for nothing. `begun` is called when the first manifest is there.
         """
-        seen = (self._seen if self.is_listed else self._seen_before()).without(self._take_gone())
+        self._seen = seen = (self._seen if self.is_listed else self._seen_before()).without(self._take_gone())
         found = _Found(ImageFilter(self._naming, self.settings.glob))
         unseen = self._unseen(seen, found, goes_on)
         held = list(islice(unseen, HELD)) if len(seen) else []  # where nothing was seen, nothing can have moved

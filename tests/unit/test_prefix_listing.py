@@ -424,6 +424,16 @@ def test_what_a_batch_found_gone_is_named_when_it_is_back_unchanged(images, begi
     assert named()[0] == ["0000.jpg", "0001.jpg", "0002.jpg"]
 
 
+def test_what_a_batch_found_gone_is_remembered_beyond_a_listing_that_is_stopped(images, begin_with_rows, named):
+    uris = fill(images, 5)
+    prefix = begin_with_rows()
+    prefix.list_once()
+    prefix.found_gone(uris[:1])
+    assert prefix.list_once(lambda: False) == 0
+    assert prefix.list_once() == 1
+    assert named()[0] == ["0000.jpg"]
+
+
 def test_what_was_named_as_removed_is_named_when_it_is_back_unchanged(images, begin_with_rows):
     fill(images, 20)
     fill(images, 1, label="Lemon", first=20)
