@@ -127,9 +127,13 @@ class Eraser:
     def _with_new_versions(self, requests: list[Request]) -> list[Request]:
         """Sends back those that wait while a version that holds one of their images was published."""
         waiting = [request for request in requests if request.record.step == "remove" and not _seconds_left(request.record)]
-        if not waiting or not self._steps.versions.holding(steps.together(waiting)):
-            return requests
-        for request in waiting:
+        try:
+            is_back = bool(waiting) and bool(self._steps.versions.holding(steps.together(waiting)))
+        except AccessDenied as error:  # nobody knows: they wait until it can be told
+            for request in waiting:
+                self._keep(replace(request.record, status="incomplete", remaining=[certificate.refused(error)]))
+            return [request for request in requests if request not in waiting]
+        for request in waiting if is_back else ():
             self._keep(replace(request.record, step="withdraw"))
         return self._now(requests)
 

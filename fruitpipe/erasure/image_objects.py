@@ -88,10 +88,11 @@ def _abort_uploads_of(paths: Collection[str]) -> None:
 
 
 def returned(paths: Sequence[str]) -> list[str]:
-    """The images that were put there anew."""
+    """The images that were put there anew. A store that refuses may do so for what is not there: that names no image again."""
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as lookers:
         looks = lookers.map(lambda path: objects.look(path, max_bytes=0), paths)
-        return [path for path, look in zip(paths, looks, strict=True) if not isinstance(look, objects.Gone)]
+        there = (objects.Found, objects.TooLarge, objects.Withheld)
+        return [path for path, look in zip(paths, looks, strict=True) if isinstance(look, there)]
 
 
 def reason(error: AccessDenied) -> str:

@@ -6,12 +6,13 @@ What a reader may have open waits for the end of the grace; the rest is rewritte
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fruitpipe import objects
 from fruitpipe.erasure import search
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.errors import AccessDenied
 from fruitpipe.root import layout
 from fruitpipe.runtime import cache, local_folders
 
@@ -96,12 +97,25 @@ def rewrite(uri: str, body: bytes) -> None:
 
 
 def on_this_machine(traces: Traces) -> list[str]:
-    """Spark's logs and working files on this machine, outside the root, that name one of the images."""
-    in_logs = [uri for uri, body in search.bodies(_files(cache.folder() / "logs")) if traces.named_in(body)]
+    """Spark's logs and working files on this machine, outside the root, that name one of the images.
+
+    What another user's process left, and cannot be read, may do so, too: it is told, and holds no proof up.
+    """
+    in_logs = _naming(cache.folder() / "logs", traces.named_in)
     # Spark writes a name there as it is, beside megabytes of models, which would take minutes to read in all spellings.
-    at_work = [uri for uri, body in search.bodies(_files(local_folders.folder())) if traces.stands_in(body)]
-    return in_logs + at_work
+    return in_logs + _naming(local_folders.folder(), traces.stands_in)
 
 
-def _files(folder: Path) -> list[str]:
-    return [stat.path for stat in objects.list_all(objects.canonical(str(folder)))]
+def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:
+    uri, shut = objects.canonical(str(folder)), list[str]()
+    try:
+        files = [stat.path for stat in objects.list_all(uri, shut.append)]
+    except AccessDenied:
+        return [uri]
+    looks = ((file, objects.look(file)) for file in files)
+    named = [
+        file
+        for file, look in looks
+        if isinstance(look, objects.Unreadable) or (isinstance(look, objects.Found) and is_named(look.body))
+    ]
+    return shut + named

@@ -16,6 +16,7 @@ from fruitpipe.erasure.search import Search
 from fruitpipe.erasure.steps import Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows
 from fruitpipe.root import manifests
+from fruitpipe.runtime import cache
 from fruitpipe.settings import IngestSettings
 from tests.rows import empty_table
 
@@ -260,3 +261,42 @@ def test_the_record_of_a_request_that_waits_for_duplicates_to_be_mended_names_no
     carrying.carry_out()
     assert status(root) == [("incomplete", "withdraw")]
     assert b".jpg" not in objects.read(f"{root}/erasures/{register.every(root)[0].id}.json")
+
+
+def test_a_store_that_refuses_a_published_version_does_not_end_the_stream_and_no_file_goes_before_it_is_read(root, eraser):
+    request(root, "a.jpg")
+    waiting = eraser(FUTURE)
+    waiting.carry_out()
+    (record,) = register.every(root)
+    register.save(root, replace(record, files_go_after=PAST))
+
+    class Refused(NoVersions):
+        def holding(self, _):
+            raise AccessDenied(f"{root}/reduced/v000001/part-0.parquet: access is denied (403)")
+
+    carrying = eraser()
+    object.__setattr__(carrying._steps, "versions", Refused())
+    carrying.carry_out()
+    assert (status(root), carrying._steps.said) == ([("incomplete", "remove")], [])
+    object.__setattr__(carrying._steps, "versions", NoVersions())
+    carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
+
+
+def test_a_log_of_another_user_is_told_and_holds_no_proof_up(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path / "cache"))
+    ours, others, look = f"file://{cache.folder()}/logs/spark-1.log", f"file://{cache.folder()}/logs/spark-2.log", objects.look
+    for uri in (ours, others):
+        objects.write(uri, b"nothing of an image")
+
+    def refusing(uri, *given, **named):
+        return objects.Unreadable("Permission denied") if uri == others else look(uri, *given, **named)
+
+    monkeypatch.setattr(objects, "look", refusing)
+    request(root, "a.jpg")
+    settings = IngestSettings(images="/images", root=root, once=True)
+    carrying = Eraser(None, settings, lambda: None)
+    carrying._steps = Script(settings)
+    carrying.carry_out()
+    (record,) = register.every(root)
+    assert (record.status, [one["what"] for one in record.remaining]) == ("done", [others])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,15 @@ def test_an_image_whose_folder_is_a_file_now_is_gone_already_and_holds_no_erasur
     (tmp_path / "Kiwi").write_bytes(b"no folder any more")
     assert image_objects.remove(root, request(root, tmp_path / "Kiwi" / "a.jpg").id).removed == 0
     assert (tmp_path / "Kiwi").read_bytes() == b"no folder any more"
+
+
+def test_what_the_store_refuses_to_look_for_was_not_put_back_which_would_name_it_again(monkeypatch):
+    """S3 answers so for what is not there, where the stream may not list the bucket."""
+    looks = {
+        "s3://b/new.jpg": objects.TooLarge(objects.Stat("s3://b/new.jpg", "e", 9, datetime(2026, 11, 29, tzinfo=UTC))),
+        "s3://b/archived.jpg": objects.Withheld("restore it", "archived"),
+        "s3://b/refused.jpg": objects.Unreadable("AccessDenied"),
+        "s3://b/gone.jpg": objects.Gone(),
+    }
+    monkeypatch.setattr(objects, "look", lambda uri, max_bytes: looks[uri])
+    assert image_objects.returned(list(looks)) == ["s3://b/new.jpg", "s3://b/archived.jpg"]
