@@ -120,5 +120,5 @@ def test_what_the_store_refuses_to_look_for_was_not_put_back_which_would_name_it
         "s3://b/refused.jpg": objects.Unreadable("AccessDenied"),
         "s3://b/gone.jpg": objects.Gone(),
     }
-    monkeypatch.setattr(objects, "look", lambda uri, max_bytes: looks[uri])
+    monkeypatch.setattr(objects, "look", lambda uri, **_: looks[uri])
     assert image_objects.returned(list(looks)) == ["s3://b/new.jpg", "s3://b/archived.jpg"]
