@@ -13,20 +13,22 @@ from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor.inference import Model
 from fruitpipe.ingest.micro_batch import Batches
+from fruitpipe.ingest.query import start
 from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.stream import listed
 from fruitpipe.jobs import ingest
 from fruitpipe.pictures import naming
 from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
-from fruitpipe.table import delta, path_hashes
+from fruitpipe.table import delta
 from fruitpipe.table.fence import Fence
+from fruitpipe.table.path_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,16 +93,16 @@ def running(
     """The stream of `settings` while the block lasts: what watches its rows, and Spark's query."""
     spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", PROGRESSES)
     delta.create(spark, settings.root)
-    read = cache(partial(path_hashes.of_rows, settings.root, settings.images))
+    hashes = KeptRowHashes(settings.root, settings.images)
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
-    prefix = ingest.listing(settings, naming.of(settings.root), read)
+    prefix = ingest.listing(settings, naming.of(settings.root), hashes)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
-        watched = Watched(upsert or ingest.upserter(spark, Model.load(settings.model, settings.extractor), fence, prefix, read))
+        watched = Watched(upsert or ingest.upserter(spark, Model.load(settings.model, settings.extractor), fence, prefix, hashes))
         batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
         repeated = Repeated(prefix)
-        with contextlib.redirect_stdout(io.StringIO()), ingest.listed(settings, prefix, repeated):
-            query = ingest.start(spark, settings, batches)
+        with contextlib.redirect_stdout(io.StringIO()), listed(settings, prefix, repeated):
+            query = start(spark, settings, batches)
             try:
                 yield watched, query
             finally:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
+from fruitpipe.ingest.query_state import QueryState
 from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import progress
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.2
 
 
-class Stopping(Exception):
-    """Refuses what Spark begins, or the rest of a batch, while the stream is being stopped; it runs at the next start."""
-
-
 @dataclass
 class Batches:
     """What the query calls with each micro-batch, on the driver, one after the other."""
@@ -41,12 +38,10 @@ class Batches:
     bar: progress.Bar = field(default_factory=progress.Bar)
     renewal_due: Callable[[], bool] = lambda: False
     outcomes: Counter[str] = field(default_factory=Counter)
-    failure: BaseException | None = None
-    stopping: bool = False
-    latest_id: int = -1
     commits: int = 0
 
     def __post_init__(self) -> None:
+        self.begin_query()
         self._in_hand = threading.Lock()
         if self.bar.shown:
             self.upsert = replace(self.upsert, bar=self.bar)
@@ -54,22 +49,26 @@ class Batches:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Brings the table to what the object store has for each image that the batch names."""
         with self._in_hand:
-            if self.stopping:
-                raise Stopping
+            if not self.state.is_running:
+                raise self.state.cut_short()
             try:
-                self._commit(batch, batch_id)
-            except Stopping:
-                raise
+                is_whole = self._commit(batch, batch_id)
             except BaseException as error:
-                self.failure = error
+                self.state.fail(error)
                 raise
-            self.latest_id = batch_id
+            if not is_whole:
+                raise self.state.cut_short()
+            self._latest_id = batch_id
+
+    def begin_query(self) -> None:
+        """Forgets the query before: a new one begins."""
+        self.state, self._latest_id = QueryState(), -1
 
     def between(self, work: Callable[[], object]) -> None:
         """Does `work` unless a batch is in hand and goes on; one that comes waits for it. Nothing is done after a failure."""
         if self._in_hand.acquire(timeout=POLL_SECONDS):  # no longer: whoever asks to stop is not to wait for the batch
             try:
-                if not self.failure:
+                if not self.state.failure:
                     work()
             finally:
                 self._in_hand.release()
@@ -82,38 +81,35 @@ class Batches:
 
     def finish(self, query: StreamingQuery) -> None:
         """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
-        self.stopping = True
+        self.state.end()
         with self._in_hand:
             pass
-        while self.latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+        while self._latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             pass
 
     def wants_pause(self) -> bool:
         """Whether an erasure or a new checkpoint waits for the query's end. One that catches up ends by itself."""
         return not self.settings.once and (self.eraser.is_due() or self.renewal_due())
 
-    def goes_on(self, *, stopped: bool) -> bool:
-        """Whether the query ended for what is due and is done now, so that another may begin then."""
-        if stopped or not (self.eraser.is_due() or self.wants_pause()):
-            return False
-        self.stopping, self.latest_id = False, -1
-        return True
-
-    def _commit(self, batch: DataFrame, batch_id: int) -> None:
+    def _commit(self, batch: DataFrame, batch_id: int) -> bool:
+        """Whether all of the batch is committed: chunks that were not begun when the query was to end are not."""
         named, rejected = named_images(batch)
         named = self.eraser.admit(named)
         if rejected:
-            body = "".join(f"{line}\n" for line in rejected).encode()
-            # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
-            name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
-            target = objects.join(layout.folder(self.settings.root, "rejected"), name)
-            objects.write(target, body)
-            say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
+            self._keep(rejected, batch_id)
         done, since = 0, time.monotonic()
-        for commit in self.upsert(named, lambda: self.stopping):
+        for commit in self.upsert(named, lambda: not self.state.is_running):
             done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since)
-        if done < len(named):
-            raise Stopping
+        return done >= len(named)
+
+    def _keep(self, rejected: Sequence[str], batch_id: int) -> None:
+        """Writes lines that are no events where a person finds them."""
+        body = "".join(f"{line}\n" for line in rejected).encode()
+        # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
+        name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
+        target = objects.join(layout.folder(self.settings.root, "rejected"), name)
+        objects.write(target, body)
+        say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
 
     def _say(self, what: str, commit: progress.Commit, since: float) -> float:
         """Adds up what a commit did and prints it; returns the time."""

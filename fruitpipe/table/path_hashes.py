@@ -75,6 +75,28 @@ def of_rows(root: str, prefix: str) -> RowHashes:
     return RowHashes(*map(np.concatenate, zip(*parts, strict=True))) if parts else NONE
 
 
+class KeptRowHashes:
+    """The hashes of all rows, read when they are first asked for and kept until they are dropped.
+
+    The listing and `Lookup` share the first reading. `Lookup` keeps its own copy, adds what is written, and takes nothing out: a
+    row that is gone costs it a question to the table.
+    """
+
+    def __init__(self, root: str, prefix: str) -> None:
+        self._root, self._prefix = root, prefix
+        self._read: RowHashes | None = None
+
+    def __call__(self) -> RowHashes:
+        """Those of all rows, as `of_rows` has them."""
+        if self._read is None:
+            self._read = of_rows(self._root, self._prefix)
+        return self._read
+
+    def drop(self) -> None:
+        """Has them read anew: rows are gone of which the listing is to know."""
+        self._read = None
+
+
 def rows_of(root: str, paths: NDArray[np.int64], prefix: str) -> list[Row]:
     """The rows below `prefix` whose paths have these hashes, which are sorted. Reads two columns of the whole table."""
     sql = f"SELECT path, length, sha256(path) AS hash FROM features WHERE {_lies_below(prefix)}"  # noqa: S608 - quoted

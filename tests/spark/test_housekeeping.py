@@ -16,9 +16,8 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
 from fruitpipe.extractor.featurise import OUTCOMES
-from fruitpipe.ingest import housekeeping, micro_batch
+from fruitpipe.ingest import checkpoint_renewal, housekeeping, micro_batch
 from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
-from fruitpipe.jobs import ingest as ingest_job
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
 from fruitpipe.root import manifests
@@ -218,7 +217,7 @@ def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_an
         if any("1 featurised" in line for line in lines):  # of the third manifest, after the first two together
             os.kill(os.getpid(), signal.SIGTERM)
 
-    for module in (ingest_job, micro_batch):
+    for module in (checkpoint_renewal, micro_batch):
         monkeypatch.setattr(module, "say", then)
     ingest(settings(source="events", trigger_seconds=0.5))
     assert sum("named over 2 manifests that are gone; it begins anew" in line for line in said) >= 1

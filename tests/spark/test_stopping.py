@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.errors import LeaseLost, NoImages, WrongModel, WrongRoot
+from fruitpipe.ingest import query
 from fruitpipe.ingest.micro_batch import Batches
-from fruitpipe.jobs.ingest import run as run_query
-from fruitpipe.jobs.ingest import start
 from fruitpipe.root import lease, manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
@@ -98,7 +98,7 @@ def test_a_batch_that_fails_while_the_stream_is_being_stopped_is_a_failure(spark
     batches = Batches(settings, fails, Eraser(spark, settings, lambda: None))
     write_manifest(root, manifests.to_line(manifests.ImageEvent("created", uri)))
     with pytest.raises(LeaseLost):
-        run_query(start(spark, settings, batches), batches)
+        query.run(query.start(spark, settings, batches), batches, SimpleNamespace(step=lambda _: None))
 
 
 def test_no_images_is_an_error_and_nothing_is_written(images, root, run):

@@ -20,11 +20,11 @@ from fruitpipe.erasure import register
 from fruitpipe.errors import AccessDenied, NoImages
 from fruitpipe.ingest import prefix_listing, removals, repeated_listing, waiting_manifests
 from fruitpipe.ingest.mount import Mount
+from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
 from fruitpipe.ingest.repeated_listing import Repeated
 from fruitpipe.ingest.seen import Seen
-from fruitpipe.jobs.ingest import check_images
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import manifests

@@ -1,0 +1,41 @@
+"""When the stream's checkpoint begins anew. What is done is in the table, so that costs looks at images and no model call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fruitpipe.ingest import checkpoint, housekeeping
+from fruitpipe.output import say
+
+if TYPE_CHECKING:
+    from fruitpipe.ingest.housekeeping import Housekeeper
+    from fruitpipe.settings import IngestSettings
+
+
+def is_due(settings: IngestSettings) -> bool:
+    """Whether `renew` would drop the checkpoint."""
+    place = checkpoint.place(settings.root)
+    return checkpoint.is_damaged(place) or checkpoint.is_old(place, settings.checkpoint_days)
+
+
+def renew(settings: IngestSettings) -> None:
+    """Drops a checkpoint that is damaged or old; called before the first query."""
+    place = checkpoint.place(settings.root)
+    if checkpoint.is_damaged(place):
+        checkpoint.drop(place)
+        say(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once")
+    if checkpoint.is_old(place, settings.checkpoint_days):
+        checkpoint.drop(place)
+        say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
+
+
+def renew_full(settings: IngestSettings, keeper: Housekeeper) -> None:
+    """Drops a checkpoint that names too many manifests that are gone; called between two queries.
+
+    The manifests that it names are removed first, so that next to nothing is looked at again.
+    """
+    place = checkpoint.place(settings.root)
+    housekeeping.clear_manifests(settings)
+    checkpoint.drop(place)
+    keeper.renewed()
+    say(f"ingest: {place} named over {housekeeping.MOST_NAMED} manifests that are gone; it begins anew")

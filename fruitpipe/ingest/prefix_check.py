@@ -1,0 +1,44 @@
+"""What is refused before a stream starts: a prefix without images, and a folder whose images have rows by another name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.errors import NoImages, WrongUsage
+from fruitpipe.ingest import prefix_listing
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.pictures.links import Links
+from fruitpipe.table import delta, snapshot
+
+if TYPE_CHECKING:
+    from fruitpipe.pictures.naming import Naming
+    from fruitpipe.settings import IngestSettings
+
+
+def check_images(settings: IngestSettings, rule: Naming) -> None:
+    """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped. Raises WrongUsage."""
+    if settings.source == "events":
+        return
+    check_not_known(settings, rule)
+    choice = ImageFilter(rule, settings.glob)
+    if next(prefix_listing.images(settings.images, choice), None):
+        return
+    if not objects.exists(settings.images):
+        raise NoImages(f"{settings.images}: there is nothing there; check --images, or upload images first")
+    found = f" ({choice})" if str(choice) else ""
+    raise NoImages(
+        f"{settings.images}: no image matches {settings.glob}{found}; check --images and --glob, or upload images first"
+    )
+
+
+def check_not_known(settings: IngestSettings, rule: Naming) -> None:
+    """Raises WrongUsage where the folder has another name, as through a link, under which its images have rows already."""
+    images, root = settings.images, settings.root
+    if objects.is_s3(images) or not delta.is_ours(root):
+        return
+    others = (Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images))
+    for other in others:
+        if other != images and (rows := snapshot.Snapshot(root).rows_below(other)):
+            raise WrongUsage(f"{images}: is the same folder as {other}, where {rows} rows are; give --images {other}")

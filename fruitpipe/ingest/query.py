@@ -1,0 +1,133 @@
+"""One query of the stream: how it begins, and how it ends.
+
+| way out | who asks for it | the batch in hand | the job then |
+|---|---|---|---|
+| `End.CAUGHT_UP` | `--once`: no manifest waits | is committed whole | recomputes stale rows, carries erasures out, and ends |
+| `End.STOPPED` | SIGTERM or Ctrl-C | commits the chunks that were begun | ends |
+| `End.PAUSED` | a due erasure, a full checkpoint | commits the chunks that were begun | does that, and begins a query |
+| an error | a batch, Spark, or what goes on beside the batches | keeps what it committed | ends with that error |
+
+What a batch did not commit, the next query's first batch does. A batch that is cut short raises `Stopping`, and Spark then
+reports the query as failed. Whether that is why it ended is told by `QueryState`, which the batches keep: an error of Spark may
+hold any text, a path for example.
+"""
+
+from __future__ import annotations
+
+import enum
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.ingest import checkpoint
+from fruitpipe.output import say
+from fruitpipe.root import layout
+from fruitpipe.runtime import session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from fruitpipe.ingest.between_batches import Between
+    from fruitpipe.ingest.micro_batch import Batches
+    from fruitpipe.settings import IngestSettings
+
+EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
+POLL_SECONDS = 0.2
+EVENT_BYTES = 256  # an event as the collector writes it; a manifest may hold one or thousands, so a batch is bounded by bytes
+
+
+class End(enum.Enum):
+    """Why a query ended; a failure is an error."""
+
+    CAUGHT_UP = "all that waited is in the table"
+    STOPPED = "somebody wants the job to end"
+    PAUSED = "what no query may run beside is due"
+
+
+def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:
+    """Starts the query that reads the manifests."""
+    batches.begin_query()
+    place = objects.for_spark(checkpoint.place(settings.root))
+    writer = manifest_lines(spark, settings).writeStream.foreachBatch(batches).option("checkpointLocation", place)
+    if settings.once:
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{round(1000 * settings.trigger_seconds)} milliseconds").start()
+
+
+def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
+    """Every line of every manifest under the root; a batch takes manifests of about as many events as it takes images."""
+    folder = objects.for_spark(layout.folder(settings.root, "events"))
+    bound = settings.max_files_per_trigger * EVENT_BYTES
+    reader = spark.readStream.format("text").options(maxBytesPerTrigger=bound, maxFileAge=EVER)
+    reader = reader.options(recursiveFileLookup=True, ignoreMissingFiles=True)
+    return reader.option("pathGlobFilter", "*.jsonl").load(folder)
+
+
+def run(query: StreamingQuery, batches: Batches, between: Between) -> End:
+    """Returns when the query has ended, and says why. Raises what a batch, Spark or the work between batches raised."""
+    asked = threading.Event()
+    with _signals(asked), _failures(query, batches):
+        end = _wait(query, batches, between, asked)
+        if end is not End.CAUGHT_UP:
+            _finish(query, batches, end)
+    return end
+
+
+def _wait(query: StreamingQuery, batches: Batches, between: Between, asked: threading.Event) -> End:
+    """Does what is due between batches until the query ends, or is to end."""
+    while not (wanted := _wanted(batches, asked)):
+        if query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
+            between.finish(asked)
+            return _wanted(batches, asked) or End.CAUGHT_UP
+        between.step(query)
+    return wanted
+
+
+def _wanted(batches: Batches, asked: threading.Event) -> End | None:
+    """Why the query is to end now, if it is."""
+    if asked.is_set():
+        return End.STOPPED
+    return End.PAUSED if batches.wants_pause() else None
+
+
+def _finish(query: StreamingQuery, batches: Batches, end: End) -> None:
+    """Ends the query after the batch in hand."""
+    if end is End.STOPPED:
+        say("ingest: stopping after the batch in hand ...")
+    try:
+        batches.finish(query)
+        query.stop()
+    except session.SPARK_ERRORS:
+        if not batches.state.was_cut_short:
+            raise
+
+
+@contextmanager
+def _failures(query: StreamingQuery, batches: Batches) -> Iterator[None]:
+    """Raises what a batch raised, in place of Spark's error that tells of it; what failed beside the query ends it."""
+    try:
+        yield
+    except session.SPARK_ERRORS:
+        if not batches.state.failure:
+            raise
+    except BaseException:
+        query.stop()
+        raise
+    if batches.state.failure:
+        raise batches.state.failure
+
+
+@contextmanager
+def _signals(asked: threading.Event) -> Iterator[None]:
+    """What SIGTERM and Ctrl-C do meanwhile: they ask to stop."""
+    before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -1,0 +1,68 @@
+"""Whether the batches of a query are carried out, and why not: state of our own, so that nobody reads it out of Spark's texts."""
+
+from __future__ import annotations
+
+import enum
+import threading
+
+
+class Stopping(Exception):
+    """Refuses a batch, or the rest of one, while the query is being ended; the next query runs that batch again."""
+
+
+class State(enum.Enum):
+    """The state of a query's batches."""
+
+    RUNNING = "each batch is carried out"
+    ENDING = "the batch in hand commits the chunks that were begun; no other is taken"
+    CUT_SHORT = "a batch was refused, or the rest of one: Spark reports the query as failed, and that is no failure"
+    FAILED = "a batch raised an error, which is the job's"
+
+
+NEXT = {
+    State.RUNNING: {State.ENDING, State.FAILED},
+    State.ENDING: {State.CUT_SHORT, State.FAILED},
+    State.CUT_SHORT: set[State](),
+    State.FAILED: set[State](),
+}
+
+
+class QueryState:
+    """The state of one query's batches; `failure` is what one of them raised.
+
+    The job's thread asks for the end; the thread that carries batches out tells that one was cut short, or failed.
+    """
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = None
+        self._state = State.RUNNING
+        self._changing = threading.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether batches are taken."""
+        return self._state is State.RUNNING
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether the query ended because a batch raised `Stopping`."""
+        return self._state is State.CUT_SHORT
+
+    def end(self) -> None:
+        """Has no other batch be taken. After a failure nothing changes."""
+        self._become(State.ENDING)
+
+    def cut_short(self) -> Stopping:
+        """Notes that a batch is refused, or the rest of one; what the batch is to raise."""
+        self._become(State.CUT_SHORT)
+        return Stopping()
+
+    def fail(self, error: BaseException) -> None:
+        """Notes what a batch raised."""
+        self._become(State.FAILED)
+        self.failure = error
+
+    def _become(self, state: State) -> None:
+        with self._changing:
+            if state in NEXT[self._state]:
+                self._state = state

@@ -1,0 +1,81 @@
+"""The stream: one query after the other, and between two of them what no query may run beside."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fruitpipe.ingest import checkpoint, checkpoint_renewal, query, waiting_manifests
+from fruitpipe.ingest.between_batches import Between
+from fruitpipe.ingest.query import End
+from fruitpipe.ingest.repeated_listing import Repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+    from fruitpipe.ingest.housekeeping import Housekeeper
+    from fruitpipe.ingest.micro_batch import Batches
+    from fruitpipe.ingest.prefix_listing import Listing
+    from fruitpipe.settings import IngestSettings
+    from fruitpipe.table.path_hashes import KeptRowHashes
+
+
+class Stream:
+    """Runs queries over the manifests until all is done (`once`) or somebody wants the job to end.
+
+    hashes: of the rows, which are read anew where an erasure has removed some.
+    """
+
+    def __init__(
+        self, spark: SparkSession, batches: Batches, housekeeper: Housekeeper, prefix: Listing, hashes: KeptRowHashes
+    ) -> None:
+        self._spark, self._settings, self._batches = spark, batches.settings, batches
+        self._housekeeper, self._prefix, self._hashes = housekeeper, prefix, hashes
+        self._repeated = Repeated(prefix)
+        self._between = Between(batches, housekeeper, self._repeated)
+
+    def run(self) -> None:
+        """Returns when the job is to end. Raises what a query, or something beside it, raised."""
+        self._batches.eraser.carry_out()
+        end = End.PAUSED
+        while end is End.PAUSED:
+            end = self._run_query()
+            if end is End.PAUSED or (end is End.CAUGHT_UP and self._batches.eraser.is_due()):
+                self._do_what_is_due()
+
+    def _run_query(self) -> End:
+        with listed(self._settings, self._prefix, self._repeated):
+            self._batches.bar.expect(partial(to_come, self._settings.root))
+            return query.run(query.start(self._spark, self._settings, self._batches), self._batches, self._between)
+
+    def _do_what_is_due(self) -> None:
+        """Renews a full checkpoint and carries erasures out, while no query runs."""
+        self._between.wait()
+        if self._housekeeper.wants_renewal():
+            checkpoint_renewal.renew_full(self._settings, self._housekeeper)
+        if self._batches.eraser.is_due():
+            self._batches.eraser.carry_out()
+            self._hashes.drop()
+            self._prefix.begin_anew()
+
+
+@contextmanager
+def listed(settings: IngestSettings, prefix: Listing, repeated: Repeated) -> Iterator[None]:
+    """While the block runs, what is new under the image prefix becomes manifests, unless events tell of it."""
+    if settings.source == "events":
+        yield
+    elif settings.once:
+        if not prefix.is_listed:
+            prefix.list_once()
+        yield
+    else:
+        with repeated.running():
+            yield
+
+
+def to_come(root: str) -> int:
+    """How many events wait in manifests, for the bar: about as many images."""
+    return waiting_manifests.count_lines(waiting_manifests.unread(root, checkpoint.place(root)))
