@@ -11,8 +11,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure import elsewhere, image_objects, register
-from fruitpipe.objects import bucket_settings
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import bucket_settings, s3_connection
 
 ON = {  # as the documentation of each operation shows an answer
     "versioning": "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>",
@@ -72,9 +71,9 @@ def answering(monkeypatch):
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     yield lambda answers: monkeypatch.setattr(Answering, "answers", answers)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     server.shutdown()
     server.server_close()
 
@@ -113,9 +112,9 @@ def test_the_record_says_what_to_do_about_each_and_a_folder_has_none_of_them(ans
 def bucket(s3, monkeypatch):
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     yield s3.bucket()
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def begun(s3, bucket, key):

@@ -6,7 +6,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, PlatformFault
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.operations import doctor
 from tests.s3_proxy import Proxy, started
 
@@ -30,10 +30,10 @@ def server(aws, monkeypatch):
     """The emulator behind a proxy, which a test tells what to refuse; and a bucket there."""
     with started(Proxy(aws.endpoint)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        s3_objects._connection.cache_clear()
+        s3_connection.connection.cache_clear()
         proxy.bucket = aws.bucket()
         yield proxy
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def without_a_key(method, headers):
@@ -53,7 +53,7 @@ def test_a_server_that_does_not_know_the_newer_checksums_is_told_with_the_cure_w
     with pytest.raises(PlatformFault, match=r"does not know S3's newer checksums .*CALCULATION=when_required and start again"):
         objects.write(uri, b"1")
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     objects.write(uri, b"1")
     assert objects.read(uri) == b"1"
 

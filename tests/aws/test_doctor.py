@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import cli, objects
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.operations import doctor
 from fruitpipe.root import lease
 from tests.aws.test_stack import package
@@ -83,11 +83,11 @@ class Setup:
 
 @pytest.fixture
 def setup(aws):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     setup = Setup(aws)
     with lease.held(setup.root):
         yield setup
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def examine(setup, capsys, **changed):
@@ -181,10 +181,10 @@ def test_a_damaged_model_a_forbidden_region_and_a_cluster_that_never_was_are_nam
 
 
 def test_a_stream_that_is_gone_is_missed(aws, capsys):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     lines, code = examine(Setup(aws), capsys)
     assert (failed(lines), code) == (["stream"], 1)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def test_a_stream_that_is_silent_is_missed_and_one_that_lives_is_told_with_its_lease(setup, capsys, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from tests.pictures import jpeg
 from tests.raw_reader import hits, s3_versions
 
@@ -25,11 +25,11 @@ CHECKOUT = Path(__file__).parents[2]
 
 @pytest.fixture
 def environment(versioned_s3, monkeypatch):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
     yield
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture

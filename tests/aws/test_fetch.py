@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, NotFound, PlatformFault
-from fruitpipe.objects import reader
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import reader, s3_connection, s3_look
 from tests.s3_proxy import Proxy, started
 
 KEYS = [
@@ -37,28 +36,28 @@ def own(s3):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3.environment.items():
             patch.setenv(name, value)
-        s3_objects._connection.cache_clear()
+        s3_connection.connection.cache_clear()
         yield s3.bucket()
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture
 def versioned(versioned_s3, monkeypatch):
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     bucket = versioned_s3.bucket()
     versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     yield bucket
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def fetched(bucket, key, etag=None, max_bytes=None):
-    return s3_objects._quick(bucket).get(key, etag, max_bytes)
+    return s3_look._quick(bucket).get(key, etag, max_bytes)
 
 
 def by_boto3(bucket, key, etag=None, max_bytes=None):
-    return s3_objects._look_once(f"s3://{bucket}/{key}", etag, max_bytes)
+    return s3_look._look_once(f"s3://{bucket}/{key}", etag, max_bytes)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -88,7 +87,7 @@ def test_a_key_with_a_control_character_is_found_all_the_same(s3, own):
 def test_a_key_that_is_no_path_is_left_to_boto3(s3, own, key, taken_for):
     s3.s3.put_object(Bucket=own, Key=taken_for, Body=b"another")
     assert fetched(own, key) is None
-    assert not s3_objects._quick(own).answers(key)
+    assert not s3_look._quick(own).answers(key)
 
 
 def test_what_is_gone_is_told_and_a_bucket_that_is_not_there_is_left_to_boto3(own):
@@ -133,13 +132,13 @@ def test_a_look_costs_one_request(s3, own, monkeypatch):
     s3.s3.put_object(Bucket=own, Key="one.jpg", Body=b"1")
     with started(Proxy(s3.endpoint)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-        s3_objects._connection.cache_clear()
+        s3_connection.connection.cache_clear()
         etag = objects.look(f"s3://{own}/one.jpg").stat.etag
         objects.look(f"s3://{own}/one.jpg", etag)
         objects.look(f"s3://{own}/one.jpg", max_bytes=0)
         objects.look(f"s3://{own}/none.jpg")
         assert proxy.counts() == {"GET": 4}
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def test_what_the_environment_says_for_others_does_not_lead_to_another_bucket(s3, own, monkeypatch):
@@ -148,9 +147,9 @@ def test_what_the_environment_says_for_others_does_not_lead_to_another_bucket(s3
     s3.s3.put_object(Bucket=other, Key="a.jpg", Body=b"wrong")
     monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
-    s3_objects._made_quick.cache_clear()
+    s3_look._made_quick.cache_clear()
     assert fetched(own, f"{other}/a.jpg").body == b"right"
-    s3_objects._made_quick.cache_clear()
+    s3_look._made_quick.cache_clear()
 
 
 def test_the_endpoint_is_boto3s_whatever_the_environment_says(s3, own, monkeypatch):
@@ -167,7 +166,7 @@ def nowhere(own, monkeypatch):
     """The bucket at an endpoint where nobody answers, which `objects.look` asks before boto3."""
     endpoint = reader.Endpoint(NOWHERE, "eu-west-1", boto3.Session().get_credentials().get_frozen_credentials)
     nowhere = reader.Bucket(own, lambda: endpoint)
-    monkeypatch.setattr(s3_objects, "_quick", lambda _: nowhere)
+    monkeypatch.setattr(s3_look, "_quick", lambda _: nowhere)
     return nowhere
 
 
@@ -201,7 +200,7 @@ def at_aws(monkeypatch):
 
     def connected(region):
         session = boto3.Session("id", "secret", region_name=region)
-        connection = s3_objects._Connection(session, session.client("s3"))
+        connection = s3_connection.Connection(session, session.client("s3"))
         return connection, Stubber(connection.client)
 
     return connected
@@ -214,7 +213,7 @@ def test_a_bucket_of_aws_is_asked_in_its_own_region_whatever_region_is_set(at_aw
         answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
         answers.add_client_error("head_bucket", "403", http_status_code=403, response_meta=TOLD)
         for bucket in ("fruits", "fruits", "refused"):  # the second time it is known
-            assert s3_objects._endpoint(connection, bucket) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
+            assert s3_connection.endpoint_of(connection, bucket) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
         answers.assert_no_pending_responses()
 
 
@@ -223,7 +222,7 @@ def test_a_region_that_is_not_told_is_asked_for_again_after_a_pause(at_aws):
     with answers:
         answers.add_client_error("head_bucket", "SlowDown", http_status_code=503)
         answers.add_response("head_bucket", {"ResponseMetadata": TOLD})
-        fruits = s3_objects._made_quick(connection, "fruits")
+        fruits = s3_look._made_quick(connection, "fruits")
         assert [fruits._connected() for _ in range(2)] == [None, None]
         assert not fruits.answers("a.jpg")
         fruits._open_until = 0
@@ -233,11 +232,11 @@ def test_a_region_that_is_not_told_is_asked_for_again_after_a_pause(at_aws):
 
 def test_credentials_that_are_wanting_are_told_in_a_line(own, monkeypatch):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     with pytest.raises(AccessDenied, match="no AWS credentials were found"):
         objects.look(f"s3://{own}/a.jpg")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     with pytest.raises(PlatformFault, match=r"profile \(nobody\) could not be found"):
         objects.look(f"s3://{own}/a.jpg")
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()

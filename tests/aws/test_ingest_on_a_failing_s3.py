@@ -9,7 +9,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, Conflict
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.table import first_commit
 from tests import oracle
 from tests.pictures import jpeg
@@ -26,14 +26,14 @@ def proxy(s3, monkeypatch):
         monkeypatch.setenv(name, value)
     with started(Proxy(s3.endpoint)) as proxy:
         yield proxy
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture
 def through(proxy, monkeypatch):
     """The way to S3 of the test's own process leads through the proxy, too."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     return proxy
 
 
@@ -64,7 +64,7 @@ def test_a_table_whose_first_answer_was_lost_is_made_all_the_same_and_anothers_i
 
 @pytest.mark.soak
 def test_all_rows_are_right_where_one_request_in_twenty_fails(s3, proxy):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     proxy.fail_share, proxy.seed = 0.05, 1
     first, _, last = soak(s3, IMAGES, proxy, rows)
     assert first == f"ingest: {IMAGES - len(REFUSED)} images featurised, {len(REFUSED) + 2} failed"

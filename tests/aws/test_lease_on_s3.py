@@ -9,16 +9,16 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, LeaseLost, OtherWriter, PlatformFault
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.root import lease, s3_lease, writer_record
 from tests.s3_proxy import Proxy, started
 
 
 @pytest.fixture(autouse=True)
 def _own_connection():
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     yield
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def pointed(server, monkeypatch):
@@ -198,7 +198,7 @@ def through(s3, root, monkeypatch):  # noqa: ARG001 - after it has set the envir
     """The way to the server leads through a proxy."""
     with started(Proxy(s3.endpoint, faults=("lost-answer",))) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-        s3_objects._connection.cache_clear()
+        s3_connection.connection.cache_clear()
         yield proxy
 
 

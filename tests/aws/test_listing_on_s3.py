@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 
 
 @pytest.fixture
 def bucket(s3, monkeypatch):
     """A new bucket, on the server that is this process's S3 as well."""
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield s3.bucket()
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def put(s3, bucket, keys):
@@ -35,6 +35,6 @@ def test_siblings_whose_names_begin_alike_are_not_paged_through(s3, bucket):
     put(s3, bucket, [f"input/{number}.jpg" for number in range(1001)])
     put(s3, bucket, ["in/a.jpg"])
     asked = []
-    s3_objects._client().meta.events.register("before-call.s3.ListObjectsV2", lambda **about: asked.append(about))
+    s3_connection.client().meta.events.register("before-call.s3.ListObjectsV2", lambda **about: asked.append(about))
     assert [stat.path for stat in objects.list_all(f"s3://{bucket}/in")] == [f"s3://{bucket}/in/a.jpg"]
     assert len(asked) == 2  # what is below, and what is there itself

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.refit import publication
 from fruitpipe.root import lease
 from tests.pictures import jpeg
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.spark
 @pytest.fixture
 def environment(s3, monkeypatch):
     """The S3 of these tests is the server's, too."""
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     yield
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from tests import reading_page
 from tests.reading_page import FEATURES, LABELS, PATHS, SNIPPETS, assert_nearest, assert_same, run, search
 
@@ -20,11 +20,11 @@ def rows_of(found, *columns):
 
 @pytest.fixture(autouse=True)
 def _environment(s3, monkeypatch):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in (s3.environment | {"AWS_ALLOW_HTTP": "true", "AWS_ENDPOINT_URL": s3.endpoint}).items():
         monkeypatch.setenv(name, value)
     yield
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def test_every_snippet_takes_a_root_in_s3(s3):

@@ -7,7 +7,7 @@ import pytest
 from fruitpipe import objects, regions
 from fruitpipe.errors import WrongUsage
 from fruitpipe.jobs import ingest, reconcile, refit
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.operations import job
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 
@@ -15,7 +15,7 @@ from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 @pytest.fixture
 def bucket_in(aws):
     """Makes buckets in a region of the emulator's."""
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
     def bucket_in(region):
         name = f"fruits-{uuid.uuid4().hex[:16]}"
@@ -23,7 +23,7 @@ def bucket_in(aws):
         return f"s3://{name}"
 
     yield bucket_in
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_no_region_at_all_is_wrong_usage(capsys):
 
 
 def test_a_real_s3_server_says_where_a_bucket_lies(s3, monkeypatch):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     assert objects.region(f"s3://{s3.bucket()}/in") == s3.region
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()

@@ -11,7 +11,7 @@ import pytest
 from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 
 from fruitpipe import objects
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.refit import pointer, publication
 from fruitpipe.runtime import cache, jars, java, session
 from tests.deploy import policies
@@ -73,7 +73,7 @@ def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
 @pytest.fixture
 def stack(request, aws, tmp_path, dist, node, monkeypatch):
     """Deploys; gives the function that does it again, and the cluster."""
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     cluster_id = aws.client("emr").run_job_flow(
         Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True}, StepConcurrencyLevel=4
     )["JobFlowId"]
@@ -84,7 +84,7 @@ def stack(request, aws, tmp_path, dist, node, monkeypatch):
     monkeypatch.setattr(deploy, "TEMPLATE", template)
     monkeypatch.setattr(deploy, "FOREVER", {"Delay": 1, "MaxAttempts": 120})
     yield lambda direction, *flags: deploy.main([direction, str(parameters), str(dist), *flags]), cluster_id
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def test_what_the_emulator_cannot_hold_is_known():

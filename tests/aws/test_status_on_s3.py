@@ -8,7 +8,7 @@ import pytest
 from deltalake import write_deltalake
 
 from fruitpipe import cli
-from fruitpipe.objects import s3 as s3_objects
+from fruitpipe.objects import s3_connection
 from fruitpipe.table import snapshot
 
 AT = datetime(2026, 11, 5, 10, tzinfo=UTC)
@@ -17,7 +17,7 @@ AT = datetime(2026, 11, 5, 10, tzinfo=UTC)
 @pytest.fixture
 def root(s3, monkeypatch):
     """A table of two labels in two commits, one image failed; the credentials stand in the environment alone."""
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     root = f"s3://{s3.bucket()}/pipe/root"
@@ -35,7 +35,7 @@ def root(s3, monkeypatch):
         uri = f"{root}/features"
         write_deltalake(uri, pa.table(columns), mode="append", storage_options=snapshot._storage_options(uri))
     yield root
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def told(capsys, *arguments):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.objects import s3 as s3_objects
-from fruitpipe.objects import s3_removal
+from fruitpipe.objects import s3_connection, s3_removal
 from tests.s3_proxy import Proxy, started
 
 
 @pytest.fixture(params=["Enabled", "Suspended", None])
 def bucket(request, versioned_s3, monkeypatch):
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
     for name, value in versioned_s3.environment.items():
         monkeypatch.setenv(name, value)
     name, client = versioned_s3.bucket(), versioned_s3.s3
@@ -24,7 +23,7 @@ def bucket(request, versioned_s3, monkeypatch):
     if request.param == "Suspended":
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
     yield request.param, name
-    s3_objects._connection.cache_clear()
+    s3_connection.connection.cache_clear()
 
 
 def keys(versioned_s3, name):
@@ -63,7 +62,7 @@ def test_many_objects_and_versions_go_with_few_requests(bucket, versioned_s3, mo
     monkeypatch.setattr(s3_removal, "AT_ONCE", 4)
     with started(Proxy(versioned_s3.endpoint)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
-        s3_objects._connection.cache_clear()
+        s3_connection.connection.cache_clear()
         assert objects.delete_all(f"s3://{name}") == 3
         assert objects.purge(f"s3://{name}") == (9 if kept else 0)
         assert keys(versioned_s3, name) == []

@@ -11,7 +11,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongUsage
-from fruitpipe.objects import local, s3
+from fruitpipe.objects import local, s3_listing
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
 def test_a_listing_tells_which_objects_have_to_be_restored_first(storage_class, is_archived):
     entry = {"Key": "a.jpg", "ETag": '"e"', "Size": 1, "LastModified": datetime.now(UTC)}
     answer = {"Contents": [entry | ({"StorageClass": storage_class} if storage_class else {})]}
-    assert [stat.is_archived for stat in s3._stats("b", answer)] == [is_archived]
+    assert [stat.is_archived for stat in s3_listing._stats("b", answer)] == [is_archived]
 
 
 def test_a_look_tells_unchanged_gone_too_large_and_found_apart(tmp_path):

@@ -1,0 +1,97 @@
+"""A look at one object of S3: the quick way where `reader` has the answer, else boto3's, which knows S3's errors."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+from fruitpipe.errors import PlatformFault
+from fruitpipe.objects import reader
+from fruitpipe.objects.s3_connection import Connection, client, connected, credentials_of, endpoint_of
+from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explain, no_service
+from fruitpipe.objects.s3_names import bucket_and_key, etag_of, quoted
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld
+
+BODY_ATTEMPTS = 4
+BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+# One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
+ARCHIVED, OF_KMS, BUSY = "InvalidObjectState", "KMS.", "Throttling"
+
+
+def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    bucket, key = bucket_and_key(uri)
+    quick = _quick(bucket)
+    if not (quick and quick.answers(key)):
+        return _look(uri, known_etag, max_bytes)
+    if seen := quick.get(key, quoted(known_etag) if known_etag else None, max_bytes):
+        return seen
+    found = _look(uri, known_etag, max_bytes)
+    if not isinstance(found, Unreadable):
+        quick.failed()
+    return found
+
+
+def _look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    for _ in range(BODY_ATTEMPTS):
+        try:
+            return _look_once(uri, known_etag, max_bytes)
+        except BROKEN_BODIES as error:  # boto3 retries requests, but not a body that breaks off
+            broken = error
+    raise PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({broken}); try again later")
+
+
+def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    bucket, key = bucket_and_key(uri)
+    condition: Any = {"IfNoneMatch": quoted(known_etag)} if known_etag else {}
+    try:
+        answer = client().get_object(Bucket=bucket, Key=key, **condition)
+    except ClientError as error:
+        return _nothing_found(uri, error)
+    except BotoCoreError as error:
+        raise no_service(uri, error) from error
+    stat = Stat(uri, etag_of(answer), answer["ContentLength"], answer["LastModified"])
+    if max_bytes is not None and stat.length > max_bytes:
+        answer["Body"].close()
+        return TooLarge(stat)
+    return Found(stat, answer["Body"].read())
+
+
+def _nothing_found(uri: str, error: ClientError) -> Look:
+    code = error.response["Error"]["Code"]
+    if code in ("304", "NotModified"):
+        return Unchanged()
+    if code in ("NoSuchKey", "404"):
+        return Gone()
+    message = f"{code}: {error.response['Error'].get('Message', '')}".rstrip(": ")
+    if code == ARCHIVED:
+        return Withheld(message, "archived", _stat(uri))
+    if code.startswith(OF_KMS) and BUSY not in code:
+        return Withheld(message, "no-key", _stat(uri))
+    if code in OBJECT_FAULTS:
+        return Unreadable(message)
+    raise explain(uri, error) from error
+
+
+def _stat(uri: str) -> Stat | None:
+    """What S3 tells of an object without its bytes, which needs neither key nor restoration; None where it is refused, too."""
+    bucket, key = bucket_and_key(uri)
+    try:
+        answer = client().head_object(Bucket=bucket, Key=key)
+    except (ClientError, BotoCoreError):
+        return None
+    return Stat(uri, etag_of(answer), answer["ContentLength"], answer["LastModified"])
+
+
+def _quick(bucket: str) -> reader.Bucket | None:
+    """The quick way to a bucket's objects; None where there is not even boto3's, who is to say why."""
+    with suppress(BotoCoreError):
+        return _made_quick(connected(), bucket)
+    return None
+
+
+@cache
+def _made_quick(connection: Connection, bucket: str) -> reader.Bucket:
+    return reader.Bucket(bucket, lambda: reader.Endpoint(*endpoint_of(connection, bucket), credentials_of(connection)))

@@ -1,0 +1,90 @@
+"""What a bucket keeps beside its current objects: earlier versions, delete markers, uploads that were begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fruitpipe.objects import s3_removal
+from fruitpipe.objects.s3_connection import client
+from fruitpipe.objects.s3_errors import explain, explained, no_service
+from fruitpipe.objects.s3_look import look
+from fruitpipe.objects.s3_names import bucket_and_key
+from fruitpipe.objects.stat import Gone, Upload
+
+
+def drop_version(uri: str, etag: str) -> None:
+    bucket, key = bucket_and_key(uri)
+    _, _, version = etag.partition("@")
+    if version:  # else what was written later took its place
+        with explained(uri):
+            client().delete_object(Bucket=bucket, Key=key, VersionId=version)
+
+
+def has_versions(uri: str) -> bool:
+    bucket, key = bucket_and_key(uri)
+    with explained(uri):
+        if not _is_versioned(bucket):
+            return not isinstance(look(uri, None, 0), Gone)
+        return any(found["Key"] == key for found in _versions(bucket, key))
+
+
+def erase(uri: str) -> int:
+    bucket, key = bucket_and_key(uri)
+    with explained(uri):
+        if not _is_versioned(bucket):
+            there = has_versions(uri)
+            client().delete_object(Bucket=bucket, Key=key)
+            return int(there)
+        return _remove(bucket, [found for found in _versions(bucket, key) if found["Key"] == key])
+
+
+def purge(uri: str) -> int:
+    bucket, key = bucket_and_key(uri)
+    with explained(uri):
+        if not _is_versioned(bucket):
+            return 0
+        below = (found for found in _versions(bucket, key) if not key or f"{found['Key']}/".startswith(f"{key}/"))
+        return _remove(bucket, [found for found in below if not found["IsLatest"] or "Size" not in found])
+
+
+def uploads(uri: str) -> Iterator[Upload]:
+    bucket, key = bucket_and_key(uri)
+    try:
+        for page in client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+            for found in page.get("Uploads", ()):
+                if not key or f"{found['Key']}/".startswith(f"{key}/"):
+                    yield Upload(f"s3://{bucket}/{found['Key']}", found["UploadId"], found["Initiated"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NotImplemented":  # by a server that takes no uploads in parts
+            raise explain(uri, error) from error
+    except BotoCoreError as error:
+        raise no_service(uri, error) from error
+
+
+def abort(upload: Upload) -> None:
+    bucket, key = bucket_and_key(upload.path)
+    with explained(upload.path):
+        client().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.id)
+
+
+def _is_versioned(bucket: str) -> bool:
+    """Whether there may be versions: also where versioning was on and is suspended now."""
+    return bool(client().get_bucket_versioning(Bucket=bucket).get("Status"))
+
+
+def _versions(bucket: str, prefix: str) -> Iterator[Any]:
+    """Every version and delete marker (that has no Size) of the keys that begin with `prefix`."""
+    for page in client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Versions", ())
+        yield from page.get("DeleteMarkers", ())
+
+
+def _remove(bucket: str, versions: list[Any]) -> int:
+    """The delete markers last: what was deleted never shows again in between."""
+    for markers in (False, True):
+        those = [found for found in versions if ("Size" not in found) is markers]
+        s3_removal.remove(client(), bucket, [{"Key": found["Key"], "VersionId": found["VersionId"]} for found in those])
+    return len(versions)
