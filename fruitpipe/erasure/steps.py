@@ -16,7 +16,7 @@ from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, plac
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Erasure
 from fruitpipe.erasure.version_replacement import Versions
-from fruitpipe.table import delta, lookup, upkeep
+from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Steps:
         root, paths = self.settings.root, sorted(together(requests).paths)
         there = lookup.of_paths(root, paths)
         self.before_commit()
-        delta.remove(self.spark, root, paths, self.before_commit)
+        commits.remove(self.spark, root, paths, self.before_commit)
         return {request.id: sum(path in there for path in request.traces.paths) for request in requests}
 
     def _withdrawn(self, request: Request, removed: Counter[str]) -> Erasure:

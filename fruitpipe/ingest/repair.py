@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fruitpipe.root import lease
-from fruitpipe.table import data_integrity, delta
+from fruitpipe.table import commits, data_integrity
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
 
@@ -35,5 +35,5 @@ def repair(root: str, open_session: Callable[[], SparkSession]) -> list[Loss]:
         if found:
             spark = open_session()
             fence()
-            delta.drop_files(spark, root, [loss.file for loss in found], fence)
+            commits.drop_files(spark, root, [loss.file for loss in found], fence)
         return found

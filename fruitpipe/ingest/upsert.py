@@ -26,7 +26,7 @@ from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
 from fruitpipe.runtime.progress import Bar, Commit
-from fruitpipe.table import data_files, delta
+from fruitpipe.table import commits, data_files, delta
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.lookup import Known
@@ -91,7 +91,7 @@ class Upsert:
         twice = sorted(path for path, row in known.items() if row.rows > 1)
         if twice:
             self.fence()
-            delta.remove(self.spark, self.root, twice, self.fence)
+            commits.remove(self.spark, self.root, twice, self.fence)
             say(f"{len(twice)} images had more than one row ({twice[0]}, ...): those are removed, and they are looked at anew")
         return {path: row for path, row in known.items() if row.rows == 1}
 
@@ -116,7 +116,7 @@ class Upsert:
         if featurised.chunk.known:
             self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
-            delta.add(self.spark, self.root, featurised.files, self.fence, featurised.count("outcome"))
+            commits.add(self.spark, self.root, featurised.files, self.fence, featurised.count("outcome"))
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
         return Commit(featurised.count("outcome"), featurised.reasons, lag, seconds)
@@ -126,11 +126,11 @@ class Upsert:
         uris = [data_files.uri(delta.folder(self.root), file) for file in featurised.files]
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
-            outcomes = delta.outcomes(self.spark, uris)
+            outcomes = commits.outcomes(self.spark, uris)
             if featurised.count("outcome")["moved"]:
-                outcomes = delta.with_features_of_moved(self.spark, self.root, outcomes, ingested)
-            with delta.fenced(self.spark, self.fence):
-                delta.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))
+                outcomes = commits.with_features_of_moved(self.spark, self.root, outcomes, ingested)
+            with commits.fenced(self.spark, self.fence):
+                commits.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))
         for uri in uris:
             _remove(uri)
 

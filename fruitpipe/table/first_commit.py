@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound
@@ -28,18 +28,37 @@ def write(folder: str, schema: str, properties: Mapping[str, str], now: datetime
     schema: in Spark's JSON, some columns never null. properties: Delta's, the change data feed among them. now: when it was made.
     Raises Conflict where somebody else has made one there.
     """
-    milliseconds = round(1000 * now.timestamp())
-    metadata = {
+    metadata = _metadata(schema, properties, now)
+    body = _commit(metadata)
+    try:
+        objects.write(objects.join(folder, COMMIT), body, if_absent=True)
+    except Conflict:  # S3 may have taken it, and its answer was lost; the second request then meets the first
+        if not _is_written(objects.join(folder, COMMIT), body):
+            raise
+    objects.write(objects.join(folder, CHECKSUM), _checksum(metadata))
+
+
+def _metadata(schema: str, properties: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    return {
         "id": str(uuid.uuid4()),
         "format": {"provider": "parquet", "options": {}},
         "schemaString": schema,
         "partitionColumns": [],
         "configuration": properties,
-        "createdTime": milliseconds,
+        "createdTime": round(1000 * now.timestamp()),
     }
-    made = {"timestamp": milliseconds, "operation": "CREATE TABLE", "operationParameters": {}, "isBlindAppend": True}
-    commit = ({"commitInfo": made}, {"metaData": metadata}, {"protocol": PROTOCOL})
-    checksum = {
+
+
+def _commit(metadata: dict[str, Any]) -> bytes:
+    """The commit's actions, a line each."""
+    made = {"timestamp": metadata["createdTime"], "operation": "CREATE TABLE", "operationParameters": {}, "isBlindAppend": True}
+    actions = ({"commitInfo": made}, {"metaData": metadata}, {"protocol": PROTOCOL})
+    return "".join(f"{json.dumps(action)}\n" for action in actions).encode()
+
+
+def _checksum(metadata: dict[str, Any]) -> bytes:
+    """The sums over a table without files."""
+    sums = {
         "tableSizeBytes": 0,
         "numFiles": 0,
         "numMetadata": 1,
@@ -50,13 +69,7 @@ def write(folder: str, schema: str, properties: Mapping[str, str], now: datetime
         "protocol": PROTOCOL,
         "allFiles": [],
     }
-    body = "".join(f"{json.dumps(action)}\n" for action in commit).encode()
-    try:
-        objects.write(objects.join(folder, COMMIT), body, if_absent=True)
-    except Conflict:  # S3 may have taken it, and its answer was lost; the second request then meets the first
-        if not _is_written(objects.join(folder, COMMIT), body):
-            raise
-    objects.write(objects.join(folder, CHECKSUM), json.dumps(checksum).encode())
+    return json.dumps(sums).encode()
 
 
 def _is_written(uri: str, body: bytes) -> bool:

@@ -20,7 +20,7 @@ from fruitpipe.errors import Damaged, MissingRequirement, PlatformFault, WrongRo
 from fruitpipe.extractor.featurise import OUTCOMES
 from fruitpipe.runtime import lanes
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import delta, delta_java, lookup, schema, upkeep
+from fruitpipe.table import commits, delta, delta_java, lookup, schema, upkeep
 from fruitpipe.table.data_files import Writer, uri
 from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import fill
@@ -127,7 +127,7 @@ def test_no_new_table_is_made_over_what_is_left_of_one(spark, root, left, error,
 
 
 def test_the_statements_that_are_given_mend_a_table_that_others_have_changed(spark, table):
-    delta.add(spark, table, written(table, 0, 3))
+    commits.add(spark, table, written(table, 0, 3))
     others = ["delta.appendOnly=true", "delta.enableChangeDataFeed=false", "delta.enableDeletionVectors=true"]
     others += [
         "delta.columnMapping.mode=name",
@@ -145,7 +145,7 @@ def test_the_statements_that_are_given_mend_a_table_that_others_have_changed(spa
     for statement in statements:
         spark.sql(statement)
     delta.create(spark, table)
-    delta.remove(spark, table, ["file:///in/001.jpg"])
+    commits.remove(spark, table, ["file:///in/001.jpg"])
     assert delta.rows(spark, table).count() == 2
 
 
@@ -159,7 +159,7 @@ def test_a_table_of_an_earlier_version_is_given_the_properties_that_came_since(s
 
 def test_a_log_whose_checkpoint_fails_is_not_cut(spark, table):
     for first in (0, 10):
-        delta.add(spark, table, written(table, first, 10))
+        commits.add(spark, table, written(table, first, 10))
     spark.conf.set("spark.sql.parquet.compression.codec", "lzo")  # which no machine has: a checkpoint fails, and no commit does
     try:
         with pytest.raises(PlatformFault, match=r"a checkpoint of the table's log cannot be written .*; nothing of the log "):
@@ -172,7 +172,7 @@ def test_a_log_whose_checkpoint_fails_is_not_cut(spark, table):
 
 
 def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
-    delta.add(spark, table, written(table, 1, 20))
+    commits.add(spark, table, written(table, 1, 20))
     (ours,) = last_statistics(table)
     append_rows(table, delta.rows(spark, table).coalesce(1))
     (deltas,) = last_statistics(table)
@@ -186,8 +186,8 @@ def test_the_log_says_of_a_file_what_delta_says_of_the_same_rows(spark, table):
 
 
 def test_rows_that_workers_wrote_are_found_by_spark_and_by_other_readers(spark, table):
-    delta.add(spark, table, written(table, 0, 10))
-    delta.add(spark, table, written(table, 10, 10) | written(table, 20, 10))
+    commits.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, written(table, 10, 10) | written(table, 20, 10))
     expected = pa.concat_tables([outcomes(first, 10) for first in (0, 10, 20)]).drop_columns("outcome").to_pylist()
     folder = delta.folder(table).removeprefix("file://")
     for rows in (delta.rows(spark, table).toArrow(), pa.table(DeltaTable(folder).to_pyarrow_table())):
@@ -196,15 +196,15 @@ def test_rows_that_workers_wrote_are_found_by_spark_and_by_other_readers(spark, 
 
 
 def test_a_merge_opens_no_file_of_what_was_ingested_at_other_times(spark, table, tmp_path):
-    delta.add(spark, table, written(table, 0, 10))
-    delta.add(spark, table, written(table, 100, 10))
+    commits.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, written(table, 100, 10))
     first = path_of(min(delta.rows(spark, table).inputFiles(), key=lambda file: path_of(file).stat().st_mtime_ns))
     before = {row["path"]: row for row in delta.rows(spark, table).collect()}
     first.rename(tmp_path / "aside")
     changed = outcomes(103, 1).set_column(3, OUTCOMES.field("length"), pa.array([7], pa.int64()))
     with pytest.raises(SPARK_ERRORS, match="FILE_NOT_EXIST"):
-        delta.merge(spark, table, spark.createDataFrame(changed), [NOON, NOON + timedelta(minutes=103)])
-    delta.merge(spark, table, spark.createDataFrame(changed), [NOON + timedelta(minutes=103)])
+        commits.merge(spark, table, spark.createDataFrame(changed), [NOON, NOON + timedelta(minutes=103)])
+    commits.merge(spark, table, spark.createDataFrame(changed), [NOON + timedelta(minutes=103)])
     (tmp_path / "aside").rename(first)
     after = {row["path"]: row for row in delta.rows(spark, table).collect()}
     assert (after.pop("file:///in/103.jpg")["length"], before.pop("file:///in/103.jpg")["length"]) == (7, 103)
@@ -212,10 +212,10 @@ def test_a_merge_opens_no_file_of_what_was_ingested_at_other_times(spark, table,
 
 
 def test_the_log_keeps_what_a_merge_brought_as_its_files_hold_the_rows_beside_it(spark, table):
-    delta.add(spark, table, written(table, 0, 10))  # two of them failed
+    commits.add(spark, table, written(table, 0, 10))  # two of them failed
     changed = outcomes(3, 3)
-    delta.merge(spark, table, spark.createDataFrame(changed), counts={"featurised": 2, "failed": 1})
-    delta.merge(spark, table, spark.createDataFrame(changed))
+    commits.merge(spark, table, spark.createDataFrame(changed), counts={"featurised": 2, "failed": 1})
+    commits.merge(spark, table, spark.createDataFrame(changed))
     logs = sorted(path_of(f"{delta.folder(table)}/_delta_log").glob("*.json"))[-3:]
     infos = [json.loads(path.read_text().splitlines()[0])["commitInfo"] for path in logs]
     assert [json.loads(info.get("userMetadata") or "{}") for info in infos] == [{}, {"featurised": 2, "failed": 1}, {}]
@@ -223,11 +223,11 @@ def test_the_log_keeps_what_a_merge_brought_as_its_files_hold_the_rows_beside_it
 
 def test_a_merge_finds_rows_of_any_times(spark, table):
     for first in range(0, 60, 10):  # more spans than a merge tells apart
-        delta.add(spark, table, written(table, first, 10))
+        commits.add(spark, table, written(table, first, 10))
     gone = outcomes(0, 60).filter(pc.equal(pc.bit_wise_and(pc.field("length"), 3), 0))
     gone = gone.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"] * len(gone)))
     ingested = [row.ingested_at for row in lookup.of_paths(table, gone["path"].to_pylist()).values()]
-    delta.merge(spark, table, spark.createDataFrame(gone), ingested)
+    commits.merge(spark, table, spark.createDataFrame(gone), ingested)
     assert sorted(row["length"] for row in delta.rows(spark, table).collect()) == [at for at in range(60) if at % 4]
 
 
@@ -238,17 +238,17 @@ def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_delt
     append_rows(table, spark.createDataFrame(row))
     assert lookup.of_paths(table, row["path"].to_pylist())["file:///in/001.jpg"].ingested_at == at
     gone = row.set_column(OUTCOMES.get_field_index("outcome"), OUTCOMES.field("outcome"), pa.array(["gone"]))
-    delta.merge(spark, table, spark.createDataFrame(gone), [at])
+    commits.merge(spark, table, spark.createDataFrame(gone), [at])
     assert delta.rows(spark, table).count() == 0
 
 
 def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
     """Of different times, of which a lookup tells one."""
-    delta.add(spark, table, written(table, 0, 3))
+    commits.add(spark, table, written(table, 0, 3))
     later = pa.array([NOON + timedelta(days=1)] * 3)
     again = outcomes(0, 3).set_column(OUTCOMES.get_field_index("ingested_at"), OUTCOMES.field("ingested_at"), later)
-    delta.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(again)})
-    assert delta.remove(spark, table, ["file:///in/001.jpg"]) == 1
+    commits.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(again)})
+    assert commits.remove(spark, table, ["file:///in/001.jpg"]) == 1
     left = sorted(row["path"] for row in delta.rows(spark, table).collect())
     assert left == [f"file:///in/{at:03}.jpg" for at in (0, 0, 2, 2)]
 
@@ -256,7 +256,7 @@ def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
 def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
     names = ["it's.jpg", "p\u00eache.jpg", "a, b (1).jpg", "'); --.jpg", "back\\slash.jpg", "new\nline.jpg", "%41.jpg", '"q".jpg']
     rows = outcomes(1, len(names)).set_column(0, OUTCOMES.field("path"), pa.array([f"file:///in/{name}" for name in names]))
-    delta.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(rows)})
+    commits.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(rows)})
     for asked in ([path] for path in rows["path"].to_pylist()):
         assert list(lookup.of_paths(table, asked)) == asked
     everything = rows["path"].to_pylist()
@@ -269,22 +269,22 @@ def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
 
 
 def test_the_latest_good_images_are_found(spark, table):
-    delta.add(spark, table, written(table, 0, 10))
-    delta.add(spark, table, written(table, 10, 3))
+    commits.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, written(table, 10, 3))
     assert lookup.good_paths(table, 3, ["file:///in/011.jpg"]) == [f"file:///in/{at:03}.jpg" for at in (12, 9, 8)]
     assert lookup.good_paths(table, 9, [f"file:///in/{at:03}.jpg" for at in range(1, 13)]) == []
 
 
 def test_they_are_inserts_to_the_change_feed(spark, table):
-    delta.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, written(table, 0, 10))
     before = delta.version(spark, table)
-    delta.add(spark, table, written(table, 10, 3))
+    commits.add(spark, table, written(table, 10, 3))
     changed = delta.changes(spark, table, before, delta.version(spark, table)).select("path", "_change_type").collect()
     assert sorted(map(tuple, changed)) == [(f"file:///in/01{number}.jpg", "insert") for number in range(3)]
 
 
 def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark, table):
-    delta.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, written(table, 0, 10))
     written(table, 10, 10)
     assert delta.rows(spark, table).count() == 10
     upkeep.vacuum(spark, table, 0, datetime.now(UTC))
@@ -293,8 +293,8 @@ def test_a_file_that_no_commit_names_is_no_row_and_goes_with_the_old_files(spark
 
 
 def test_files_are_added_by_a_write_that_appends_and_none_by_no_commit(spark, table):
-    delta.add(spark, table, written(table, 0, 10))
-    delta.add(spark, table, [])
+    commits.add(spark, table, written(table, 0, 10))
+    commits.add(spark, table, [])
     first, created = DeltaLog.forPath(spark, delta.features_uri(table)).history().collect()
     assert (first["operation"], first["operationParameters"]["mode"], first["isBlindAppend"]) == ("WRITE", "Append", False)
     assert created["version"] == 0
@@ -317,7 +317,7 @@ def test_small_files_are_those_of_the_table_and_not_what_merely_lies_there(spark
     assert Snapshot(table).small_files(1_000_000) == 0
     files = [*written(table, 0, 10), *written(table, 10, 20), *written(table, 30, 30)]
     sizes = [Path(uri(delta.folder(table), file).removeprefix("file://")).stat().st_size for file in files]
-    delta.add(spark, table, files)
+    commits.add(spark, table, files)
     written(table, 60, 10)
     assert [Snapshot(table).small_files(size) for size in sizes] == [0, 1, 2]
     upkeep.compact(spark, table, small_bytes=sizes[-1])

@@ -11,7 +11,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost
 from fruitpipe.extractor.featurise import OUTCOMES
-from fruitpipe.table import delta, delta_java, upkeep
+from fruitpipe.table import commits, delta, delta_java, upkeep
 from fruitpipe.table.data_files import Writer
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
@@ -33,14 +33,14 @@ class Stream:
 
     def add(self, *names):
         files = {group.file for group in Writer(None, delta.folder(self.root), to_merge=False).write(outcomes(*names))}
-        delta.add(self.spark, self.root, files, self.fence)
+        commits.add(self.spark, self.root, files, self.fence)
 
     def merge(self, *names, minute=0):
-        with delta.fenced(self.spark, self.fence):
-            delta.merge(self.spark, self.root, self.spark.createDataFrame(outcomes(*names, minute=minute)), [NOON])
+        with commits.fenced(self.spark, self.fence):
+            commits.merge(self.spark, self.root, self.spark.createDataFrame(outcomes(*names, minute=minute)), [NOON])
 
     def remove(self, *names):
-        delta.remove(self.spark, self.root, [f"file:///in/{name}.jpg" for name in names], self.fence)
+        commits.remove(self.spark, self.root, [f"file:///in/{name}.jpg" for name in names], self.fence)
 
 
 @pytest.fixture

@@ -160,7 +160,13 @@ def test_a_kept_object_does_not_come_back(images, root, run, erase, table, vecto
     assert found_in(f"{root}/features", "no name", vector) == []
 
 
-STEPS = ("table.delta.remove", "refit.publication.withdraw", "erasure.places.empty", "table.upkeep.vacuum", "erasure.notes.drop")
+STEPS = (
+    "table.commits.remove",
+    "refit.publication.withdraw",
+    "erasure.places.empty",
+    "table.upkeep.vacuum",
+    "erasure.notes.drop",
+)
 
 
 def test_an_erasure_that_breaks_off_is_carried_out_by_the_next_run(images, root, run, erase, vectors, monkeypatch):
