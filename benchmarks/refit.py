@@ -39,7 +39,7 @@ sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 from benchmarks import features, process  # noqa: E402
 from fruitpipe.extractor.inference import FEATURES  # noqa: E402
 from fruitpipe.jobs.refit import refit  # noqa: E402
-from fruitpipe.refit import publication  # noqa: E402
+from fruitpipe.refit import publication, version_model  # noqa: E402, version_model
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import RefitSettings  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
@@ -80,7 +80,7 @@ def spark_ml(spark: SparkSession, root: str, to: str) -> int:
 
 
 def facts(root: str) -> dict[str, object]:
-    return publication.load_model(root, publication.current(root)).facts
+    return version_model.load_model(root, publication.current(root)).facts
 
 
 def own_basis(said: dict[str, object]) -> bool:

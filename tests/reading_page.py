@@ -12,9 +12,9 @@ import pyarrow as pa
 from fruitpipe import objects
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import publication
+from fruitpipe.refit import publication, version_model
 from fruitpipe.refit.on_spark import project_batches, vectors_of
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit.version_model import Model
 from fruitpipe.table import vector_files
 
 PAGE = (Path(__file__).parents[1] / "docs" / "reading.md").read_text()
@@ -41,7 +41,7 @@ def publish(root):
             folder = publication.reduced_uri(objects.canonical(root), version)
             for number, rows in enumerate((slice(0, 9), slice(9, 24))):
                 vector_files.write(project_batches([_batch(rows)], reduction), f"{folder}/part-{version}-{number:05}.parquet")
-            publication.save_model(root, version, Model(reduction, summary, {"version": version, "rows": len(PATHS)}))
+            version_model.save_model(root, version, Model(reduction, summary, {"version": version, "rows": len(PATHS)}))
             publication.switch(root, version)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit.version_model import Model
 from fruitpipe.report import document
 from tests.pictures import fill
 

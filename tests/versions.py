@@ -8,9 +8,9 @@ import pyarrow as pa
 from fruitpipe import objects
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import publication, version_files
+from fruitpipe.refit import publication, version_files, version_model
 from fruitpipe.refit.on_spark import vectors_of
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit.version_model import Model
 from fruitpipe.table import vector_files
 
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
@@ -28,5 +28,5 @@ def publish(root: str) -> None:
         labels, paths = np.array(["Kiwi"] * 30, object), np.array([f"file:///{row}.jpg" for row in range(30)], object)
         summary = Summary.of(ROWS, labels, paths)
         facts = {"version": version, "rows": 30, "files": version_files.files(folder)}
-        publication.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
+        version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
         publication.switch(root, version)

@@ -12,7 +12,7 @@ from fruitpipe.erasure import search
 from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
-from fruitpipe.refit import changes, new_version, pointer, publication
+from fruitpipe.refit import changes, new_version, pointer, publication, version_model
 from fruitpipe.runtime import progress
 from fruitpipe.settings import RefitSettings
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from fruitpipe.erasure.byte_search import Traces
-    from fruitpipe.refit.publication import Model
+    from fruitpipe.refit.version_model import Model
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Versions:
         return len(held)
 
     def _holds(self, version: str, traces: Traces) -> bool:
-        folders = (publication.reduced_uri(self.root, version), publication.model_uri(self.root, version))
+        folders = (publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version))
         files = [stat.path for folder in folders for stat in objects.list_all(folder)]
         return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(files))
 
@@ -78,7 +78,7 @@ class Versions:
     def _model(self, version: str) -> Model | None:
         """That of a version; none where it is damaged, as what holds an image is to go all the same."""
         try:
-            return publication.load_model(self.root, version)
+            return version_model.load_model(self.root, version)
         except (Damaged, NotFound) as error:
             say(f"erasure: {error}: the version in its place reads all rows and keeps the default share of the variance")
             return None

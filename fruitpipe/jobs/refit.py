@@ -16,8 +16,8 @@ from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.reduction.pca import ROUNDING
-from fruitpipe.refit import changes, new_version, pointer, publication, rollback
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_model
+from fruitpipe.refit.version_model import Model
 from fruitpipe.report import row_sample
 from fruitpipe.root import layout
 from fruitpipe.runtime import progress, session
@@ -66,7 +66,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
 def _previous(root: str, version: str) -> Model | None:
     """The model that the new version goes on from; none where it is damaged, which costs the reading of all rows."""
     try:
-        return publication.load_model(root, version)
+        return version_model.load_model(root, version)
     except (Damaged, NotFound) as error:
         say(f"{error}: this refit reads all rows and goes on from no earlier version")
         return None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, PlatformFault
 from fruitpipe.ingest import checkpoint, waiting_manifests
-from fruitpipe.refit import pointer, publication, rollback, version_files
+from fruitpipe.refit import pointer, publication, rollback, version_files, version_model
 from fruitpipe.table import data_integrity, log_files, requirements
 from fruitpipe.table.snapshot import REPAIR, Snapshot
 
@@ -76,11 +76,11 @@ def published(root: str, *, verify: bool = False) -> str:
     """
     found = pointer.get(root)
     for version in found.versions:
-        facts, folder = publication.load_model(root, version).facts, publication.reduced_uri(root, version)
+        facts, folder = version_model.load_model(root, version).facts, publication.reduced_uri(root, version)
         if verify or version_files.FILES not in facts:
             version_files.verify(folder, facts)
         else:
             version_files.check(folder, facts)
-    rows = publication.load_facts(root, found.version)["rows"]
+    rows = version_model.load_facts(root, found.version)["rows"]
     held = f"; {rollback.told(found, root)}" if found.held else ""
     return f"{found.version} of {rows} rows, of {len(found.versions)} published, each whole{held}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fruitpipe import objects
 from fruitpipe.errors import Damaged
 from fruitpipe.output import to_json
-from fruitpipe.refit import pointer, publication
+from fruitpipe.refit import pointer, publication, version_model
 from fruitpipe.root import layout
 from fruitpipe.table import snapshot
 
@@ -181,7 +181,7 @@ def storage(root: str) -> dict[str, int]:
 
 
 def _version(root: str, name: str, current: str, reports: set[str]) -> Version:
-    facts = publication.load_facts(root, name)
+    facts = version_model.load_facts(root, name)
     report = f"{name}.html"
     at = objects.join(layout.folder(root, "reports"), report) if report in reports else None
     return Version(name, name == current, facts["k"], facts["variance_kept"], facts["rows"], facts["created_at"], at)

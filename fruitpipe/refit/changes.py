@@ -18,7 +18,7 @@ from fruitpipe.table.vector_files import LARGEST_BYTES, File
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from fruitpipe.refit.publication import Model
+    from fruitpipe.refit.version_model import Model
 
 # Taking rows out reads them and cancels digits. Beyond a tenth of the rows it saves nothing worth having ...
 MOST_REMOVED = 0.1

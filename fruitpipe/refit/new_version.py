@@ -12,8 +12,8 @@ import numpy as np
 from fruitpipe.errors import InvalidResult
 from fruitpipe.reduction import drift
 from fruitpipe.reduction.pca import Reduction, fit
-from fruitpipe.refit import on_spark, publication, version_files
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit import on_spark, publication, version_files, version_model
+from fruitpipe.refit.version_model import Model
 from fruitpipe.runtime import progress
 from fruitpipe.table import vector_files
 
@@ -79,7 +79,7 @@ def write(run: Run, features: Source, model: Model) -> Summary:
         )
     model.facts[version_files.FILES] = version_files.files(uri)
     model.facts["seconds"] = round(time.monotonic() - run.began, 1)
-    publication.save_model(run.settings.root, run.version, model)
+    version_model.save_model(run.settings.root, run.version, model)
     return found
 
 

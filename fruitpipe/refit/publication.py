@@ -13,23 +13,19 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.errors import Conflict, Damaged, WrongUsage
-from fruitpipe.reduction.moments import npz, un_npz
+from fruitpipe.errors import Conflict, WrongUsage
 from fruitpipe.reduction.pca import Reduction
-from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import pointer, version_files
+from fruitpipe.refit import pointer, version_files, version_model
 from fruitpipe.refit.pointer import Pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -39,27 +35,9 @@ NAME = re.compile(r"v(\d{6,})/")
 CLAIM = "claim.json"
 
 
-UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # of NumPy, of JSON, of a zip file
-Parsed = TypeVar("Parsed")
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states."""
-
-    reduction: Reduction
-    summary: Summary
-    facts: dict[str, Any]
-
-
 def reduced_uri(root: str, version: str) -> str:
     """The folder of a version's Parquet files."""
     return objects.join(root, "reduced", version)
-
-
-def model_uri(root: str, version: str) -> str:
-    """The folder of a version's model."""
-    return objects.join(root, "models", version)
 
 
 def report_uri(root: str, version: str) -> str:
@@ -86,7 +64,7 @@ def claim(root: str) -> str:
         version = f"v{number:06d}"
         body = json.dumps({"began_at": datetime.now(UTC).isoformat()}).encode()
         try:
-            objects.write(objects.join(model_uri(root, version), CLAIM), body, if_absent=True)
+            objects.write(objects.join(version_model.model_uri(root, version), CLAIM), body, if_absent=True)
         except Conflict:  # another run began at the same moment
             continue
         return version
@@ -109,33 +87,9 @@ def attempt(root: str) -> Iterator[str]:
             _check_not_overtaken(version, found)
 
 
-def save_model(root: str, version: str, model: Model) -> None:
-    """Writes a version's three model files."""
-    arrays = npz(model.reduction.arrays() | model.summary.arrays())
-    facts = json.dumps(model.facts, indent=2, ensure_ascii=False).encode()
-    for name, body in (
-        ("reduction.npz", arrays),
-        ("explained_variance.csv", model.reduction.explained_variance_csv()),
-        ("reduction.json", facts),
-    ):
-        objects.write(objects.join(model_uri(root, version), name), body)
-
-
-def load_model(root: str, version: str) -> Model:
-    """What `save_model` wrote. Raises NotFound, Damaged."""
-    facts = load_facts(root, version)
-    reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
-    return Model(reduction, summary, facts)
-
-
-def load_facts(root: str, version: str) -> dict[str, Any]:
-    """What `reduction.json` states of a version. Raises NotFound, Damaged."""
-    return _read(objects.join(model_uri(objects.canonical(root), version), "reduction.json"), json.loads)
-
-
 def check_files(root: str, version: str) -> None:
     """Raises Damaged where a Parquet file of a version is missing or cut. One listing."""
-    version_files.check(reduced_uri(objects.canonical(root), version), load_facts(root, version))
+    version_files.check(reduced_uri(objects.canonical(root), version), version_model.load_facts(root, version))
 
 
 def load_reduction(root: str, version: str | None = None) -> Reduction:
@@ -143,7 +97,7 @@ def load_reduction(root: str, version: str | None = None) -> Reduction:
 
     Raises NotFound where nothing is published yet.
     """
-    return load_model(root, version or current(root)).reduction
+    return version_model.load_model(root, version or current(root)).reduction
 
 
 def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> DataFrame:
@@ -154,7 +108,7 @@ def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> 
     from pyspark.sql.functions import lit  # plain Python reads reductions without Spark
 
     chosen = version or current(root)
-    folder, facts = reduced_uri(objects.canonical(root), chosen), load_facts(root, chosen)
+    folder, facts = reduced_uri(objects.canonical(root), chosen), version_model.load_facts(root, chosen)
     version_files.check(folder, facts)
     reduced = spark.read.parquet(objects.for_spark(folder))
     if version_files.FILES not in facts:
@@ -257,21 +211,7 @@ def discard(root: str, version: str) -> None:
     root = objects.canonical(root)
     objects.delete(report_uri(root, version))
     objects.delete_all(reduced_uri(root, version))
-    objects.delete_all(model_uri(root, version))
-
-
-def _arrays(body: bytes) -> tuple[Reduction, Summary]:
-    arrays = un_npz(body)
-    return Reduction.from_arrays(arrays), Summary.from_arrays(arrays)
-
-
-def _read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """What is in a file of a model. Raises NotFound, Damaged."""
-    body = objects.read(uri)
-    try:
-        return parse(body)
-    except (*UNREADABLE, KeyError) as error:
-        raise Damaged(f"{uri}: does not read back ({error}); {version_files.WAY_OUT}") from error
+    objects.delete_all(version_model.model_uri(root, version))
 
 
 def _check_not_overtaken(version: str, found: Pointer | None) -> None:

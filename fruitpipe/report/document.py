@@ -19,7 +19,7 @@ from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, NotFound
 from fruitpipe.output import quoted
 from fruitpipe.pictures import thumbnails
-from fruitpipe.refit import pointer, publication, rollback
+from fruitpipe.refit import pointer, publication, rollback, version_model
 from fruitpipe.report import neighbours, row_sample
 from fruitpipe.table import snapshot
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from fruitpipe.refit.publication import Model
+    from fruitpipe.refit.version_model import Model
 
 IMAGES = 1_500
 EXAMPLES = 3  # of images that failed, for each reason
@@ -65,7 +65,7 @@ def rebuild(root: str, version: str | None = None) -> str:
     from fruitpipe.runtime import session
     from fruitpipe.table import delta
 
-    model = publication.load_model(root, name)
+    model = version_model.load_model(root, name)
     with session.explained():
         spark = session.open("fruitpipe report", objects.canonical(root))
         paths = publication.read_reduced(spark, root, name).select("path")

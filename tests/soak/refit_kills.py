@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
-from fruitpipe.refit import pointer, publication  # noqa: E402
+from fruitpipe.refit import pointer, publication, version_model  # noqa: E402
 from tests import processes  # noqa: E402
 
 KEEP = 3
@@ -183,7 +183,7 @@ def read_until(root: Path, stop: Path) -> None:
 def read_whole_version(root: str) -> str:
     """Reads the current version as a consumer does and returns its name. Raises AssertionError where its parts do not agree."""
     version = publication.current(root)
-    model = publication.load_model(root, version)
+    model = version_model.load_model(root, version)
     rows = 0
     for file in sorted(Path(root, "reduced", version).glob("*.parquet")):
         lengths = pq.read_table(file)["pca_features"].combine_chunks().value_lengths().unique().to_pylist()

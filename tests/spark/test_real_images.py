@@ -11,7 +11,7 @@ from pyspark.ml.functions import array_to_vector
 
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
-from fruitpipe.refit import publication
+from fruitpipe.refit import publication, version_model
 from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta
 
@@ -36,7 +36,7 @@ def rows(spark, root):
 
 @pytest.fixture(scope="module")
 def model(root):
-    return publication.load_model(root, "v000001")
+    return version_model.load_model(root, "v000001")
 
 
 @pytest.fixture(scope="module")

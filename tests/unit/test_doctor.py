@@ -15,7 +15,7 @@ from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
 from fruitpipe.extractor import featurise
 from fruitpipe.operations import doctor
-from fruitpipe.refit import publication, rollback, version_files
+from fruitpipe.refit import publication, rollback, version_files, version_model
 from fruitpipe.table import data_files, delta, first_commit, schema
 from tests.rows import empty_table
 from tests.versions import publish
@@ -120,7 +120,7 @@ def test_any_published_version_of_which_a_file_is_missing_is_told(asked):
 
 
 def test_of_a_version_of_an_earlier_fruitpipe_the_rows_are_counted(asked):
-    uri = f"{publication.model_uri(asked.root, 'v000001')}/reduction.json"
+    uri = f"{version_model.model_uri(asked.root, 'v000001')}/reduction.json"
     facts = json.loads(objects.read(uri))
     del facts[version_files.FILES]
     objects.write(uri, json.dumps(facts).encode())

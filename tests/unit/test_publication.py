@@ -13,8 +13,8 @@ from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
 from fruitpipe.objects import local
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import pointer, publication, rollback
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit import pointer, publication, rollback, version_model
+from fruitpipe.refit.version_model import Model
 
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 
@@ -32,7 +32,7 @@ def model(**facts):
 
 def write(root, version):
     objects.write(objects.join(publication.reduced_uri(root, version), "part-0.parquet"), version.encode())
-    publication.save_model(root, version, model(version=version))
+    version_model.save_model(root, version, model(version=version))
 
 
 def publish(root, meanwhile=lambda: None):
@@ -53,7 +53,7 @@ def seen_by_a_reader(root):
     """The current version, if it is whole: its data and its model name the same version."""
     version = publication.current(root)
     assert objects.read(objects.join(publication.reduced_uri(root, version), "part-0.parquet")).decode() == version
-    assert publication.load_model(root, version).facts["version"] == version
+    assert version_model.load_model(root, version).facts["version"] == version
     return version
 
 
@@ -86,14 +86,14 @@ def test_a_reduction_comes_back_as_it_was_saved_and_transforms(root):
     publish(root)
     loaded = publication.load_reduction(root)
     np.testing.assert_array_equal(loaded.transform(ROWS), model().reduction.transform(ROWS))
-    summary = publication.load_model(root, "v000001").summary
+    summary = version_model.load_model(root, "v000001").summary
     assert summary.labels == ("Kiwi", "Lemon")
     np.testing.assert_array_equal(summary.moments.m2, model().summary.moments.m2)
 
 
 def test_a_model_has_its_three_files(root):
     publish(root)
-    files = objects.children(publication.model_uri(root, "v000001"))
+    files = objects.children(version_model.model_uri(root, "v000001"))
     assert {"reduction.npz", "reduction.json", "explained_variance.csv"} <= set(files)
     with np.load(f"{root.removeprefix('file://')}/models/v000001/reduction.npz") as arrays:
         assert arrays["components"].shape == (3, 6)

@@ -9,7 +9,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged
-from fruitpipe.refit import publication, version_files
+from fruitpipe.refit import publication, version_files, version_model
 from tests.versions import publish
 
 VERSION = "v000001"
@@ -29,7 +29,7 @@ def folder(root):
 
 def facts(root, *, named=True):
     """What is stated of the version, or was by an earlier fruitpipe, which named no files."""
-    return {name: fact for name, fact in publication.load_facts(root, VERSION).items() if named or name != "files"}
+    return {name: fact for name, fact in version_model.load_facts(root, VERSION).items() if named or name != "files"}
 
 
 def test_a_whole_version_is_counted(root, folder):
@@ -77,14 +77,14 @@ def test_no_version_is_extended_from_one_of_which_a_file_is_missing(root, folder
 @pytest.mark.parametrize("damage", [lambda body: body[: len(body) // 2], lambda body: body[:0], lambda body: bytes(len(body))])
 @pytest.mark.parametrize("name", ["reduction.npz", "reduction.json"])
 def test_a_damaged_model_is_named(root, name, damage):
-    uri = f"{publication.model_uri(root, VERSION)}/{name}"
+    uri = f"{version_model.model_uri(root, VERSION)}/{name}"
     objects.write(uri, damage(objects.read(uri)))
     with pytest.raises(Damaged, match=rf"models/{VERSION}/{name}: does not read back"):
         publication.load_reduction(root)
 
 
 def test_a_flipped_byte_of_a_model_is_named_and_no_other_number_used(root):
-    uri = f"{publication.model_uri(root, VERSION)}/reduction.npz"
+    uri = f"{version_model.model_uri(root, VERSION)}/reduction.npz"
     body = bytearray(objects.read(uri))
     body[body.index(publication.load_reduction(root).mean.tobytes()) + 3] ^= 1
     objects.write(uri, bytes(body))

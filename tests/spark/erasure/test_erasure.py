@@ -17,7 +17,7 @@ from fruitpipe.erasure import register
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
-from fruitpipe.refit import publication
+from fruitpipe.refit import publication, version_model
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
 from tests.pictures import fill, jpeg, put
@@ -47,7 +47,7 @@ def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vect
     record = proof(root)
     assert (record.status, record.requested_by, len(record.images)) == ("done", "a customer's letter of 5 November", 1)
     assert publication.versions(root) == ["v000003"]
-    assert publication.load_model(root, "v000003").facts["rows"] == 5
+    assert version_model.load_model(root, "v000003").facts["rows"] == 5
 
 
 def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_too(images, root, run, erase, vectors):
@@ -107,11 +107,11 @@ def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, roo
     erase(uris[0], uris[12])
     run()
     refit(RefitSettings(root=root, report=False))
-    erased = publication.load_model(root, publication.current(root))
+    erased = version_model.load_model(root, publication.current(root))
     never = f"file://{tmp_path}/never"
     ingest(IngestSettings(images=str(images), root=never, once=True))
     refit(RefitSettings(root=never, report=False))
-    other = publication.load_model(never, publication.current(never))
+    other = version_model.load_model(never, publication.current(never))
     assert erased.facts["rows"] == other.facts["rows"] == 14
     assert erased.reduction.k == other.reduction.k
     np.testing.assert_allclose(erased.summary.moments.mean, other.summary.moments.mean, atol=1e-12)
@@ -184,7 +184,7 @@ def test_an_erasure_that_breaks_off_is_carried_out_by_the_next_run(images, root,
         assert [record.status for record in register.every(root)].count("done") == len(register.every(root)), step
         assert found_in(root, uri.removeprefix("file://"), before[uri]) == [], step
         assert vectors() == {path: vector for path, vector in before.items() if path != uri}, step
-        assert publication.load_model(root, publication.current(root)).facts["rows"] == len(before) - 1, step
+        assert version_model.load_model(root, publication.current(root)).facts["rows"] == len(before) - 1, step
 
 
 def _breaks(*_arguments, **_named):
@@ -227,5 +227,5 @@ def test_where_fewer_rows_are_left_than_components_were_asked_for_the_version_ha
     refit(RefitSettings(root=root, components=4, report=False))
     assert erase(uris[0])[0] == 0
     assert "no trace found" in run()
-    facts = publication.load_model(root, publication.current(root)).facts
+    facts = version_model.load_model(root, publication.current(root)).facts
     assert (facts["version"], facts["rows"], facts["k"]) == ("v000002", 4, 3)

@@ -5,7 +5,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
-from fruitpipe.refit import changes, publication, rollback
+from fruitpipe.refit import changes, publication, rollback, version_model
 from fruitpipe.table import delta
 from tests.spark.refit.rows import LABELS, features, reduced
 
@@ -17,7 +17,7 @@ def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, ro
     spark.sql(f"OPTIMIZE delta.`{delta.features_uri(root)}`").collect()
     _, printed = run("--components", "6")
     assert "8 rows added and 0 taken out since v000001, 60 not read again" in printed
-    assert publication.load_model(root, "v000002").facts["rows_read"] == 8
+    assert version_model.load_model(root, "v000002").facts["rows_read"] == 8
     _, printed = run("--components", "6", "--full")
     assert "all 68 rows read (--full was given)" in printed
     assert_equal_models(root, "v000002", "v000003")
@@ -36,13 +36,13 @@ def test_changed_and_removed_rows_are_taken_out_and_the_result_is_that_of_a_full
     assert "1 rows added and 3 taken out since v000001" in printed
     run("--components", "6", "--full")
     assert_equal_models(root, "v000002", "v000003")
-    facts = publication.load_model(root, "v000002").facts
+    facts = version_model.load_model(root, "v000002").facts
     assert facts["rows"] == 58
     assert 1 < facts["cancellation"] <= changes.MOST_CANCELLATION
 
 
 def assert_equal_models(root, *versions):
-    one, other = (publication.load_model(root, version) for version in versions)
+    one, other = (version_model.load_model(root, version) for version in versions)
     assert one.summary.moments.count == other.summary.moments.count
     assert one.summary.labels == other.summary.labels
     spread = np.sqrt(np.diag(other.summary.moments.m2))
@@ -63,7 +63,7 @@ def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, ad
     code, printed = run("--components", "3")
     assert code == 0
     assert "all 59 rows read (taking rows out would have magnified rounding" in printed
-    assert publication.load_model(root, "v000002").reduction.scale[0] == 0
+    assert version_model.load_model(root, "v000002").reduction.scale[0] == 0
 
 
 def test_many_removals_another_extractor_and_another_table_have_all_rows_read(spark, root, add, run):
@@ -105,7 +105,7 @@ def test_unless_current_projects_new_rows_with_the_components_that_still_do(spar
     added = [index for index, path in enumerate(paths) if path not in old_paths]
     order = np.argsort([f"{LABELS[number % 3]}/{number:05}" for number in range(60, 66)])
     np.testing.assert_allclose(vectors[added], publication.load_reduction(root).transform(new[order]), atol=1e-6)
-    facts = publication.load_model(root, "v000002").facts
+    facts = version_model.load_model(root, "v000002").facts
     assert facts["basis"] == "v000001"
     assert facts["continuity"] == {"previous": "v000001", "may_mix": True}
 
@@ -118,7 +118,7 @@ def test_unless_current_refits_when_the_components_no_longer_do_or_rows_went(spa
     DeltaTable.forPath(spark, delta.features_uri(root)).delete("path LIKE '%/00007.jpg'")
     _, printed = run("--variance", "0.5", "--unless-current")
     assert "a refit is needed: not only were rows added since v000002" in printed
-    assert publication.load_model(root, "v000003").facts["rows"] == 59
+    assert version_model.load_model(root, "v000003").facts["rows"] == 59
 
 
 def test_while_a_rollback_holds_a_refit_publishes_beside_it_and_only_what_is_new(root, add, run):
@@ -129,7 +129,7 @@ def test_while_a_rollback_holds_a_refit_publishes_beside_it_and_only_what_is_new
     add(features(6, seed=5), first=60)
     _, printed = run("--variance", "0.5", "--unless-current")
     assert "v000003 is published, and readers do not get it: v000001 is held since" in printed
-    assert publication.load_model(root, "v000003").facts["basis"] == "v000001"
+    assert version_model.load_model(root, "v000003").facts["basis"] == "v000001"
     assert publication.current(root) == "v000001"
     assert "nothing changed since v000003" in run("--variance", "0.5", "--unless-current")[1]
     rollback.release(root)
@@ -142,8 +142,8 @@ def test_a_version_says_how_far_it_turned_from_the_one_before(root, add, run):
     run("--components", "4")
     add(features(30, seed=5), first=60)
     run("--components", "4")
-    assert publication.load_model(root, "v000001").facts["continuity"] is None
-    turned = publication.load_model(root, "v000002").facts["continuity"]
+    assert version_model.load_model(root, "v000001").facts["continuity"] is None
+    turned = version_model.load_model(root, "v000002").facts["continuity"]
     assert turned["previous"] == "v000001"
     assert turned["may_mix"] is False
     assert 0 < turned["largest_angle_degrees"] < 90

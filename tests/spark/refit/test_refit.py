@@ -12,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from fruitpipe import objects
 from fruitpipe.errors import InvalidResult, WrongUsage
 from fruitpipe.jobs.refit import refit
-from fruitpipe.refit import changes, on_spark, pointer, publication
+from fruitpipe.refit import changes, on_spark, pointer, publication, version_model
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta
 from tests.spark.refit.rows import DIMENSIONS, LABELS, by_numpy, features, files, frame, reduced, write
@@ -35,7 +35,7 @@ def test_a_refit_publishes_what_numpy_computes(spark, root, add, run):
 def test_the_facts_of_a_version_stand_beside_its_model(root, add, run):
     add(features(60), errors={7})
     run("--components", "4")
-    facts = publication.load_model(root, "v000001").facts
+    facts = version_model.load_model(root, "v000001").facts
     wanted = {"version", "k", "variance_asked", "variance_kept", "rows", "labels", "features_version", "extractor", "created_at"}
     assert wanted <= set(facts)
     assert (facts["k"], facts["rows"], facts["labels"], facts["features_version"]) == (4, 59, 3, 1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fruitpipe.table import commits, delta
+from fruitpipe.table import commits
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
 
@@ -16,7 +16,7 @@ def test_a_merge_looks_into_few_spans_that_leave_out_no_row(seed):
     chance = random.Random(seed)
     times = [NOON + timedelta(seconds=chance.choice([1, 100, 10_000]) * chance.random()) for _ in range(chance.randrange(1, 30))]
     spans = commits.spans(times)
-    assert len(spans) <= delta.SPANS
+    assert len(spans) <= commits.SPANS
     assert all(any(first <= time <= last for first, last in spans) for time in times)
     assert all(last < first for (_, last), (first, _) in itertools.pairwise(spans))
 

@@ -1,0 +1,74 @@
+"""A version's model: three files in the version's folder below ROOT/models, written and read back."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fruitpipe import objects
+from fruitpipe.errors import Damaged
+from fruitpipe.reduction.moments import npz, un_npz
+from fruitpipe.reduction.pca import Reduction
+from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # of NumPy, of JSON, of a zip file
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states."""
+
+    reduction: Reduction
+    summary: Summary
+    facts: dict[str, Any]
+
+
+def model_uri(root: str, version: str) -> str:
+    """The folder of a version's model."""
+    return objects.join(root, "models", version)
+
+
+def save_model(root: str, version: str, model: Model) -> None:
+    """Writes a version's three model files."""
+    arrays = npz(model.reduction.arrays() | model.summary.arrays())
+    facts = json.dumps(model.facts, indent=2, ensure_ascii=False).encode()
+    for name, body in (
+        ("reduction.npz", arrays),
+        ("explained_variance.csv", model.reduction.explained_variance_csv()),
+        ("reduction.json", facts),
+    ):
+        objects.write(objects.join(model_uri(root, version), name), body)
+
+
+def load_model(root: str, version: str) -> Model:
+    """What `save_model` wrote. Raises NotFound, Damaged."""
+    facts = load_facts(root, version)
+    reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
+    return Model(reduction, summary, facts)
+
+
+def load_facts(root: str, version: str) -> dict[str, Any]:
+    """What `reduction.json` states of a version. Raises NotFound, Damaged."""
+    return _read(objects.join(model_uri(objects.canonical(root), version), "reduction.json"), json.loads)
+
+
+def _arrays(body: bytes) -> tuple[Reduction, Summary]:
+    arrays = un_npz(body)
+    return Reduction.from_arrays(arrays), Summary.from_arrays(arrays)
+
+
+def _read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What is in a file of a model. Raises NotFound, Damaged."""
+    body = objects.read(uri)
+    try:
+        return parse(body)
+    except (*UNREADABLE, KeyError) as error:
+        raise Damaged(f"{uri}: does not read back ({error}); {version_files.WAY_OUT}") from error
