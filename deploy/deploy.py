@@ -9,115 +9,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
-import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
+from account import Account
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
-
-from fruitpipe import regions
+from plan import Plan, Refused
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
-UNION = set(regions.UNION) - regions.SOVEREIGN
-# Disks of a node's own: a d after the generation, as in m5d and c6gd, or a family that is made of them.
-OWN_DISKS = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|[dhi]\d+[a-z]*|im\d+[a-z]*|is\d+[a-z]*|x1e?)\.")
-GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
-NOT_FOUND = 404
-ENDED = {"TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS"}
 FOREVER = {"Delay": 15, "MaxAttempts": 240}  # a cluster takes ten minutes to start, and to be replaced
-NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
-
-
-class Refused(Exception):
-    """One line says what is the matter and what to do."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a parameters file asks for."""
-
-    stack: str
-    region: str
-    parameters: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path, transient: bool) -> Plan:
-        """Raises Refused for a file that cannot be, before anything is asked of AWS."""
-        try:
-            content = tomllib.loads(path.read_text())
-            stack, region = content["stack"], content["region"]
-        except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-            raise Refused(f"{path}: {error}; it needs stack and region, as deploy/parameters.toml has them") from error
-        if region not in UNION:
-            raise Refused(f"{path}: region {region!r} lies outside the European Union; give one of {', '.join(sorted(UNION))}")
-        if not NAME.fullmatch(stack):
-            raise Refused(f"{path}: stack {stack!r}; give 2 to 20 of a-z, 0-9 and -, the first a letter")
-        parameters = {name: str(value) for name, value in content.get("parameters", {}).items()}
-        return cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
-
-    @property
-    def architecture(self) -> str:
-        """Of the nodes."""
-        return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
-
-    @property
-    def instance_type(self) -> str:
-        return self.parameters.get("InstanceType", "m5.xlarge")
-
-    @property
-    def endpoints(self) -> dict[str, str]:
-        """What the nodes need a way to, unless the file says so itself."""
-        return {"KmsEndpoint": "yes" if OWN_DISKS.match(self.instance_type) else "no"}
-
-
-class Account:
-    """The clients of one region, and what there is by now."""
-
-    def __init__(self, plan: Plan) -> None:
-        session = boto3.session.Session(region_name=plan.region)
-        self.s3, self.cloudformation, self.emr = session.client("s3"), session.client("cloudformation"), session.client("emr")
-        self.id: str = session.client("sts").get_caller_identity()["Account"]
-        self.plan = plan
-
-    @property
-    def artifacts(self) -> str:
-        return f"{self.plan.stack}-artifacts-{self.id}-{self.plan.region}"
-
-    def data_bucket(self, kind: str) -> str:
-        return f"{self.plan.stack}-{kind}-{self.id}-{self.plan.region}"
-
-    def has_bucket(self, name: str) -> bool:
-        try:
-            self.s3.head_bucket(Bucket=name)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != NOT_FOUND:
-                raise
-            return False
-        return True
-
-    def stack(self) -> dict[str, Any] | None:
-        try:
-            (found,) = self.cloudformation.describe_stacks(StackName=self.plan.stack)["Stacks"]
-        except ClientError as error:
-            if "does not exist" not in str(error):
-                raise
-            return None
-        return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
-
-    def is_gone(self, cluster_id: str) -> bool:
-        """Whether a cluster has ended, which CloudFormation does not look at."""
-        try:
-            status = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
-        except self.emr.exceptions.InvalidRequestException:  # EMR has forgotten it
-            return True
-        return status in ENDED
 
 
 def up(plan: Plan, dist: Path) -> None:

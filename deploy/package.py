@@ -28,7 +28,7 @@ WITHOUT_DEPENDENCIES = "delta-spark"
 REFIT = "see"  # the extra whose libraries the refit's report is made with
 LAMBDAS = {
     "collect_events": ("collect_events",),
-    "start_refit": ("start_refit", "start_cluster", "refit_request", "claims"),
+    "start_refit": ("start_refit", "start_cluster", "refit_request", "refit_settings", "claims"),
     "watch": ("watch",),
 }
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -19,11 +19,12 @@ from typing import Any
 
 import claims
 import refit_request
+import refit_settings
 import start_refit
 from botocore.exceptions import BotoCoreError, ClientError
 from claims import Claim, Fields
 from refit_request import NotStarted
-from start_refit import Settings
+from refit_settings import Settings
 
 PREFIX = "fruitpipe-run-"
 MODEL = "model/mobilenetv2-1.0-224.tflite"
@@ -32,7 +33,7 @@ MODEL = "model/mobilenetv2-1.0-224.tflite"
 def handler(event: Any, context: Any) -> Fields:
     """The entry point of the Lambda function: `{"started": true, "cluster_id": …}` or `{"started": false, "reason": …}`."""
     settings = Settings.from_environment()
-    start_refit._check_time(settings, context)
+    refit_settings.check_time(settings, context)
     definition = _definition(settings, refit_request.arguments(event))
     with start_refit._explained():
         ids = refit_request.deliveries(event if isinstance(event, dict) else {}, context)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.table import data_files, delta, first_commit, schema
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def empty_table(root: str) -> None:
 def put_rows(root: str, stats: Iterable[objects.Stat], version: int = 1) -> None:
     """Adds, as a version of the table, rows of these objects, without features and without Spark."""
     seen = [{"path": stat.path, "etag": stat.etag, "length": stat.length} for stat in stats]
-    add = data_files._add(delta.folder(root), pa.Table.from_pylist(seen, featurise.OUTCOMES).drop_columns("outcome"))
+    add = data_files._add(delta.folder(root), pa.Table.from_pylist(seen, arrow_schema.OUTCOMES).drop_columns("outcome"))
     objects.write(delta.file_uri(root, f"_delta_log/{version:020}.json"), add.encode())

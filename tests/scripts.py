@@ -12,6 +12,8 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 
 def load(name: str) -> ModuleType:
     """deploy/NAME.py."""
+    if str(DEPLOY) not in sys.path:
+        sys.path.insert(0, str(DEPLOY))  # as for a script that is run, which imports its neighbours
     spec = importlib.util.spec_from_file_location(name, DEPLOY / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where a dataclass looks for its own module

@@ -14,21 +14,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, WrongModel
+from fruitpipe.extractor.arrow_schema import REFERENCES, record_batch
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
 from fruitpipe.pictures.decoding import BadImage, Picture, decode
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.runtime import image_count, workers
 from fruitpipe.runtime.deadline import Deadline, deadline
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 READERS = 16  # objects read at the same time
 READ_AHEAD = 128  # objects read or being read before the model needs them ...
@@ -39,35 +36,6 @@ ROWS_PER_BATCH = 256  # 1.3 MB of features
 NOT_THE_IMAGES = (MemoryError, ImportError)  # the machine's, or the installation's, whatever image meets them
 MESSAGE_CHARACTERS = 300
 ARCHIVED = "in an archive, as the listing tells; restore it, then run `fruitpipe errors --reason archived --retry`"
-
-REFERENCES = pa.schema(
-    [  # type: ignore[arg-type]
-        pa.field("path", pa.string()),
-        pa.field("length", pa.int64()),  # as announced; only a hint for the read-ahead
-        pa.field("known_etag", pa.string()),  # what the table has for this extractor, if anything
-        pa.field("known_sha256", pa.string()),
-        pa.field("good_etag", pa.string()),  # of the row with features that the table has, of whatever extractor
-        pa.field("archived_etag", pa.string()),  # what a listing says of an object that nobody can read before it is restored
-    ]
-)
-OUTCOMES = pa.schema(
-    [  # type: ignore[arg-type]
-        pa.field("path", pa.string()),
-        pa.field("label", pa.string()),
-        pa.field("modification_time", pa.timestamp("us", tz="UTC")),
-        pa.field("length", pa.int64()),
-        pa.field("etag", pa.string()),
-        pa.field("sha256", pa.string()),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        pa.field("features", pa.list_(pa.float32())),
-        pa.field("error", pa.string()),
-        pa.field("error_message", pa.string()),
-        pa.field("extractor", pa.string()),
-        pa.field("ingested_at", pa.timestamp("us", tz="UTC")),
-        pa.field("outcome", pa.string()),
-    ]
-)
 
 
 class Broadcast(Protocol):
@@ -118,7 +86,7 @@ class Featuriser:
             outcomes = (self._outcome(extractor, limit, reference, look) for reference, look in looks)
             seen = image_count.marked(outcomes, self.tally) if self.tally else outcomes
             while chunk := list(islice(seen, ROWS_PER_BATCH)):
-                yield _record_batch(chunk)
+                yield record_batch(chunk)
 
     def load(self) -> Extractor:
         """The extractor of the worker. Raises WrongModel where it gives other vectors than the driver's."""
@@ -260,20 +228,3 @@ def _bytes_of(together: list[Reference], future: Future[list[objects.Look]]) -> 
 
 def _announced(reference: Reference) -> int:
     return reference.length or UNKNOWN_BYTES
-
-
-def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    columns = [_column(field, [row.get(field.name) for row in rows]) for field in OUTCOMES]
-    return pa.RecordBatch.from_arrays(columns, schema=OUTCOMES)
-
-
-def _column(field: pa.Field[Any], values: list[Any]) -> pa.Array[Any]:
-    return _features(values) if field.name == "features" else pa.array(values, field.type)
-
-
-def _features(vectors: list[NDArray[np.float32] | None]) -> pa.ListArray[Any]:
-    """A list column built from the vectors' own memory: 1280 Python floats a row would cost more than the model."""
-    offsets = np.cumsum([0] + [0 if vector is None else len(vector) for vector in vectors], dtype=np.int32)
-    values = np.concatenate([vector for vector in vectors if vector is not None] or [np.empty(0, np.float32)])
-    absent = pa.array([vector is None for vector in vectors])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=absent)  # type: ignore[call-overload,no-any-return]

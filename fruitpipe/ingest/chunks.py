@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.lookup import Known
@@ -102,7 +102,7 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featur
         if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
     }
     columns = [_reference(event, current.get(event.path), known.get(event.path)) for event in named]
-    return pa.Table.from_pylist(columns, featurise.REFERENCES)
+    return pa.Table.from_pylist(columns, arrow_schema.REFERENCES)
 
 
 def _reference(event: ImageEvent, current: Known | None, known: Known | None) -> dict[str, object]:

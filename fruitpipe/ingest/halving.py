@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from fruitpipe import objects
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.runtime import deadline, session
 from fruitpipe.table import data_files
 from fruitpipe.table.data_files import Group
@@ -111,4 +111,4 @@ class Halving:
             "ingested_at": datetime.now(UTC),
             "outcome": "failed",
         }
-        return pa.Table.from_pylist([outcome], featurise.OUTCOMES)
+        return pa.Table.from_pylist([outcome], arrow_schema.OUTCOMES)

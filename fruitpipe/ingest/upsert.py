@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.alike import Judge
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
@@ -136,7 +136,7 @@ class Upsert:
 
     def _looked_at(self, paths: Sequence[str]) -> list[Group]:
         """What becomes of images now; their rows are not kept."""
-        references = pa.Table.from_pylist([{"path": path} for path in paths], featurise.REFERENCES)
+        references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
         groups = list(Halving(self.spark, self._writer(to_merge=False), lambda: False)(references))
         for file in {group.file for group in groups if group.file}:
             _remove(data_files.uri(delta.folder(self.root), file))

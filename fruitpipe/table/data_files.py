@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.extractor.featurise import OUTCOMES, Featuriser
+from fruitpipe.extractor.arrow_schema import OUTCOMES
+from fruitpipe.extractor.featurise import Featuriser
 
 STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice

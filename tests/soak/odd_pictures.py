@@ -22,7 +22,7 @@ import pyarrow as pa
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
-from fruitpipe.extractor import featurise  # noqa: E402
+from fruitpipe.extractor import arrow_schema, featurise  # noqa: E402
 from fruitpipe.extractor.inference import Model, extractor_for, fingerprint  # noqa: E402
 from fruitpipe.jobs.ingest import ingest  # noqa: E402
 from fruitpipe.pictures.decoding import decode  # noqa: E402
@@ -53,7 +53,7 @@ def worker() -> None:
     featuriser = featurise.Featuriser(SimpleNamespace(value=model), fingerprint(model), MAX_IMAGE_BYTES)
     for line in sys.stdin:
         Path("/proc/self/clear_refs").write_text("5")
-        references = pa.RecordBatch.from_pylist([{"path": line.strip()}], featurise.REFERENCES)
+        references = pa.RecordBatch.from_pylist([{"path": line.strip()}], arrow_schema.REFERENCES)
         (row,) = next(iter(featuriser([references]))).to_pylist()
         peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
         answer = {key: row[key] for key in ("error", "error_message", "width", "height", "features")} | {"peak_megabytes": peak}

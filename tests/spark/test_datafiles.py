@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, MissingRequirement, PlatformFault, WrongRoot
-from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.runtime import lanes
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import commits, delta, delta_java, lookup, schema, upkeep

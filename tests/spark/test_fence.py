@@ -10,7 +10,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost
-from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.table import commits, delta, delta_java, upkeep
 from fruitpipe.table.data_files import Writer
 from fruitpipe.table.fence import Fence

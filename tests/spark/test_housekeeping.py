@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
-from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.ingest import checkpoint_renewal, housekeeping, micro_batch
 from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
 from fruitpipe.jobs.ingest import ingest

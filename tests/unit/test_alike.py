@@ -9,7 +9,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.ingest.alike import REASONS, Judge
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk
 from fruitpipe.table import lookup
@@ -22,7 +22,7 @@ OTHERS = ["s3://b/Shut/other.jpg", "s3://b/Kiwi/0.jpg", "s3://b/Kiwi/1.jpg", "s3
 
 
 def featurised(paths, reason, known=()):
-    references = pa.Table.from_pylist([{"path": path} for path in paths], featurise.REFERENCES)
+    references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
     groups = [Group("failed", reason, len(paths), None, "as the test has it", None)]
     return FeaturisedChunk(Chunk(references, [Known(path, None, None, "x", NOW, reason) for path in known]), groups, 0.0)
 

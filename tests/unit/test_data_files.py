@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe.extractor.featurise import OUTCOMES
+from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.table.data_files import ROWS, Writer
 
 SECOND = timedelta(seconds=1)

@@ -13,7 +13,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.operations import doctor
 from fruitpipe.refit import publication, rollback, version_files, version_model
 from fruitpipe.table import data_files, delta, first_commit, schema
@@ -26,7 +26,7 @@ def asked(tmp_path):
     """A table of one row, and two published versions."""
     root = f"file://{tmp_path}/root"
     empty_table(root)
-    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], featurise.OUTCOMES).drop_columns("outcome")
+    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], arrow_schema.OUTCOMES).drop_columns("outcome")
     add = data_files._add(delta.folder(root), rows)
     objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
     for _ in range(2):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest import halving
 from tests.pictures import jpeg
 
@@ -67,7 +67,7 @@ def featurised(monkeypatch, decode):
     bodies = {"s3://b/0.jpg": jpeg(0), "s3://b/1.jpg": b"odd", "s3://b/2.jpg": jpeg(2)}
     stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}
     monkeypatch.setattr(objects, "look", lambda path, *_: objects.Found(stats[path], bodies[path]))
-    references = pa.RecordBatch.from_pylist([{"path": path} for path in bodies], featurise.REFERENCES)
+    references = pa.RecordBatch.from_pylist([{"path": path} for path in bodies], arrow_schema.REFERENCES)
     (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
     return rows.to_pylist()
 
@@ -76,7 +76,7 @@ def outcome(monkeypatch, look, **known):
     """The row of one image of which a look finds that."""
     monkeypatch.setattr(featurise.Featuriser, "load", lambda _: None)
     monkeypatch.setattr(objects, "look", lambda *_: look)
-    references = pa.RecordBatch.from_pylist([{"path": "s3://b/Kiwi/0.jpg", "length": 7, **known}], featurise.REFERENCES)
+    references = pa.RecordBatch.from_pylist([{"path": "s3://b/Kiwi/0.jpg", "length": 7, **known}], arrow_schema.REFERENCES)
     (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
     (row,) = rows.to_pylist()
     return row["outcome"], row["error"], row["etag"]

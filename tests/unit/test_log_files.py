@@ -12,7 +12,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.table import data_files, delta, log_files
 from fruitpipe.table.snapshot import Snapshot
 from tests.rows import empty_table
@@ -25,7 +25,7 @@ def root(tmp_path):
     empty_table(root)
     for version in (1, 2):
         rows = [{"path": f"{root}/Kiwi/{version}-{number}.jpg"} for number in range(version)]
-        add = data_files._add(delta.folder(root), pa.Table.from_pylist(rows, featurise.OUTCOMES).drop_columns("outcome"))
+        add = data_files._add(delta.folder(root), pa.Table.from_pylist(rows, arrow_schema.OUTCOMES).drop_columns("outcome"))
         objects.write(delta.file_uri(root, f"_delta_log/{version:020}.json"), add.encode())
     return root
 

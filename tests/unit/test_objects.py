@@ -167,7 +167,7 @@ def test_a_pipe_a_socket_and_a_device_are_no_images_and_none_waits_for_them(tmp_
 def test_a_file_that_became_a_pipe_since_it_was_seen_is_not_waited_for(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.jpg")
     answers = iter([True, False])
-    monkeypatch.setattr(local, "_is_file", lambda _: next(answers))
+    monkeypatch.setattr(local, "is_file", lambda _: next(answers))
     assert objects.look(f"file://{tmp_path}/pipe.jpg") == objects.Gone()
 
 

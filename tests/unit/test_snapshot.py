@@ -8,7 +8,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.table import data_files, data_integrity, delta
 from fruitpipe.table import snapshot as snapshot_module
 from fruitpipe.table.snapshot import Snapshot
@@ -58,7 +58,7 @@ def test_where_there_is_no_table_that_is_said_at_once(tmp_path):
 @pytest.fixture
 def with_a_row(root):
     """The table with one row, and where the file lies that holds it."""
-    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], featurise.OUTCOMES).drop_columns("outcome")
+    rows = pa.Table.from_pylist([{"path": f"{root}/Kiwi/1.jpg"}], arrow_schema.OUTCOMES).drop_columns("outcome")
     add = data_files._add(delta.folder(root), rows)
     objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
     return Path(data_files.uri(delta.folder(root), add).removeprefix("file://"))

@@ -1,0 +1,58 @@
+"""What a parameters file asks for: the stack, its region, and the template's parameters."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fruitpipe import regions
+
+UNION = set(regions.UNION) - regions.SOVEREIGN
+# Disks of a node's own: a d after the generation, as in m5d and c6gd, or a family that is made of them.
+OWN_DISKS = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|[dhi]\d+[a-z]*|im\d+[a-z]*|is\d+[a-z]*|x1e?)\.")
+GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
+NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
+
+
+class Refused(Exception):
+    """One line says what is the matter and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a parameters file asks for."""
+
+    stack: str
+    region: str
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, transient: bool) -> Plan:
+        """Raises Refused for a file that cannot be, before anything is asked of AWS."""
+        try:
+            content = tomllib.loads(path.read_text())
+            stack, region = content["stack"], content["region"]
+        except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+            raise Refused(f"{path}: {error}; it needs stack and region, as deploy/parameters.toml has them") from error
+        if region not in UNION:
+            raise Refused(f"{path}: region {region!r} lies outside the European Union; give one of {', '.join(sorted(UNION))}")
+        if not NAME.fullmatch(stack):
+            raise Refused(f"{path}: stack {stack!r}; give 2 to 20 of a-z, 0-9 and -, the first a letter")
+        parameters = {name: str(value) for name, value in content.get("parameters", {}).items()}
+        return cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
+
+    @property
+    def architecture(self) -> str:
+        """Of the nodes."""
+        return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
+
+    @property
+    def instance_type(self) -> str:
+        return self.parameters.get("InstanceType", "m5.xlarge")
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """What the nodes need a way to, unless the file says so itself."""
+        return {"KmsEndpoint": "yes" if OWN_DISKS.match(self.instance_type) else "no"}

@@ -1,0 +1,86 @@
+"""What lies below a local folder: its files, and those of folders that links lead to; what is no image for anybody is told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+
+from fruitpipe.errors import AccessDenied, NotFound
+from fruitpipe.objects.local_files import explained, is_file, path_of, stat_of
+from fruitpipe.objects.stat import Stat
+from fruitpipe.output import say
+
+
+def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:
+    top = path_of(uri)
+    if top.is_file():
+        yield stat_of(uri, top.stat())
+    for folder, names in _walk(top, shut):
+        for name in names:
+            try:
+                stat = _listed(Path(folder, name))
+            except AccessDenied:  # a folder whose names may be read, and nothing else
+                if not shut:
+                    raise
+                shut(f"file://{folder}")
+                break
+            if stat:
+                yield stat
+
+
+def _listed(path: Path) -> Stat | None:
+    """Nothing for what is no image for anybody: see `_why_not`; what was removed since, and a link to nowhere or to itself."""
+    try:
+        with explained(f"file://{path}"):
+            status = path.stat()
+    except NotFound:
+        return None
+    if reason := _why_not(path, status):
+        _say_passed_over(os.fsencode(path), reason)
+        return None
+    return stat_of(f"file://{path}", status)
+
+
+def _why_not(path: Path, status: os.stat_result) -> str | None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8 and it is passed over; rename it"
+    return None if is_file(status) else "it is a pipe, a socket or a device, and is passed over"
+
+
+@cache  # a stream lists its prefix again and again
+def _say_passed_over(path: bytes, reason: str) -> None:
+    say(f"{path!r}: {reason}", to=sys.stderr)
+
+
+def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below and its files; linked folders too, but each folder once, under its own name if it lies below `top`."""
+    visited, tops = set(), deque([str(top)])
+    refuse = partial(_refuse, top, shut)
+    while tops:
+        for folder, folders, names in os.walk(tops.popleft(), onerror=refuse, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in visited:
+                folders.clear()
+                continue
+            visited.add(real)
+            tops += [os.path.join(folder, name) for name in folders if os.path.islink(os.path.join(folder, name))]
+            folders[:] = [name for name in folders if not os.path.islink(os.path.join(folder, name))]
+            yield folder, names
+
+
+def _refuse(top: Path, shut: Callable[[str], None] | None, error: OSError) -> None:
+    """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
+    if error.errno == errno.ENAMETOOLONG:
+        _say_passed_over(os.fsencode(error.filename), "its whole name is too long to be opened, and it is passed over")
+    elif shut and isinstance(error, PermissionError) and error.filename != str(top):
+        shut(f"file://{error.filename}")
+    elif not isinstance(error, FileNotFoundError | NotADirectoryError):
+        with explained(f"file://{error.filename}"):
+            raise error
