@@ -2,7 +2,7 @@
 
     python benchmarks/small_files.py [--commits 500] [--rounds 7]
 
-Each small batch is a commit of one row, as the stream makes it when images trickle in, with the housekeeping that the stream
+Each small batch is a commit of one row, as the stream makes it when images trickle in, with the root_upkeep that the stream
 does between batches at its default settings. Read is every column of every row, by Spark, in a warm session, with nothing kept
 of what Delta knows of the table: median of the rounds, with the fastest and the slowest.
 """
@@ -27,7 +27,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from fruitpipe.extractor.inference import FEATURES
-from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, schema
@@ -52,10 +52,10 @@ def append(spark: SparkSession, root: str, count: int, first: int) -> None:
     append_rows(root, spark.createDataFrame(pa.table(columns)).coalesce(1).select("*", *absent))
 
 
-def fill(spark: SparkSession, root: str, commits: int, *, housekeeping: bool) -> float:
-    """A commit a row; returns the seconds that housekeeping took of that."""
+def fill(spark: SparkSession, root: str, commits: int, *, root_upkeep: bool) -> float:
+    """A commit a row; returns the seconds that root_upkeep took of that."""
     settings = IngestSettings(images=root, root=root)
-    keeper = Housekeeper(spark, settings if housekeeping else settings.model_copy(update={"compact_commits": 0}), lambda: None)
+    keeper = RootUpkeep(spark, settings if root_upkeep else settings.model_copy(update={"compact_commits": 0}), lambda: None)
     took = 0.0
     for number in range(commits):
         append(spark, root, 1, number)
@@ -77,18 +77,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Reads a table of many small batches, and the same rows of one.")
     parser.add_argument("--commits", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--with-worst", action="store_true", help="measure the table without housekeeping, too")
+    parser.add_argument("--with-worst", action="store_true", help="measure the table without root_upkeep, too")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder:
         spark = session.open("fruitpipe benchmark: small files", folder)
         spark.sparkContext.setLogLevel("ERROR")
         one, small, worst = (str(Path(folder, name)) for name in ("one", "small", "worst"))
         append(spark, one, given.commits, 0)
-        took = fill(spark, small, given.commits, housekeeping=True)
+        took = fill(spark, small, given.commits, root_upkeep=True)
         roots = {"one batch": one, f"{given.commits} batches": small}
         if given.with_worst:
-            fill(spark, worst, given.commits, housekeeping=False)
-            roots[f"{given.commits} batches, no housekeeping"] = worst
+            fill(spark, worst, given.commits, root_upkeep=False)
+            roots[f"{given.commits} batches, no root_upkeep"] = worst
         rounds = {name: [] for name in roots}  # type: dict[str, list[float]]
         for _ in range(given.rounds + 2):  # the first two warm up
             for name, root in roots.items():
@@ -101,7 +101,7 @@ def main() -> None:
                 f"{median(seconds) / base:.2f} times",
                 flush=True,
             )
-        print(f"housekeeping took {took:.1f} s in all, {1e3 * took / given.commits:.0f} ms a batch")
+        print(f"root_upkeep took {took:.1f} s in all, {1e3 * took / given.commits:.0f} ms a batch")
         spark.stop()
 
 

@@ -28,7 +28,7 @@ class EraseFlags:
     from_file: Annotated[
         str | None, typer.Option(help="A file with a URI a line, JSON lines, or a CSV with a column `path`.")
     ] = None
-    requested_by: Annotated[str, typer.Option(help="Who asked; kept in the proof.")] = ""
+    requested_by: Annotated[str, typer.Option(help="Who asked; kept in the certificate.")] = ""
     keep_object: Annotated[
         bool, typer.Option("--keep-object", help="Leave the images where they are; erase what was made of them.")
     ] = False
@@ -36,13 +36,13 @@ class EraseFlags:
         bool | None,
         typer.Option("--same-bytes/--not-same-bytes", help="Whether other images with the same bytes go too; asks without it."),
     ] = None
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the proof.")] = False
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the certificate.")] = False
 
 
 @commands.command(rich_help_panel=GDPR)
 @taking(EraseFlags)
 def erase(given: EraseFlags) -> None:
-    """Erase images everywhere, with a proof: for requests under the GDPR."""
+    """Erase images everywhere, with a certificate: for requests under the GDPR."""
     from fruitpipe.erasure import command, request_list, requested_images
 
     named = [*map(request_list.Named, given.uris or ()), *(request_list.read(given.from_file) if given.from_file else ())]

@@ -49,7 +49,7 @@ def erase(
     if not asked.keep_object:
         _remove_objects(root, record)
     _tell_the_stream(root, paths)  # last: it may lack the right to remove objects itself
-    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; proof: {_uri(root, record.id)}")
+    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
 
@@ -67,14 +67,14 @@ def _go_on_with(root: str, covered: dict[str, int]) -> None:
 
 
 def wait(root: str, ids: Sequence[str]) -> None:
-    """Returns when every request is proved. Raises InvalidResult where something could not be removed."""
+    """Returns when every request has its certificate. Raises InvalidResult where something could not be removed."""
     root = objects.canonical(root)
     for name in ids:
         while (record := register.find(root, name)).status in ("requested", "waiting", "searching"):
             time.sleep(POLL_SECONDS)
         if record.status == "incomplete":
             raise InvalidResult(f"{summary(record)} {_uri(root, name)}")
-        say(f"{name}: {summary(record)}; proof: {_uri(root, name)}")
+        say(f"{name}: {summary(record)}; certificate: {_uri(root, name)}")
 
 
 def _remove_objects(root: str, record: Erasure) -> None:

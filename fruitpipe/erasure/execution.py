@@ -1,4 +1,4 @@
-"""Carries erasures out: the part of the stream, the only writer, that makes images go and proves that they went.
+"""Carries erasures out: the part of the stream, the only writer, that makes images go and certifies that they went.
 
 A request is at one step. A turn does each step for all requests that have come to it:
 
@@ -170,7 +170,7 @@ class Eraser:
             self._searching.start()
 
     def _conclude(self) -> None:
-        """Makes proofs of what a search found that is over."""
+        """Makes certificates of what a finished search found."""
         if self._searching is None or self._searching.is_alive():
             return
         over, self._searching = self._searching, None
@@ -186,7 +186,7 @@ class Eraser:
                     self._forget(concluded)
 
     def _forget(self, record: Erasure) -> None:
-        """Drops what a proved request kept. What was put there anew meanwhile is a new picture, and is named as one."""
+        """Drops what a request with its certificate kept. An object put there meanwhile is a new picture, and is named as one."""
         root, counts = self.settings.root, names.matcher(self.settings.glob)
         try:
             paths = [] if record.keep_object else notes.names(root, record.id)
@@ -224,9 +224,9 @@ def _hindrance(error: Exception) -> dict[str, str]:
 
 
 def _nameless(root: str, record: Erasure) -> Erasure:
-    """A request of which nobody knows any more what it names: over once all its images were asked for again and are proved."""
-    proved = {image for other in register.every(root) if other.status == "done" for image in other.images}
-    status: register.Status = "done" if proved.issuperset(record.images) else "incomplete"
+    """A request whose list of names is lost: done once all its images were requested again and have certificates."""
+    certified = {image for other in register.every(root) if other.status == "done" for image in other.images}
+    status: register.Status = "done" if certified.issuperset(record.images) else "incomplete"
     return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
 
 

@@ -82,7 +82,7 @@ def abort_uploads(root: str, before: datetime) -> int:
 
 
 def _abort_uploads_of(paths: Collection[str]) -> None:
-    with suppress(AccessDenied):  # whoever may remove an object need not be allowed to ask for these: the proof tells of them
+    with suppress(AccessDenied):  # whoever may remove an object need not be allowed to ask for these: the certificate names them
         for upload in uploads_of(paths):
             objects.abort(upload)
 

@@ -1,11 +1,11 @@
-"""What a pending request keeps of its images, beside its record, until the proof is complete.
+"""What a pending request keeps of its images, beside its record, until the certificate is complete.
 
     <id>.names.json    the names
     <id>.traces.json   what their vectors are known by
     <id>.objects.json  what became of the objects
     <id>.left.json     what a search found
 
-A search of the root passes them over; with the proof they go, in all versions.
+A search of the root passes them over; with the certificate they go, in all versions.
 """
 
 from __future__ import annotations

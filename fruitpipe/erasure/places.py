@@ -26,7 +26,7 @@ RULES = {
     "rejected": "lines that name them removed",
     "checkpoints": "entries that name them removed from the stream's lists of files",
     "triggers": "files that name them removed",
-    "erasures": "the request's own list of names removed with the proof; who asked for another is, where that names them",
+    "erasures": "the request's own list of names removed with the certificate; who asked for another is, where that names them",
 }
 BY_LINES = ("events", "stale", "rejected", "checkpoints")
 BY_FILES = ("reports", "triggers")

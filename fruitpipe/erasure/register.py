@@ -1,4 +1,4 @@
-"""The record of each erasure under `<root>/erasures`: a request first, a proof in the end.
+"""The record of each erasure under `<root>/erasures`: first a request, in the end a certificate.
 
     <id>.json  who asked, when, salted hashes of the images' names, what was found, removed and left; never a name
     salt       of this root: without it, and without the name, a hash says nothing
@@ -94,7 +94,7 @@ def every(root: str) -> list[Erasure]:
 
 
 def pending(root: str) -> list[Erasure]:
-    """The requests that are not proved yet, oldest first."""
+    """The requests without a certificate yet, oldest first."""
     return [erasure for erasure in every(root) if erasure.status != "done"]
 
 
@@ -112,14 +112,14 @@ def save(root: str, erasure: Erasure) -> None:
 
 
 def complete(root: str, erasure: Erasure) -> Erasure:
-    """Writes the proof. What the request kept of its images may go now."""
+    """Writes the certificate. What the request kept of its images may go now."""
     done = replace(erasure, status="done", step="nothing", completed_at=_iso(datetime.now(UTC)))
     save(root, done)
     return done
 
 
 def finished(root: str) -> list[Erasure]:
-    """The requests that are proved and still keep something: the command, or the stream, was killed at that very point."""
+    """The requests that have their certificate and still keep something: the command, or the stream, was killed just then."""
     keeping = {name.partition(".")[0] for name in objects.children(layout.folder(root, "erasures")) if name.count(".") > 1}
     return [erasure for erasure in every(root) if erasure.status == "done" and erasure.id in keeping]
 

@@ -70,7 +70,7 @@ def select(root: str, asked: Asked) -> Selection:
 
 
 def check_outside(root: str, uri: str) -> None:
-    """Raises WrongUsage: the table, the models and the proofs themselves are no images, and are not to go by this command."""
+    """Raises WrongUsage: the table, models and certificates are no images, and do not go by this command."""
     if layout.is_within(uri, root):
         raise WrongUsage(f"{uri}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
 

@@ -1,4 +1,4 @@
-"""The independent reader that the proof stands on: what the bytes of each file show of the images, and what of that is a trace.
+"""The independent reader on which a certificate rests: what each file's bytes show of the images, and what of that is a trace.
 
 A vector may be another image's as well, one with the same picture, which stays. Which vectors those are shows only when every
 file has been read, so reading collects evidence, file by file and in any order, and the verdict comes last.

@@ -46,7 +46,7 @@ def together(requests: Sequence[Request]) -> Traces:
 
 
 def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
-    """What is to be looked for, before anything goes; kept until the proof, as nothing else tells once the rows are gone."""
+    """What is to be looked for, kept until the certificate: once the rows are gone nothing else tells it."""
     kept = {record.id: notes.traces(root, record.id) for record in records}
     names = {record.id: frozenset(notes.names(root, record.id)) for record in records if not kept[record.id]}
     every = frozenset[str]().union(*names.values())
@@ -166,7 +166,7 @@ class Steps:
         return found
 
     def conclude(self, request: Request, found: search.Search) -> Erasure:
-        """The proof, or what is left. found: of a search for this request, and maybe others."""
+        """The certificate, or what is left. found: by a search for this request, and maybe for others."""
         root, record = self.settings.root, request.record
         hits = search.of_one(found, request.traces)
         gone = notes.objects_of(root, request.id) or notes.Objects()

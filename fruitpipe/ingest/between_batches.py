@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from fruitpipe.ingest.housekeeping import Housekeeper
     from fruitpipe.ingest.repeated_listing import Repeated
+    from fruitpipe.ingest.root_upkeep import RootUpkeep
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.settings import IngestSettings
 
@@ -31,9 +31,9 @@ class Writer(Protocol):
 class Between:
     """What the writer does between two batches: rows of another extractor, and its own root."""
 
-    def __init__(self, batches: Writer, housekeeper: Housekeeper, listing: Repeated) -> None:
+    def __init__(self, batches: Writer, upkeep: RootUpkeep, listing: Repeated) -> None:
         settings = batches.settings
-        self._batches, self._housekeeper, self._listing = batches, housekeeper, listing
+        self._batches, self._upkeep, self._listing = batches, upkeep, listing
         self._anew = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
         self._once, self._caught_up = settings.once, False
 
@@ -42,11 +42,11 @@ class Between:
         self._listing.check()
         if not self._once and self._is_idle(query.status):
             self._batches.between(self._anew.step)
-        self._batches.between(lambda: self._housekeeper.step(self._batches.commits))
+        self._batches.between(lambda: self._upkeep.step(self._batches.commits))
 
     def wait(self) -> None:
         """Returns when nothing goes on beside the batches any more."""
-        self._housekeeper.wait()
+        self._upkeep.wait()
 
     def _is_idle(self, status: dict[str, Any]) -> bool:
         waiting = status["message"].startswith("Waiting")  # for the next trigger, or for data
@@ -58,4 +58,4 @@ class Between:
         while not asked.is_set() and self._anew.finish():
             pass
         if not asked.is_set():
-            self._housekeeper.finish(self._batches.commits)
+            self._upkeep.finish(self._batches.commits)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fruitpipe.ingest import checkpoint, housekeeping
+from fruitpipe.ingest import checkpoint, root_upkeep
 from fruitpipe.output import say
 
 if TYPE_CHECKING:
-    from fruitpipe.ingest.housekeeping import Housekeeper
+    from fruitpipe.ingest.root_upkeep import RootUpkeep
     from fruitpipe.settings import IngestSettings
 
 
@@ -29,13 +29,13 @@ def renew(settings: IngestSettings) -> None:
         say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
 
 
-def renew_full(settings: IngestSettings, keeper: Housekeeper) -> None:
+def renew_full(settings: IngestSettings, keeper: RootUpkeep) -> None:
     """Drops a checkpoint that names too many manifests that are gone; called between two queries.
 
     The manifests that it names are removed first, so that next to nothing is looked at again.
     """
     place = checkpoint.place(settings.root)
-    housekeeping.clear_manifests(settings)
+    root_upkeep.clear_manifests(settings)
     checkpoint.drop(place)
     keeper.renewed()
-    say(f"ingest: {place} named over {housekeeping.MOST_NAMED} manifests that are gone; it begins anew")
+    say(f"ingest: {place} named over {root_upkeep.MOST_NAMED} manifests that are gone; it begins anew")

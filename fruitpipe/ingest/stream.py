@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from fruitpipe.ingest.housekeeping import Housekeeper
     from fruitpipe.ingest.micro_batch import Batches
     from fruitpipe.ingest.prefix_listing import Listing
+    from fruitpipe.ingest.root_upkeep import RootUpkeep
     from fruitpipe.settings import IngestSettings
     from fruitpipe.table.path_hashes import KeptRowHashes
 
@@ -29,13 +29,11 @@ class Stream:
     hashes: of the rows, which are read anew where an erasure has removed some.
     """
 
-    def __init__(
-        self, spark: SparkSession, batches: Batches, housekeeper: Housekeeper, prefix: Listing, hashes: KeptRowHashes
-    ) -> None:
+    def __init__(self, spark: SparkSession, batches: Batches, upkeep: RootUpkeep, prefix: Listing, hashes: KeptRowHashes) -> None:
         self._spark, self._settings, self._batches = spark, batches.settings, batches
-        self._housekeeper, self._prefix, self._hashes = housekeeper, prefix, hashes
+        self._upkeep, self._prefix, self._hashes = upkeep, prefix, hashes
         self._repeated = Repeated(prefix)
-        self._between = Between(batches, housekeeper, self._repeated)
+        self._between = Between(batches, upkeep, self._repeated)
 
     def run(self) -> None:
         """Returns when the job is to end. Raises what a query, or something beside it, raised."""
@@ -54,8 +52,8 @@ class Stream:
     def _do_what_is_due(self) -> None:
         """Renews a full checkpoint and carries erasures out, while no query runs."""
         self._between.wait()
-        if self._housekeeper.wants_renewal():
-            checkpoint_renewal.renew_full(self._settings, self._housekeeper)
+        if self._upkeep.wants_renewal():
+            checkpoint_renewal.renew_full(self._settings, self._upkeep)
         if self._batches.eraser.is_due():
             self._batches.eraser.carry_out()
             self._hashes.drop()

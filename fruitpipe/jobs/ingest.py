@@ -17,13 +17,13 @@ from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor import featurise
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.ingest import checkpoint, checkpoint_renewal, housekeeping, prefix_listing, recompute, waiting_manifests
-from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.ingest import checkpoint, checkpoint_renewal, prefix_listing, recompute, root_upkeep, waiting_manifests
 from fruitpipe.ingest.micro_batch import Batches, summary
 from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
+from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.ingest.seen import Seen
 from fruitpipe.ingest.stream import Stream
 from fruitpipe.ingest.upsert import Upsert
@@ -73,9 +73,9 @@ def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -
     checkpoint_renewal.renew(settings)
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with progress.bar("ingest", wanted=settings.once) as bar:
-        housekeeper = Housekeeper(spark, settings, fence)
-        batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar, housekeeper.wants_renewal)
-        Stream(spark, batches, housekeeper, prefix, hashes).run()
+        upkeep = RootUpkeep(spark, settings, fence)
+        batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar, upkeep.wants_renewal)
+        Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 
 
@@ -89,7 +89,7 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
         delta.is_ours(root)
         and register.is_settled(root)
         and not (settings.stale_per_second and recompute.asked(root))
-        and not housekeeping.is_clearing_due(settings, housekeeping.last_cleared(root))
+        and not root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root))
         and not checkpoint_renewal.is_due(settings)
         and not (settings.source == "prefix" and prefix.list_once())
         and not waiting_manifests.unread(root, checkpoint.place(root))

@@ -10,7 +10,7 @@ from fruitpipe.errors import AccessDenied, WrongRoot
 FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
 WRITER = "writer.json"
-CLEARED = "cleared.json"  # when housekeeping last cleared away
+CLEARED = "cleared.json"  # when upkeep last cleared away
 NAMING = "labels.json"  # which folder of a path is the label, and the image prefixes
 EXAMPLES = 3
 

@@ -90,6 +90,6 @@ def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(ver
 
 
 def records(client, bucket):
-    """The proofs' text, for a failing test."""
+    """The certificates' text, for a failing test."""
     listed = client.list_objects_v2(Bucket=bucket, Prefix="root/erasures/")["Contents"]
     return [client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read().decode() for one in listed]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fruitpipe.extractor import featurise
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk, divided, reference_table, tapered
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.data_files import Group
@@ -60,7 +60,7 @@ def test_an_image_whose_row_stays_did_not_fail_whatever_the_store_said_of_it():
         Group("failed", "truncated", 1, None, "without the end", None),
         Group("featurised", None, 5, 0.1, None, "{}"),
     ]
-    chunk = FeaturisedChunk(Chunk(featurise.REFERENCES.empty_table(), []), groups, 0.0)
+    chunk = FeaturisedChunk(Chunk(arrow_schema.REFERENCES.empty_table(), []), groups, 0.0)
     assert chunk.reasons == {"archived": 2, "truncated": 1}
     assert chunk.count("error")["archived"] == 12
 
@@ -116,7 +116,7 @@ def test_a_worker_is_told_the_length_of_the_event_and_the_etag_of_what_is_archiv
 def test_references_keep_the_order_of_the_events_and_their_schema():
     paths = [f"s3://fruits/{number}.jpg" for number in (3, 1, 2)]
     references = reference_table([ImageEvent("created", path) for path in paths], {paths[1]: of_row()}, Settings())
-    assert references.schema == featurise.REFERENCES
+    assert references.schema == arrow_schema.REFERENCES
     assert references["known_etag"].to_pylist() == [None, "etag", None]
     assert Chunk(references, []).paths == paths
 
@@ -129,7 +129,7 @@ def test_a_featurised_chunk_counts_images_by_outcome_and_names_files_once_and_wh
         Group("gone", None, 2, None, None, None, ["x", "y"]),
         Group("gone", None, 1, None, None, None, ["z"]),
     ]
-    references = pa.Table.from_pylist([], featurise.REFERENCES)
+    references = pa.Table.from_pylist([], arrow_schema.REFERENCES)
     featurised = FeaturisedChunk(Chunk(references, [], said_gone=frozenset({"y"})), groups, 1.0)
     assert featurised.files == ["a", "b"]
     assert featurised.gone == ["x", "y", "z"]

@@ -9,7 +9,7 @@ import pytest
 from fruitpipe import cli, objects, settings
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import build
-from fruitpipe.refit import publication, rollback
+from fruitpipe.refit import publication, rollback, version_model
 from fruitpipe.refit.pointer import Hold, Pointer
 from fruitpipe.table import delta
 from tests.rows import empty_table
@@ -157,7 +157,7 @@ def test_status_names_a_file_that_the_published_version_lacks(tmp_path, capsys):
     facts = {"version": "v000001", "k": 3, "variance_kept": 0.95, "rows": 2, "created_at": "2026-11-29T20:00:00+00:00"}
     with publication.attempt(root) as version:
         objects.write(
-            f"{publication.model_uri(root, version)}/reduction.json",
+            f"{version_model.model_uri(root, version)}/reduction.json",
             json.dumps(facts | {"files": {"part-0.parquet": 7}}).encode(),
         )
         publication.switch(root, version)

@@ -14,8 +14,8 @@ from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.version_replacement import Versions
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
-from fruitpipe.refit import pointer, publication
-from fruitpipe.refit.publication import Model
+from fruitpipe.refit import pointer, publication, version_model
+from fruitpipe.refit.version_model import Model
 
 ERASED, STAYS = "file:///images/Kiwi/a.jpg", "file:///images/Kiwi/b.jpg"
 ROWS = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
@@ -27,7 +27,7 @@ def write(root, version, paths):
     objects.write(f"{publication.reduced_uri(root, version)}/part-0.parquet", body.getvalue())
     summary = Summary.of(ROWS, np.array(["Kiwi"] * 2, object), np.array([STAYS] * 2, object))
     facts = {"version": version, "k": 1, "variance_asked": None}
-    publication.save_model(root, version, Model(fit(summary.moments, components=1), summary, facts))
+    version_model.save_model(root, version, Model(fit(summary.moments, components=1), summary, facts))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_version_that_holds_the_image_is_replaced_by_one_that_goes_on_as_it_di
 @pytest.mark.parametrize("name", ["reduction.npz", "reduction.json"])
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_one_whose_model_is_damaged_or_gone_is_replaced_all_the_same(root, asked, name, is_cut):
-    uri = f"{publication.model_uri(root, 'v000001')}/{name}"
+    uri = f"{version_model.model_uri(root, 'v000001')}/{name}"
     body = objects.read(uri)
     objects.delete(uri)
     if is_cut:

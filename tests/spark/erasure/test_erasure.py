@@ -24,7 +24,7 @@ from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in
 
 
-def proof(root):
+def certificate(root):
     (record,) = register.every(root)
     return record
 
@@ -44,7 +44,7 @@ def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vect
     assert found_in(root, name, before[uris[1]]) == []
     after = vectors()
     assert after == {path: vector for path, vector in before.items() if path != uris[1]}
-    record = proof(root)
+    record = certificate(root)
     assert (record.status, record.requested_by, len(record.images)) == ("done", "a customer's letter of 5 November", 1)
     assert publication.versions(root) == ["v000003"]
     assert version_model.load_model(root, "v000003").facts["rows"] == 5
@@ -56,10 +56,10 @@ def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_t
     before = vectors()
     erase(uris[0], uris[-1])
     assert "files go after" in run(erasure_grace_hours=1)
-    record = proof(root)
+    record = certificate(root)
     register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
-    assert proof(root).status == "done"
+    assert certificate(root).status == "done"
     for gone in (uris[0], uris[-1]):
         assert found_in(root, gone.removeprefix("file://"), before[gone]) == []
 
@@ -121,14 +121,16 @@ def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, roo
     assert erased.summary.labels == other.summary.labels
 
 
-def test_readers_keep_their_files_for_the_grace_and_the_proof_waits_for_its_end(spark, images, root, run, erase, vectors, capsys):
+def test_readers_keep_their_files_for_the_grace_and_the_certificate_waits_for_its_end(
+    spark, images, root, run, erase, vectors, capsys
+):
     uris = fill(images, 4)
     run()
     refit(RefitSettings(root=root, report=False))
     version, before = delta.version(spark, root), vectors()
     erase(uris[0])
     assert "files go after" in run(erasure_grace_hours=1)
-    assert proof(root).status == "waiting"
+    assert certificate(root).status == "waiting"
     assert uris[0] not in vectors()
     assert publication.versions(root) == ["v000002"]
     # Who opened the table or the version before still reads it whole.
@@ -137,7 +139,7 @@ def test_readers_keep_their_files_for_the_grace_and_the_proof_waits_for_its_end(
     with pytest.raises(SystemExit):
         cli.main(["rollback", "--root", root, "v000001"])
     assert "v000001 is not a published version" in capsys.readouterr().err
-    record = proof(root)
+    record = certificate(root)
     register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
     assert found_in(root, uris[0].removeprefix("file://"), before[uris[0]]) == []
@@ -152,7 +154,7 @@ def test_a_kept_object_does_not_come_back(images, root, run, erase, table, vecto
     run()
     assert Path(uris[0].removeprefix("file://")).exists()
     assert set(table()) == set(uris[1:])
-    assert [one["why"] for one in proof(root).remaining] == ["--keep-object was asked for"]
+    assert [one["why"] for one in certificate(root).remaining] == ["--keep-object was asked for"]
     reconcile(ReconcileSettings(images=str(images), root=root))
     objects.delete_all(f"{root}/checkpoints")
     run()

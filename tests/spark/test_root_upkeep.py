@@ -1,4 +1,4 @@
-"""Housekeeping between batches: files get fewer, rows and changes stay as they are, and nothing is removed before its time."""
+"""Upkeep between batches: files get fewer, rows and changes stay as they are, and nothing is removed before its time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
 from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.ingest import checkpoint_renewal, housekeeping, micro_batch
-from fruitpipe.ingest.housekeeping import SMALL_BYTES, Housekeeper
+from fruitpipe.ingest import checkpoint_renewal, micro_batch, root_upkeep
+from fruitpipe.ingest.root_upkeep import SMALL_BYTES, RootUpkeep
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
 from fruitpipe.root import manifests
@@ -84,9 +84,9 @@ def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, r
     small_commits(6)
     refit(RefitSettings(root=root, components=1))
     before, version = contents(spark, root), delta.version(spark, root)
-    keeper = Housekeeper(spark, settings(compact_commits=5), permitted)
+    keeper = RootUpkeep(spark, settings(compact_commits=5), permitted)
     keeper.step(commits=6)
-    assert "housekeeping: 6 small files of" in capsys.readouterr().out
+    assert "upkeep: 6 small files of" in capsys.readouterr().out
     assert len(holding(spark, root)) == 1
     assert contents(spark, root) == before
     assert delta.changes(spark, root, version, delta.version(spark, root)).count() == 0
@@ -106,13 +106,13 @@ def test_large_files_do_not_make_up_for_small_ones_and_stay_as_they_are(spark, r
     (large,) = holding(spark, root) - small
     assert objects.look(large, max_bytes=0).stat.length > 8 * SMALL_BYTES
     small_commits(4, first=1)
-    Housekeeper(spark, settings(compact_commits=5), permitted).step(commits=6)
-    assert "housekeeping: 5 small files of" in capsys.readouterr().out
+    RootUpkeep(spark, settings(compact_commits=5), permitted).step(commits=6)
+    assert "upkeep: 5 small files of" in capsys.readouterr().out
     assert (large in holding(spark, root), len(holding(spark, root))) == (True, 2)
 
 
 def test_one_small_file_that_is_left_is_not_packed_again_and_again(spark, root, settings, small_commits):
-    keeper = Housekeeper(spark, settings(compact_commits=1), permitted)
+    keeper = RootUpkeep(spark, settings(compact_commits=1), permitted)
     small_commits(2)
     keeper.step(commits=2)
     packed = delta.version(spark, root)
@@ -129,7 +129,7 @@ def test_packing_asks_whether_this_process_may_write(spark, root, settings, smal
         raise RuntimeError("lost")
 
     with pytest.raises(RuntimeError, match="lost"):
-        Housekeeper(spark, settings(compact_commits=1), lost).step(commits=2)
+        RootUpkeep(spark, settings(compact_commits=1), lost).step(commits=2)
     assert len(holding(spark, root)) == 2
 
 
@@ -141,7 +141,7 @@ def test_a_packing_that_is_killed_leaves_the_table_as_it_was(spark, root, settin
             time.sleep(0.001)
         os.killpg(packing.pid, signal.SIGKILL)
     assert contents(spark, root) == before
-    Housekeeper(spark, settings(compact_commits=1), permitted).step(commits=3)
+    RootUpkeep(spark, settings(compact_commits=1), permitted).step(commits=3)
     assert contents(spark, root) == before
     assert len(holding(spark, root)) == 1
     upkeep.vacuum(spark, root, 0, datetime.now(UTC))
@@ -156,7 +156,7 @@ def test_what_was_written_since_the_clearing_began_is_kept_however_late_it_comes
     small_commits(1)
     began = datetime.now(UTC) - timedelta(hours=2)
     left_by_a_task_that_died, in_hand = (written(root, began + timedelta(hours=hours)) for hours in (-1.1, 0.1))
-    housekeeping.clear(spark, settings(vacuum_hours=1), began)
+    root_upkeep.clear(spark, settings(vacuum_hours=1), began)
     there = [objects.exists(data_files.uri(delta.folder(root), file)) for file in (left_by_a_task_that_died, in_hand)]
     assert there == [False, True]
     commits.add(spark, root, [in_hand])
@@ -170,7 +170,7 @@ def test_what_the_table_needed_until_lately_is_kept_for_its_readers(spark, root,
     for file in old:
         os.utime(file.removeprefix("file://"), (month_ago, month_ago))
     upkeep.compact(spark, root, SMALL_BYTES)
-    housekeeping.clear(spark, settings(vacuum_hours=1), datetime.now(UTC))
+    root_upkeep.clear(spark, settings(vacuum_hours=1), datetime.now(UTC))
     assert all(objects.exists(file) for file in old - holding(spark, root))
     assert delta.rows_at(spark, root, version).count() == 2
 
@@ -180,7 +180,7 @@ def test_clearing_away_asks_whether_this_process_may_write(spark, settings):
         raise RuntimeError("lost")
 
     with pytest.raises(RuntimeError, match="lost"):
-        Housekeeper(spark, settings(clear_hours=0), lost).step(commits=0)
+        RootUpkeep(spark, settings(clear_hours=0), lost).step(commits=0)
 
 
 def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(spark, root, tmp_path, settings, capsys):
@@ -193,7 +193,7 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
     old = time.time() - WEEK_SECONDS - 60
     for uri in (carried_out, unread):
         os.utime(uri.removeprefix("file://"), (old, old))
-    said = housekeeping.clear(spark, catch_up, datetime.now(UTC))
+    said = root_upkeep.clear(spark, catch_up, datetime.now(UTC))
     assert said.startswith("1 manifests, 0 files of rejected lines, 0 leftovers")
     assert [objects.exists(uri) for uri in (carried_out, fresh, unread)] == [False, True, True]
     capsys.readouterr()
@@ -204,8 +204,8 @@ def test_only_manifests_that_are_carried_out_and_old_go_and_the_stream_goes_on(s
 
 def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_anew(spark, root, tmp_path, settings, monkeypatch):
     """As an hour later, and with a checkpoint that is full of two manifests."""
-    monkeypatch.setattr(housekeeping, "MOST_NAMED", 2)
-    monkeypatch.setattr(housekeeping, "MANIFESTS_SECONDS", 0.0)
+    monkeypatch.setattr(root_upkeep, "MOST_NAMED", 2)
+    monkeypatch.setattr(root_upkeep, "MANIFESTS_SECONDS", 0.0)
     uris = fill(tmp_path / "images", 3)
     first = [write_manifest(root, uri, name) for uri, name in zip(uris[:2], "ab", strict=True)]
     said = []
@@ -234,7 +234,7 @@ def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, s
     month_ago = time.time() - 31 * 86400
     for uri in (*old, kept[1]):
         os.utime(uri.removeprefix("file://"), (month_ago, month_ago))
-    said = housekeeping.clear(spark, settings(), datetime.now(UTC))
+    said = root_upkeep.clear(spark, settings(), datetime.now(UTC))
     assert said.startswith("0 manifests, 1 files of rejected lines, 1 leftovers")
     assert [objects.exists(uri) for uri in (*old, *kept)] == [False, False, True, True]
 
@@ -246,7 +246,7 @@ def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, sett
     objects.write(f"{root}/cleared.json", b'{"cleared_at": "2026-11-01T00:00:00+00:00"}')
     for expected in (1, 0):
         ingest(settings(once=True))
-        assert capsys.readouterr().out.count("housekeeping: cleared away") == expected
+        assert capsys.readouterr().out.count("upkeep: cleared away") == expected
 
 
 def written(root, at):

@@ -1,4 +1,4 @@
-"""Housekeeping beside the batches: what waits for it, and its own record."""
+"""Upkeep beside the batches: what waits for it, and its own record."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
-from fruitpipe.ingest import housekeeping
-from fruitpipe.ingest.housekeeping import Housekeeper
+from fruitpipe.ingest import root_upkeep
+from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings
 
 
 @pytest.fixture
-def housekeeper(tmp_path):
-    return Housekeeper(None, IngestSettings(images=str(tmp_path), root=f"file://{tmp_path}/root", clear_hours=0), lambda: None)
+def upkeep(tmp_path):
+    return RootUpkeep(None, IngestSettings(images=str(tmp_path), root=f"file://{tmp_path}/root", clear_hours=0), lambda: None)
 
 
-def test_an_erasure_waits_for_what_is_cleared_away_beside_the_batches(housekeeper, monkeypatch):
+def test_an_erasure_waits_for_what_is_cleared_away_beside_the_batches(upkeep, monkeypatch):
     goes_on, done = threading.Event(), []
-    monkeypatch.setattr(housekeeping, "clear", lambda *_: (goes_on.wait() and done.append("cleared")) or "nothing")
-    housekeeper.step(0)
+    monkeypatch.setattr(root_upkeep, "clear", lambda *_: (goes_on.wait() and done.append("cleared")) or "nothing")
+    upkeep.step(0)
     assert done == []
     threading.Timer(0.1, goes_on.set).start()
-    housekeeper.wait()
+    upkeep.wait()
     assert done == ["cleared"]
 
 
-def test_what_the_clearing_met_is_raised_to_who_waits(housekeeper, monkeypatch):
+def test_what_the_clearing_met_is_raised_to_who_waits(upkeep, monkeypatch):
     def clear(*_):
         raise PlatformFault("a disk is full")
 
-    monkeypatch.setattr(housekeeping, "clear", clear)
-    housekeeper.step(0)
+    monkeypatch.setattr(root_upkeep, "clear", clear)
+    upkeep.step(0)
     with pytest.raises(PlatformFault, match="a disk is full"):
-        housekeeper.wait()
+        upkeep.wait()
 
 
 @pytest.mark.parametrize("body", [b"", b'{"cleared_at": "2026-', b"{}", b"[]", b'{"cleared_at": "yesterday"}'])
 def test_a_record_that_was_cut_is_as_good_as_none(tmp_path, body):
     root = f"file://{tmp_path}/root"
     objects.write(layout.place(root, layout.CLEARED), body)
-    assert housekeeping.last_cleared(root) is None
+    assert root_upkeep.last_cleared(root) is None
 
 
 @pytest.mark.parametrize(("hours", "times"), [(0, 1), (24, 0)])
 def test_with_no_hours_between_two_clearings_a_run_clears_once(tmp_path, monkeypatch, hours, times):
     cleared = []
-    monkeypatch.setattr(housekeeping, "clear", lambda *_: cleared.append(1) or "nothing")
+    monkeypatch.setattr(root_upkeep, "clear", lambda *_: cleared.append(1) or "nothing")
     settings = IngestSettings(images="/images", root=str(tmp_path), clear_hours=hours, compact_commits=0)
-    keeper = Housekeeper(None, settings, lambda: None)
+    keeper = RootUpkeep(None, settings, lambda: None)
     for commits in range(5):
         keeper.step(commits)
         if keeper._clearing:
@@ -69,7 +69,7 @@ def test_manifests_that_are_to_stay_have_no_checkpoint_begun_anew_which_would_re
     for uri in (*there, f"{root}/checkpoints/ingest/metadata"):
         objects.write(uri, b"{}")
     gone = f"{root}/events/2026/11/28/c.jsonl"
-    monkeypatch.setattr(housekeeping.checkpoint, "manifests_read", lambda _: {*there, gone})
-    removed, named = housekeeping.clear_manifests(IngestSettings(images="/images", root=root, manifest_days=days))
+    monkeypatch.setattr(root_upkeep.checkpoint, "manifests_read", lambda _: {*there, gone})
+    removed, named = root_upkeep.clear_manifests(IngestSettings(images="/images", root=root, manifest_days=days))
     assert (removed, named) == (2 - stay, in_vain)
     assert sum(map(objects.exists, there)) == stay

@@ -37,7 +37,7 @@ LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nob
 
 
 @dataclass
-class Housekeeper:
+class RootUpkeep:
     """Asked between two batches, when none is in hand; `before_commit` raises where this process may no longer write."""
 
     spark: SparkSession
@@ -111,7 +111,7 @@ class Housekeeper:
         self.before_commit()
         packed = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
         said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
-        say(f"housekeeping: {said}")
+        say(f"upkeep: {said}")
 
     def _record(self, when: datetime) -> datetime:
         body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
@@ -137,7 +137,7 @@ class Housekeeper:
         began = time.monotonic()
         removed = clear(self.spark, self.settings, now)
         self._record(datetime.now(UTC))
-        say(f"housekeeping: cleared away {removed} in {time.monotonic() - began:.1f} s")
+        say(f"upkeep: cleared away {removed} in {time.monotonic() - began:.1f} s")
 
     def _clear_manifests(self) -> None:
         _, self._named = clear_manifests(self.settings)
