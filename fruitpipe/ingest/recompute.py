@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, WrongRoot
@@ -19,19 +20,28 @@ CHUNK = 500  # images computed in one go: what arrives meanwhile waits for two o
 LOOK_SECONDS = 60.0  # from one look for new manifests to the next
 
 
-def ask(root: str, paths: Sequence[str]) -> int:
-    """Makes `paths` what is to be computed anew, instead of what was asked for before; returns the number of manifests."""
-    folder = layout.folder(root, "stale")
-    before = list(objects.list_all(folder))
+def ask(root: str, paths: Sequence[str], prefix: str = "") -> int:
+    """Makes `paths` what is to be computed anew below an image prefix, instead of what was asked for there before.
+
+    What was asked for below other prefixes of the root stays. Returns the number of manifests.
+    """
+    folder, asker = layout.folder(root, "stale"), sha256(prefix.encode()).hexdigest()[:8]
+    before = [stat.path for stat in objects.list_all(folder) if _asker(stat.path) in (asker, "")]
     now = datetime.now(UTC)
     named = manifests.manifests((manifests.ImageEvent("created", path) for path in paths), CHUNK)
     count = 0
     for count, body in enumerate(named, 1):
         # No name comes twice: the stream removes one that it has carried out, whatever has been written since.
-        objects.write(objects.join(folder, f"{now:%Y%m%dT%H%M%S%f}-{count:06d}.jsonl"), body)
-    for stat in before:
-        objects.delete(stat.path)
+        objects.write(objects.join(folder, f"{now:%Y%m%dT%H%M%S%f}-{count:06d}-{asker}.jsonl"), body)
+    for uri in before:
+        objects.delete(uri)
     return count
+
+
+def _asker(uri: str) -> str:
+    """What stands for the prefix in a manifest's name; nothing in one of an earlier version."""
+    _, _, *asker = objects.name(uri).removesuffix(".jsonl").split("-")
+    return "".join(asker)
 
 
 def asked(root: str) -> list[str]:

@@ -54,7 +54,7 @@ def reconcile(settings: ReconcileSettings) -> None:
         say(*(f"reconcile: {line}" for line in foreseen(found, settings)))
         return
     check_removals(found, settings)
-    say(f"reconcile: {write_manifests(settings.root, found)} manifests written")
+    say(f"reconcile: {write_manifests(settings, found)} manifests written")
 
 
 def open_session(settings: ReconcileSettings) -> SparkSession:
@@ -144,10 +144,10 @@ def check_removals(found: Plan, settings: ReconcileSettings) -> None:
         )
 
 
-def write_manifests(root: str, found: Plan) -> int:
+def write_manifests(settings: ReconcileSettings, found: Plan) -> int:
     """Writes the plan's events where the stream reads them, the stale ones apart, and returns the number of manifests."""
-    now = datetime.now(UTC)
+    root, now = settings.root, datetime.now(UTC)
     bodies = list(manifests.manifests(found.events()))
     for body in bodies:
         objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("reconcile", now, body)), body)
-    return len(bodies) + recompute.ask(root, found.stale)
+    return len(bodies) + recompute.ask(root, found.stale, settings.images)

@@ -102,3 +102,16 @@ def test_an_image_that_was_erased_is_not_computed_again(tmp_path):
     stream = Batches(IngestSettings(images="/images", root=root), lambda named, _: computed.extend(named) or [], eraser)
     stream.recompute([manifests.ImageEvent("created", f"file:///images/{name}.jpg") for name in "ab"])
     assert [event.path for event in computed] == ["file:///images/b.jpg"]
+
+
+def test_what_is_asked_for_below_one_prefix_leaves_what_was_asked_for_below_another(root, work, computed):
+    old = f"{root}/stale/20260101T000000000000-000001.jsonl"  # as an earlier version named it
+    objects.write(old, next(manifests.manifests([manifests.ImageEvent("created", "s3://b/in/old.jpg")])))
+    below = {prefix: [f"s3://b/{prefix}/{number}.jpg" for number in range(3)] for prefix in ("in", "other")}
+    for prefix in ("in", "other"):
+        assert recompute.ask(root, below[prefix], f"s3://b/{prefix}") == 1
+    assert recompute.ask(root, below["in"][:2], "s3://b/in") == 1
+    recomputation = work(50)
+    while recomputation.finish():
+        pass
+    assert sorted(computed) == [*below["in"][:2], *below["other"]]
