@@ -46,7 +46,7 @@ class DuplicateRows(FruitpipeError):
 
 
 class RemovalsRefused(FruitpipeError):
-    """A listing lacks so many images that it is more likely wrong than they are gone."""
+    """A listing lacks so many images that the listing is more likely to be wrong than the images to be gone."""
 
 
 class Conflict(FruitpipeError):
@@ -58,7 +58,7 @@ class OtherWriter(FruitpipeError):
 
 
 class LeaseLost(FruitpipeError):
-    """Whoever holds it may no longer be the only writer."""
+    """The lease was lost: this process may no longer be the only writer."""
 
 
 class PlatformFault(FruitpipeError):

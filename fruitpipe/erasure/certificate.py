@@ -1,4 +1,4 @@
-"""What the record of an erasure says at last: what an independent reader read, what was removed, and what remains until when."""
+"""The certificate of an erasure: what an independent reader read, what was removed, and what remains until when."""
 
 from __future__ import annotations
 

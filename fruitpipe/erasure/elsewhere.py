@@ -1,4 +1,4 @@
-"""What an erasure does not reach and S3 makes by itself: which of it is switched on, and what is the user's to do.
+"""Copies and lists that S3 makes by itself and no erasure reaches: which are switched on, and what the user has to do.
 
 Each is a line of the record: what was asked, what S3 answered, and the command.
 """

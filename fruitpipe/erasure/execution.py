@@ -231,7 +231,7 @@ def _nameless(root: str, record: Erasure) -> Erasure:
 
 
 def _tells_nothing_new(event: manifests.ImageEvent) -> bool:
-    """Whether it is S3's word of our own deletion, or of an image that was there before it."""
+    """Whether the event only tells of our own deletion, or of an upload before it."""
     if event.event == "created":
         return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
     return event.event == "removed"

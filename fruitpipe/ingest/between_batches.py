@@ -1,4 +1,4 @@
-"""What the table's one writer does between two batches, fresh images always first."""
+"""The work between two batches: rows of another extractor, and upkeep. New images always go first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Writer(Protocol):
 
 
 class Between:
-    """What the writer does between two batches: rows of another extractor, and its own root."""
+    """Recomputes rows of another extractor and does the root's upkeep, in short pieces between two batches."""
 
     def __init__(self, batches: Writer, upkeep: RootUpkeep, listing: Repeated) -> None:
         settings = batches.settings
@@ -38,7 +38,7 @@ class Between:
         self._once, self._caught_up = settings.once, False
 
     def step(self, query: StreamingQuery) -> None:
-        """A short piece of work, if any is due; what has arrived goes first. Raises what the listing beside it met."""
+        """A short piece of work, if any is due; what has arrived goes first. Raises the error of the listing beside it."""
         self._listing.check()
         if not self._once and self._is_idle(query.status):
             self._batches.between(self._anew.step)

@@ -29,7 +29,7 @@ WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError")
 
 
 class _WorkerDied(Exception):
-    """Which of the images it was is not known."""
+    """A worker died, and which image it had in hand is not known."""
 
 
 class _Overdue(Exception):

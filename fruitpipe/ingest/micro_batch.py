@@ -65,7 +65,7 @@ class Batches:
         self.state, self._latest_id = QueryState(), -1
 
     def between(self, work: Callable[[], object]) -> None:
-        """Does `work` unless a batch is in hand and goes on; one that comes waits for it. Nothing is done after a failure."""
+        """Does `work` where no batch is in hand; a batch that comes meanwhile waits. After a failure nothing is done."""
         if self._in_hand.acquire(timeout=POLL_SECONDS):  # no longer: whoever asks to stop is not to wait for the batch
             try:
                 if not self.state.failure:
@@ -88,11 +88,11 @@ class Batches:
             pass
 
     def wants_pause(self) -> bool:
-        """Whether an erasure or a new checkpoint waits for the query's end. One that catches up ends by itself."""
+        """Whether the query is to end for an erasure or a new checkpoint. A query that catches up (`once`) ends by itself."""
         return not self.settings.once and (self.eraser.is_due() or self.renewal_due())
 
     def _commit(self, batch: DataFrame, batch_id: int) -> bool:
-        """Whether all of the batch is committed: chunks that were not begun when the query was to end are not."""
+        """Commits the batch chunk by chunk. Returns whether all of it is committed, or the query was to end before."""
         named, rejected = named_images(batch)
         named = self.eraser.admit(named)
         if rejected:

@@ -1,4 +1,4 @@
-"""Images that were moved: the same bytes under another name. Nobody tells of a move, but of an image that came and one that went.
+"""Images that were moved: the same bytes under another name. Events tell of one that came and one that went.
 
 A length in common is a hint that costs nothing; that the bytes are the same, the worker that reads them finds out.
 """

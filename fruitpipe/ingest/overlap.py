@@ -18,7 +18,7 @@ def results(work: Callable[[T, threading.Event], R], pieces: Iterable[T], at_onc
     """What `work(piece, cancelled)` returns for each of `pieces`, as they come; `at_once` of them are in hand.
 
     A piece is taken from `pieces` when its work begins, in the caller's thread. Where one fails, or the caller closes this, no
-    other begins and `cancelled` is set for those in hand, which are waited for: they are for nothing.
+    other begins and `cancelled` is set for those in hand, which are waited for; their results are dropped.
     """
     cancelled, waiting = threading.Event(), iter(pieces)
     with ThreadPoolExecutor(at_once, "fruitpipe-featurise") as pool:

@@ -46,7 +46,7 @@ class End(enum.Enum):
 
     CAUGHT_UP = "all that waited is in the table"
     STOPPED = "somebody wants the job to end"
-    PAUSED = "what no query may run beside is due"
+    PAUSED = "work is due during which no query may run"
 
 
 def start(spark: SparkSession, settings: IngestSettings, batches: Batches) -> StreamingQuery:

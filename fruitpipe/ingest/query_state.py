@@ -1,4 +1,4 @@
-"""Whether the batches of a query are carried out, and why not: state of our own, so that nobody reads it out of Spark's texts."""
+"""Whether a query's batches are carried out, and why not. It is kept here, as Spark's error texts do not tell it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Stopping(Exception):
-    """Refuses a batch, or the rest of one, while the query is being ended; the next query runs that batch again."""
+    """Raised by a batch that is refused, or cut short, while the query is being ended; the next query runs it again."""
 
 
 class State(enum.Enum):
@@ -49,16 +49,16 @@ class QueryState:
         return self._state is State.CUT_SHORT
 
     def end(self) -> None:
-        """Has no other batch be taken. After a failure nothing changes."""
+        """Lets no other batch begin. After a failure nothing changes."""
         self._become(State.ENDING)
 
     def cut_short(self) -> Stopping:
-        """Notes that a batch is refused, or the rest of one; what the batch is to raise."""
+        """Notes that a batch is refused or cut short, and returns the error that it is to raise."""
         self._become(State.CUT_SHORT)
         return Stopping()
 
     def fail(self, error: BaseException) -> None:
-        """Notes what a batch raised."""
+        """Notes the error that a batch raised."""
         self._become(State.FAILED)
         self.failure = error
 

@@ -46,7 +46,7 @@ NOTHING = Gone([], np.empty(0, np.int64))
 
 
 def too_many(gone: int, moved: int, images: int) -> bool:
-    """Whether so many images are gone, but for those that moved, that the listing is more likely wrong than they are."""
+    """Whether so many images are gone, moved ones apart, that the listing is more likely to be wrong."""
     return gone - moved > SHARE * images
 
 

@@ -14,7 +14,7 @@ BEFORE_TRIGGER_SECONDS = 0.25  # that a listing is to end before Spark's trigger
 
 
 class Repeated:
-    """Lists again and again while a block runs, which begins once there is something to do, or nothing."""
+    """Lists the prefix again and again, on a thread, while a block runs."""
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
@@ -23,7 +23,7 @@ class Repeated:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Raises what the first listing met."""
+        """The block begins when the first listing has written a manifest or has ended. Raises the first listing's error."""
         self._stopped.clear()
         self._begun.clear()
         thread = threading.Thread(target=self._repeat, daemon=True, name="fruitpipe-listing")
@@ -37,7 +37,7 @@ class Repeated:
             thread.join()
 
     def check(self) -> None:
-        """Raises what a listing met."""
+        """Raises the error that ended the listings, if one did."""
         if self._failure:
             raise self._failure
 

@@ -1,8 +1,8 @@
 """What the stream does for its own root between batches, so that years of small commits cost no more than a few large ones.
 
 Packing small files takes a commit, so it has a moment of its own between two batches; it moves at most the bytes of the batches
-since the last time and of one file that is still small. Clearing away what has had its time touches nothing that anybody reads,
-so it goes on beside the batches. Whatever is killed on the way leaves everything whole, and is done the next time.
+since the last time and of one file that is still small. Clearing away removes files that nobody reads any more, so it goes on
+beside the batches. Whatever is killed on the way leaves everything whole, and is done the next time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nob
 
 @dataclass
 class RootUpkeep:
-    """Asked between two batches, when none is in hand; `before_commit` raises where this process may no longer write."""
+    """Packs small files and clears away old ones, when no batch is in hand.
+
+    `before_commit` raises where this process may no longer write.
+    """
 
     spark: SparkSession
     settings: IngestSettings
@@ -53,7 +56,7 @@ class RootUpkeep:
         self._failure: BaseException | None = None
 
     def step(self, commits: int) -> None:
-        """Does what is due after so many commits of this process. Raises what the clearing in the background met."""
+        """Does what is due after so many commits of this process. Raises the error of the clearing away in the background."""
         if self._failure:
             raise self._failure
         if self._is_packing_due(commits):
@@ -73,7 +76,7 @@ class RootUpkeep:
         return self._named >= MOST_NAMED
 
     def renewed(self) -> None:
-        """Told that it has begun anew."""
+        """Notes that the checkpoint has begun anew."""
         self._named = 0
 
     def finish(self, commits: int) -> None:
@@ -83,7 +86,7 @@ class RootUpkeep:
         self.wait()
 
     def wait(self) -> None:
-        """Returns when nothing is cleared away any more; raises what that met. An erasure cuts the log that a vacuum reads."""
+        """Waits for the clearing away, and raises its error. An erasure cuts the log that a vacuum reads."""
         if self._clearing:
             self._clearing.join()
         if self._failure:
@@ -144,7 +147,7 @@ class RootUpkeep:
 
 
 def last_cleared(root: str) -> datetime | None:
-    """When what has had its time was last cleared away; None where there is no record, as in a new root."""
+    """When old files were last cleared away; None where there is no record, as in a new root."""
     try:
         return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
     except (
@@ -157,12 +160,15 @@ def last_cleared(root: str) -> datetime | None:
 
 
 def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
-    """Whether what has had its time is to be cleared away, if that was done at `cleared_at`; no record is to become one."""
+    """Whether old files are to be cleared away, if they last were at `cleared_at`; None: not known, so it is time."""
     return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
 
 
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
-    """Removes what has had its time, and says what that was. now: a moment at which this process had no batch in hand."""
+    """Removes old files, as the settings say, and returns a line that counts them.
+
+    now: a moment at which this process had no batch in hand.
+    """
     upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
     manifests, _ = clear_manifests(settings)
     rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
@@ -171,7 +177,7 @@ def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
 
 
 def clear_manifests(settings: IngestSettings) -> tuple[int, int]:
-    """Removes the manifests that are carried out and had their time; returns how many, and how many checkpoints name in vain.
+    """Removes manifests that are carried out and old enough; returns how many, and how many checkpoints name in vain.
 
     In vain are the names of manifests that are not there any more: those that stay would be read again by a new checkpoint.
     """

@@ -47,12 +47,12 @@ class Seen:
         return self.paths[~among(listed.paths, self.paths)]
 
     def without(self, paths: NDArray[np.int64]) -> Seen:
-        """The others than these, which are sorted."""
+        """Without the images of these hashes of paths, which are sorted."""
         stays = ~among(paths, self.paths)
         return Seen(self.paths[stays], self.images[stays])
 
     def updated(self, later: Seen) -> Seen:
-        """Both, and of a path that is in both what was seen `later`."""
+        """Both together; for a path that both have, `later` counts."""
         alone = self.without(later.paths)
         if not len(alone):
             return later

@@ -1,4 +1,4 @@
-"""The stream: one query after the other, and between two of them what no query may run beside."""
+"""The stream: one query after the other, and between two of them the work during which no query may run."""
 
 from __future__ import annotations
 

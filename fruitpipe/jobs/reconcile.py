@@ -138,7 +138,7 @@ def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:
 
 
 def too_many_gone(found: Plan) -> bool:
-    """Whether so many images are gone that the listing is more likely wrong than they are."""
+    """Whether so many images are gone that the listing is more likely to be wrong."""
     return removals.too_many(len(found.gone), found.moved, found.rows)
 
 

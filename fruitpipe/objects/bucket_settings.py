@@ -1,4 +1,4 @@
-"""What a bucket itself makes of its objects and of their names: versions, logs, lists, copies. Only asked, never changed."""
+"""Settings by which a bucket itself keeps or copies objects and names: versions, logs, lists, replicas. Only read."""
 
 from __future__ import annotations
 

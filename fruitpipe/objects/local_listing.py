@@ -1,4 +1,4 @@
-"""What lies below a local folder: its files, and those of folders that links lead to; what is no image for anybody is told."""
+"""The files below a local folder, through links to folders as well; what can be no image is passed over, in a line each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[St
 
 
 def _listed(path: Path) -> Stat | None:
-    """Nothing for what is no image for anybody: see `_why_not`; what was removed since, and a link to nowhere or to itself."""
+    """The file's stat. None for what can be no image (`_why_not`), for a file that was removed since, and for a broken link."""
     try:
         with explained(f"file://{path}"):
             status = path.stat()

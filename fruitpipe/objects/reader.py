@@ -61,11 +61,11 @@ class Bucket:
         self._open_until = 0.0
 
     def answers(self, key: str) -> bool:
-        """Whether it is worth asking for `key`."""
+        """Whether `get` may have an answer for `key`."""
         return UNNAMEABLE.isdisjoint(key.split("/")) and time.monotonic() >= self._open_until
 
     def get(self, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
-        """What `objects.look` says of an object, or None, which says nothing of it."""
+        """The object as `objects.look` returns it; None where boto3 has to be asked."""
         store = self._connected() if self.answers(key) else None
         if store is None:
             return None
@@ -88,7 +88,7 @@ class Bucket:
         return look
 
     def failed(self) -> None:
-        """What `get` said nothing of, boto3 has found, or not found."""
+        """Notes that boto3 had an answer for a key for which `get` had none."""
         self._failures += 1
         now = time.monotonic()
         if self._failures >= FAILURES and now - self._answered_at >= SILENT_SECONDS:

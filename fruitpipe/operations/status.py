@@ -1,4 +1,4 @@
-"""How it stands under a root: what is in the table, what came last, which versions are published, what is stored.
+"""The state of a root: what is in the table, what came last, which versions are published, what is stored.
 
 Reads Delta's log, a few scalar columns and a listing; no Spark.
 """
@@ -103,7 +103,7 @@ class Sizes:
 
 
 def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[str, int]] | None = None) -> Status:
-    """How it stands at this moment. sizes: what tells `storage_bytes`, where that is not to be listed each time."""
+    """The state of the root at this moment. sizes: what tells `storage_bytes`, where that is not to be listed each time."""
     now = now or datetime.now(UTC)
     counts = table.query("SELECT label, error, extractor, count(*) AS images FROM features GROUP BY label, error, extractor")
     labels, errors, extractors = (_totals(counts, column) for column in ("label", "error", "extractor"))

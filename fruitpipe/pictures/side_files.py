@@ -41,7 +41,7 @@ OF_MACOS, IN_A_BIN = "side files of macOS", "deleted files in a bin"
 
 
 def kind(below: str) -> str | None:
-    """What kind of side file lies at `below`, a path below the image prefix; None for what is none. Case does not matter."""
+    """What kind of side file lies at `below`, a path below the image prefix; None for any other file. Case does not matter."""
     if not PERHAPS.search(below):
         return None
     *folders, name = below.split("/")

@@ -70,7 +70,7 @@ class Gathered:
 
 
 class _ReadAllError(Exception):
-    """The change feed will not do, and why."""
+    """All rows have to be read, as the message says why."""
 
 
 def pin(spark: SparkSession, root: str) -> Pinned:

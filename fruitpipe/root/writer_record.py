@@ -61,7 +61,7 @@ def parsed(body: bytes) -> Record:
 
 
 def refusal(root: str, found: Record) -> OtherWriter:
-    """What a second writer is told."""
+    """The error that a second writer gets."""
     return OtherWriter(f"{root} is being written by {found}; stop that stream first, or let it do the work")
 
 

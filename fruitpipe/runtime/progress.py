@@ -113,7 +113,7 @@ class Bar:
             self._progress.update(self._task, description=title, completed=self._step, done="", rate="")
 
     def begin(self, images: int) -> str | None:
-        """Begins a chunk; names the file (fruitpipe.tally) whose marks move the bar until `advance` counts that chunk."""
+        """Begins a chunk; names the file (`image_count`) whose marks move the bar until `advance` counts that chunk."""
         if not self._progress:
             return None
         tally = Tally(self._folder / f"{self._begun}", images)

@@ -126,7 +126,7 @@ def _check_user() -> None:
 
 
 def _quieten() -> None:
-    """Both tell at length, and on stderr, that Java is gone; the job says so in a line."""
+    """Silences what pyspark and py4j print on stderr when Java is gone; the job says it in one line."""
     for server in filter(None, (getattr(accumulators, name, None) for name in ACCUMULATOR_SERVERS)):
         server.handle_error = lambda *_: None
     logging.getLogger().addFilter(_is_not_from_py4j)
@@ -226,7 +226,7 @@ def _damaged(text: str) -> errors.Damaged | None:
 
 
 def _java_is_gone() -> PlatformFault | None:
-    """Says so where the Java process that this one started has ended; py4j has many words for nobody answering."""
+    """The error where the Java process that this one started has ended; py4j raises many different ones then."""
     process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - Spark keeps it nowhere else
     try:
         ended = process is not None and process.wait(TO_DIE_SECONDS) is not None

@@ -54,7 +54,7 @@ def verify(body: bytes) -> int:
 
 
 def rows_lost(losses: Sequence[Loss]) -> int:
-    """How many rows were in them."""
+    """How many rows the lost files held."""
     return sum(loss.file.rows for loss in losses)
 
 

@@ -32,7 +32,7 @@ HIDING = {"deletionVectors", "columnMapping"}
 
 
 class Table(NamedTuple):
-    """Delta's own id, which a table that was deleted and made anew has not, and whether its files are to be read as they are."""
+    """Delta's id of the table, another one after it was made anew, and whether its files hold its rows and nothing else."""
 
     id: str
     plain: bool
@@ -68,7 +68,7 @@ def table(spark: SparkSession, root: str) -> DeltaTable:
 
 
 def describe(spark: SparkSession, root: str) -> Table:
-    """What the table says of itself."""
+    """The table's id, and whether its files can be read by themselves."""
     detail = table(spark, root).detail().first()
     assert detail is not None
     plain = not detail["partitionColumns"] and HIDING.isdisjoint(detail["tableFeatures"] or ())
@@ -96,7 +96,7 @@ def exists(spark: SparkSession, root: str) -> bool:
 
 
 def is_ours(root: str) -> bool:
-    """Whether there is a table as `create` leaves it, as seen without Spark, which is to judge what cannot be read so."""
+    """Whether there is a table as `create` leaves it. Told without Spark; False where only Spark can tell."""
     try:
         table = Snapshot(root)
         requirements.check(table)

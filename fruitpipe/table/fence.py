@@ -61,7 +61,7 @@ class Fence:
         self._see(newest)
 
     def lost(self) -> LeaseLost:
-        """What is raised."""
+        """The error where somebody else has changed rows."""
         return LeaseLost(
             f"{self._root}/features: somebody else changed rows after version {self._version}; nothing more is written. "
             "Two streams must not write one root: stop the other one (fruitpipe doctor tells who holds it), and start again"

@@ -1,4 +1,4 @@
-"""What the images of rows are known by where their names would take too much memory: 17 bytes a row."""
+"""Hashes of the rows' paths, for what has to know every row: 17 bytes a row, where names would take too much memory."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def of_path(path: str) -> int:
 
 
 def of_paths(paths: Iterable[str]) -> NDArray[np.int64]:
-    """Those of several."""
+    """`of_path` of each path, (n,) int64."""
     return np.fromiter(map(of_path, paths), np.int64)
 
 
 def of_image(path: str, etag: str) -> int:
-    """60 bits of the SHA-256 of both.
+    """60 bits of the SHA-256 of path and etag.
 
     Among a million images one in a trillion shares another's; it would wait for reconciliation.
     """
@@ -63,7 +63,7 @@ def of_image(path: str, etag: str) -> int:
 
 
 def of_rows(root: str, prefix: str) -> RowHashes:
-    """Those of all rows. Reads two columns of the whole table, without Spark: 2 s for a million rows.
+    """The hashes of all rows. Reads two columns of the whole table, without Spark: 2 s for a million rows.
 
     Spark, just started, takes as long to read a single row.
     """
@@ -87,13 +87,13 @@ class KeptRowHashes:
         self._read: RowHashes | None = None
 
     def __call__(self) -> RowHashes:
-        """Those of all rows, as `of_rows` has them."""
+        """The hashes of all rows, as `of_rows` has them."""
         if self._read is None:
             self._read = of_rows(self._root, self._prefix)
         return self._read
 
     def drop(self) -> None:
-        """Has them read anew: rows are gone of which the listing is to know."""
+        """Drops them: the next call reads the table again, as after an erasure, whose rows the listing has to forget."""
         self._read = None
 
 
