@@ -37,6 +37,7 @@ class Batches:
     eraser: Eraser
     bar: progress.Bar = field(default_factory=progress.Bar)
     renewal_due: Callable[[], bool] = lambda: False
+    within_reach: Callable[[Sequence[manifests.ImageEvent]], list[manifests.ImageEvent]] = list
     outcomes: Counter[str] = field(default_factory=Counter)
     commits: int = 0
 
@@ -76,7 +77,7 @@ class Batches:
     def recompute(self, named: Sequence[manifests.ImageEvent]) -> None:
         """Brings images of another extractor up to date; called between batches."""
         since = time.monotonic()
-        for commit in self.upsert(self.eraser.admit(named), lambda: False):
+        for commit in self.upsert(self.within_reach(self.eraser.admit(named)), lambda: False):
             since = self._say("stale", commit, since)
 
     def finish(self, query: StreamingQuery) -> None:
@@ -94,7 +95,7 @@ class Batches:
     def _commit(self, batch: DataFrame, batch_id: int) -> bool:
         """Commits the batch chunk by chunk. Returns whether all of it is committed, or the query was to end before."""
         named, rejected = named_images(batch)
-        named = self.eraser.admit(named)
+        named = self.within_reach(self.eraser.admit(named))
         if rejected:
             self._keep(rejected, batch_id)
         done, since = 0, time.monotonic()

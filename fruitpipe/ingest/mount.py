@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
+from fruitpipe.output import say
+from fruitpipe.root.manifests import ImageEvent
 
 
 @dataclass(frozen=True)
@@ -39,5 +41,33 @@ class Mount:
             )
 
     def _is_empty(self) -> bool:
-        shut: list[str] = []
-        return next(objects.list_all(self.prefix, shut.append), None) is None and not shut
+        return is_empty(self.prefix)
+
+
+@dataclass(frozen=True)
+class OtherPrefixes:
+    """Those of the root that this stream does not list. Manifests may name images below them, and they may be away as well."""
+
+    prefixes: tuple[str, ...]
+
+    def within_reach(self, named: Sequence[ImageEvent]) -> list[ImageEvent]:
+        """`named`, but for images below folders that are empty or not there now, which a look would take for removed ones.
+
+        Their rows stay. That an image was removed somebody has seen who saw the folder.
+        """
+        held = {event.path: prefix for event in named if event.event == "created" and (prefix := self._of(event.path))}
+        away = {prefix for prefix in set(held.values()) if is_empty(prefix)}
+        for prefix in sorted(away):
+            images = sum(1 for one in held.values() if one == prefix)
+            say(f"{prefix} is empty or not there: {images} images are left as they are; mount it and run fruitpipe reconcile")
+        return [event for event in named if held.get(event.path) not in away]
+
+    def _of(self, path: str) -> str | None:
+        below = (prefix for prefix in self.prefixes if not objects.is_s3(prefix))
+        return next((prefix for prefix in below if path.startswith(f"{prefix}/")), None)
+
+
+def is_empty(folder: str) -> bool:
+    """Whether no file is there, or no folder; one that may not be read is not."""
+    shut: list[str] = []
+    return next(objects.list_all(folder, shut.append), None) is None and not shut

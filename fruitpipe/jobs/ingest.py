@@ -19,7 +19,7 @@ from fruitpipe.extractor import featurise
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, prefix_listing, recompute, root_upkeep, waiting_manifests
 from fruitpipe.ingest.micro_batch import Batches, summary
-from fruitpipe.ingest.mount import Mount
+from fruitpipe.ingest.mount import Mount, OtherPrefixes
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
@@ -74,7 +74,9 @@ def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with progress.bar("ingest", wanted=settings.once) as bar:
         upkeep = RootUpkeep(spark, settings, fence)
-        batches = Batches(settings, upsert, Eraser(spark, settings, fence), bar, upkeep.wants_renewal)
+        others = OtherPrefixes(tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images))
+        eraser = Eraser(spark, settings, fence)
+        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, others.within_reach)
         Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 

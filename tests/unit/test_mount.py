@@ -6,7 +6,8 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
-from fruitpipe.ingest.mount import Mount
+from fruitpipe.ingest.mount import Mount, OtherPrefixes
+from fruitpipe.root.manifests import ImageEvent
 from tests.pictures import fill
 
 
@@ -44,3 +45,17 @@ def test_images_of_a_folder_on_another_file_system_are_not_gone(images, monkeypa
 
 def test_in_s3_what_is_not_there_is_gone():
     Mount("s3://nowhere/in").check(["s3://nowhere/in/Kiwi/0.jpg"])
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_images_below_another_prefix_that_is_away_are_not_looked_at_and_those_seen_as_removed_are(images, emptied, capsys):
+    here, there = (f"file://{images.with_name(name)}" for name in ("here", "images"))
+    others = OtherPrefixes((there, "s3://nowhere/in"))
+    named = [ImageEvent("created", f"{folder}/Kiwi/0000.jpg") for folder in (here, there, "s3://nowhere/in")]
+    named.append(ImageEvent("removed", f"{there}/Kiwi/0001.jpg"))
+    assert others.within_reach(named) == named
+    images.rename(images.with_name("unmounted"))
+    if emptied:
+        images.mkdir()
+    assert others.within_reach(named) == [named[0], *named[2:]]
+    assert f"{there} is empty or not there: 1 images are left as they are" in capsys.readouterr().out
