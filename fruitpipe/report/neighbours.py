@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,8 @@ def arranged(vectors: NDArray[Any]) -> NDArray[np.float64]:
     (van der Maaten and Hinton, "Visualizing Data using t-SNE", 2008; scikit-learn's Barnes-Hut variant.) On one thread: with
     several, its short loops wait for each other wherever something else uses a core.
     """
+    # What joblib is told it does not look for, with a traceback where a container says nothing of its cores.
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1))
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 

@@ -163,3 +163,10 @@ def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):
     found = thumbnails.of(paths, max_bytes=1)
     assert sum(map(bool, found)) == thumbnails.AT_ONCE
     assert len(found) == len(paths)
+
+
+def test_the_map_is_made_without_a_word_where_nobody_tells_how_many_cores_there_are(monkeypatch, capfd, recwarn):
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    monkeypatch.setenv("PATH", "")  # lscpu, which joblib asks
+    neighbours.arranged(np.random.default_rng(0).random((40, 5)))
+    assert (capfd.readouterr().err, [str(warning.message) for warning in recwarn]) == ("", [])
