@@ -80,6 +80,42 @@ def test_where_the_batch_has_no_other_folder_its_neighbours_tell(monkeypatch):
     assert store.looked[-1] == OTHERS[:1]
 
 
+def test_at_most_three_others_are_looked_at_wherever_they_come_from(monkeypatch):
+    folders = [f"s3://b/{name}/0.jpg" for name in "ABCDE"]
+    beside = [f"s3://b/Shut/other {number}.jpg" for number in range(5)]
+    for given, looked in (({"good": folders}, folders), ({"named": folders}, folders), ({"listed": [*SHUT, *beside]}, beside)):
+        store = Store(monkeypatch, **given, fates=dict.fromkeys(SHUT, "unreadable"))
+        store.check(SHUT, "unreadable")
+        assert store.looked == [SHUT[:1], looked[:3]]
+
+
+def test_images_that_were_good_are_looked_for_in_the_roots_table_and_not_in_the_chunk(monkeypatch):
+    asked = []
+    store = Store(monkeypatch, fates=shut("too-slow"))
+    monkeypatch.setattr(lookup, "good_paths", lambda root, count, but: asked.append((root, count, but)) or [])
+    store.check(SHUT[:1], "too-slow")
+    assert asked == [("root", 3, frozenset(SHUT[:1]))]
+
+
+def test_the_fault_says_how_many_images_of_what_and_why(monkeypatch):
+    said = "all 6 images of this batch are unreadable (as the test has it); nothing was written. Mend that first"
+    with pytest.raises(PlatformFault) as fault:
+        Store(monkeypatch, good=OTHERS, fates=shut("unreadable")).check(SHUT, "unreadable")
+    assert str(fault.value) == said
+    said = "6 images of this batch were unreadable (as the test has it), and one is not any more; start again"
+    with pytest.raises(PlatformFault) as fault:
+        Store(monkeypatch, good=OTHERS).check(SHUT, "unreadable")
+    assert str(fault.value) == said
+
+
+def test_a_chunk_in_which_one_image_fares_better_is_nobodys_fault(monkeypatch):
+    store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"))
+    failed = featurised(SHUT, "unreadable")
+    groups = [Group("featurised", None, 1, 0.1, None, "{}"), *failed.groups]
+    Judge("root", SHUT, store.look_at).check(FeaturisedChunk(failed.chunk, groups, 0.0))
+    assert not store.looked
+
+
 def test_what_is_read_and_is_no_picture_fares_better_and_what_is_gone_says_nothing(monkeypatch):
     fates = shut("unreadable") | {OTHERS[1]: "truncated"}
     Store(monkeypatch, good=OTHERS, fates=fates).check(SHUT, "unreadable")
@@ -139,6 +175,11 @@ def test_what_was_unreadable_before_and_still_is_says_nothing_new(monkeypatch):
     assert not store.looked
     with pytest.raises(PlatformFault):
         store.check(SHUT, "unreadable", known=SHUT[:5])
+
+
+def test_images_that_were_unreadable_and_crash_the_decoder_now_are_new_failures(monkeypatch):
+    with pytest.raises(PlatformFault):
+        Store(monkeypatch, good=OTHERS, fates=shut("crashes-decoder")).check(SHUT, "crashes-decoder", known=SHUT)
 
 
 @pytest.mark.parametrize("reason", ["archived", "no-key", "truncated"])

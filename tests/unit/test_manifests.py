@@ -85,7 +85,7 @@ def test_a_time_in_another_zone_is_read_as_the_same_moment():
         ("[]", "not a JSON object"),
         ("{}", "not a JSON object"),
         ('{"path": "s3://b/k.jpg"}', "event is None"),
-        ('{"event": "moved", "path": "s3://b/k.jpg"}', "event is 'moved'"),
+        ('{"event": "moved", "path": "s3://b/k.jpg"}', "event is 'moved'; it must be one of created, removed, erase"),
         ('{"event": "created"}', "path is None"),
         ('{"event": "created", "path": "s3a://b/k.jpg"}', "path is 's3a://b/k.jpg'"),
         ('{"event": "created", "path": "s3://b"}', "path is 's3://b'"),
@@ -94,6 +94,7 @@ def test_a_time_in_another_zone_is_read_as_the_same_moment():
         ('{"event": "created", "path": "file:///images/a\\u0000.jpg"}', "path is 'file:///images/a"),
         (f'{{"event": "created", "path": "s3://b/{"é" * 513}"}}', "path is 's3://b/é"),
         ('{"event": "created", "path": "s3://b/\\ud800.jpg"}', "path is"),
+        ('{"event": "created", "path": "s3://b/\\udfff.jpg"}', "path is"),
         ('{"event": "created", "path": "s3://b/k.jpg", "etag": 7}', "etag is 7"),
         ('{"event": "created", "path": "s3://b/k.jpg", "length": -1}', "length is -1"),
         ('{"event": "created", "path": "s3://b/k.jpg", "length": true}', "length is True"),
@@ -109,6 +110,11 @@ def test_a_time_in_another_zone_is_read_as_the_same_moment():
 def test_a_line_that_is_no_event_says_what_is_wrong_with_it(line, complaint):
     with pytest.raises(ValueError, match=re.escape(complaint)):
         parse_line(line)
+
+
+@pytest.mark.parametrize("event", [ImageEvent("created", f"s3://b/{'k' * 1024}"), ImageEvent("created", KIWI, length=2**63 - 1)])
+def test_the_longest_name_and_the_greatest_length_are_an_event(event):
+    assert parse_line(to_line(event)) == event
 
 
 @given(st.text())

@@ -85,6 +85,28 @@ def test_more_components_than_directions_are_refused_with_the_bound(components):
         fit_rows(sample(), components=components)
 
 
+@pytest.mark.parametrize("variance", [0, -0.1, 1.001, 2])
+def test_a_share_that_is_none_is_refused(variance):
+    with pytest.raises(WrongUsage) as refusal:
+        fit_rows(sample(), variance=variance)
+    assert str(refusal.value) == f"variance {variance}: give a share above 0 and up to 1"
+
+
+@pytest.mark.parametrize(("variance", "k"), [(0.25, 1), (0.5, 2), (0.51, 3), (1.0, 4)])
+def test_a_share_that_so_many_components_keep_exactly_takes_no_more(variance, k):
+    """Four uncorrelated columns: each direction has a quarter."""
+    assert fit(Moments(10, np.zeros(4), np.eye(4)), variance=variance).k == k
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_columns_that_others_add_up_to_are_no_directions(rank, seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(60, rank)) @ rng.normal(size=(rank, 12))
+    with pytest.raises(WrongUsage, match=f"60 rows, which vary in {rank} independent directions, allow 1 to {rank};"):
+        fit_rows(rows, components=rank + 1)
+
+
 def test_two_rows_give_one_component():
     reduction = fit_rows(sample(count=2))
     assert reduction.k == 1
@@ -140,6 +162,21 @@ def test_a_tie_between_loadings_does_not_leave_the_sign_to_rounding():
         tuple(np.sign(fit_rows(pairs[rng.permutation(200)], components=2).components).ravel().astype(int)) for _ in range(20)
     }
     assert signs == {(1, 1, 1, -1)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_largest_loading_of_each_component_is_positive(seed):
+    for component in fit_rows(sample(seed=seed), components=6).components:
+        assert component[np.abs(component).argmax()] > 0
+
+
+@pytest.mark.parametrize(("overlap", "sign"), [(-0.5, 1), (-0.51, -1)])
+def test_a_component_at_60_degrees_or_more_from_all_previous_ones_follows_none(overlap, sign):
+    uncorrelated = Moments(10, np.zeros(2), np.eye(2))
+    plain = fit(uncorrelated, components=1)
+    near = plain.components * overlap + plain.components[:, ::-1] * np.sqrt(1 - overlap**2)
+    previous = Reduction(plain.mean, plain.scale, near, plain.explained_variance_ratio)
+    np.testing.assert_array_equal(fit(uncorrelated, components=1, previous=previous).components, plain.components * sign)
 
 
 def test_signs_follow_the_previous_reduction_when_a_row_is_added():
