@@ -50,8 +50,8 @@ def arranged(vectors: NDArray[Any]) -> NDArray[np.float64]:
     (van der Maaten and Hinton, "Visualizing Data using t-SNE", 2008; scikit-learn's Barnes-Hut variant.) On one thread: with
     several, its short loops wait for each other wherever something else uses a core.
     """
-    # What joblib is told it does not look for, with a traceback where a container says nothing of its cores.
-    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1))
+    # Or joblib looks for the cores, and prints a traceback in a container that says nothing of them.
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
