@@ -130,16 +130,8 @@ def change(account: Account, template_key: str, parameters: dict[str, str]) -> N
         cloudformation.delete_stack(StackName=stack)
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=FOREVER)
         found = None
-    url = account.s3.generate_presigned_url("get_object", Params={"Bucket": account.artifacts, "Key": template_key})
-    asked = {
-        "StackName": stack,
-        "TemplateURL": url.partition("?")[0],
-        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(parameters.items())],
-        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        "Tags": [{"Key": "application", "Value": "fruitpipe"}],
-    }
     try:
-        (cloudformation.update_stack if found else cloudformation.create_stack)(**asked)
+        (cloudformation.update_stack if found else cloudformation.create_stack)(**_wanted(account, template_key, parameters))
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
             raise
@@ -150,6 +142,18 @@ def change(account: Account, template_key: str, parameters: dict[str, str]) -> N
     except WaiterError as error:
         raise Refused(f"stack {stack}: {reasons(account) or error}; mend that and run make deploy again") from error
     return None
+
+
+def _wanted(account: Account, template_key: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """What CloudFormation is asked for."""
+    url = account.s3.generate_presigned_url("get_object", Params={"Bucket": account.artifacts, "Key": template_key})
+    return {
+        "StackName": account.plan.stack,
+        "TemplateURL": url.partition("?")[0],
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in sorted(parameters.items())],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Tags": [{"Key": "application", "Value": "fruitpipe"}],
+    }
 
 
 def reasons(account: Account) -> str:

@@ -147,17 +147,7 @@ def _usable(pinned: Pinned, previous: Model | None, *, full: bool) -> Model:
 
 def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensions: int) -> Gathered:
     summary, cancellation = previous.summary, float(previous.facts["cancellation"])
-    since = int(previous.facts["features_version"])
-    added = removed = Summary.zero(dimensions)
-    new_rows = None
-    if since < pinned.version:
-        changes = delta.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
-        counts = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
-        _check_removed(_count(counts, REMOVING), summary.count)
-        new_rows = _of_type(changes, ADDING, counts)
-        if _count(counts, REMOVING):
-            removed = summarise(_of_type(changes, REMOVING, counts), dimensions)
-        added = summarise(new_rows, dimensions)
+    added, removed, new_rows = _changed(spark, pinned, previous, dimensions)
     merged = summary.merge(added)
     left = merged.subtract(removed)
     if removed.count:
@@ -175,6 +165,19 @@ def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model, dimensio
         only_added=not removed.count,
         added=new_rows if added.count else None,
     )
+
+
+def _changed(spark: SparkSession, pinned: Pinned, previous: Model, dimensions: int) -> tuple[Summary, Summary, Source | None]:
+    """The summaries of the rows that came and that went since `previous`, and the rows that came, if there was any commit."""
+    since, none = int(previous.facts["features_version"]), Summary.zero(dimensions)
+    if since >= pinned.version:
+        return none, none, None
+    changes = delta.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
+    counts = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
+    _check_removed(_count(counts, REMOVING), previous.summary.count)
+    removed = summarise(_of_type(changes, REMOVING, counts), dimensions) if _count(counts, REMOVING) else none
+    new_rows = _of_type(changes, ADDING, counts)
+    return summarise(new_rows, dimensions), removed, new_rows
 
 
 def _check_removed(removed: int, rows_before: int) -> None:
