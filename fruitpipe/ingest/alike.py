@@ -34,13 +34,15 @@ class Judge:
 
     def check(self, featurised: FeaturisedChunk) -> None:
         """Raises PlatformFault where the platform is to blame. What was unreadable before and still is says nothing new."""
-        reasons = featurised.count("error")
+        gone = frozenset(featurised.gone)  # which says nothing
+        there = [path for path in featurised.chunk.paths if path not in gone]
+        reasons = featurised.count("error", but="gone")
         unreadable_before = sum(row.error == "unreadable" for row in featurised.chunk.known)
         for reason in REASONS:
             images, before = reasons[reason], unreadable_before if reason == "unreadable" else 0
             if images == reasons.total() and images > before:
                 message = next(group.message for group in featurised.groups if group.error == reason)
-                self._check_alike(featurised.chunk.paths, reason, images - before, message)
+                self._check_alike(there, reason, images - before, message)
 
     def _check_alike(self, paths: Sequence[str], reason: str, new: int, message: str | None) -> None:
         """Of a chunk of which all fail for one reason, `new` of them since they were last seen."""

@@ -71,11 +71,12 @@ class FeaturisedChunk:
                 counts[group.error] += group.images
         return counts
 
-    def count(self, column: str) -> Counter[str]:
-        """How many images there are of each outcome, or of each error."""
+    def count(self, column: str, but: str = "") -> Counter[str]:
+        """How many images there are of each outcome, or of each error; `but` those of one outcome."""
         counts: Counter[str] = Counter()
         for group in self.groups:
-            counts[getattr(group, column)] += group.images
+            if group.outcome != but:
+                counts[getattr(group, column)] += group.images
         return counts
 
 

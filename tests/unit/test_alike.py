@@ -187,3 +187,13 @@ def test_an_objects_own_state_is_never_the_platforms_fault(monkeypatch, reason):
     store = Store(monkeypatch, fates=shut(reason))
     store.check(SHUT, reason)
     assert not store.looked
+
+
+def test_images_that_are_gone_hide_no_refusal_of_all_others(monkeypatch):
+    refused = featurised([*SHUT, *GONE], "unreadable")
+    refused.groups[:] = [refused.groups[0]._replace(images=len(SHUT)), Group("gone", None, len(GONE), None, None, None, GONE)]
+    store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"))
+    with pytest.raises(PlatformFault, match="all 6 images of this batch are unreadable"):
+        Judge("root", SHUT, store.look_at).check(refused)
+    refused.groups[:] = refused.groups[1:]  # all are gone
+    Judge("root", SHUT, store.look_at).check(refused)
