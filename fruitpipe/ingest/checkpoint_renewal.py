@@ -29,7 +29,7 @@ def renew(settings: IngestSettings) -> None:
         say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
 
 
-def renew_full(settings: IngestSettings, keeper: RootUpkeep) -> None:
+def renew_full(settings: IngestSettings, upkeep: RootUpkeep) -> None:
     """Drops a checkpoint that names too many manifests that are gone; called between two queries.
 
     The manifests that it names are removed first, so that next to nothing is looked at again.
@@ -37,5 +37,5 @@ def renew_full(settings: IngestSettings, keeper: RootUpkeep) -> None:
     place = checkpoint.place(settings.root)
     root_upkeep.clear_manifests(settings)
     checkpoint.drop(place)
-    keeper.renewed()
+    upkeep.renewed()
     say(f"ingest: {place} named over {root_upkeep.MOST_NAMED} manifests that are gone; it begins anew")
