@@ -40,6 +40,22 @@ soak: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
 	for harness in $(SOAK); do $(BIN)/python tests/soak/$$harness.py $(ARGS); done
 
+## coverage: which lines of fruitpipe/ the tests run, those of jobs and of Spark's workers among them (`make coverage ARGS="tests/unit"`)
+.PHONY: coverage
+coverage: export SPARK_CONF_DIR = $(CURDIR)/tests/coverage
+coverage: export PYTHONPATH = $(CURDIR)/tests/coverage
+coverage: $(VENV)/ready-dev $(MODEL)
+	@$(BIN)/fruitpipe jars --s3
+	$(BIN)/coverage erase
+	@ended=0; $(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS) || ended=$$?; \
+	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$ended
+
+## mutants: small faults made in what decides and computes, one after the other, and whether its tests find them (mutmut)
+.PHONY: mutants
+mutants: $(VENV)/ready-mutants
+	$(BIN)/mutmut run --max-children 2 $(ARGS)
+	$(BIN)/mutmut results
+
 ## package: what a cluster's nodes and the Lambda functions need, for x86-64 and aarch64, into dist/
 .PHONY: package
 package: $(VENV)/ready $(MODEL)
@@ -88,6 +104,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/ready-dev: $(VENV)/ready
 	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,int8,dev]'
+	@touch $@
+
+$(VENV)/ready-mutants: $(VENV)/ready-dev
+	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt mutmut
 	@touch $@
 
 # The engines that the product is compared with, apart from it: they bring other versions of what it uses.
