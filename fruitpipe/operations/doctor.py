@@ -6,7 +6,6 @@ A check returns what it found, or raises an error whose sentence is the finding;
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import os
 import uuid
@@ -19,20 +18,14 @@ from itertools import islice
 from fruitpipe import objects, regions, settings
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.operations import aws, root_checks
+from fruitpipe.operations import aws, aws_checks, root_checks
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
 LISTED = 1000  # objects that are looked through for what is no image: one request
-REDEPLOY = "deploy the stack again: make deploy"
 MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting, that changes nothing
-ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
-
-
-# With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
-DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
 
 
 @dataclass(frozen=True)
@@ -168,53 +161,13 @@ def check_images(asked: Asked) -> str:
 
 
 def check_events(asked: Asked) -> str:
-    """The bucket tells a queue, something reads the queue, and nothing lies among its dead letters."""
     assert asked.images
-    bucket, _, prefix = asked.images.removeprefix("s3://").partition("/")
-    told = aws.queues(bucket, f"{prefix}/")
-    if not told:
-        raise NotFound(f"{asked.images}: no queue is told of images that are created and removed; {REDEPLOY}")
-    attributes = aws.queue(told[0])
-    name = told[0].rpartition(":")[2]
-    enabled = [one for one in aws.readers(told[0]) if one["State"] in ("Enabled", "Enabling", "Creating", "Updating")]
-    if not enabled:
-        raise NotFound(f"queue {name}: no Lambda function reads it; {REDEPLOY}")
-    if dead := dead_letters(attributes):
-        raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
-    waiting = attributes["ApproximateNumberOfMessages"]
-    return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
-
-
-def dead_letters(attributes: dict[str, str]) -> int:
-    """How many messages the queue's dead-letter queue holds."""
-    target = json.loads(attributes.get("RedrivePolicy") or "{}").get("deadLetterTargetArn")
-    return int(aws.queue(target)["ApproximateNumberOfMessages"]) if target else 0
+    return aws_checks.events(asked.images)
 
 
 def check_cluster(asked: Asked) -> str:
     assert asked.cluster
-    try:
-        found = aws.cluster(asked.cluster)
-    except NotFound as error:
-        raise NotFound(f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one: make deploy") from error
-    state = found["Status"]["State"]
-    if state not in ALIVE:
-        raise NotFound(f"cluster {asked.cluster} is {state}; start another: make deploy")
-    if found.get("StepConcurrencyLevel", 1) < 2:  # noqa: PLR2004 - the stream and the refit
-        raise PlatformFault(
-            f"cluster {asked.cluster} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
-            f"--cluster-id {asked.cluster} --step-concurrency-level 4"
-        )
-    hours = (datetime.now(UTC) - found["Status"]["Timeline"]["CreationDateTime"]).total_seconds() / 3600
-    return f"{asked.cluster} is {state} for {hours:.0f} h{cost(aws.instances(asked.cluster), hours)}; stop it: make destroy"
-
-
-def cost(instances: dict[str, int], hours: float) -> str:
-    """About what the cluster has cost, where its machines' prices are known."""
-    if not instances or not instances.keys() <= DOLLARS_AN_HOUR.keys():
-        return ""
-    dollars = hours * sum(count * DOLLARS_AN_HOUR[kind] for kind, count in instances.items())
-    return f", about ${dollars:.0f} at list prices; it does not end itself while a stream runs"
+    return aws_checks.cluster(asked.cluster)
 
 
 def check_table(asked: Asked) -> str:

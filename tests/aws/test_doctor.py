@@ -13,7 +13,7 @@ import pytest
 
 from fruitpipe import cli, objects
 from fruitpipe.objects import s3_connection
-from fruitpipe.operations import doctor
+from fruitpipe.operations import aws_checks
 from fruitpipe.root import lease
 from tests.aws.test_stack import package
 from tests.pictures import jpeg
@@ -116,8 +116,8 @@ def test_what_a_cluster_has_cost_is_said_with_how_to_stop_it(setup, capsys):
     assert (
         "for 0 h, about $0 at list prices; it does not end itself while a stream runs; stop it: make destroy" in lines["cluster"]
     )
-    assert doctor.cost({"m5.xlarge": 3}, 400) == ", about $324 at list prices; it does not end itself while a stream runs"
-    assert doctor.cost({"x9.huge": 3}, 400) == doctor.cost({}, 400) == ""
+    assert aws_checks.cost({"m5.xlarge": 3}, 400) == ", about $324 at list prices; it does not end itself while a stream runs"
+    assert aws_checks.cost({"x9.huge": 3}, 400) == aws_checks.cost({}, 400) == ""
 
 
 def no_notification(setup):

@@ -1,0 +1,63 @@
+"""What the doctor looks at in AWS beside the buckets: the bucket's notifications with their queue, and the cluster."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from fruitpipe.errors import NotFound, PlatformFault
+from fruitpipe.operations import aws
+
+REDEPLOY = "deploy the stack again: make deploy"
+ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
+# With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
+DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
+
+
+def events(images: str) -> str:
+    """The bucket tells a queue, something reads the queue, and nothing lies among its dead letters."""
+    bucket, _, prefix = images.removeprefix("s3://").partition("/")
+    told = aws.queues(bucket, f"{prefix}/")
+    if not told:
+        raise NotFound(f"{images}: no queue is told of images that are created and removed; {REDEPLOY}")
+    attributes = aws.queue(told[0])
+    name = told[0].rpartition(":")[2]
+    enabled = [one for one in aws.readers(told[0]) if one["State"] in ("Enabled", "Enabling", "Creating", "Updating")]
+    if not enabled:
+        raise NotFound(f"queue {name}: no Lambda function reads it; {REDEPLOY}")
+    if dead := dead_letters(attributes):
+        raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
+    waiting = attributes["ApproximateNumberOfMessages"]
+    return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
+
+
+def dead_letters(attributes: dict[str, str]) -> int:
+    """How many messages the queue's dead-letter queue holds."""
+    target = json.loads(attributes.get("RedrivePolicy") or "{}").get("deadLetterTargetArn")
+    return int(aws.queue(target)["ApproximateNumberOfMessages"]) if target else 0
+
+
+def cluster(cluster_id: str) -> str:
+    """The cluster lives and takes two steps at a time; for how long, and what that cost."""
+    try:
+        found = aws.cluster(cluster_id)
+    except NotFound as error:
+        raise NotFound(f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one: make deploy") from error
+    state = found["Status"]["State"]
+    if state not in ALIVE:
+        raise NotFound(f"cluster {cluster_id} is {state}; start another: make deploy")
+    if found.get("StepConcurrencyLevel", 1) < 2:  # noqa: PLR2004 - the stream and the refit
+        raise PlatformFault(
+            f"cluster {cluster_id} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
+            f"--cluster-id {cluster_id} --step-concurrency-level 4"
+        )
+    hours = (datetime.now(UTC) - found["Status"]["Timeline"]["CreationDateTime"]).total_seconds() / 3600
+    return f"{cluster_id} is {state} for {hours:.0f} h{cost(aws.instances(cluster_id), hours)}; stop it: make destroy"
+
+
+def cost(instances: dict[str, int], hours: float) -> str:
+    """About what the cluster has cost, where its machines' prices are known."""
+    if not instances or not instances.keys() <= DOLLARS_AN_HOUR.keys():
+        return ""
+    dollars = hours * sum(count * DOLLARS_AN_HOUR[kind] for kind, count in instances.items())
+    return f", about ${dollars:.0f} at list prices; it does not end itself while a stream runs"
