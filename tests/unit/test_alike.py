@@ -21,10 +21,12 @@ SHUT = [f"s3://b/Shut/{number}.jpg" for number in range(6)]
 OTHERS = ["s3://b/Shut/other.jpg", "s3://b/Kiwi/0.jpg", "s3://b/Kiwi/1.jpg", "s3://b/Fig/0.jpg"]
 
 
-def featurised(paths, reason, known=()):
+def featurised(paths, reason, known=(), before=None):
+    """All of `paths` fail for a reason; the rows of those that are known were there for that one, or for another before."""
     references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
     groups = [Group("failed", reason, len(paths), None, "as the test has it", None)]
-    return FeaturisedChunk(Chunk(references, [Known(path, None, None, "x", NOW, reason) for path in known]), groups, 0.0)
+    rows = [Known(path, None, None, "x", NOW, before or reason) for path in known]
+    return FeaturisedChunk(Chunk(references, rows), groups, 0.0)
 
 
 class Store:
@@ -179,7 +181,9 @@ def test_what_was_unreadable_before_and_still_is_says_nothing_new(monkeypatch):
 
 def test_images_that_were_unreadable_and_crash_the_decoder_now_are_new_failures(monkeypatch):
     with pytest.raises(PlatformFault):
-        Store(monkeypatch, good=OTHERS, fates=shut("crashes-decoder")).check(SHUT, "crashes-decoder", known=SHUT)
+        Store(monkeypatch, good=OTHERS, fates=shut("crashes-decoder")).check(
+            SHUT, "crashes-decoder", known=SHUT, before="unreadable"
+        )
 
 
 @pytest.mark.parametrize("reason", ["archived", "no-key", "truncated"])

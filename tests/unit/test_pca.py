@@ -52,6 +52,13 @@ def test_transform_projects_standardised_rows():
     np.testing.assert_allclose(reduced, standardised(rows) @ reduction.components.T, atol=1e-5)
 
 
+def test_each_of_many_rows_is_projected_as_it_is_alone():
+    rows = sample(count=5000)
+    reduction = fit_rows(rows, components=2)
+    for place in (0, 2047, 2048, 4096, 4999):
+        np.testing.assert_allclose(reduction.transform(rows)[place], reduction.transform(rows[place : place + 1])[0], atol=1e-6)
+
+
 def test_transformed_columns_have_the_variances_that_the_reduction_states():
     rows = sample()
     reduction = fit_rows(rows, components=5)
