@@ -59,7 +59,9 @@ def counted(file: Path) -> Iterator[None]:
     file.touch()
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
     try:
-        with mock.patch.object(featurise, "Featuriser", lambda *given: CountingFeaturiser(*given, calls=str(file))):
+        with mock.patch.object(
+            featurise, "Featuriser", lambda *given, **named: CountingFeaturiser(*given, **named, calls=str(file))
+        ):
             yield
     finally:
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])

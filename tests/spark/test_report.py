@@ -40,7 +40,7 @@ def test_a_version_has_its_report_before_readers_get_it(root, monkeypatch):
 
     def look_and_switch(root, version):
         there.append(images_of(root, version))
-        switch(root, version)
+        return switch(root, version)
 
     monkeypatch.setattr(publication, "switch", look_and_switch)
     refit(RefitSettings(root=root))
