@@ -34,6 +34,7 @@ from fruitpipe.pictures import names
 from fruitpipe.refit import changes
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import session
+from fruitpipe.table import lookup
 from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class Eraser:
         self._tombstones = Tombstones.of(self.settings.root)
 
     def admit(self, named: Sequence[manifests.ImageEvent]) -> list[manifests.ImageEvent]:
-        """The events that are the batch's own: requests to erase are recorded, images that must not come back left out."""
+        """The events that are the batch's own: requests to erase are recorded, images that must not come back left out.
+
+        So is late word of an erased image that has no row: there is nothing to do, and no file is to be begun that names it.
+        """
         wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
         if wanted:
             self.asked = True
@@ -68,7 +72,9 @@ class Eraser:
         late = [event.path for event in named if self._tombstones.covers(event.path) and _tells_nothing_new(event)]
         if late:
             places.empty_lines(self.settings.root, "events", Traces.of(late))
-        return [event for event in named if event.event != "erase" and not self._tombstones.keeps_out(event.path)]
+        nothing = _without_row(self.settings.root, late)
+        own = (event for event in named if event.event != "erase" and event.path not in nothing)
+        return [event for event in own if not self._tombstones.keeps_out(event.path)]
 
     def is_due(self) -> bool:
         """Whether the query is to end so that erasures can be carried out."""
@@ -235,6 +241,14 @@ def _tells_nothing_new(event: manifests.ImageEvent) -> bool:
     if event.event == "created":
         return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
     return event.event == "removed"
+
+
+def _without_row(root: str, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` of which the table has no row."""
+    try:
+        return set(paths) - lookup.of_paths(root, paths).keys() if paths else set()
+    except NotFound:  # there is no table yet
+        return set(paths)
 
 
 def _seconds_left(record: Erasure) -> float:

@@ -74,7 +74,8 @@ def request(
     now = datetime.now(UTC)
     name, salt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", Salt.of(root) if every(root) else Salt.made(root)
     hashed = [salt.hash(path) for path in paths]
-    erasure = Erasure(name, _iso(now), requested_by, keep_object, hashed, [salt.hash(one) for one in asked_as])
+    asked_at = now.isoformat(timespec="microseconds")  # the latest of an image's requests decides
+    erasure = Erasure(name, asked_at, requested_by, keep_object, hashed, [salt.hash(one) for one in asked_as])
     notes.keep_names(root, name, paths)
     save(root, erasure)
     return erasure

@@ -14,7 +14,7 @@ from functools import cache
 from urllib.parse import unquote
 
 from fruitpipe import objects
-from fruitpipe.erasure import register, request_list
+from fruitpipe.erasure import notes, register, request_list
 from fruitpipe.erasure.held_rows import Rows
 from fruitpipe.erasure.request_list import Named
 from fruitpipe.errors import NotFound, WrongUsage
@@ -77,32 +77,42 @@ def check_outside(root: str, uri: str) -> None:
 
 @dataclass(frozen=True)
 class Earlier:
-    """The requests that there were, by what they cover."""
+    """The requests that there were, by what they cover. removed: the ids of those that have removed all their objects.
+
+    An image of theirs that is there was put there anew.
+    """
 
     salt: register.Salt | None
     by_hash: dict[str, register.Erasure]
+    removed: frozenset[str]
 
     @classmethod
     def of(cls, root: str) -> Earlier:
         """Those under the root that somebody can carry out, or has."""
         records = [record for record in register.every(root) if register.NAMELESS not in record.remaining]
         by_hash = {one: erasure for erasure in records for one in (*erasure.images, *erasure.asked_as)}
-        return cls(register.Salt.of(root) if records else None, by_hash)
+        removed = frozenset(one.id for one in records if one.status == "done" or _has_removed(root, one))
+        return cls(register.Salt.of(root) if records else None, by_hash, removed)
 
     def covers(self, name: str) -> register.Erasure | None:
         """The latest request for an image, a prefix or a label."""
         return self.by_hash.get(self.salt.hash(name)) if self.salt else None
 
 
+def _has_removed(root: str, pending: register.Erasure) -> bool:
+    tried = notes.objects_of(root, pending.id)
+    return tried is not None and not tried.left
+
+
 def _new(wanted: Sequence[str], earlier: Earlier, *, keep_object: bool) -> tuple[list[str], dict[str, int]]:
     """The images that are to be asked for, and how many an earlier request covers."""
     new: list[str] = []
     done: dict[str, int] = {}
-    is_there = _are_there([path for path in wanted if (by := earlier.covers(path)) and by.status == "done"])
+    is_there = _are_there([path for path in wanted if (by := earlier.covers(path)) and by.id in earlier.removed])
     for path in wanted:
         by = earlier.covers(path)
         does_less = by and by.keep_object and not keep_object  # that request leaves the object, and this one is not to
-        if by and not does_less and (by.status != "done" or not is_there[path]):
+        if by and not does_less and not is_there.get(path):
             done[by.id] = done.get(by.id, 0) + 1
         else:
             new.append(path)

@@ -135,3 +135,17 @@ def test_a_record_is_read_once_and_again_when_it_has_changed(root, monkeypatch):
     assert read == [f"{first.id}.json"]
     done(root, second)
     assert {record.status for record in register.every(root)} == {"incomplete", "done"}
+
+
+def test_of_two_requests_in_one_second_the_later_decides(root, image, monkeypatch):
+    numbers = iter(["salt", "ff", "00"])
+    monkeypatch.setattr(register.secrets, "token_hex", lambda _: next(numbers))
+    for keep_object in (True, False):
+        register.complete(root, register.request(root, [image], requested_by="me", keep_object=keep_object))
+    assert not register.Tombstones.of(root).keeps_out(image)
+
+
+def test_late_news_of_an_erased_image_without_a_row_is_left_out_of_the_batch(root, image):
+    done(root, request(root, f"{image}2"))
+    late, own = (manifests.ImageEvent("created", path) for path in (f"{image}2", image))
+    assert Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit([late, own]) == [own]

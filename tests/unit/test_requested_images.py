@@ -114,3 +114,15 @@ def test_an_empty_folders_marker_is_no_image(root, images):
     objects.write(f"{images}/Lime", b"")
     with pytest.raises(NotFound, match="there is no such image"):
         select(root, prefix=f"{images}/Lime")
+
+
+def test_an_image_that_is_put_back_before_its_erasure_was_carried_out_can_be_erased_again(root, images):
+    image = f"{images}/Kiwi/0.jpg"
+    objects.write(image, b"one")
+    first = register.request(root, [image], requested_by="me")
+    assert requested_images.select(root, Asked([Named(image)])).done == {first.id: 1}, "it has not come to the object yet"
+    objects.erase(image)
+    notes.keep_objects(root, first.id, notes.Objects(removed=1))
+    assert requested_images.select(root, Asked([Named(image)])).done == {first.id: 1}, "the object is gone"
+    objects.write(image, b"another")
+    assert requested_images.select(root, Asked([Named(image)])).paths == [image]
