@@ -1,0 +1,36 @@
+"""The model in memory for some seconds; `tests/soak/model.py` runs it for minutes."""
+
+from unittest import mock
+
+from fruitpipe.table import data_files
+from tests.model.history import run
+from tests.model.machine import Machine
+
+PICTURES = [0, 1, 2]
+
+
+def test_after_any_history_the_table_follows_from_the_bucket_and_each_version_from_the_table():
+    counts = run(Machine, histories=25, steps=30, seed=None)
+    assert counts["quiet steps"] >= counts["histories"]
+
+
+def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
+    history, begun = Machine(), []
+    history.begin(kind="s3", bodies=PICTURES)
+    late = [event for event in history.pending if event.path.endswith("PNG")]
+    history.quiet()
+    history.erase(number=2, keep_object=False)
+    history.quiet()
+    assert history.erased == {"Label=x/pêche.PNG"}
+    history.upload(name="Kiwi/a b.jpg", body=3)  # beside one that has a row, which takes a merge
+    history._deliver([*late, *history.pending])
+    write = data_files.Writer.write
+
+    def writing(writer, outcomes):
+        begun.append(outcomes["path"].to_pylist())
+        return write(writer, outcomes)
+
+    with mock.patch.object(data_files.Writer, "write", writing):
+        history._run("events")
+    assert begun == [[f"{history.ground.images}/Kiwi/{name}" for name in ("a b.jpg", "a%20b.jpg")]]
+    history.teardown()
