@@ -1,17 +1,11 @@
-"""The model in memory for some seconds; `tests/soak/model.py` runs it for minutes."""
+"""A history of the model in memory that is told step by step; `tests/soak/model.py` runs random ones for minutes."""
 
 from unittest import mock
 
 from fruitpipe.table import data_files
-from tests.model.history import run
 from tests.model.machine import Machine
 
 PICTURES = [0, 1, 2]
-
-
-def test_after_any_history_the_table_follows_from_the_bucket_and_each_version_from_the_table():
-    counts = run(Machine, histories=25, steps=30, seed=None)
-    assert counts["quiet steps"] >= counts["histories"]
 
 
 def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
