@@ -333,7 +333,9 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def run(machine: type[History], histories: int, steps: int, seed: int | None, *, shrink: bool = False) -> Counter[str]:
+def run(
+    machine: type[RuleBasedStateMachine], histories: int, steps: int, seed: int | None, *, shrink: bool = False
+) -> Counter[str]:
     """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
     phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])]
     settings = hypothesis.settings(

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-import hypothesis
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
@@ -40,6 +39,7 @@ from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
 from tests import oracle  # noqa: E402
+from tests.model import history  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 
 STEPS = 20
@@ -225,16 +225,7 @@ def dying(when: str | None) -> Any:
 
 def run(histories: int, seed: int | None, *, shrink: bool = False) -> Counter[str]:
     """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
-    phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])]
-    settings = hypothesis.settings(
-        max_examples=histories, stateful_step_count=STEPS, deadline=None, database=None, phases=phases,
-        derandomize=seed is None, suppress_health_check=list(hypothesis.HealthCheck), print_blob=True,
-    )  # fmt: skip
-    machine = type("History", (BucketHistory,), {"counts": Counter()})
-    if seed is not None:
-        machine = hypothesis.seed(seed)(machine)
-    run_state_machine_as_test(machine, settings=settings)
-    return machine.counts
+    return history.run(BucketHistory, histories, STEPS, seed, shrink=shrink)
 
 
 def main() -> None:

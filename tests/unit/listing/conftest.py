@@ -1,0 +1,82 @@
+"""A listing of an image prefix, as a stream begins it, and what it has named."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import pytest
+
+from fruitpipe import objects
+from fruitpipe.ingest.mount import Mount
+from fruitpipe.ingest.prefix_listing import Listing
+from fruitpipe.ingest.removals import Removals
+from fruitpipe.ingest.seen import Seen
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.settings import IngestSettings
+from fruitpipe.table import path_hashes
+from tests.rows import empty_table, put_rows
+
+
+@pytest.fixture
+def images(tmp_path):
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return f"file://{tmp_path}/root"
+
+
+@pytest.fixture
+def begin(images, root):
+    """A listing as a stream begins it, to which what it is told of is seen."""
+
+    def begin(seen=None, **given):
+        settings = IngestSettings(images=str(images), root=root, **given)
+        rule = naming.proposed(settings, is_new=True)
+        choice = ImageFilter(rule, settings.glob)
+        removals = Removals(settings, f"{root}/checkpoints/ingest", Mount(settings.images), choice)
+        return Listing(settings, lambda: seen or Seen(), removals, rule)
+
+    return begin
+
+
+@pytest.fixture
+def begin_with_rows(images, root, begin):
+    """A listing as a stream begins it that has a row of each image which is there."""
+
+    def begin_with_rows(**given):
+        if not objects.exists(f"{root}/features"):
+            empty_table(root)
+            put_rows(root, objects.list_all(f"file://{images}"))
+        rows = path_hashes.of_rows(root, f"file://{images}")
+        return begin(Seen.of(rows.paths[rows.below], rows.images[rows.below]), **given)
+
+    return begin_with_rows
+
+
+@pytest.fixture
+def named(root):
+    """The names in all manifests, and in how many manifests they are."""
+
+    def named():
+        bodies = [objects.read(stat.path).decode().splitlines() for stat in objects.list_all(f"{root}/events")]
+        return sorted(objects.name(json.loads(line)["path"]) for lines in bodies for line in lines), len(bodies)
+
+    return named
+
+
+@pytest.fixture
+def events(root):
+    """The events in all manifests, by the image's name: `created` and `removed`."""
+
+    def events():
+        told = defaultdict(list)
+        for stat in objects.list_all(f"{root}/events"):
+            for line in objects.read(stat.path).decode().splitlines():
+                told[json.loads(line)["event"]].append(objects.name(json.loads(line)["path"]))
+        return {event: sorted(names) for event, names in told.items()}
+
+    return events
