@@ -46,15 +46,15 @@ def erase(given: EraseFlags) -> None:
     from fruitpipe.erasure import command, request_list, requested_images
 
     named = [*map(request_list.Named, given.uris or ()), *(request_list.read(given.from_file) if given.from_file else ())]
-    asked = requested_images.Asked(named, given.prefix, given.label, given.keep_object)
+    criteria = requested_images.Criteria(named, given.prefix, given.label, given.keep_object)
     also = partial(_with_same_bytes, given.same_bytes)
-    ids = command.erase(given.root, asked, requested_by=given.requested_by, with_same_bytes=also)
+    ids = command.erase(given.root, criteria, requested_by=given.requested_by, with_same_bytes=also)
     if given.wait:
         command.wait(given.root, ids)
 
 
 def _with_same_bytes(wanted: bool | None, others: Sequence[str]) -> bool:
-    """Names the images with the same bytes, and asks whether they go too where a person sits there and said nothing of it."""
+    """Prints the images with the same bytes. Asks on a terminal whether they are erased too, where no flag says so."""
     for other in others:
         say(f"{other}: has the same bytes" + (", and goes too" if wanted else ""))
     if wanted is None and sys.stdin.isatty():

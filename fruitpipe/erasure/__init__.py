@@ -1,4 +1,4 @@
-"""Images go from every place under ROOT, with a certificate; and what is held about one is shown.
+"""Erases images from every place under ROOT, with a certificate, and shows all that is held about an image.
 
 In: requests, recorded under ROOT/erasures. Out: rewritten files and a certificate. May import: refit, table, root.
 """

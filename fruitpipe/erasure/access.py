@@ -1,4 +1,4 @@
-"""What is held about an image, read from the files themselves: no table is asked, so nothing that a table hides is missed."""
+"""Shows what is held about an image. It is read from the files themselves, as the table's old files hold rows too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from fruitpipe.erasure.byte_search import Traces
 
 
 def show(root: str, path: str) -> dict[str, Any]:
-    """Everything that is held about an image: its object, its rows in every file, the lines that name it, its erasures."""
+    """All that is held about an image, ready for JSON: its object, its rows in every file, lines that name it, its erasures.
+
+    path: the canonical URI. Reads every file under the root. Raises AccessDenied.
+    """
     traces = Traces.of([path])
     files = [_of_file(uri, body, path, traces) for uri, body in search.bodies(search.uris_below(root))]
     return {

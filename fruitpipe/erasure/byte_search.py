@@ -1,7 +1,7 @@
-"""What an erasure looks for: the images' names, in whatever spelling, and their vectors, in whatever file.
+"""Searches bytes for the names of images, in any spelling, and for their vectors.
 
 The haystack is decoded rather than the needles encoded, since a name has many percent-encoded and JSON-escaped spellings but one
-plain one. Needles are looked up by how they begin, so that 10,000 cost hardly more than one.
+plain one. Needles are grouped by their first bytes, so that 10,000 cost hardly more than one.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BEGINNING = 12  # bytes that needles are grouped by: a bucket's or a folder's name, mostly
+BEGINNING = 12  # first bytes by which needles are grouped: a bucket's or a folder's name, mostly
 ESCAPES = re.compile(rb'(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]')
 NESTING = 3  # JSON in JSON in JSON: Delta's statistics in a message in a log
-# A name goes on after it: another image's, of which ours is only the beginning or the end.
+# What follows or precedes a needle that is only a part of another image's name.
 GOES_ON = re.compile(rb"[\w\-%+\x80-\xff]|\.\w")
 GOES_BEFORE = re.compile(rb"[\w.\-%\x80-\xff]")
-WINDOW = 8  # numbers in a row that tell one vector from any other
+WINDOW = 8  # consecutive numbers that tell one vector from any other
 
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """Names of images, and what their vectors are known by.
+    """What is searched for: names of images, and digests and windows of their vectors.
 
-    paths: canonical URIs. digests: (m,) uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of some
-    numbers in a row of each of those vectors. longer: other images' names of which one of `paths` is the beginning; where they
-    stand, it does not.
+    paths: canonical URIs. digests: (m,) uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of WINDOW
+    consecutive numbers of each of those vectors. longer: other images' names that begin with one of `paths`; they do not count as
+    that one.
     """
 
     paths: frozenset[str]
@@ -46,17 +46,17 @@ class Traces:
 
     @classmethod
     def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = (), longer: Iterable[str] = ()) -> Traces:
-        """What is to be looked for to find `paths` and `vectors`; a vector of zeros says nothing of an image."""
+        """The traces of `paths` and of `vectors`, each (d,) float32; without vectors of fewer than WINDOW non-zero numbers."""
         telling = [vector for vector in vectors if np.count_nonzero(vector) >= WINDOW]
         windows = {int(digests_of(vector[np.newaxis])[0]): _window(vector) for vector in telling}
         return cls(frozenset(paths), *_columns(windows), frozenset(longer))
 
     def of_names(self) -> Traces:
-        """Those of the names alone."""
+        """These traces without the vectors."""
         return replace(self, digests=self.digests[:0], windows=self.windows[:0])
 
     def to_json(self) -> bytes:
-        """What `from_json` reads."""
+        """The traces as JSON, which `from_json` reads."""
         vectors = [[digest, window.tolist()] for digest, window in self.window_of.items()]
         return json.dumps({"paths": sorted(self.paths), "longer": sorted(self.longer), "vectors": vectors}).encode()
 
@@ -64,14 +64,14 @@ class Traces:
     def from_json(cls, body: bytes) -> Traces:
         """The traces that `to_json` wrote."""
         fields = json.loads(body)
-        # Until 0.1.0 the windows were told apart from the digests, in an order of their own.
+        # Until 0.1.0 the windows were a list of their own, in another order than the digests.
         told = fields.get("vectors") or zip(fields.get("digests", ()), itertools.cycle(fields.get("windows", ())), strict=False)
         windows = {digest: np.array(window, np.uint32) for digest, window in told}
         return cls(frozenset(fields["paths"]), *_columns(windows), frozenset(fields["longer"]))
 
     @classmethod
     def all_of(cls, several: Iterable[Traces]) -> Traces:
-        """Those of several requests together, for one pass."""
+        """The traces of several requests together, for one pass."""
         every = list(several)
         windows = {digest: window for one in every for digest, window in one.window_of.items()}
         paths = frozenset[str]().union(*(one.paths for one in every))
@@ -83,16 +83,16 @@ class Traces:
         return dict(zip(self.digests.tolist(), self.windows, strict=True))
 
     def named_in(self, text: bytes) -> bool:
-        """Whether one of the names stands in `text`, plain, percent-encoded, JSON-escaped or as HTML."""
+        """Whether `text` holds one of the names: plain, percent-encoded, JSON-escaped or as HTML."""
         return any(self.stands_in(spelling) for spelling in spellings(text))
 
     def vectors_in(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
-        """Which of the (n, d) rows are vectors that are looked for, (n,) bool, and the digests of all of them, (n,) uint64."""
+        """Which of the (n, d) rows are among the vectors, (n,) bool, and the digests of all rows, (n,) uint64."""
         digests = digests_of(rows)
         return np.isin(digests, self.digests), digests
 
     def windows_in(self, body: bytes) -> frozenset[int]:
-        """The digests of the vectors of which WINDOW numbers stand in a row in `body`, as little-endian float32 at any offset."""
+        """The digests of the vectors whose window is in `body`, as little-endian float32 at any offset."""
         if not len(self.windows):
             return frozenset()
         aligned = (np.frombuffer(body[offset : len(body) - (len(body) - offset) % 4], "<u4") for offset in range(4))
@@ -106,7 +106,7 @@ class Traces:
         return {digest for digest, window in self.window_of.items() if window.tobytes() in found}
 
     def stands_in(self, text: bytes) -> bool:
-        """Whether one of the names stands in `text` as it is."""
+        """Whether `text` holds one of the names in its plain spelling."""
         for other in self.longer:
             text = text.replace(needle_of(other), b"")
         for beginning, (lengths, needles) in self._by_beginning.items():
@@ -129,12 +129,12 @@ class Traces:
 
 
 def needle_of(path: str) -> bytes:
-    """What all spellings of a URI's scheme have in common: ``//bucket/key``, ``/folder/name``."""
+    """The bytes to search for: the URI without its scheme, ``//bucket/key`` or ``/folder/name``, as others may write ``s3a:``."""
     return (path.removeprefix("file://") if path.startswith("file:") else path.partition(":")[2]).encode()
 
 
 def spellings(text: bytes) -> Iterator[bytes]:
-    """`text` and what it becomes when it is read as JSON, as percent-encoded, as HTML, or as one in another."""
+    """`text` as it is, and decoded from JSON, percent-encoding, HTML, or one within another."""
     plain = [text]
     for _ in range(NESTING):
         if b"\\" in plain[-1] and ESCAPES.search(plain[-1]):  # one byte is found ten times as fast as a pattern
@@ -162,7 +162,7 @@ def _columns(windows: dict[int, NDArray[np.uint32]]) -> tuple[NDArray[np.uint64]
 
 
 def _window(vector: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """The WINDOW numbers in a row, the first of them not zero, that hold the most numbers other than zero."""
+    """The WINDOW consecutive numbers, the first not zero, with the most numbers other than zero: (WINDOW,) uint32."""
     filled = np.convolve(vector != 0, np.ones(WINDOW), "valid") * (vector[: len(vector) - WINDOW + 1] != 0)
     start = int(filled.argmax())
     return np.ascontiguousarray(vector[start : start + WINDOW], np.float32).view(np.uint32)

@@ -1,4 +1,4 @@
-"""The certificate of an erasure: what an independent reader read, what was removed, and what remains until when."""
+"""The contents of an erasure's certificate: what was removed, what the search read and found, what remains and until when."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ELSEWHERE = [
 
 
 def summary(erasure: Erasure) -> str:
-    """What has become of a request, in one line."""
+    """The state of a request, in one line for people."""
     images = f"{len(erasure.images)} images"
     if erasure.status == "done":
         verified = erasure.verification or {"files": 0, "bytes": 0}
@@ -42,9 +42,9 @@ def summary(erasure: Erasure) -> str:
 
 
 def verification(root: str, erasure: Erasure, found: search.Search, hits: Sequence[str], traces: Traces) -> dict[str, object]:
-    """What the independent reader read, and in which files it found something of this request.
+    """The record's `verification`: how much the search read, and in which places it found traces of this request.
 
-    Where that was only what an earlier search had found, what that one read stands beside it, as `whole_root`.
+    A search of only what an earlier one had found adds the figures of that earlier one, as `whole_root`.
     """
     before = erasure.verification or {}
     whole = {} if found.is_of_all else {"whole_root": before.get("whole_root", before)}
@@ -54,7 +54,7 @@ def verification(root: str, erasure: Erasure, found: search.Search, hits: Sequen
         "bytes": found.bytes,
         "files_with_traces": len(hits),
         "by_place": dict(Counter(search.place_of(root, uri) for uri in hits)),
-        "not_understood": [f"{_nameless(root, uri, traces)}: {why}" for uri, why in found.unread.items()],
+        "not_understood": [f"{_redacted(root, uri, traces)}: {why}" for uri, why in found.unread.items()],
         "method": "every byte of every file under the root, Parquet, NumPy archives and compressed files decoded",
     }
 
@@ -62,10 +62,10 @@ def verification(root: str, erasure: Erasure, found: search.Search, hits: Sequen
 def remaining(
     root: str, erasure: Erasure, hits: Sequence[str], traces: Traces, gone: Objects
 ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """What still holds something of the images, until when and why: what the next attempt may remove, and what none will."""
+    """Entries of `remaining`, with what, until when and why: first those to be tried again, then those left to the user."""
     left = [_left("an object, or a version of it", "access is granted or its lock ends", why) for _, why in gone.left]
     left += [
-        _left(_nameless(root, uri, traces), "the next attempt", "it still names an image or holds its vector") for uri in hits
+        _left(_redacted(root, uri, traces), "the next attempt", "it still names an image or holds its vector") for uri in hits
     ]
     told = []
     if not erasure.keep_object:
@@ -84,38 +84,38 @@ def _left(what: str, until: str, why: str) -> dict[str, str]:
     return {"what": what, "until": until, "why": why}
 
 
-def _nameless(root: str, uri: str, traces: Traces) -> str:
-    """Where a file lies; not its name, where that is an image's: no search is to find the record itself."""
+def _redacted(root: str, uri: str, traces: Traces) -> str:
+    """A file's path below the root; only its folder where it names an image, as a search would find the record itself."""
     within = uri.removeprefix(f"{root}/")
     return f"a file in {search.place_of(root, uri)} with an image's name" if traces.named_in(uri.encode()) else within
 
 
 def with_objects(before: dict[str, dict[str, object]], gone: Objects) -> dict[str, dict[str, object]]:
-    """The places, with the objects that went, whoever removed them."""
+    """The places with that of the removed objects added."""
     return before | {"objects": {"rule": "removed, with all versions", "removed": gone.removed}}
 
 
 def damaged(error: Exception) -> dict[str, str]:
-    """What remains where a data file of the table is gone or cannot be read: no row of it can be taken out."""
+    """The entry for a data file of the table that is gone or cannot be read, so that none of its rows can be deleted."""
     file = re.search(r"[\w.-]+\.parquet", str(error))
     return _left(f"the table's file {file[0] if file else ''}".rstrip(), "the table is whole again", "it is gone or damaged")
 
 
 def added(before: dict[str, dict[str, object]], removed: Counter[str]) -> dict[str, dict[str, object]]:
-    """What was removed from each place in all rounds, with the place's rule."""
+    """The places with the counts of `removed` added, each with its rule."""
     counts = Counter({name: int(str(place["removed"])) for name, place in before.items()}) + removed
     names = [*places.RULES, *(name for name in counts if name not in places.RULES)]
     return {name: {"rule": places.RULES.get(name, "removed"), "removed": counts[name]} for name in names}
 
 
 def refused(error: AccessDenied) -> dict[str, str]:
-    """What remains where the store refuses something under the root."""
+    """The entry for a file under the root that the store refuses."""
     return {"what": "a file under the root", "until": "access is granted or its lock ends", "why": image_objects.reason(error)}
 
 
 def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:
-    """What remains where no version can be fitted on the rows that are left. The record names no image, nor does this."""
+    """The entry for versions that stay, as none can be fitted on the rows that are left. It names no image."""
     until, why = "all rows are of one extractor", str(error)
     if not isinstance(error, MixedExtractors):
-        until, why = "each image has one row", "run fruitpipe reconcile, and the stream mends images with more than one"
+        until, why = "each image has one row", "run fruitpipe reconcile, and the stream repairs images with more than one"
     return _left("versions that hold the images", until, why)

@@ -1,4 +1,4 @@
-"""`fruitpipe erase`: records the request, removes the objects, and leaves the rest to the stream, the only writer."""
+"""`fruitpipe erase`: records a request and removes the objects. The stream, the table's only writer, does the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fruitpipe.erasure import image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.certificate import summary
 from fruitpipe.erasure.register import Erasure
-from fruitpipe.erasure.requested_images import Asked
+from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
@@ -21,40 +21,40 @@ POLL_SECONDS = 0.5
 
 def erase(
     root: str,
-    asked: Asked,
+    criteria: Criteria,
     *,
     requested_by: str = "",
     with_same_bytes: Callable[[Sequence[str]], bool] = lambda _: False,
 ) -> list[str]:
-    """Requests that images go, and removes their objects; returns the ids of the requests that cover them.
+    """Records a request to erase images and removes their objects; returns the ids of the requests that cover them.
 
-    The request is recorded under the root before anything is removed, so that a command that is killed has lost nothing.
-    with_same_bytes: whether other images with the same bytes, which it is told, are to go as well.
+    The request is recorded before anything is removed, so a command that is killed loses nothing. with_same_bytes: gets the paths
+    of other images with the same bytes and says whether they are erased too. Raises NotFound, WrongUsage.
     """
     root = objects.canonical(root)
     layout.check(root)
     if not objects.children(root):
         raise NotFound(f"{root}: there is nothing there; check --root")
-    chosen = requested_images.select(root, asked)
+    chosen = requested_images.select(root, criteria)
     paths = chosen.paths
     if chosen.same_bytes and with_same_bytes(chosen.same_bytes):
         paths = [*paths, *chosen.same_bytes]
     if Traces.of(paths).named_in(requested_by.encode()):
         raise WrongUsage("--requested-by names an image that is to go, and would keep its name; say it without")
-    _go_on_with(root, chosen.done)
+    _resume(root, chosen.done)
     if not paths:
         return list(chosen.done)
-    record = register.request(root, paths, requested_by=requested_by, keep_object=asked.keep_object, asked_as=chosen.asked_as)
+    record = register.request(root, paths, requested_by=requested_by, keep_object=criteria.keep_object, asked_as=chosen.asked_as)
     say(f"{record.id}: {len(paths)} images requested to be erased")
-    if not asked.keep_object:
+    if not criteria.keep_object:
         _remove_objects(root, record)
     _tell_the_stream(root, paths)  # last: it may lack the right to remove objects itself
     say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
 
-def _go_on_with(root: str, covered: dict[str, int]) -> None:
-    """Says which requests cover images already, and does what a command that was killed, or refused, did not come to."""
+def _resume(root: str, covered: dict[str, int]) -> None:
+    """Says which earlier requests cover images, and does what a command that was killed or refused left undone."""
     for name, count in covered.items():
         say(f"{count} images: requested before; {_uri(root, name)} says what became of it")
         earlier = register.find(root, name)
@@ -67,7 +67,7 @@ def _go_on_with(root: str, covered: dict[str, int]) -> None:
 
 
 def wait(root: str, ids: Sequence[str]) -> None:
-    """Returns when every request has its certificate. Raises InvalidResult where something could not be removed."""
+    """Waits until every request has its certificate. Raises InvalidResult where something could not be removed."""
     root = objects.canonical(root)
     for name in ids:
         while (record := register.find(root, name)).status in ("requested", "waiting", "searching"):
@@ -85,7 +85,7 @@ def _remove_objects(root: str, record: Erasure) -> None:
 
 
 def _tell_the_stream(root: str, paths: Sequence[str]) -> None:
-    """As lines of manifests, which a running stream reads at its next trigger."""
+    """Writes manifests, which a running stream reads at its next trigger."""
     now = datetime.now(UTC)
     for body in manifests.manifests(manifests.ImageEvent("erase", path, event_time=now) for path in paths):
         objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("erase", now, body)), body)

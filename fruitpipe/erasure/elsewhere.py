@@ -1,6 +1,6 @@
-"""Copies and lists that S3 makes by itself and no erasure reaches: which are switched on, and what the user has to do.
+"""Copies and logs that S3 makes by itself, which an erasure cannot reach: which are switched on, and what the user has to do.
 
-Each is a line of the record: what was asked, what S3 answered, and the command.
+Each is an entry of the record: what was asked, what S3 answered, and what to do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLOUDTRAIL = {
 
 
 def of(root: str, paths: Collection[str]) -> list[dict[str, str]]:
-    """What was asked of the buckets of the root and of the images; nothing where all of them are folders."""
+    """The entries for the buckets of the root and of the images, `paths`; none where all of them are local folders."""
     buckets = sorted({uri.split("/")[2] for uri in (root, *paths) if objects.is_s3(uri)})
     return [*(line for bucket in buckets for line in _of_bucket(bucket)), _uploads(paths), CLOUDTRAIL] if buckets else []
 

@@ -1,17 +1,17 @@
-"""Carries erasures out: the part of the stream, the only writer, that makes images go and certifies that they went.
+"""Carries erasures out: the part of the stream that erases images and writes the certificates.
 
-A request is at one step. A turn does each step for all requests that have come to it:
+A request is at one step. Each round does every step for all requests that are at it:
 
-| step | does | all went well: next step, status | else |
+| step | does | next step, status on success | otherwise |
 |---|---|---|---|
-| withdraw | objects, rows, lines, reports go; another version is published | remove, `waiting` | withdraw, `incomplete` |
-| remove | after the readers' grace: the table's old files, its log, old versions | search, `searching` | remove, `incomplete` |
+| withdraw | removes objects, rows, lines, reports; publishes another version | remove, `waiting` | withdraw, `incomplete` |
+| remove | after the grace period: removes the table's old files, log, versions | search, `searching` | remove, `incomplete` |
 | search | reads every byte under the root | nothing, `done` | look again, `incomplete`; search where the root is refused |
-| look again | every hour, what was left alone: removed by the rules | search, of that alone | withdraw, for what needs a commit |
+| look again | every hour: tries again to remove what was left | search, of that alone | withdraw, for what needs a commit |
 
 Before `remove`, a version that was published meanwhile and holds an image leads back to `withdraw`. The steps run while no query
-does, so that nothing is read or written beside them; but for the search, which takes longest and only reads. Every step may be
-repeated: whatever is killed on the way, the next stream begins with the step that the record names.
+runs, so nothing else reads or writes meanwhile. The search is the exception: it takes longest and only reads, so it runs beside
+the query. Every step may be repeated: after a kill the next stream begins with the step in the record.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import certificate, image_objects, notes, places, register, steps
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Erasure, Tombstones
-from fruitpipe.erasure.searching import Searching
+from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound
 from fruitpipe.output import say
@@ -47,7 +47,10 @@ RETRY_SECONDS = 3600.0  # from one attempt to the next at what could not be remo
 
 @dataclass
 class Eraser:
-    """Asked in each batch what of it concerns an erasure, and between two queries to carry out what is pending."""
+    """Takes requests out of each batch (`admit`), and carries pending ones out between two queries (`carry_out`).
+
+    `before_commit` raises where this process may no longer write.
+    """
 
     spark: SparkSession
     settings: IngestSettings
@@ -56,14 +59,15 @@ class Eraser:
     def __post_init__(self) -> None:
         self.asked = False
         self._not_before: float | None = None
-        self._searching: Searching | None = None
+        self._searching: SearchThread | None = None
         self._steps = Steps(self.spark, self.settings, self.before_commit)
         self._tombstones = Tombstones.of(self.settings.root)
 
     def admit(self, named: Sequence[manifests.ImageEvent]) -> list[manifests.ImageEvent]:
-        """The events that are the batch's own: requests to erase are recorded, images that must not come back left out.
+        """Records the requests to erase among a batch's events, and returns the events that the batch is to process.
 
-        So is late word of an erased image that has no row: there is nothing to do, and no file is to be begun that names it.
+        Left out are images that must not come back, and late events of erased images without a row: they change nothing, and a
+        file that names the image would have to be erased again.
         """
         wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
         if wanted:
@@ -72,27 +76,27 @@ class Eraser:
         late = [event.path for event in named if self._tombstones.covers(event.path) and _tells_nothing_new(event)]
         if late:
             places.empty_lines(self.settings.root, "events", Traces.of(late))
-        nothing = _without_row(self.settings.root, late)
-        own = (event for event in named if event.event != "erase" and event.path not in nothing)
+        without_row = _without_row(self.settings.root, late)
+        own = (event for event in named if event.event != "erase" and event.path not in without_row)
         return [event for event in own if not self._tombstones.keeps_out(event.path)]
 
     def is_due(self) -> bool:
-        """Whether the query is to end so that erasures can be carried out."""
+        """Whether the query must end so that erasures can be carried out."""
         has_searched = self._searching is not None and not self._searching.is_alive()
         return self.asked or has_searched or (self._not_before is not None and time.monotonic() >= self._not_before)
 
     def carry_out(self) -> None:
-        """Does what is pending, as far as its time has come; says what became of each request."""
+        """Does the steps that are due, and prints what became of each request."""
         self.asked, self._not_before = False, None
         root = self.settings.root
         register.drop_abandoned(root)
         for record in register.finished(root):
             self._forget(record)
         if pending := register.pending(root):
-            self._turn(pending)
+            self._do_round(pending)
         self._tombstones = Tombstones.of(root)
 
-    def _turn(self, pending: Sequence[Erasure]) -> None:
+    def _do_round(self, pending: Sequence[Erasure]) -> None:
         self._conclude()
         busy = {request.id for request in self._searching.requests} if self._searching else set()
         requests = self._gathered([record for record in self._still(pending) if record.id not in busy])
@@ -114,7 +118,7 @@ class Eraser:
             self._not_before = min(self._not_before or float("inf"), time.monotonic() + seconds)
 
     def _gathered(self, pending: Sequence[Erasure]) -> list[Request]:
-        """The requests whose step may be due, with what is looked for."""
+        """The requests with what is searched for. One that cannot be carried out now is saved as incomplete and left out."""
         root, known = self.settings.root, []
         for record in pending:
             try:
@@ -131,11 +135,11 @@ class Eraser:
             return []
 
     def _with_new_versions(self, requests: list[Request]) -> list[Request]:
-        """Sends back those that wait while a version that holds one of their images was published."""
+        """Sends waiting requests back to `withdraw` where a version that holds one of their images was published meanwhile."""
         waiting = [request for request in requests if request.record.step == "remove" and not _seconds_left(request.record)]
         try:
             is_back = bool(waiting) and bool(self._steps.versions.holding(steps.together(waiting)))
-        except AccessDenied as error:  # nobody knows: they wait until it can be told
+        except AccessDenied as error:  # it is not known: they wait until the store answers
             for request in waiting:
                 self._keep(replace(request.record, status="incomplete", remaining=[certificate.refused(error)]))
             return [request for request in requests if request not in waiting]
@@ -144,7 +148,7 @@ class Eraser:
         return self._now(requests)
 
     def _do(self, step: str, do: Callable[[Sequence[Request]], list[Erasure]], requests: Sequence[Request]) -> list[Request]:
-        """Does a step for the requests that have come to it; those that are refused stay at it. Returns all, as they are now."""
+        """Does a step for the requests that are at it; where it fails they stay at it. Returns all requests as they are now."""
         due = [request for request in requests if request.record.step == step and not _seconds_left(request.record)]
         if not due:
             return list(requests)
@@ -165,10 +169,10 @@ class Eraser:
         register.save(self.settings.root, record)
 
     def _search(self, requests: Sequence[Request]) -> None:
-        """Begins the search, or does it where there is nothing else to do meanwhile."""
+        """Starts the search on a thread; with `--once` runs it and waits, as nothing else is left to do."""
         if self._searching or not requests:
             return
-        self._searching = Searching(self._steps.look, requests)
+        self._searching = SearchThread(self._steps.look, requests)
         if self.settings.once:
             self._searching.run()
             self._conclude()
@@ -176,23 +180,23 @@ class Eraser:
             self._searching.start()
 
     def _conclude(self) -> None:
-        """Makes certificates of what a finished search found."""
+        """Writes certificates, or what is left, once a search has finished."""
         if self._searching is None or self._searching.is_alive():
             return
-        over, self._searching = self._searching, None
-        if over.failure and not isinstance(over.failure, AccessDenied):
-            raise over.failure
-        for now in self._now(over.requests):
-            if isinstance(over.failure, AccessDenied):
-                self._keep(replace(now.record, status="incomplete", remaining=[certificate.refused(over.failure)]))
-            elif over.found:
-                concluded = self._steps.conclude(now, over.found)
+        ended, self._searching = self._searching, None
+        if ended.failure and not isinstance(ended.failure, AccessDenied):
+            raise ended.failure
+        for request in self._now(ended.requests):
+            if isinstance(ended.failure, AccessDenied):
+                self._keep(replace(request.record, status="incomplete", remaining=[certificate.refused(ended.failure)]))
+            elif ended.found:
+                concluded = self._steps.conclude(request, ended.found)
                 self._keep(concluded)
                 if concluded.status == "done":
                     self._forget(concluded)
 
     def _forget(self, record: Erasure) -> None:
-        """Drops what a request with its certificate kept. An object put there meanwhile is a new picture, and is named as one."""
+        """Drops the notes of a request that has its certificate. An object put back meanwhile is new: a manifest names it."""
         root, counts = self.settings.root, names.matcher(self.settings.glob)
         try:
             paths = [] if record.keep_object else notes.names(root, record.id)
@@ -211,7 +215,7 @@ class Eraser:
         return False
 
     def _record(self, wanted: list[str]) -> None:
-        """Makes requests of the lines that a manifest holds, but for those that are recorded already."""
+        """Records a request for the images that no pending request covers yet."""
         asked = register.still_asked(self.settings.root)
         new = [path for path in wanted if not asked.covers(path)]
         if new:
@@ -219,7 +223,7 @@ class Eraser:
 
 
 def _hindrance(error: Exception) -> dict[str, str]:
-    """What remains where a step could not be done. Raises `error` where that says nothing of what is to be erased."""
+    """The certificate's entry for a step that failed. Raises `error` where it has nothing to do with the erasure."""
     if isinstance(error, MixedExtractors | DuplicateRows):
         return certificate.unfitted(error)
     if isinstance(error, AccessDenied):
@@ -230,7 +234,7 @@ def _hindrance(error: Exception) -> dict[str, str]:
 
 
 def _nameless(root: str, record: Erasure) -> Erasure:
-    """A request whose list of names is lost: done once all its images were requested again and have certificates."""
+    """The record of a request whose list of names is lost: done once all its images were requested again and certified."""
     certified = {image for other in register.every(root) if other.status == "done" for image in other.images}
     status: register.Status = "done" if certified.issuperset(record.images) else "incomplete"
     return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
@@ -252,7 +256,7 @@ def _without_row(root: str, paths: Sequence[str]) -> set[str]:
 
 
 def _seconds_left(record: Erasure) -> float:
-    """Until the readers' grace ends, for a request that waits for that."""
+    """Seconds until the grace period ends, for a request that waits for that; else 0."""
     if record.step != "remove" or record.files_go_after is None:
         return 0.0
     return max(0.0, (datetime.fromisoformat(record.files_go_after) - datetime.now(UTC)).total_seconds())

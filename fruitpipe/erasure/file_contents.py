@@ -1,7 +1,6 @@
-"""The bytes of a file → the texts and vectors in it, for a reader that trusts none of those who wrote it.
+"""Decodes the bytes of a file into the texts and vectors in it, without asking the table or its log what the file holds.
 
-Parquet with its dictionaries, statistics and metadata, NumPy's archives, compressed files, and bytes as they are. Neither table
-nor log is asked what a file holds.
+It reads Parquet with its dictionaries, statistics and metadata, NumPy archives, compressed files, and other bytes as they are.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-PATHS = "path"  # the column of an image's own name, here as in the reduced features
-ROWS = 2048  # that are decoded at a time: 10 MB of vectors
+PATHS = "path"  # the column of the image's name, in the features and in the reduced features
+ROWS = 2048  # decoded at a time: 10 MB of vectors
 MAX_UNPACKED_BYTES = 2_000_000_000
 CHUNK_BYTES = 16_000_000  # unpacked at a time
 SNAPPY = b"\xff\x06\x00\x00sNaPpY"
@@ -32,9 +31,9 @@ SNAPPY = b"\xff\x06\x00\x00sNaPpY"
 class Part(NamedTuple):
     """A piece of what a file holds.
 
-    texts: what may name an image. vectors: (n, d) float32, or None. paths: the n rows' own `path`, where the file has such a
-    column, as `names_of` reads it. raw: bytes that were not understood, in which a vector may stand. binary: bytes in which a
-    name may stand as it is, and in no other spelling: ``a%20b.jpg`` in a column of paths is another image than ``a b.jpg``.
+    texts: those that may name an image, in any spelling. vectors: (n, d) float32, or None. paths: the `path` of the n rows, where
+    the file has such a column; see `names_of`. raw: bytes that were not decoded and may hold a vector. binary: bytes that may
+    hold a name in its plain spelling only: ``a%20b.jpg`` in a column of paths is another image than ``a b.jpg``.
     """
 
     texts: list[bytes]
@@ -51,11 +50,11 @@ class Part(NamedTuple):
 
 
 class NotReadable(Exception):
-    """The file has a format that this reader knows, but cannot be read as such."""
+    """A file of a known format is cut or damaged, or unpacks to too many bytes."""
 
 
 def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
-    """Everything that the bytes of a file hold, or all but the vectors of a Parquet file, which are nearly all of its bytes.
+    """Everything that the bytes of a file hold. with_vectors: whether to decode the vectors of Parquet, most of its bytes.
 
     Raises NotReadable for a file that is cut or damaged, or unpacks to more than MAX_UNPACKED_BYTES.
     """
@@ -69,7 +68,7 @@ def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
         elif body.startswith(b"\x93NUMPY"):
             yield from _array(np.load(io.BytesIO(body), allow_pickle=False))
         elif unpack:
-            yield Part([], raw=body, binary=body)  # what follows the packed data, which the unpackers pass over
+            yield Part([], raw=body, binary=body)  # bytes behind the compressed data, which the decompressors skip
             yield from parts(unpack(body), with_vectors=with_vectors)
         else:
             yield Part([body], raw=body)
@@ -91,7 +90,7 @@ def _parquet(body: bytes, *, with_vectors: bool) -> Iterator[Part]:
     yield from _footer(file)
     fields = [field for field in file.schema_arrow if with_vectors or not _holds_vectors(field.type)]
     texts = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    # As dictionaries, so that also those of their entries are seen that no row refers to.
+    # As dictionaries, so that entries that no row refers to are read too.
     file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=texts)
     dictionaries: dict[str, Any] = {}  # a row group has one for all its batches
     for batch in file.iter_batches(ROWS, columns=[field.name for field in fields], use_threads=False):
@@ -126,7 +125,7 @@ def _footer(file: pq.ParquetFile) -> Iterator[Part]:
 
 
 def _column(column: pa.Array[Any]) -> Iterator[Part]:
-    """The texts and vectors of a column, whatever it is nested in; a null vector is a row of zeros."""
+    """The texts and vectors of a column, nested ones too; a null vector is a row of zeros."""
     kind: Any = column.type
     values: Any = column
     if pa.types.is_dictionary(kind):
@@ -146,7 +145,7 @@ def _column(column: pa.Array[Any]) -> Iterator[Part]:
 
 
 def _vectors(lists: Any) -> Iterator[Part]:
-    """Lists of one length, but for the nulls, as a matrix; others one by one."""
+    """Lists of one length, nulls aside, as one matrix; others one by one."""
     flat = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
     lengths = np.asarray(lists.value_lengths().fill_null(0))
     width = int(lengths.max(initial=0))
@@ -174,13 +173,13 @@ def _array(array: NDArray[Any]) -> Iterator[Part]:
 
 
 def _as_bytes(values: list[Any]) -> list[bytes]:
-    """The texts among `values` as one, each in a line of its own: one search for all."""
+    """The texts among `values` joined by newlines, for one search over all."""
     texts = (value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values)
     return [b"\n".join(text for text in texts if isinstance(text, bytes))]
 
 
 def _joined(texts: Any) -> bytes:
-    """The texts of an Arrow array as one, each in a line of its own, without making a Python object of each."""
+    """The texts of an Arrow array joined by newlines, without making a Python object of each."""
     there = texts.drop_null().cast(pa.large_binary())
     lines = pa.LargeListArray.from_arrays(pa.array([0, len(there)], pa.int64()), there)
     joined: Any = pc.binary_join(lines, pa.scalar(b"\n", pa.large_binary()))
@@ -188,7 +187,7 @@ def _joined(texts: Any) -> bytes:
 
 
 def _bounded(packed: Any) -> bytes:
-    """All that a stream unpacks to. Raises NotReadable where that is too much: what was not looked at is not called empty."""
+    """All that a stream unpacks to. Raises NotReadable above MAX_UNPACKED_BYTES: the certificate must not call it searched."""
     body = io.BytesIO()
     while chunk := packed.read(CHUNK_BYTES):
         body.write(chunk)

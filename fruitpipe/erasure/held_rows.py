@@ -1,4 +1,4 @@
-"""The rows that the table has of images which somebody asks to be erased, and those that only its old files still have."""
+"""Looks up the rows of images that are to be erased: in the table, and in its old files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = 10_000  # hashes asked for in one query
 
 @dataclass(frozen=True)
 class Rows:
-    """Those under a root; where there is no table yet, none. Each question costs what it reads: no question reads the vectors."""
+    """The rows under a root; none where there is no table yet. No method reads the vectors."""
 
     root: str
 
@@ -33,25 +33,25 @@ class Rows:
             return None
 
     def hashes(self, paths: Collection[str]) -> dict[str, str]:
-        """Those of `paths` that have a row, with the SHA-256 of their bytes; an empty text where the bytes were not read."""
+        """The SHA-256, hexadecimal, of those of `paths` that have a row; empty where the bytes were not read."""
         if not self._table or not paths:
             return {}
         return {path: known.sha256 or "" for path, known in lookup.of_paths(self.root, sorted(paths)).items()}
 
     def hashes_before(self, paths: Collection[str]) -> dict[str, str]:
-        """Those of `paths` that have no row, but had one in a file which is not removed yet. Reads the table's old files."""
+        """The SHA-256 of those of `paths` that have a row in an old file of the table. Reads all old files."""
         return {path: sha256 for path, sha256 in self._before() if path in paths} if paths else {}
 
     def below(self, prefix: str) -> list[str]:
-        """The images under a prefix."""
+        """The paths of the images with rows below a prefix."""
         return self._paths(f"path = {text(prefix)} OR starts_with(path, {text(prefix + '/')})")
 
     def labelled(self, label: str) -> list[str]:
-        """The images of a label."""
+        """The paths of the images with rows of a label."""
         return self._paths(f"label = {text(label)}")
 
     def same_bytes(self, hashes: Collection[str], but: Collection[str]) -> list[str]:
-        """Other images with one of these hashes, sorted."""
+        """The paths of images with one of these SHA-256, sorted; `but` those."""
         asked = sorted(set(hashes) - {""})
         parts = (asked[first : first + NAMES] for first in range(0, len(asked), NAMES))
         listed = (", ".join(f"({text(one)})" for one in part) for part in parts)
@@ -71,7 +71,7 @@ class Rows:
         for _, body in search.bodies(old):
             try:
                 rows = pq.read_table(pa.BufferReader(body), columns=["path", "sha256"])
-            except (pa.ArrowException, OSError):  # what a killed task had begun: its image comes again
+            except (pa.ArrowException, OSError):  # a file that a killed task left unfinished: its image is ingested again
                 continue
             named = zip(rows["path"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
             yield from ((str(path), str(sha256 or "")) for path, sha256 in named)

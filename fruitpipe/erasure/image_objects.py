@@ -1,4 +1,4 @@
-"""The images' objects themselves, removed with all versions, and what still holds their bytes under another name."""
+"""Removes the objects of images with all versions, and finds links and uploads that hold the same bytes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ REMOVERS = 16  # objects removed at the same time
 
 
 def remove(root: str, request: str) -> notes.Objects:
-    """Removes those of a request that were not removed yet, and keeps a note of what became of all.
+    """Removes the objects of a request and notes the outcome. Called again, it tries only those that the store refused.
 
-    What is there once an object was removed is a new picture, and is not touched: only what the store refused is tried again.
+    An object that is there after its removal was put back since: it is a new image and is not touched.
     """
     paths, before = notes.names(root, request), notes.objects_of(root, request)
     todo = list(range(len(paths))) if before is None else [place for place, _ in before.left]
@@ -40,7 +40,7 @@ def remove(root: str, request: str) -> notes.Objects:
 
 
 def _remove_one(path: str) -> int | str:
-    """How many versions went, or why none did."""
+    """How many versions were removed, or why the store refused."""
     try:
         return objects.erase(path)
     except AccessDenied as error:
@@ -48,7 +48,7 @@ def _remove_one(path: str) -> int | str:
 
 
 def _linked(paths: Sequence[str]) -> list[str]:
-    """The URIs that symbolic links lead to, and a word on each file that has names besides those."""
+    """The URIs that symbolic links lead to, and a sentence on each file with more hard links than `paths`."""
     links = [link for path in paths if (link := objects.link(path))]
     names, ours = (
         {link.file: link.names for link in links if not link.target},
@@ -63,18 +63,18 @@ def _linked(paths: Sequence[str]) -> list[str]:
 
 
 def still_linked(linked: Sequence[str]) -> list[str]:
-    """The targets of links that are still there; what other names a file has is not known any more."""
+    """The targets of symbolic links that are still there. Other hard links cannot be found any more."""
     return [one for one in linked if one.startswith("file://") and objects.exists(one)]
 
 
 def uploads_of(paths: Collection[str]) -> list[objects.Upload]:
-    """What was begun to be uploaded in parts as one of the images; asks once for all images of a folder. Raises AccessDenied."""
+    """The incomplete multipart uploads of the images; one request for all images of a folder. Raises AccessDenied."""
     folders = {path.rpartition("/")[0] for path in paths}
     return [upload for folder in folders for upload in objects.uploads(folder) if upload.path in paths]
 
 
 def abort_uploads(root: str, before: datetime) -> int:
-    """Aborts what was begun to be uploaded in parts under the root before a time. Raises AccessDenied."""
+    """Aborts incomplete multipart uploads under the root that began `before`; returns how many. Raises AccessDenied."""
     stale = [upload for upload in objects.uploads(root) if upload.begun < before]
     for upload in stale:
         objects.abort(upload)
@@ -82,13 +82,13 @@ def abort_uploads(root: str, before: datetime) -> int:
 
 
 def _abort_uploads_of(paths: Collection[str]) -> None:
-    with suppress(AccessDenied):  # whoever may remove an object need not be allowed to ask for these: the certificate names them
+    with suppress(AccessDenied):  # the right to remove objects does not include this one: the certificate names them
         for upload in uploads_of(paths):
             objects.abort(upload)
 
 
 def returned(paths: Sequence[str]) -> list[str]:
-    """The images that were put there anew. A store that refuses may do so for what is not there: that names no image again."""
+    """The images whose objects are there, as they were put back. Where the store refuses to say, none is assumed."""
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as lookers:
         looks = lookers.map(lambda path: objects.look(path, max_bytes=0), paths)
         there = (objects.Found, objects.TooLarge, objects.Withheld)
@@ -96,6 +96,6 @@ def returned(paths: Sequence[str]) -> list[str]:
 
 
 def reason(error: AccessDenied) -> str:
-    """The store's own word, without the image's name."""
+    """The store's reason, without the image's name."""
     text = str(error)
     return text[text.find("access is denied") :] if "access is denied" in text else "the store refuses"

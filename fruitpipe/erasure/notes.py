@@ -1,11 +1,11 @@
-"""What a pending request keeps of its images, beside its record, until the certificate is complete.
+"""The notes of a pending request: files beside its record that hold what identifies the images, until the certificate is there.
 
     <id>.names.json    the names
-    <id>.traces.json   what their vectors are known by
-    <id>.objects.json  what became of the objects
-    <id>.left.json     what a search found
+    <id>.traces.json   names, and digests and windows of the vectors, see `byte_search`
+    <id>.objects.json  which objects were removed or refused
+    <id>.left.json     the files in which the last search found something
 
-A search of the root passes them over; with the certificate they go, in all versions.
+A search of the root skips them. With the certificate they are removed, in all versions.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ KINDS = ("names", "traces", "objects", "left")
 class Objects:
     """What became of the objects.
 
-    removed: how many, with their versions. left: of those that the store refused to remove, the place in `names`, and why.
-    linked: what else held the bytes of some of them.
+    removed: how many, with their versions. left: the index in `names` and the reason, for each object that the store refused to
+    remove. linked: other names of the same bytes, as `image_objects` finds them.
     """
 
     removed: int = 0
@@ -37,41 +37,41 @@ class Objects:
 
 @dataclass(frozen=True)
 class Left:
-    """What a search of everything found: the files, and the digests of vectors that are other images' as well."""
+    """What the last search found: the files, and the digests of vectors that images which stay have too."""
 
     uris: tuple[str, ...] = ()
-    twins: frozenset[int] = frozenset()
+    shared: frozenset[int] = frozenset()
 
 
 def keep_names(root: str, request: str, paths: Iterable[str]) -> None:
-    """Keeps the names of the images, each once."""
+    """Writes the names of the images, sorted, each once."""
     _keep(root, request, "names", sorted(set(paths)))
 
 
 def names(root: str, request: str) -> list[str]:
-    """The images that a pending request names, sorted. Raises NotFound where somebody removed the list."""
+    """The paths of the images of a pending request, sorted. Raises NotFound where somebody removed the list."""
     found: list[str] = json.loads(objects.read(uri(root, request, "names")))
     return found
 
 
 def keep_traces(root: str, request: str, found: Traces) -> None:
-    """Keeps what the vectors are known by: once the rows are gone, nothing else tells."""
+    """Writes the traces: once the rows are gone, nothing else has the vectors."""
     objects.write(uri(root, request, "traces"), found.to_json())
 
 
 def traces(root: str, request: str) -> Traces | None:
-    """What is known of the images' vectors, once that was gathered."""
+    """The traces that `keep_traces` wrote; None where they were not gathered yet."""
     body = _read(root, request, "traces")
     return Traces.from_json(body) if body else None
 
 
 def keep_objects(root: str, request: str, found: Objects) -> None:
-    """Keeps what became of the objects: whoever runs the stream may lack the right to remove any."""
+    """Writes what became of the objects, as the stream may lack the right to remove them and to find out."""
     _keep(root, request, "objects", asdict(found))
 
 
 def objects_of(root: str, request: str) -> Objects | None:
-    """What `keep_objects` kept; None where nobody tried to remove them yet."""
+    """What `keep_objects` wrote; None where nobody tried to remove them yet."""
     body = _read(root, request, "objects")
     if not body:
         return None
@@ -82,12 +82,12 @@ def objects_of(root: str, request: str) -> Objects | None:
 
 
 def keep_left(root: str, request: str, found: Left) -> None:
-    """Keeps what the next attempt has to look at; the files' names may hold an image's."""
-    _keep(root, request, "left", {"uris": found.uris, "twins": sorted(found.twins)})
+    """Writes which files the next attempt has to search; their names may hold an image's."""
+    _keep(root, request, "left", {"uris": found.uris, "twins": sorted(found.shared)})
 
 
 def left(root: str, request: str) -> Left | None:
-    """What `keep_left` kept; None where everything is to be searched."""
+    """What `keep_left` wrote; None where everything has to be searched."""
     body = _read(root, request, "left")
     if not body:
         return None
@@ -96,23 +96,23 @@ def left(root: str, request: str) -> Left | None:
 
 
 def drop_left(root: str, request: str) -> None:
-    """Has everything searched again."""
+    """Removes what `keep_left` wrote, so that everything is searched again."""
     objects.erase(uri(root, request, "left"))
 
 
 def drop(root: str, request: str) -> None:
-    """Removes all that is kept, in all versions; the names last, as without them nothing else can be finished."""
+    """Removes all notes of a request, in all versions; the names last, as nothing can be finished without them."""
     for kind in reversed(KINDS):
         objects.erase(uri(root, request, kind))
 
 
 def is_note(root: str, at: str) -> bool:
-    """Whether a URI is that of something which a pending request keeps of its images."""
+    """Whether the URI `at` is that of a note."""
     return at.startswith(layout.folder(root, "erasures")) and at.endswith(tuple(f".{kind}.json" for kind in KINDS))
 
 
 def uri(root: str, request: str, kind: str) -> str:
-    """Where a note lies."""
+    """The URI of a request's note of one of KINDS."""
     return objects.join(layout.folder(root, "erasures"), f"{request}.{kind}.json")
 
 

@@ -1,6 +1,6 @@
-"""Every place under the root where something of an image may lie, and the rule by which an erasure empties it.
+"""The folders under the root that may hold something of an image, and the rule by which an erasure empties each.
 
-What a reader may have open waits for the end of the grace; the rest is rewritten or removed at once.
+Files that a reader may have open stay until the end of the grace period; others are rewritten or removed at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from fruitpipe.root import layout
 from fruitpipe.runtime import cache, local_folders
 
 RULES = {
-    "features": "rows deleted; the files that held them, of rows and of changes, removed after the grace; the log cut after that",
-    "reduced": "a version that holds them is replaced at once and removed after the grace",
-    "models": "a model fitted with them is replaced at once and removed after the grace",
+    "features": "rows deleted; the files that held them, of rows and of changes, removed after the grace period; log cut then",
+    "reduced": "a version that holds them is replaced at once and removed after the grace period",
+    "models": "a model fitted with them is replaced at once and removed after the grace period",
     "reports": "removed, all of them: they show pictures; fruitpipe report makes them again",
     "events": "lines that name them removed",
     "stale": "lines that name them removed",
@@ -31,17 +31,17 @@ RULES = {
 BY_LINES = ("events", "stale", "rejected", "checkpoints")
 BY_FILES = ("reports", "triggers")
 
-Removed = dict[str, Counter[str]]  # for each request, by its id: how many lines and files went from each place
+Removed = dict[str, Counter[str]]  # by the id of each request: how many lines and files were removed from each place
 
 
 def empty(root: str, sought: Mapping[str, Traces]) -> Removed:
-    """Applies the rules that need not wait, for all requests in one pass."""
+    """Applies the rules that need not wait for the grace period, for all requests in one pass. sought: by request id."""
     folders = [objects.join(root, place) for place in (*BY_LINES, *BY_FILES)]
     return empty_files(root, (stat.path for folder in folders for stat in objects.list_all(folder)), sought)
 
 
 def empty_files(root: str, uris: Iterable[str], sought: Mapping[str, Traces]) -> Removed:
-    """Applies those rules to some files; what lies where another rule holds is left as it is."""
+    """Applies the same rules to some files. Files in places with another rule are left as they are."""
     removed: Removed = {name: Counter() for name in sought}
     every = Traces.all_of(sought.values())
     ruled = (uri for uri in uris if search.place_of(root, uri) in (*BY_LINES, *BY_FILES))
@@ -65,13 +65,13 @@ def empty_lines(root: str, place: str, traces: Traces) -> None:
 
 
 def empty_reports(root: str) -> int:
-    """Removes every report: a picture in it cannot be told from another by reading its bytes."""
+    """Removes every report, as its bytes do not tell which images its pictures show; returns how many files."""
     reports = [stat.path for stat in objects.list_all(layout.folder(root, "reports"))]
     return sum(objects.erase(uri) for uri in reports)
 
 
 def lines_apart(body: bytes, traces: Traces) -> tuple[bytes, list[bytes]]:
-    """The lines of a text that name none of the images, byte for byte, and those that do."""
+    """Splits a text into the lines that name none of the images, joined byte for byte, and the lines that do."""
     if not traces.named_in(body):
         return body, []
     lines = [(line, traces.named_in(line)) for line in body.splitlines(keepends=True)]
@@ -79,7 +79,7 @@ def lines_apart(body: bytes, traces: Traces) -> tuple[bytes, list[bytes]]:
 
 
 def _take_lines(uri: str, body: bytes, traces: Traces) -> list[bytes]:
-    """The lines that named an image, which are gone from the file, and the file with the last of its lines."""
+    """Removes the lines that name an image, and the file where no other line is left; returns those lines."""
     kept, taken = lines_apart(body, traces)
     if taken and kept:
         rewrite(uri, kept)
@@ -89,7 +89,7 @@ def _take_lines(uri: str, body: bytes, traces: Traces) -> list[bytes]:
 
 
 def rewrite(uri: str, body: bytes) -> None:
-    """Puts other bytes in a file's place, in one step. The checksum that Hadoop may keep beside it goes first."""
+    """Replaces a file in one step. The checksum file that Hadoop may keep beside it is removed first."""
     if not objects.is_s3(uri):
         folder, _, name = uri.rpartition("/")
         objects.delete(f"{folder}/.{name}.crc")
@@ -97,12 +97,12 @@ def rewrite(uri: str, body: bytes) -> None:
 
 
 def on_this_machine(traces: Traces) -> list[str]:
-    """Spark's logs and working files on this machine, outside the root, that name one of the images.
+    """URIs of Spark's logs and working files on this machine, outside the root, that name one of the images.
 
-    What another user's process left, and cannot be read, may do so, too: it is told, and holds no proof up.
+    Files of another user that cannot be read are included, as they may name one. None of them delays a certificate.
     """
     in_logs = _naming(cache.folder() / "logs", traces.named_in)
-    # Spark writes a name there as it is, beside megabytes of models, which would take minutes to read in all spellings.
+    # Spark writes names there in the plain spelling, beside megabytes of models: all spellings would take minutes.
     return in_logs + _naming(local_folders.folder(), traces.stands_in)
 
 

@@ -1,9 +1,9 @@
 """The record of each erasure under `<root>/erasures`: first a request, in the end a certificate.
 
     <id>.json  who asked, when, salted hashes of the images' names, what was found, removed and left; never a name
-    salt       of this root: without it, and without the name, a hash says nothing
+    salt       of this root; a hash can be checked only with it and the image's name
 
-The request is there before anything is destroyed, so that whatever is killed on the way is carried out by the next stream.
+The request is recorded before anything is removed, so the next stream carries out what was killed on the way.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from fruitpipe.errors import Conflict, NotFound, WrongRoot
 from fruitpipe.root import layout
 
 SALT_BYTES = 32
-RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream asks for all of them again and again
-NAMELESS = {  # what is left of a request whose note of names somebody removed
+RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream reads all of them again and again
+NAMELESS = {  # `remaining` of a request whose list of names somebody removed
     "what": "everything: the request's own list of names is gone",
     "until": "it is asked for again",
     "why": "its record holds hashes alone, and says nothing to whoever does not know the names",
@@ -40,11 +40,12 @@ Step = Literal["withdraw", "remove", "search", "look again", "nothing"]
 class Erasure:
     """One request and what has become of it; times are ISO 8601 in UTC.
 
-    images: salted hashes; asked_as: those of a prefix or label that stood for them. status, for people: ``requested``;
-    ``waiting`` for the end of the readers' grace, at `files_go_after`; ``searching``; ``incomplete``, where `remaining` says what
-    could not be removed yet; ``done``. step: what is to be done next, see `execution`. features_table, features_version: of the
-    table without the rows, by Delta's own id. places: what was removed from each, by which rule. not_searched: where this
-    software does not reach. elsewhere: what S3 was asked of the copies that it makes itself.
+    images: salted hashes of their names. asked_as: salted hashes of the prefix and the label that were given in their place.
+    status, for people: ``requested``; ``waiting`` for the end of the grace period, at `files_go_after`; ``searching``;
+    ``incomplete``, where `remaining` says what could not be removed yet; ``done``. step: the next one, see `execution`.
+    features_table, features_version: Delta's id of the table, and its version without the rows. places: what was removed from
+    each place, by which rule. not_searched: places that this software cannot reach. elsewhere: what S3 answered about copies that
+    it makes itself.
     """
 
     id: str
@@ -70,7 +71,7 @@ class Erasure:
 def request(
     root: str, paths: Sequence[str], *, requested_by: str, keep_object: bool = False, asked_as: Sequence[str] = ()
 ) -> Erasure:
-    """Records that `paths` are to be erased, before anything is."""
+    """Writes the record of a request to erase `paths`, and the list of their names; returns the record."""
     now = datetime.now(UTC)
     name, salt = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", Salt.of(root) if every(root) else Salt.made(root)
     hashed = [salt.hash(path) for path in paths]
@@ -87,7 +88,7 @@ def find(root: str, name: str) -> Erasure:
 
 
 def every(root: str) -> list[Erasure]:
-    """All records, oldest first. One listing, and a read of each record that is new or has changed since this was last asked."""
+    """All records, oldest first. Costs a listing, and a read of each record that is new or has changed since the last call."""
     stats = list(objects.list_all(layout.folder(root, "erasures")))
     records = [stat for stat in stats if stat.path.endswith(".json") and objects.name(stat.path).count(".") == 1]
     found = [_erasure(_body_of(stat.path, stat.etag)) for stat in records]
@@ -100,33 +101,33 @@ def pending(root: str) -> list[Erasure]:
 
 
 def is_settled(root: str) -> bool:
-    """Whether no request is pending, and nothing is kept that names an image. Raises WrongRoot where the salt is gone."""
+    """Whether no request is pending and no note names an image any more. Raises WrongRoot where the salt is gone."""
     Tombstones.of(root)
     kept = objects.list_all(layout.folder(root, "erasures"))
     return not (any(notes.is_note(root, stat.path) for stat in kept) or pending(root))
 
 
 def save(root: str, erasure: Erasure) -> None:
-    """Writes the record as it is now."""
+    """Writes the record, over the one with its id."""
     objects.write(_uri(root, f"{erasure.id}.json"), _body(erasure))
     _body_of.cache_clear()  # a file's etag is its size and times, and a clock may stand still for some milliseconds
 
 
 def complete(root: str, erasure: Erasure) -> Erasure:
-    """Writes the certificate. What the request kept of its images may go now."""
+    """Writes the record as a certificate and returns it. The notes of the request may be dropped from then on."""
     done = replace(erasure, status="done", step="nothing", completed_at=_iso(datetime.now(UTC)))
     save(root, done)
     return done
 
 
 def finished(root: str) -> list[Erasure]:
-    """The requests that have their certificate and still keep something: the command, or the stream, was killed just then."""
+    """The requests that have their certificate but still keep notes, as a process was killed between the two."""
     keeping = {name.partition(".")[0] for name in objects.children(layout.folder(root, "erasures")) if name.count(".") > 1}
     return [erasure for erasure in every(root) if erasure.status == "done" and erasure.id in keeping]
 
 
 def drop_abandoned(root: str) -> None:
-    """Removes what was kept for a request that was never recorded, as the command was killed just before."""
+    """Removes notes of requests that were never recorded, as the command was killed before that."""
     recorded = {erasure.id for erasure in every(root)}
     long_ago = datetime.now(UTC) - timedelta(hours=1)  # a command may be about to write its record
     for stat in list(objects.list_all(layout.folder(root, "erasures"))):
@@ -136,7 +137,7 @@ def drop_abandoned(root: str) -> None:
 
 
 def redact(root: str, traces: Traces) -> int:
-    """Takes out of all records who asked, where that names one of the images; how many those were."""
+    """Removes `requested_by` from the records where it names one of the images; returns how many those were."""
     naming = [erasure for erasure in every(root) if traces.named_in(erasure.requested_by.encode())]
     for erasure in naming:
         save(root, replace(erasure, requested_by="(removed: it named an image that was erased later)"))
@@ -145,13 +146,13 @@ def redact(root: str, traces: Traces) -> int:
 
 @dataclass(frozen=True)
 class Salt:
-    """The root's own salt."""
+    """The salt of a root, with which the names of its erased images are hashed."""
 
     bytes: bytes
 
     @classmethod
     def of(cls, root: str) -> Salt:
-        """That of the root. Raises WrongRoot where it is gone: no hash of any record would say anything any more."""
+        """Reads the root's salt. Raises WrongRoot where it is gone: no hash could be checked any more."""
         uri = _uri(root, "salt")
         try:
             return cls(objects.read(uri))
@@ -160,7 +161,7 @@ class Salt:
 
     @classmethod
     def made(cls, root: str) -> Salt:
-        """That of the root, made with its first request."""
+        """Makes the root's salt, with its first request, and returns it; returns the one that is there, if any."""
         with suppress(Conflict):
             objects.write(_uri(root, "salt"), secrets.token_hex(SALT_BYTES).encode(), if_absent=True)
         return cls.of(root)
@@ -172,9 +173,10 @@ class Salt:
 
 @dataclass(frozen=True)
 class Tombstones:
-    """The hashes of what was asked to go.
+    """The salted hashes of all images that somebody asked to erase.
 
-    kept: of images that must not come back as rows, since the request is still being carried out or the object stays where it is.
+    erased: of the images of all requests, pending and finished. kept: of images that must not become rows
+    again, as their request is still being carried out or their object stays where it is.
     """
 
     salt: Salt | None
@@ -183,7 +185,7 @@ class Tombstones:
 
     @classmethod
     def of(cls, root: str) -> Tombstones:
-        """Those of all requests under the root."""
+        """Reads those of all requests under the root. Raises WrongRoot where there are some and the salt is gone."""
         records = every(root)
         if not records:
             return cls(None)
@@ -192,16 +194,16 @@ class Tombstones:
         return cls(Salt.of(root), frozenset(kept), frozenset(image for image, is_kept in kept.items() if is_kept))
 
     def keeps_out(self, path: str) -> bool:
-        """Whether the image must not be looked at, though its object may be there."""
+        """Whether the image must not become a row, though its object may be there."""
         return bool(self.kept) and self.salt is not None and self.salt.hash(path) in self.kept
 
     def covers(self, path: str) -> bool:
-        """Whether somebody asked for the image to go."""
+        """Whether somebody asked to erase the image."""
         return self.salt is not None and self.salt.hash(path) in self.erased
 
 
 def still_asked(root: str) -> Tombstones:
-    """What pending requests cover with its object, but for those that nobody can carry out any more."""
+    """The images of pending requests that erase the objects too, except requests whose list of names is lost."""
     asked = [record for record in pending(root) if not record.keep_object and NAMELESS not in record.remaining]
     return (
         Tombstones(Salt.of(root), frozenset(image for record in asked for image in record.images)) if asked else Tombstones(None)
@@ -209,7 +211,7 @@ def still_asked(root: str) -> Tombstones:
 
 
 def check_pinned(root: str, table: str, version: int) -> None:
-    """Raises Conflict where rows of this version of the table were erased since: nothing of it may be published any more."""
+    """Raises Conflict where rows of this version of the table were erased since: it must not be published any more."""
     of_table = (erasure.features_version for erasure in every(root) if erasure.features_table == table)
     erased = max((found for found in of_table if found is not None), default=-1)
     if version < erased:
@@ -223,7 +225,7 @@ def _uri(root: str, name: str) -> str:
 
 
 @lru_cache(maxsize=RECORDS)
-def _body_of(uri: str, etag: str) -> bytes:  # noqa: ARG001 - what the bytes are kept by
+def _body_of(uri: str, etag: str) -> bytes:  # noqa: ARG001 - a part of the cache's key
     return objects.read(uri)
 
 

@@ -1,6 +1,6 @@
-"""A file with names of images that are to be erased, as people have one: a list, a spreadsheet's export, JSON lines.
+"""Reads a file with names of images to erase: a plain list, a spreadsheet's CSV, or JSON lines.
 
-What a spreadsheet adds is taken off: a byte-order mark, a heading, quotes, CRLF. A name itself is never guessed at.
+What a spreadsheet adds is removed: a byte-order mark, a heading, quotes, CRLF. A name itself is never changed or guessed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ARN = re.compile(r"arn:aws[a-z-]*:s3:::(?P<key>.+)", re.DOTALL)
 
 
 class Named(NamedTuple):
-    """A name as somebody gave it, and where: ``list.csv:3``, or nothing for an argument of the command."""
+    """A name as it was given. where: the file and line, ``list.csv:3``; empty for an argument of the command."""
 
     uri: str
     where: str = ""
@@ -51,12 +51,12 @@ def read(path: str) -> list[Named]:
 
 
 def is_heading(name: str) -> bool:
-    """Whether the first line of a list can be no image's name: it has no folder and no ending."""
+    """Whether the first line of a list is a heading and no image's name: it has no folder and no file extension."""
     return not re.search(r"[/\\:]|\.\w{1,5}$", name)
 
 
 def canonical(name: str) -> str:
-    """The URI that a name means: `objects.canonical`, and S3's own https addresses and ARNs. Raises WrongUsage."""
+    """The canonical URI of a name: a path, a URI, an https address of S3 or an ARN. Raises WrongUsage."""
     if found := ARN.fullmatch(name):
         return objects.canonical(f"s3://{found['key']}")
     if not name.startswith(("https://", "http://")):
@@ -80,7 +80,7 @@ def _decoded(path: str, body: bytes) -> str:
 
 
 def _delimiter(text: str) -> str | None:
-    """What parts the cells of a table whose heading names the column; None for another kind of file."""
+    """The delimiter of a CSV whose heading names the column `path`; None for another kind of file."""
     heading = text.partition("\n")[0]
     rows = {delimiter: next(csv.reader([heading], delimiter=delimiter), []) for delimiter in ",;\t"}
     return next((delimiter for delimiter, row in rows.items() if COLUMN in map(_heading, row)), None)
@@ -91,7 +91,7 @@ def _heading(cell: str) -> str:
 
 
 def _column(path: str, text: str, delimiter: str) -> Iterator[tuple[int, str]]:
-    """A cell may hold line breaks, so a row has a first line, which is told."""
+    """The line on which each row begins, and its name. A cell may hold line breaks, so a row may have several lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         at = [_heading(cell) for cell in next(reader)].index(COLUMN)
@@ -103,7 +103,7 @@ def _column(path: str, text: str, delimiter: str) -> Iterator[tuple[int, str]]:
                 raise WrongUsage(f"{path}:{line}: has no {COLUMN}; give one in each row")
             line = reader.line_num + 1
     except csv.Error as error:
-        raise WrongUsage(f"{path}:{reader.line_num}: is no row of a CSV file ({error}); mend it") from error
+        raise WrongUsage(f"{path}:{reader.line_num}: is no row of a CSV file ({error}); correct it") from error
 
 
 def _printed(where: str, cell: str) -> str:
@@ -111,7 +111,7 @@ def _printed(where: str, cell: str) -> str:
     try:
         return unquoted(cell)
     except ValueError as error:
-        raise WrongUsage(f"{where}: begins with a quote and is no JSON text ({error}); mend it") from error
+        raise WrongUsage(f"{where}: begins with a quote and is no JSON text ({error}); correct it") from error
 
 
 def _json_lines(path: str, text: str) -> Iterator[tuple[int, str]]:

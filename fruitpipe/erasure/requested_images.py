@@ -1,7 +1,7 @@
-"""What a request to erase means: the images that it names, one by one. Nothing is guessed.
+"""Finds the images that a request to erase means: those named, those below a prefix, those of a label. Nothing is guessed.
 
-S3's keys are bytes: two spellings of one visible name are two images. What matches nothing exactly is refused, and where there is
-another spelling of it, that is said.
+S3's keys are bytes: two spellings of one visible name are two images. A name that matches none exactly is refused, and the error
+says where there is an image of another spelling.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fruitpipe.pictures import naming
 from fruitpipe.root import layout
 
 LOOKERS = 16  # objects looked for at the same time
-MARKER = "_$folder$"  # the end of the name under which Hadoop keeps an empty folder in S3
+MARKER = "_$folder$"  # the suffix of Hadoop's folder markers in S3
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What somebody asked for: images by name, everything below a prefix, everything of a label."""
+class Criteria:
+    """What to erase: images by name, everything below a prefix, everything of a label. keep_object: leave the objects."""
 
     named: Sequence[Named] = ()
     prefix: str | None = None
@@ -37,9 +37,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Selection:
-    """paths: what is to go. asked_as: the prefix or label that stood for them. done: what an earlier request, by id, covers.
+    """The images that criteria select.
 
-    same_bytes: other images with the same bytes, which were not asked for.
+    paths: those to erase. asked_as: the prefix or label that was given in place of names. done: how many images each earlier
+    request covers, by its id. same_bytes: other images with the same bytes, which were not asked for.
     """
 
     paths: list[str]
@@ -48,38 +49,38 @@ class Selection:
     same_bytes: list[str]
 
 
-def select(root: str, asked: Asked) -> Selection:
-    """The images that are meant. Raises NotFound, naming them, where some are not known to anybody; WrongUsage."""
-    if not (asked.named or asked.prefix or asked.label):
+def select(root: str, criteria: Criteria) -> Selection:
+    """The images that the criteria mean. Raises NotFound with the names that neither store nor table has; WrongUsage."""
+    if not (criteria.named or criteria.prefix or criteria.label):
         raise WrongUsage("nothing to erase: give URIs, --prefix, --label or --from-file")
     earlier, rows = Earlier.of(root), Rows(root)
-    wanted, hashes = _exact(root, asked.named, rows, earlier)
-    groups = dict(_groups(root, asked, rows))
+    wanted, hashes = _exact(root, criteria.named, rows, earlier)
+    groups = dict(_groups(root, criteria, rows))
     for one, found in groups.items():
         if not found and not earlier.covers(one):
             raise NotFound(f"{one}: there is no such image under {root}, and nothing was recorded")
         wanted += found
-    new, done = _new(list(dict.fromkeys(wanted)), earlier, keep_object=asked.keep_object)
+    new, done = _new(list(dict.fromkeys(wanted)), earlier, keep_object=criteria.keep_object)
     for one in groups:
         by = earlier.covers(one)
         if by and not wanted:
             done.setdefault(by.id, len(by.images))
     hashes |= rows.hashes(set(new) - hashes.keys())
     same = rows.same_bytes([hashes[path] for path in new if path in hashes], wanted)
-    return Selection(new, list(groups), done, _new(same, earlier, keep_object=asked.keep_object)[0])
+    return Selection(new, list(groups), done, _new(same, earlier, keep_object=criteria.keep_object)[0])
 
 
 def check_outside(root: str, uri: str) -> None:
-    """Raises WrongUsage: the table, models and certificates are no images, and do not go by this command."""
+    """Raises WrongUsage for a URI inside the root: the table, models and certificates are not images."""
     if layout.is_within(uri, root):
         raise WrongUsage(f"{uri}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The requests that there were, by what they cover. removed: the ids of those that have removed all their objects.
+    """Earlier requests, by the hash of each image, prefix or label that they cover.
 
-    An image of theirs that is there was put there anew.
+    removed: the ids of those that have removed all their objects. An object that is there since was put back.
     """
 
     salt: register.Salt | None
@@ -88,7 +89,7 @@ class Earlier:
 
     @classmethod
     def of(cls, root: str) -> Earlier:
-        """Those under the root that somebody can carry out, or has."""
+        """Reads the requests under the root, except those whose list of names is lost."""
         records = [record for record in register.every(root) if register.NAMELESS not in record.remaining]
         by_hash = {one: erasure for erasure in records for one in (*erasure.images, *erasure.asked_as)}
         removed = frozenset(one.id for one in records if one.status == "done" or _has_removed(root, one))
@@ -105,7 +106,7 @@ def _has_removed(root: str, pending: register.Erasure) -> bool:
 
 
 def _new(wanted: Sequence[str], earlier: Earlier, *, keep_object: bool) -> tuple[list[str], dict[str, int]]:
-    """The images that are to be asked for, and how many an earlier request covers."""
+    """The images that need a new request, and how many each earlier request covers."""
     new: list[str] = []
     done: dict[str, int] = {}
     is_there = _are_there([path for path in wanted if (by := earlier.covers(path)) and by.id in earlier.removed])
@@ -119,26 +120,26 @@ def _new(wanted: Sequence[str], earlier: Earlier, *, keep_object: bool) -> tuple
     return new, done
 
 
-def _groups(root: str, asked: Asked, rows: Rows) -> Iterator[tuple[str, list[str]]]:
+def _groups(root: str, criteria: Criteria, rows: Rows) -> Iterator[tuple[str, list[str]]]:
     """The prefix and the label, as a request keeps them, with their images."""
-    if asked.prefix:
-        prefix = request_list.canonical(asked.prefix)
+    if criteria.prefix:
+        prefix = request_list.canonical(criteria.prefix)
         check_outside(root, prefix)
         if layout.is_within(root, prefix):
             raise WrongUsage(f"{prefix}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
         listed = {stat.path for stat in objects.list_all(prefix) if not _is_marker(stat, prefix)}
         yield f"prefix {prefix}", sorted({*listed, *rows.below(prefix)})
-    if asked.label:
-        yield f"label {asked.label}", _labelled(asked.label, rows, naming.of(root))
+    if criteria.label:
+        yield f"label {criteria.label}", _labelled(criteria.label, rows, naming.of(root))
 
 
 def _is_marker(stat: objects.Stat, prefix: str) -> bool:
-    """Whether an empty object only says that there is a folder: it has the folder's own name, or Hadoop's ending."""
+    """Whether an object is a folder marker: it is empty and has the folder's own name, or Hadoop's suffix."""
     return not stat.length and (stat.path == prefix or stat.path.endswith(MARKER))
 
 
 def _labelled(label: str, rows: Rows, rule: naming.Naming) -> list[str]:
-    """The images with this label that have rows, and those beside them that have none yet."""
+    """The images with this label that have rows, and those in the same folders that have none yet."""
     paths = rows.labelled(label)
     folders = {path.rpartition("/")[0] for path in paths}
     beside = (stat.path for folder in folders for stat in objects.list_all(folder))
@@ -146,7 +147,7 @@ def _labelled(label: str, rows: Rows, rule: naming.Naming) -> list[str]:
 
 
 def _exact(root: str, named: Sequence[Named], rows: Rows, earlier: Earlier) -> tuple[list[str], dict[str, str]]:
-    """The URIs that are named, and what is known of the hashes of their bytes."""
+    """The named URIs, and the SHA-256 of each image that has, or had, a row. Raises NotFound for unknown ones."""
     by_path: dict[str, Named] = {}
     for one in named:
         path = _canonical(one)
@@ -174,7 +175,7 @@ def _are_there(paths: Sequence[str]) -> dict[str, bool]:
 
 
 def _check_known(unknown: dict[str, Named], asked: int, rows: Rows) -> None:
-    """Raises NotFound, which names every one of `unknown`."""
+    """Raises NotFound, which names each of `unknown`, where there are any."""
     if not unknown:
         return
     others = _Others(rows)
@@ -186,14 +187,14 @@ def _check_known(unknown: dict[str, Named], asked: int, rows: Rows) -> None:
 
 
 class _Others:
-    """Looks for images whose names are other spellings of names that nobody knows."""
+    """Looks for images whose names are other spellings of an unknown name."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._beside = cache(self._listed)
 
     def explain(self, path: str) -> str:
-        """What there is instead, if there is anything; as escapes, as both look the same on a screen."""
+        """A sentence that names the image of another spelling, if there is one. Escaped, as both look the same on a screen."""
         for kind, other in self._spellings(path):
             return f"{path!a}: there is no image of exactly this name, but one {kind}, {other!a}"
         return f"{path}: there is no such image, in the store or under the root"

@@ -1,7 +1,7 @@
-"""The independent reader on which a certificate rests: what each file's bytes show of the images, and what of that is a trace.
+"""Searches files for traces of erased images; a certificate rests on it. It reads bytes and does not ask the table.
 
-A vector may be another image's as well, one with the same picture, which stays. Which vectors those are shows only when every
-file has been read, so reading collects evidence, file by file and in any order, and the verdict comes last.
+A vector may belong to an image that stays, with the same picture, as well. Which vectors are shared is known only when every
+file has been read. So evidence is collected file by file, in any order, and judged at the end.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ READERS = 8
 
 
 class Evidence(NamedTuple):
-    """What one file shows: whether it names an image, and the digests of vectors that are looked for.
+    """What one file shows: whether it names an erased image, and the digests of vectors that are searched for.
 
-    vectors: where no other image's name stands beside them. twins: in a row with another image's name.
+    vectors: of rows that name no other image. shared: of rows that name another image.
     """
 
     named: bool = False
     vectors: frozenset[int] = frozenset()
-    twins: frozenset[int] = frozenset()
+    shared: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
         return self != NOTHING
 
-    def is_trace(self, twins: frozenset[int]) -> bool:
-        """Whether an erased image is in the file, where `twins` are vectors of images that stay."""
-        return self.named or bool(self.vectors - twins)
+    def is_trace(self, shared: frozenset[int]) -> bool:
+        """Whether the file holds a trace of an erased image. shared: digests of vectors that images which stay have too."""
+        return self.named or bool(self.vectors - shared)
 
 
 NOTHING = Evidence()
@@ -46,9 +46,9 @@ NOTHING = Evidence()
 
 @dataclass
 class Search:
-    """What was read, and what it showed. unread: which files could not be understood, and why.
+    """What was read, and what it showed. unread: the files that could not be decoded, and why.
 
-    is_of_all: whether that was everything under the root, or what an earlier search found, which saw `twins_before`.
+    is_of_all: whether everything under the root was read, or only what an earlier search found; shared_before: what that one saw.
     """
 
     files: int = 0
@@ -56,18 +56,18 @@ class Search:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     is_of_all: bool = True
-    twins_before: frozenset[int] = frozenset()
+    shared_before: frozenset[int] = frozenset()
 
     @property
-    def twins(self) -> frozenset[int]:
-        """The digests of vectors that are other images' as well, as this search, or the one before it, saw."""
-        return self.twins_before.union(*(one.twins for one in self.evidence.values()))
+    def shared(self) -> frozenset[int]:
+        """The digests of vectors that images which stay have too, by this search and the one before."""
+        return self.shared_before.union(*(one.shared for one in self.evidence.values()))
 
     @property
     def found(self) -> list[str]:
-        """The files in which an erased image is."""
-        twins = self.twins
-        return [uri for uri, one in self.evidence.items() if one.is_trace(twins)]
+        """The files that hold a trace of an erased image."""
+        shared = self.shared
+        return [uri for uri, one in self.evidence.items() if one.is_trace(shared)]
 
 
 def place_of(root: str, uri: str) -> str:
@@ -76,12 +76,12 @@ def place_of(root: str, uri: str) -> str:
 
 
 def of_root(root: str, traces: Traces) -> Search:
-    """Reads every byte under the root, but for what pending requests keep. Raises AccessDenied."""
+    """Searches every file under the root except notes. Raises AccessDenied."""
     return of_files(uris_below(root), traces)
 
 
 def of_files(uris: Iterable[str], traces: Traces) -> Search:
-    """Reads every byte of these files; one that is gone holds nothing. Raises AccessDenied."""
+    """Searches these files; one that is gone holds nothing. Raises AccessDenied."""
     done = Search()
     for uri, body in bodies(uris):
         done.files, done.bytes = done.files + 1, done.bytes + len(body)
@@ -94,25 +94,25 @@ def of_files(uris: Iterable[str], traces: Traces) -> Search:
 
 
 def of_one(found: Search, traces: Traces) -> list[str]:
-    """The files in which one request's images are, of those that a search for several found: they are read once more."""
+    """The files with traces of one request's images, of those that a search for several requests found. Reads them again."""
     hits = found.found
-    return [uri for uri, one in of_files(hits, traces).evidence.items() if one.is_trace(found.twins)] if hits else []
+    return [uri for uri, one in of_files(hits, traces).evidence.items() if one.is_trace(found.shared)] if hits else []
 
 
 def of_file(uri: str, body: bytes, traces: Traces) -> Evidence:
     """What a file's name and bytes show. Raises NotReadable."""
-    named, vectors, twins = traces.named_in(objects.name(uri).encode()), frozenset[int](), frozenset[int]()
+    named, vectors, shared = traces.named_in(objects.name(uri).encode()), frozenset[int](), frozenset[int]()
     for part in file_contents.parts(body, with_vectors=bool(len(traces.digests))):
         named = named or traces.stands_in(part.binary) or any(traces.named_in(text) for text in part.texts)
         vectors |= traces.windows_in(part.raw)
         if part.vectors is not None:
             own, others = _in_rows(part, part.vectors, traces)
-            vectors, twins = vectors | own, twins | others
-    return Evidence(named, vectors, twins)
+            vectors, shared = vectors | own, shared | others
+    return Evidence(named, vectors, shared)
 
 
 def _in_rows(part: file_contents.Part, rows: NDArray[np.float32], traces: Traces) -> tuple[frozenset[int], frozenset[int]]:
-    """The digests of vectors in rows of nobody else, and in rows of other images."""
+    """The digests of vectors in rows that name no other image, and in rows that name another."""
     found, digests = traces.vectors_in(rows)
     if not found.any():
         return frozenset(), frozenset()
@@ -122,18 +122,18 @@ def _in_rows(part: file_contents.Part, rows: NDArray[np.float32], traces: Traces
 
 
 def may_hold(uri: str, body: bytes, traces: Traces) -> bool:
-    """Whether a file by itself shows an image; one that cannot be read may."""
+    """Whether a file, judged alone, may hold a trace; one that cannot be decoded may."""
     try:
         shown = of_file(uri, body, traces)
     except file_contents.NotReadable:
         return True
-    return shown.is_trace(shown.twins)
+    return shown.is_trace(shown.shared)
 
 
 def vectors_by_path(root: str, paths: frozenset[str]) -> dict[str, list[NDArray[np.float32]]]:
-    """All vectors that any file of rows has, or had, under these names: current ones, earlier ones and reduced ones.
+    """The vectors of these images in all files of the table and of versions, current and earlier ones, each (d,) float32.
 
-    A file's names are read first, and its vectors, a hundred times as many bytes, only where one of `paths` is among them.
+    The names in a file are read first, and its vectors, a hundred times as many bytes, only where one of `paths` is among them.
     """
     found: dict[str, list[NDArray[np.float32]]] = {}
     folders = [layout.folder(root, place) for place in ("features", "reduced")]
@@ -143,7 +143,7 @@ def vectors_by_path(root: str, paths: frozenset[str]) -> dict[str, list[NDArray[
             if of_file(uri, body, Traces.of(paths)):
                 for path, vector in _rows_of(body, paths):
                     found.setdefault(path, []).append(vector)
-        except file_contents.NotReadable:  # what a killed task had begun; the search names it if it stays
+        except file_contents.NotReadable:  # a file that a killed task left unfinished; the search names it if it stays
             continue
     return found
 
@@ -156,12 +156,12 @@ def _rows_of(body: bytes, paths: frozenset[str]) -> Iterator[tuple[str, NDArray[
 
 
 def uris_below(root: str) -> Iterator[str]:
-    """Every file under the root, but for what pending requests keep of the images."""
+    """The URIs of every file under the root except notes."""
     return (stat.path for stat in objects.list_all(root) if not notes.is_note(root, stat.path))
 
 
 def bodies(uris: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The files' bytes, in order, some read ahead. One that is gone meanwhile holds nothing. Raises AccessDenied."""
+    """Each file's URI and bytes, in order, some read ahead; without files that are gone meanwhile. Raises AccessDenied."""
     named = list(uris)
     with ThreadPoolExecutor(READERS, "fruitpipe-search") as readers:
         for first in range(0, len(named), READERS):

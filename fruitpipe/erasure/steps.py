@@ -1,6 +1,6 @@
-"""The steps of an erasure, each for all requests that have come to it, in one pass. Each may be repeated: it finds what is done.
+"""The steps of an erasure: withdraw, remove, look again, search. Each is done for all requests that are at it, in one pass.
 
-`execution` says which step follows which.
+Each may be repeated: what is done already is left as it is. `execution` says which step follows which.
 """
 
 from __future__ import annotations
@@ -24,29 +24,32 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
-OF_THE_TABLE = ("features", "reduced", "models")  # what lies there goes by a commit, or with a version
+NEED_A_COMMIT = ("features", "reduced", "models")  # what lies there is removed by a commit, or with a version
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request, and what is looked for to carry it out."""
+    """A request, with what is searched for to carry it out."""
 
     record: Erasure
     traces: Traces
 
     @property
     def id(self) -> str:
-        """The record's."""
+        """The id of its record."""
         return self.record.id
 
 
 def together(requests: Sequence[Request]) -> Traces:
-    """What is looked for to carry out all of them."""
+    """What is searched for to carry all of them out."""
     return Traces.all_of(request.traces for request in requests)
 
 
 def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
-    """What is to be looked for, kept until the certificate: once the rows are gone nothing else tells it."""
+    """The requests with what is searched for, which is kept until the certificate: once the rows are gone nothing else has it.
+
+    Reads the table's files, for the vectors of requests that are new. Raises NotFound, AccessDenied.
+    """
     kept = {record.id: notes.traces(root, record.id) for record in records}
     names = {record.id: frozenset(notes.names(root, record.id)) for record in records if not kept[record.id]}
     every = frozenset[str]().union(*names.values())
@@ -61,7 +64,7 @@ def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps, by the table's one writer. `before_commit` raises where this process may no longer write."""
+    """The steps, which only the table's one writer may do. `before_commit` raises where this process may no longer write."""
 
     spark: SparkSession
     settings: IngestSettings
@@ -73,7 +76,7 @@ class Steps:
         return Versions(self.spark, self.settings.root, self.before_commit)
 
     def withdraw(self, requests: Sequence[Request]) -> list[Erasure]:
-        """Takes out all that no reader can have open: objects, rows, lines, reports, and the versions that hold the images."""
+        """Removes what no reader can have open: objects, rows, lines, reports; unpublishes versions that hold the images."""
         root = self.settings.root
         for request in requests:
             if not request.record.keep_object:
@@ -90,7 +93,7 @@ class Steps:
         return [self._withdrawn(request, removed[request.id] + shared) for request in requests]
 
     def _remove_rows(self, requests: Sequence[Request]) -> dict[str, int]:
-        """How many rows of each request there were."""
+        """Deletes the rows; returns how many each request had."""
         root, paths = self.settings.root, sorted(together(requests).paths)
         there = lookup.of_paths(root, paths)
         self.before_commit()
@@ -114,7 +117,7 @@ class Steps:
         )
 
     def remove(self, requests: Sequence[Request]) -> list[Erasure]:
-        """Removes the files that a reader could have open: the table's, its log, withdrawn versions, and old versions of all."""
+        """Removes files that a reader could have open: the table's old ones, its log, unpublished versions, S3's old versions."""
         root, sought = self.settings.root, together(requests)
         self.before_commit()
         upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
@@ -135,7 +138,7 @@ class Steps:
         ]
 
     def look_again(self, requests: Sequence[Request]) -> list[Erasure]:
-        """Tries once more to remove what was left, by the rules of its places; what the table or a version holds takes more."""
+        """Tries once more to remove what was left. What needs a commit (the table, a version) goes back to `withdraw`."""
         root, done = self.settings.root, []
         for request in requests:
             if not request.record.keep_object:
@@ -143,7 +146,7 @@ class Steps:
             left = notes.left(root, request.id) or notes.Left()
             removed = places.empty_files(root, left.uris, {request.id: request.traces})[request.id]
             removed["erasures"] = register.redact(root, request.traces)
-            of_table = any(search.place_of(root, uri) in OF_THE_TABLE for uri in left.uris)
+            of_table = any(search.place_of(root, uri) in NEED_A_COMMIT for uri in left.uris)
             record = register.find(root, request.id)
             done.append(
                 replace(
@@ -155,18 +158,18 @@ class Steps:
         return done
 
     def look(self, requests: Sequence[Request]) -> search.Search:
-        """Reads all that the requests leave to be read: every file under the root, or what was left the last time."""
+        """Searches every file under the root, or, where all requests were searched before, only what was left then."""
         root = self.settings.root
         left = [notes.left(root, request.id) for request in requests]
         if not all(left):
             return search.of_root(root, together(requests))
         uris = dict.fromkeys(uri for one in left if one for uri in one.uris)
         found = search.of_files(uris, together(requests))
-        found.is_of_all, found.twins_before = False, frozenset[int]().union(*(one.twins for one in left if one))
+        found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
         return found
 
     def conclude(self, request: Request, found: search.Search) -> Erasure:
-        """The certificate, or what is left. found: by a search for this request, and maybe for others."""
+        """Writes the certificate, or notes what is left; returns the record. found: by a search for this and other requests."""
         root, record = self.settings.root, request.record
         hits = search.of_one(found, request.traces)
         gone = notes.objects_of(root, request.id) or notes.Objects()
@@ -181,5 +184,5 @@ class Steps:
         )
         if not (left or found.unread):
             return register.complete(root, record)
-        notes.keep_left(root, request.id, notes.Left((*hits, *found.unread), found.twins))
+        notes.keep_left(root, request.id, notes.Left((*hits, *found.unread), found.shared))
         return replace(record, status="incomplete", step="look again")

@@ -1,4 +1,4 @@
-"""Published versions of the reduced features that hold images which are to go: replaced by one that is fitted without them."""
+"""Replaces published versions of the reduced features that hold erased images by one that is fitted without them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Versions:
     before_commit: Callable[[], None]
 
     def holding(self, traces: Traces) -> list[str]:
-        """The published versions whose rows, or whose model, name one of the images."""
+        """The published versions whose rows or model name one of the images."""
         named = traces.of_names()
         return [version for version in publication.versions(self.root) if self._holds(version, named)]
 
     def replace(self, traces: Traces) -> int:
-        """Fits a version on what is left and unpublishes those that hold the images; returns how many those were.
+        """Publishes a version fitted on the rows that are left, and unpublishes those that hold the images; returns how many.
 
-        Raises MixedExtractors where what is left cannot be fitted together.
+        Raises MixedExtractors where the rows that are left are of several extractors.
         """
         found, holding = pointer.find(self.root), self.holding(traces)
         if found and found.version in holding:
@@ -50,7 +50,7 @@ class Versions:
         return len(holding)
 
     def discard_unpublished(self, traces: Traces) -> int:
-        """Removes the versions that were withdrawn, and what a refit left that was killed, where they hold the images."""
+        """Removes unpublished versions that hold the images, those of killed refits too; returns how many."""
         held = [version for version in publication.unpublished(self.root) if self._holds(version, traces)]
         for version in held:
             publication.discard(self.root, version)
@@ -76,7 +76,7 @@ class Versions:
             say(f"erasure: {name} replaces {version}, fitted without what is erased")
 
     def _model(self, version: str) -> Model | None:
-        """That of a version; none where it is damaged, as what holds an image is to go all the same."""
+        """The model of a version; None where it is damaged, as the version must be replaced all the same."""
         try:
             return version_model.load_model(self.root, version)
         except (Damaged, NotFound) as error:
@@ -89,12 +89,12 @@ class Versions:
         run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
         try:
             new_version.fit_anew(run)
-        except WrongUsage:  # fewer components can be had of the rows that are left than were asked for: all that can
+        except WrongUsage:  # the rows that are left allow fewer components than were asked for: keep all of them
             new_version.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))
 
 
 def _asked_of(previous: Model | None) -> dict[str, Any]:
-    """What a refit is asked for to go on as `previous` did; nothing where it is not known."""
+    """The settings of a refit that keeps the share of variance, or k, of `previous`; none where there is no model."""
     if previous is None:
         return {}
     share = previous.facts["variance_asked"]

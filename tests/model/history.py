@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, run_state_m
 from fruitpipe import objects
 from fruitpipe.erasure import command, register
 from fruitpipe.erasure.request_list import Named
-from fruitpipe.erasure.requested_images import Asked
+from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import LeaseLost, MixedExtractors, NoImages, NotEnoughRows, NotFound, PlatformFault
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
@@ -114,7 +114,7 @@ class History(RuleBasedStateMachine):
         if name is None or not is_image(name) or name.endswith("/a b.jpg"):
             return  # the search cannot tell that name, percent-encoded, from the other's, and leaves the request incomplete
         with quietly():
-            command.erase(self.ground.root, Asked([Named(self.bucket.uri(name))], keep_object=keep_object), requested_by="me")
+            command.erase(self.ground.root, Criteria([Named(self.bucket.uri(name))], keep_object=keep_object), requested_by="me")
         if keep_object:
             self.bucket.kept_out.add(name)
         else:

@@ -24,7 +24,7 @@ OTHERS = [f"s3://b/Kiwi/{number}.jpg" for number in range(4)]
 
 def holds(uri, body, traces):
     shown = search.of_file(uri, body, traces)
-    return shown.is_trace(shown.twins)
+    return shown.is_trace(shown.shared)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.erasure.request_list import Named
-from fruitpipe.erasure.requested_images import Asked
+from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import Conflict, WrongRoot, WrongUsage
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
@@ -35,7 +35,7 @@ def done(root, record, **more):
 
 
 def asked(*uris, **more):
-    return Asked([Named(uri) for uri in uris], **more)
+    return Criteria([Named(uri) for uri in uris], **more)
 
 
 def request(root, *paths, **more):
@@ -48,12 +48,12 @@ def test_what_the_pipeline_made_is_no_image_and_is_not_erased(root, named):
     with pytest.raises(WrongUsage, match="lies in the root"):
         requested_images.select(root, asked(named.format(root=root)))
     with pytest.raises(WrongUsage, match="lies in the root"):
-        requested_images.select(root, Asked(prefix=named.format(root=root)))
+        requested_images.select(root, Criteria(prefix=named.format(root=root)))
 
 
 def test_a_prefix_that_holds_the_root_is_refused(root, tmp_path):
     with pytest.raises(WrongUsage, match="or holds it"):
-        requested_images.select(root, Asked(prefix=str(tmp_path)))
+        requested_images.select(root, Criteria(prefix=str(tmp_path)))
 
 
 def test_a_request_that_leaves_the_object_does_not_stand_for_one_that_does_not(root, image):

@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from fruitpipe import cli, objects
 from fruitpipe.erasure import held_rows, notes, register, requested_images
 from fruitpipe.erasure.request_list import Named
-from fruitpipe.erasure.requested_images import Asked
+from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import NotFound
 from tests.rows import empty_table
 
@@ -42,7 +42,7 @@ def add(root, **hashes):
 
 
 def select(root, *uris, **more):
-    return requested_images.select(root, Asked([Named(uri) for uri in uris], **more))
+    return requested_images.select(root, Criteria([Named(uri) for uri in uris], **more))
 
 
 def test_a_name_is_looked_up_and_the_tables_files_are_not_read(root, images, monkeypatch):
@@ -120,9 +120,9 @@ def test_an_image_that_is_put_back_before_its_erasure_was_carried_out_can_be_era
     image = f"{images}/Kiwi/0.jpg"
     objects.write(image, b"one")
     first = register.request(root, [image], requested_by="me")
-    assert requested_images.select(root, Asked([Named(image)])).done == {first.id: 1}, "it has not come to the object yet"
+    assert requested_images.select(root, Criteria([Named(image)])).done == {first.id: 1}, "it has not come to the object yet"
     objects.erase(image)
     notes.keep_objects(root, first.id, notes.Objects(removed=1))
-    assert requested_images.select(root, Asked([Named(image)])).done == {first.id: 1}, "the object is gone"
+    assert requested_images.select(root, Criteria([Named(image)])).done == {first.id: 1}, "the object is gone"
     objects.write(image, b"another")
-    assert requested_images.select(root, Asked([Named(image)])).paths == [image]
+    assert requested_images.select(root, Criteria([Named(image)])).paths == [image]

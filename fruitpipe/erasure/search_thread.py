@@ -1,4 +1,4 @@
-"""The search for what requests leave, beside the stream's query: it takes longest of all steps, and only reads."""
+"""The thread on which an erasure searches beside the stream's query: the search takes longest of all steps and only reads."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from fruitpipe.erasure.steps import Request
 
 
-class Searching(threading.Thread):
-    """A search of what some requests leave to be read, beside the query; `found` or `failure` when it is over."""
+class SearchThread(threading.Thread):
+    """Runs `look` for some requests; when it has ended, `found` or `failure` is set."""
 
     def __init__(self, look: Callable[[Sequence[Request]], Search], requests: Sequence[Request]) -> None:
-        super().__init__(daemon=True, name="fruitpipe-search")  # a stream that is stopped does not wait: the next searches anew
+        super().__init__(daemon=True, name="fruitpipe-search")  # a stream that stops does not wait: the next searches again
         self.requests = requests
         self.found: Search | None = None
         self.failure: BaseException | None = None
         self._look = look
 
     def run(self) -> None:
-        """The search itself, also for a caller who has nothing else to do."""
+        """Searches. A caller with nothing else to do may call it instead of `start`."""
         try:
             self.found = self._look(self.requests)
         except BaseException as error:  # noqa: BLE001 - raised where the requests are concluded
