@@ -18,9 +18,12 @@ COLUMNS = ("path", "label", "length", "sha256", "error", "features")
 Row = tuple[str, str, int, str, str | None, str | None]
 
 
-def expected_rows(bodies: Mapping[str, bytes], bad: Mapping[bytes, str]) -> list[Row]:
-    """The rows of the images with these URIs and bytes, sorted; `bad` names the reasons of those bytes that are no picture."""
-    return sorted(_expected(path, body, bad.get(body)) for path, body in bodies.items())
+def expected_rows(prefix: str, bodies: Mapping[str, bytes], bad: Mapping[bytes, str]) -> list[Row]:
+    """The rows of the images with these URIs below a prefix, and with these bytes, sorted.
+
+    `bad` names the reasons of those bytes that are no picture.
+    """
+    return sorted(_expected(prefix, path, body, bad.get(body)) for path, body in bodies.items())
 
 
 def actual_rows(table: Any) -> list[Row]:
@@ -55,9 +58,10 @@ def vector_of(body: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
     return extractor_for(Model.load(default_model()))(decode(body).pixels)
 
 
-def _expected(path: str, body: bytes, reason: str | None) -> Row:
+def _expected(prefix: str, path: str, body: bytes, reason: str | None) -> Row:
+    label = path.removeprefix(f"{prefix}/").rpartition("/")[0].rpartition("/")[2]
     features = None if reason else _digest(vector_of(body))
-    return path, path.split("/")[-2], len(body), hashlib.sha256(body).hexdigest(), reason, features
+    return path, label, len(body), hashlib.sha256(body).hexdigest(), reason, features
 
 
 def _digest(vector: Any) -> str:

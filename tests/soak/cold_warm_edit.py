@@ -117,7 +117,7 @@ def differences(images: Path, root: str) -> str:
     bodies = oracle.files(images, ".jpg")
     bad = {b"garbage in its place": "not-an-image"}
     table = delta.rows(session.open("fruitpipe soak"), root)
-    return oracle.differences(oracle.expected_rows(bodies, bad), oracle.actual_rows(table))
+    return oracle.differences(oracle.expected_rows(f"file://{images}", bodies, bad), oracle.actual_rows(table))
 
 
 def main() -> None:

@@ -158,8 +158,9 @@ class BucketHistory(RuleBasedStateMachine):
     def _assert_equal(self) -> None:
         bodies = oracle.files(self.images, *SUFFIXES)
         bad = {body: BAD.get(body, "not-an-image") for body in bodies.values() if body not in GOOD}
-        table = delta.rows(self.spark, f"file://{self.root}")
-        assert not (wrong := oracle.differences(oracle.expected_rows(bodies, bad), oracle.actual_rows(table))), wrong
+        expected = oracle.expected_rows(f"file://{self.images}", bodies, bad)
+        found = oracle.actual_rows(delta.rows(self.spark, f"file://{self.root}"))
+        assert not (wrong := oracle.differences(expected, found)), wrong
 
     def _run(self, source: str, files: int, crash: str | None) -> None:
         """One run of the stream, which may die just before or just after a batch is committed to the table."""

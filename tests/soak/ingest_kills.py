@@ -55,16 +55,28 @@ class Stream:
     log: Path
     executors: tuple[int, ...] = ()
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    stops: int = 0  # by itself, for what was killed beneath it
 
     def start(self) -> None:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(self.command, cwd=CHECKOUT, env=self.environment, stdout=log, stderr=log)
 
-    def alive(self) -> bool:
-        return self.process.poll() is None
+    def wait_until(self, look: Callable[[], Any], what: str) -> Any:
+        """What `look` finds. Meanwhile a stream that ended by itself is started again, as by a supervisor, and counted."""
+        return wait_until(lambda: self._goes_on() and look(), what)
+
+    def _goes_on(self) -> bool:
+        if self.process.poll() is None:
+            return True
+        self.stops += 1
+        self.start()
+        return False
 
     def targets(self, kind: str, chance: random.Random) -> list[int]:
-        """The processes of one kind, of which there may be none yet. Of a driver one or all of its processes are to go."""
+        """The processes of one kind, of which there may be none yet. Of a driver one or all of its processes are to go.
+
+        The daemon that starts the workers goes with them: Spark would go on with those it left, which are below nobody then.
+        """
         family = list(processes.tree(self.process.pid))
         if kind == "driver":
             jvm = [pid for pid in family if JVM in processes.command(pid)]
@@ -72,11 +84,14 @@ class Stream:
             return chance.choice([family, jvm or family, python or family])
         below = [pid for top in self.executors for pid in processes.tree(top)] or family
         found = [pid for pid in below if (EXECUTOR if kind == "executor" else WORKER) in processes.command(pid)]
-        return [chance.choice(found)] if found else []
+        if not found:
+            return []
+        one = chance.choice(found)
+        return list(processes.tree(one)) if kind == "worker" else [one]
 
     def kill(self, kind: str, chance: random.Random) -> None:
         """Kills one of a kind, as soon as there is one; a driver is waited for and started again."""
-        targets = wait_until(lambda: self.targets(kind, chance), f"a process of the kind {kind}")
+        targets = self.wait_until(lambda: self.targets(kind, chance), f"process of the kind {kind}")
         family = list(processes.tree(self.process.pid))
         for pid in targets:
             processes.kill(pid)
@@ -153,7 +168,6 @@ class Soak:
     rows: Callable[[Path], list[tuple[Any, ...]]]  # of the table at a root, sorted
     kinds: tuple[str, ...] = KINDS
     kills: int = 0
-    stops: int = 0  # of the stream by itself, for what was killed beneath it
 
     def __post_init__(self) -> None:
         self.images, self.root, self.other_root = (self.folder / name for name in ("images", "root", "undisturbed"))
@@ -181,7 +195,7 @@ class Soak:
         if moment == "any moment":
             time.sleep(chance.uniform(0, 4))  # the chance is the point
         else:
-            wait_until(lambda: MOMENTS[moment](before, Progress.of(self.root)), f"moment at which {moment}")
+            self.stream.wait_until(lambda: MOMENTS[moment](before, Progress.of(self.root)), f"moment at which {moment}")
         self.stream.kill(kind, chance)
         self.kills += 1
         said = f"{kind} killed, {moment}"
@@ -217,15 +231,12 @@ class Soak:
     def compare(self) -> int:
         """Waits till both tables are equal and returns their number of rows."""
         self.undisturbed(self.images, self.other_root)
-        expected, found = self.rows(self.other_root), None
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while (found := self.rows(self.root)) != expected:
-            if not self.stream.alive():
-                self.stops += 1
-                self.stream.start()
-            assert time.monotonic() < deadline, f"the tables differ: {difference(expected, found)}"
-            time.sleep(0.3)
-        return len(found)
+        expected = self.rows(self.other_root)
+        try:
+            self.stream.wait_until(lambda: self.rows(self.root) == expected, "table equal to the undisturbed one's")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {difference(expected, self.rows(self.root))}") from error
+        return len(expected)
 
 
 def difference(expected: list[tuple[Any, ...]], found: list[tuple[Any, ...]]) -> str:
@@ -286,7 +297,7 @@ def main() -> None:
             with cluster.started(folder, sys.executable) as there:
                 soak = Soak(folder, stream_on(there, folder), **in_this_session())
                 soak.run(rounds, given.seed)
-    print(f"{soak.kills} kills in {given.rounds} rounds, 0 differences; the stream ended by itself {soak.stops} times")
+    print(f"{soak.kills} kills in {given.rounds} rounds, 0 differences; the stream ended by itself {soak.stream.stops} times")
 
 
 if __name__ == "__main__":

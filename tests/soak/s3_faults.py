@@ -70,7 +70,7 @@ def soak(server: Server, count: int, proxy: Proxy, rows: Callable[[str], list[or
     proxy.refusals.clear()
     said.append(run(proxy, server, bucket, "batch/reconcile.py"))
     said.append(run(proxy, server, bucket, "streaming/ingest.py", "--once", "--source", "events"))
-    assert not (wrong := oracle.differences(oracle.expected_rows(bodies, BAD), rows(root))), wrong
+    assert not (wrong := oracle.differences(oracle.expected_rows(f"s3://{bucket}/in", bodies, BAD), rows(root))), wrong
     return said
 
 
