@@ -183,7 +183,7 @@ class Soak:
                 print(f"round {number}: {said}; {self.compare()} rows, 0 differences", flush=True)
             code = self.stream.stop()
             assert code in ENDED, f"the stream did not end as it was asked to, but with {code}"
-            self.compare()
+            assert self.rows(self.root) == self.rows(self.other_root), "rows changed while the stream ended"
         finally:
             for pid in list(processes.tree(self.stream.process.pid)):
                 processes.kill(pid)

@@ -22,7 +22,7 @@ ROUNDS = range(4, 6)  # the driver and a worker are killed, and each time anothe
 def test_a_stream_that_is_killed_ends_in_the_table_of_an_undisturbed_one(tmp_path):
     soak = Soak(tmp_path, stream_on(None, tmp_path), **in_this_session(), kinds=("driver", "worker"))
     soak.run(ROUNDS, seed=1)
-    assert (soak.kills, soak.stream.stops) == (2 * len(ROUNDS), 0)
+    assert (soak.kills, soak.stream.stops) == (2 * len(ROUNDS), 0), soak.stream.log.read_text()
 
 
 @pytest.mark.soak
