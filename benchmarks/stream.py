@@ -20,7 +20,7 @@ from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor.inference import Model
 from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.ingest.query import start
-from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.repeated_listing import RepeatedListing
 from fruitpipe.ingest.stream import listed
 from fruitpipe.jobs import ingest
 from fruitpipe.pictures import naming
@@ -100,7 +100,7 @@ def running(
         fence = Fence(settings.root, held.check)
         watched = Watched(upsert or ingest.upserter(spark, Model.load(settings.model, settings.extractor), fence, prefix, hashes))
         batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
-        repeated = Repeated(prefix)
+        repeated = RepeatedListing(prefix)
         with contextlib.redirect_stdout(io.StringIO()), listed(settings, prefix, repeated):
             query = start(spark, settings, batches)
             try:

@@ -117,7 +117,7 @@ class IngestSettings(JobSettings):
     stale_per_second: float = Field(50, ge=0)
     """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""
     compact_commits: int = Field(16, ge=0)
-    """batches after which small files of the table are packed into large ones; 0: never"""
+    """batches after which small files of the table are compacted into large ones; 0: never"""
     vacuum_hours: int = Field(168, ge=1)
     """whole hours that a file stays which the table no longer needs; more than the longest refit takes"""
     manifest_days: float = Field(0, ge=0)
@@ -127,7 +127,7 @@ class IngestSettings(JobSettings):
     checkpoint_days: float = Field(90, ge=0)
     """days after which the next start begins a new checkpoint: a look at what is in the manifests left"""
     clear_hours: float = Field(24, ge=0)
-    """hours from one clearing away of what has had its time to the next; 0: at every start"""
+    """hours from one removal of old files to the next; 0: at every start"""
 
 
 class RefitSettings(JobSettings):

@@ -1,4 +1,4 @@
-"""The stream: what is new under the image prefix or in manifests becomes rows of the table, in micro-batches.
+"""The stream: makes rows of the table from new images under the prefix and from manifests, in micro-batches.
 
 In: a listing or manifests. Out: commits of the features table. May import: erasure, table, extractor, root.
 """

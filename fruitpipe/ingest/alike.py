@@ -1,7 +1,7 @@
-"""Failures that are all alike: whether the images are to blame, or the platform.
+"""Decides, where all images of a chunk fail alike, whether the images are at fault or the platform.
 
-A permission that was taken away, or a worker that fails with anything, is not the images' fault. It is their own where the store
-gives nothing of one folder, or where no decoder survives any of them. Images of other folders tell the two apart.
+The platform is where a permission was revoked or a worker fails with every image. The images are where the store refuses one
+folder, or each of them crashes the decoder. Images of other folders, the controls, tell the two apart.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from fruitpipe.ingest.chunks import FeaturisedChunk
 from fruitpipe.table import lookup
 from fruitpipe.table.data_files import Group
 
-REASONS = ("unreadable", "crashes-decoder", "decoder-error", "too-slow")  # which a platform's fault looks like
-CONTROLS = 3  # images that are looked at beside a chunk that fails alike
-ALIKE = 5  # where there is no control: so many images do not crash a decoder by themselves
+REASONS = ("unreadable", "crashes-decoder", "decoder-error", "too-slow")  # that a platform fault gives too
+CONTROLS = 3  # images that are looked at beside a chunk whose images fail alike
+ALIKE = 5  # without a control: so many images in one chunk do not crash a decoder by themselves
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Tells whose fault it is that a chunk of a batch fails alike.
+    """Judges the chunks of one batch.
 
-    named: the images of the batch. look_at: what becomes of images when they are looked at now, without a row of theirs.
+    named: the paths of the images of the batch. look_at: fetches and featurises images now, without writing rows, and returns the
+    outcomes.
     """
 
     root: str
@@ -33,8 +34,8 @@ class Judge:
     look_at: Callable[[Sequence[str]], list[Group]]
 
     def check(self, featurised: FeaturisedChunk) -> None:
-        """Raises PlatformFault where the platform is to blame. What was unreadable before and still is says nothing new."""
-        gone = frozenset(featurised.gone)  # which says nothing
+        """Raises PlatformFault where the platform is at fault. Images that were unreadable before and still are do not count."""
+        gone = frozenset(featurised.gone)  # neither good nor bad
         there = [path for path in featurised.chunk.paths if path not in gone]
         reasons = featurised.count("error", but="gone")
         unreadable_before = sum(row.error == "unreadable" for row in featurised.chunk.known)
@@ -45,7 +46,7 @@ class Judge:
                 self._check_alike(there, reason, images - before, message)
 
     def _check_alike(self, paths: Sequence[str], reason: str, new: int, message: str | None) -> None:
-        """Of a chunk of which all fail for one reason, `new` of them since they were last seen."""
+        """Judges a chunk whose images all fail for one reason; `new` of them did not before."""
         if reason == "unreadable" and _fares_better(self._there(paths[:1]), reason):
             raise PlatformFault(
                 f"{len(paths)} images of this batch were unreadable ({message}), and one is not any more; start again"
@@ -54,14 +55,11 @@ class Judge:
         is_platforms = not _fares_better(controls, reason) if controls else reason == "unreadable" or new >= ALIKE
         if is_platforms:
             raise PlatformFault(
-                f"all {len(paths)} images of this batch are {reason} ({message}); nothing was written. Mend that first"
+                f"all {len(paths)} images of this batch are {reason} ({message}); nothing was written. Fix that and start again"
             )
 
     def _looked_at_controls(self, paths: Sequence[str]) -> list[Group]:
-        """What becomes now of images that were good before, or else of others of the batch, one a folder, or of what lies beside.
-
-        Nothing of those that are gone: they say nothing, and where all are, the next kind is asked.
-        """
+        """The outcomes now of the first kind of controls of which at least one image is not gone; empty without any."""
         looks = (self._there(controls) for controls in self._controls(paths) if controls)
         return next(filter(None, looks), [])
 
@@ -69,6 +67,7 @@ class Judge:
         return [group for group in self.look_at(paths) if group.outcome != "gone"]
 
     def _controls(self, paths: Sequence[str]) -> Iterator[list[str]]:
+        """Images with features in the table; else others of the batch, one a folder; else others of the same folder."""
         chunk = frozenset(paths)
         yield lookup.good_paths(self.root, CONTROLS, chunk)
         beside = (path for path in _one_a_folder(self.named, _folders(chunk)) if path not in chunk)
@@ -77,7 +76,7 @@ class Judge:
 
 
 def _fares_better(groups: Iterable[Group], reason: str) -> bool:
-    """Whether anything else became of one of these images."""
+    """Whether one of these images has another outcome than the reason."""
     return any(group.error != reason for group in groups)
 
 
@@ -90,7 +89,7 @@ def _folders(paths: Iterable[str]) -> set[str]:
 
 
 def _one_a_folder(paths: Iterable[str], but: set[str]) -> Iterator[str]:
-    """The first image of each folder that is none of `but`."""
+    """The first image of each folder; `but` those folders."""
     seen = set(but)
     for path in paths:
         if _folder(path) not in seen:

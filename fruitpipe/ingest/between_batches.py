@@ -1,4 +1,4 @@
-"""The work between two batches: rows of another extractor, and upkeep. New images always go first."""
+"""The work between two batches: recomputing rows of another extractor, and upkeep. New images always come first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from fruitpipe.ingest.repeated_listing import Repeated
+    from fruitpipe.ingest.repeated_listing import RepeatedListing
     from fruitpipe.ingest.root_upkeep import RootUpkeep
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.settings import IngestSettings
 
 
 class Writer(Protocol):
-    """The part of the stream's batches that is needed here; `commits` counts them."""
+    """The part of `Batches` that is needed here. commits: how many it has made."""
 
     settings: IngestSettings
     commits: int
@@ -28,24 +28,24 @@ class Writer(Protocol):
     def recompute(self, named: Sequence[ImageEvent]) -> None: ...
 
 
-class Between:
+class BetweenBatches:
     """Recomputes rows of another extractor and does the root's upkeep, in short pieces between two batches."""
 
-    def __init__(self, batches: Writer, upkeep: RootUpkeep, listing: Repeated) -> None:
+    def __init__(self, batches: Writer, upkeep: RootUpkeep, listing: RepeatedListing) -> None:
         settings = batches.settings
         self._batches, self._upkeep, self._listing = batches, upkeep, listing
-        self._anew = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
+        self._recomputation = Recomputation(settings.root, settings.stale_per_second, batches.recompute)
         self._once, self._caught_up = settings.once, False
 
     def step(self, query: StreamingQuery) -> None:
-        """A short piece of work, if any is due; what has arrived goes first. Raises the error of the listing beside it."""
+        """Does a short piece of work, if any is due and no image is waiting. Raises the error of the listing thread."""
         self._listing.check()
         if not self._once and self._is_idle(query.status):
-            self._batches.between(self._anew.step)
+            self._batches.between(self._recomputation.step)
         self._batches.between(lambda: self._upkeep.step(self._batches.commits))
 
     def wait(self) -> None:
-        """Returns when nothing goes on beside the batches any more."""
+        """Returns when no upkeep runs in the background any more."""
         self._upkeep.wait()
 
     def _is_idle(self, status: dict[str, Any]) -> bool:
@@ -53,9 +53,9 @@ class Between:
         self._caught_up = self._caught_up or waiting
         return waiting or (self._caught_up and not status["isDataAvailable"])
 
-    def finish(self, asked: threading.Event) -> None:
-        """All that is left to do, once everything that has arrived is in the table; until it is `asked` to stop."""
-        while not asked.is_set() and self._anew.finish():
+    def finish(self, stop: threading.Event) -> None:
+        """Does all that is due, once every waiting image is in the table; ends early when `stop` is set."""
+        while not stop.is_set() and self._recomputation.finish():
             pass
-        if not asked.is_set():
+        if not stop.is_set():
             self._upkeep.finish(self._batches.commits)

@@ -1,9 +1,9 @@
-"""What a stream's checkpoint says it has read. Spark's files: JSON lines after a line with the version of their format.
+"""Reads Spark's checkpoint of the stream: which manifests it has read. Its files are JSON lines after a format version.
 
 | file | number | says |
 |---|---|---|
-| `commits/N` | of a batch of the query | the batch is done |
-| `offsets/N` | of a batch of the query | a line of metadata, then a line a source: how far it had come (`{"logOffset": M}`) |
+| `commits/N` | of a batch of the query | the batch is committed |
+| `offsets/N` | of a batch of the query | a line of metadata, then a line a source: its offset (`{"logOffset": M}`) |
 | `sources/0/M` | of an entry of the source's own log | the files that the source took with that entry, a line each |
 | `sources/0/M.compact` | the same | every tenth: all entries so far |
 
@@ -26,12 +26,12 @@ MANIFESTS = "0"  # the number of the source that reads the manifests
 
 
 def place(root: str) -> str:
-    """Where the stream keeps what it has read."""
+    """The URI of the stream's checkpoint."""
     return objects.join(layout.folder(root, "checkpoints"), "ingest")
 
 
 def manifests_read(checkpoint: str) -> set[str]:
-    """The URIs of the manifests of which all is committed."""
+    """The URIs of the manifests whose lines are all committed."""
     done = [int(name) for name in objects.children(objects.join(checkpoint, "commits")) if name.isdigit()]
     if not done:
         return set()
@@ -41,31 +41,31 @@ def manifests_read(checkpoint: str) -> set[str]:
 
 
 def is_old(checkpoint: str, days: float) -> bool:
-    """Whether it was begun more than `days` ago; the list of what it has read never shrinks."""
+    """Whether the checkpoint was begun more than `days` ago. Its list of files read never shrinks."""
     begun = [stat for stat in objects.list_all(objects.join(checkpoint, "metadata")) if objects.name(stat.path) == "metadata"]
     return bool(begun) and begun[0].modification_time <= datetime.now(UTC) - timedelta(days=days)
 
 
 def is_damaged(checkpoint: str) -> bool:
-    """Whether it has lost its identity, without which Spark does not start."""
+    """Whether its `metadata`, the query's id, is lost, without which Spark does not start."""
     children = objects.children(checkpoint)
     return "offsets/" in children and "metadata" not in children
 
 
 def drop(checkpoint: str) -> None:
-    """Removes it. What says that something is done goes first: whatever is killed here, nothing counts as read that is not."""
+    """Removes the checkpoint. `commits` goes first, so that after a kill here no manifest counts as read that is not."""
     objects.delete_all(objects.join(checkpoint, "commits"))
     objects.delete_all(checkpoint)
 
 
 def _last_entry_of(checkpoint: str, batch: int) -> int:
-    """The last entry of the manifests' log that a batch of the query had taken; -1 for none."""
+    """The last entry of the manifest source's log that a batch of the query took; -1 for none."""
     _metadata, manifests, *_others = _lines(objects.join(checkpoint, "offsets", str(batch)))
     return int(manifests.get("logOffset", -1))
 
 
 def _files_taken(log: str) -> list[dict[str, Any]]:
-    """What a source's log says of each file: `path`, and as `batchId` the number of the entry that took it."""
+    """The entries of a source's log, one a file: `path`, and as `batchId` the number of the entry that took it."""
     names = [name for name in objects.children(log) if name.removesuffix(".compact").isdigit()]
     compact = max((int(name.removesuffix(".compact")) for name in names if name.endswith(".compact")), default=-1)
     since = [name for name in names if name.isdigit() and int(name) > compact]
@@ -74,5 +74,5 @@ def _files_taken(log: str) -> list[dict[str, Any]]:
 
 
 def _lines(uri: str) -> list[dict[str, Any]]:
-    """The JSON of each line but the first; `-` stands for a source that had nothing yet."""
+    """The JSON of each line except the first; `{}` for `-`, a source without an offset yet."""
     return [json.loads(line) if line != "-" else {} for line in objects.read(uri).decode().splitlines()[1:]]

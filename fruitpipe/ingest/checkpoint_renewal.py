@@ -1,4 +1,4 @@
-"""When the stream's checkpoint begins anew. What is done is in the table, so that costs looks at images and no model call."""
+"""Replaces a stream's checkpoint by a new one. The table has what is done, so that costs looks at images and no model call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_due(settings: IngestSettings) -> bool:
 
 
 def renew(settings: IngestSettings) -> None:
-    """Drops a checkpoint that is damaged or old; called before the first query."""
+    """Drops a checkpoint that is damaged or old; to be called before the first query."""
     place = checkpoint.place(settings.root)
     if checkpoint.is_damaged(place):
         checkpoint.drop(place)
@@ -30,9 +30,9 @@ def renew(settings: IngestSettings) -> None:
 
 
 def renew_full(settings: IngestSettings, upkeep: RootUpkeep) -> None:
-    """Drops a checkpoint that names too many manifests that are gone; called between two queries.
+    """Drops a checkpoint that names too many manifests that are gone; to be called between two queries.
 
-    The manifests that it names are removed first, so that next to nothing is looked at again.
+    Manifests that are read are removed first, so that a new checkpoint reads almost none of them again.
     """
     place = checkpoint.place(settings.root)
     root_upkeep.clear_manifests(settings)

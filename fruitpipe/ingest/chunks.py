@@ -1,4 +1,4 @@
-"""A batch in chunks: the images that are featurised and committed together, and what became of them. No I/O."""
+"""Divides a batch into chunks, the images that are featurised and committed together, and counts their outcomes. No I/O."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fruitpipe.table.data_files import Group
 from fruitpipe.table.lookup import Known
 
 IMAGES_PER_CORE = 1000  # that one commit takes: some seconds of work, whatever the cluster's size
-TAPER = 3  # parts of the last such chunk; their files are still too large to be packed
+TAPER = 3  # parts of the last such chunk; their files are still too large to be compacted
 
 
 @dataclass(frozen=True)
 class Chunk:
     """References for the workers (schema REFERENCES), and the rows that the table has of some of these images.
 
-    tally: the file in which each image leaves its mark for the bar, if there is one. copyable: the SHA-256 of those bytes whose
-    features a row has that may go. said_gone: the paths of images that were named because they are.
+    tally: the file in which workers count images for the progress bar, if there is one. copyable: the SHA-256 of rows of removed
+    images, whose features a moved image may copy. said_gone: the paths of images that events named as removed.
     """
 
     references: pa.Table
@@ -41,7 +41,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class FeaturisedChunk:
-    """A chunk that is ready to be committed: its rows are in files. seconds: that it took."""
+    """A chunk whose rows are in files, ready to be committed. seconds: how long that took."""
 
     chunk: Chunk
     groups: list[Group]
@@ -54,17 +54,17 @@ class FeaturisedChunk:
 
     @property
     def gone(self) -> list[str]:
-        """The paths of images that are not there."""
+        """The paths of images whose objects are not there."""
         return [path for group in self.groups for path in group.gone or ()]
 
     @property
     def unexpectedly_gone(self) -> list[str]:
-        """The paths of those that nobody had said are gone."""
+        """The paths of gone images that no event named as removed."""
         return [path for path in self.gone if path not in self.chunk.said_gone]
 
     @property
     def reasons(self) -> Counter[str]:
-        """How many images failed for each reason; those whose rows stay, whatever the store said of them, did not."""
+        """How many images failed, by reason. Images that keep their rows did not, whatever the store said."""
         counts: Counter[str] = Counter()
         for group in self.groups:
             if group.error is not None and group.outcome == "failed":
@@ -72,7 +72,7 @@ class FeaturisedChunk:
         return counts
 
     def count(self, column: str, but: str = "") -> Counter[str]:
-        """How many images there are of each outcome, or of each error; `but` those of one outcome."""
+        """How many images there are, by `column` (outcome or error); `but`: an outcome to leave out."""
         counts: Counter[str] = Counter()
         for group in self.groups:
             if group.outcome != but:
@@ -81,22 +81,22 @@ class FeaturisedChunk:
 
 
 def divided(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
-    """Even parts of about `size`: a batch that is a little larger is one."""
+    """Even parts of about `size` events each; a batch that is a little larger is one part."""
     even = math.ceil(len(named) / max(1, round(len(named) / size))) if named else size
     return [named[first : first + even] for first in range(0, len(named), even)]
 
 
 def tapered(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]]:
-    """Parts of `size`, and towards the end of a third of that, where there are two or more.
+    """Parts of `size` events, the last ones of a third of it, where there are two or more.
 
-    Cores differ in speed, and one that has nothing left to do would wait for another's part.
+    Cores differ in speed: with small last parts a fast core waits less for a slow one.
     """
     whole = max(0, len(named) // size - 1) * size
     return [*divided(named[:whole], size), *divided(named[whole:], size // TAPER if whole else size)]
 
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:
-    """`named` with the schema REFERENCES. What another extractor or limit made of an image does not count as known."""
+    """The events as a table with schema REFERENCES. A row of another extractor, or of another limit, does not count as known."""
     current = {
         path: row
         for path, row in known.items()
@@ -107,7 +107,7 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featur
 
 
 def _reference(event: ImageEvent, current: Known | None, known: Known | None) -> dict[str, object]:
-    """current: the row where it is of this extractor and counts. known: the row, whatever it is."""
+    """One reference. current: the image's row if it counts, see `reference_table`. known: its row in any case."""
     return {
         "path": event.path,
         "length": event.length,

@@ -1,4 +1,4 @@
-"""What the stream does with each micro-batch, on the driver: names become one event an image, and those rows of the table."""
+"""Processes each micro-batch on the driver: its lines become one event an image, and these become rows of the table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class Batches:
-    """What the query calls with each micro-batch, on the driver, one after the other."""
+    """The function that the query calls with each micro-batch (`foreachBatch`), and its state.
+
+    within_reach: leaves out events whose images cannot be looked at now. outcomes, commits: of all batches so far.
+    """
 
     settings: IngestSettings
     upsert: Upsert
@@ -43,13 +46,13 @@ class Batches:
 
     def __post_init__(self) -> None:
         self.begin_query()
-        self._in_hand = threading.Lock()
+        self._in_progress = threading.Lock()
         if self.bar.shown:
             self.upsert = replace(self.upsert, bar=self.bar)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Brings the table to what the object store has for each image that the batch names."""
-        with self._in_hand:
+        with self._in_progress:
             if not self.state.is_running:
                 raise self.state.cut_short()
             try:
@@ -62,38 +65,38 @@ class Batches:
             self._latest_id = batch_id
 
     def begin_query(self) -> None:
-        """Forgets the query before: a new one begins."""
+        """Resets the state for a new query."""
         self.state, self._latest_id = QueryState(), -1
 
     def between(self, work: Callable[[], object]) -> None:
-        """Does `work` where no batch is in hand; a batch that comes meanwhile waits. After a failure nothing is done."""
-        if self._in_hand.acquire(timeout=POLL_SECONDS):  # no longer: whoever asks to stop is not to wait for the batch
+        """Calls `work` unless a batch is in progress; a batch that comes meanwhile waits. After a failure it does nothing."""
+        if self._in_progress.acquire(timeout=POLL_SECONDS):  # no longer, so that a signal to stop need not wait for the batch
             try:
                 if not self.state.failure:
                     work()
             finally:
-                self._in_hand.release()
+                self._in_progress.release()
 
     def recompute(self, named: Sequence[manifests.ImageEvent]) -> None:
-        """Brings images of another extractor up to date; called between batches."""
+        """Recomputes images of another extractor; to be called between batches."""
         since = time.monotonic()
         for commit in self.upsert(self.within_reach(self.eraser.admit(named)), lambda: False):
             since = self._say("stale", commit, since)
 
     def finish(self, query: StreamingQuery) -> None:
-        """Returns when the batch in hand has ended, committed in table and checkpoint or cut short; no other begins."""
+        """Lets no other batch begin, and waits until that in progress is committed in table and checkpoint, or cut short."""
         self.state.end()
-        with self._in_hand:
+        with self._in_progress:
             pass
         while self._latest_id > _last_progress(query) and not query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
             pass
 
     def wants_pause(self) -> bool:
-        """Whether the query is to end for an erasure or a new checkpoint. A query that catches up (`once`) ends by itself."""
+        """Whether the query must end for an erasure or a new checkpoint. With `once` it ends by itself."""
         return not self.settings.once and (self.eraser.is_due() or self.renewal_due())
 
     def _commit(self, batch: DataFrame, batch_id: int) -> bool:
-        """Commits the batch chunk by chunk. Returns whether all of it is committed, or the query was to end before."""
+        """Commits the batch chunk by chunk. Returns whether all of it is committed; if not, the query had to end."""
         named, rejected = named_images(batch)
         named = self.within_reach(self.eraser.admit(named))
         if rejected:
@@ -104,16 +107,16 @@ class Batches:
         return done >= len(named)
 
     def _keep(self, rejected: Sequence[str], batch_id: int) -> None:
-        """Writes lines that are no events where a person finds them."""
+        """Writes lines that are no events into `<root>/rejected`."""
         body = "".join(f"{line}\n" for line in rejected).encode()
-        # A new checkpoint counts from 0 again; the same batch, run again, writes the same.
+        # A new checkpoint counts from 0 again, hence the hash; the same batch, run again, writes the same file.
         name = f"{batch_id:09d}-{sha256(body).hexdigest()[:16]}.jsonl"
         target = objects.join(layout.folder(self.settings.root, "rejected"), name)
         objects.write(target, body)
         say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
 
     def _say(self, what: str, commit: progress.Commit, since: float) -> float:
-        """Adds up what a commit did and prints it; returns the time."""
+        """Adds the commit to the totals and prints it; returns the time now."""
         self.outcomes += commit.outcomes
         self.commits += bool(set(commit.outcomes) - {"unchanged", "kept"})
         now = time.monotonic()
@@ -124,7 +127,7 @@ class Batches:
 
 
 def summary(outcomes: Counter[str]) -> str:
-    """What all batches of a run together did, in one line."""
+    """The outcomes of a run in one line."""
     said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
     seen = [
         f"{outcomes[outcome]} {outcome}" for outcome in ("moved", "unchanged", "touched", "kept", "gone") if outcomes[outcome]

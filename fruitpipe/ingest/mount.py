@@ -1,6 +1,6 @@
-"""The folder of the images as a file system that may go away: then no file is there, and yet no image is gone.
+"""Detects an image folder whose file system is not mounted: no file is there then, and yet no image was removed.
 
-In S3 an object that is not there is gone: the bucket itself answers.
+S3 needs none of this: an object that is not there is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fruitpipe.root.manifests import ImageEvent
 
 @dataclass(frozen=True)
 class Mount:
-    """The prefix, and the device on which it lay when the run began; S3 has none."""
+    """The image prefix, and its device number when the run began; None in S3."""
 
     prefix: str
     device: int | None = field(init=False)
@@ -26,11 +26,11 @@ class Mount:
 
     @property
     def is_another(self) -> bool:
-        """Whether something else is mounted there now, or nothing any more."""
+        """Whether another file system is there now than at the start, or none."""
         return objects.device(self.prefix) != self.device
 
     def check(self, gone: Sequence[str]) -> None:
-        """Raises PlatformFault where images below are gone because the whole folder is."""
+        """Raises PlatformFault where some of `gone` lie below the prefix and its file system is not mounted any more."""
         below = [path for path in gone if path.startswith(f"{self.prefix}/")]
         if not below or objects.is_s3(self.prefix):
             return
@@ -46,14 +46,14 @@ class Mount:
 
 @dataclass(frozen=True)
 class OtherPrefixes:
-    """Those of the root that this stream does not list. Manifests may name images below them, and they may be away as well."""
+    """The prefixes of the root that this stream does not list. Manifests may name images below them."""
 
     prefixes: tuple[str, ...]
 
     def within_reach(self, named: Sequence[ImageEvent]) -> list[ImageEvent]:
-        """`named`, but for images below folders that are empty or not there now, which a look would take for removed ones.
+        """`named` without images below a prefix that is empty or not there now, as a look would take them for removed.
 
-        Their rows stay. That an image was removed somebody has seen who saw the folder.
+        Their rows stay. Events of removed images pass: who wrote them saw the folder.
         """
         held = {event.path: prefix for event in named if event.event == "created" and (prefix := self._of(event.path))}
         away = {prefix for prefix in set(held.values()) if is_empty(prefix)}
@@ -68,6 +68,6 @@ class OtherPrefixes:
 
 
 def is_empty(folder: str) -> bool:
-    """Whether no file is there, or no folder; one that may not be read is not."""
+    """Whether a folder holds no file, or is not there; one that may not be read is not empty."""
     shut: list[str] = []
     return next(objects.list_all(folder, shut.append), None) is None and not shut

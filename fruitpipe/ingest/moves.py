@@ -1,6 +1,6 @@
-"""Images that were moved: the same bytes under another name. Events tell of one that came and one that went.
+"""Finds images that may have been moved: a new one and a removed one of the same length, named by two events.
 
-A length in common is a hint that costs nothing; that the bytes are the same, the worker that reads them finds out.
+A common length costs nothing to compare; the worker that reads the bytes finds out whether they are the same.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 def count(gone: Iterable[int | None], new: Iterable[int | None]) -> int:
-    """How many images that are gone a new one may be, told by their lengths in bytes; each new image stands for one."""
+    """How many gone images may be new ones under another name, by their lengths in bytes; each new image counts once."""
     lengths, others = (Counter(length for length in some if length is not None) for some in (gone, new))
     return (lengths & others).total()
 
 
 def side_by_side(events: Sequence[ImageEvent], lengths: Mapping[str, int | None]) -> list[ImageEvent]:
-    """The events so ordered that an image which came and one which went lie together where they have the same length.
+    """The events sorted by length, so that a new image and a removed one of the same length are neighbours.
 
-    A manifest, a batch and a chunk take what lies together, and then one commit moves the row. lengths: of images by path, where
-    the event does not tell.
+    Neighbours mostly come into one manifest, batch and chunk, and then one commit moves the row. lengths: by path, for events
+    without one.
     """
     return sorted(events, key=lambda event: event.length if event.length is not None else lengths.get(event.path) or 0)
 
 
 def together(named: Sequence[ImageEvent], known: Mapping[str, Known]) -> Sequence[ImageEvent]:
-    """`named`, side by side where rows that are `known` may have moved."""
+    """`named`, sorted as by `side_by_side` where an image with a row was removed; else as it is."""
     if not any(event.event == "removed" and event.path in known for event in named):
         return named
     return side_by_side(named, {path: row.length for path, row in known.items()})
 
 
 def features_to_copy(events: Iterable[ImageEvent], known: Mapping[str, Known], extractor: str) -> frozenset[str]:
-    """The SHA-256 of good rows of this extractor whose images are said to be gone: a new image of those bytes takes theirs."""
+    """The SHA-256 of rows with features of this extractor whose images were removed: a new image may copy their features."""
     rows = (known[event.path] for event in events if event.event == "removed" and event.path in known)
     return frozenset(row.sha256 for row in rows if row.sha256 and row.error is None and row.extractor == extractor)

@@ -1,4 +1,4 @@
-"""Pieces of work that overlap: the next ones are done while the caller uses the result of one. Threads only."""
+"""Does pieces of work on threads ahead of the caller, who uses the result of one while the next are in progress."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_ONCE = 2  # chunks in the workers' hands: where a core is through with its part of one, it begins the next
+AT_ONCE = 2  # chunks in progress: a core that has finished its part of one begins the next
 
 
 def results(work: Callable[[T, threading.Event], R], pieces: Iterable[T], at_once: int = AT_ONCE) -> Generator[R]:
-    """What `work(piece, cancelled)` returns for each of `pieces`, as they come; `at_once` of them are in hand.
+    """The results of `work(piece, cancelled)`, in the order in which they are ready; `at_once` pieces are in progress.
 
     A piece is taken from `pieces` when its work begins, in the caller's thread. Where one fails, or the caller closes this, no
-    other begins and `cancelled` is set for those in hand, which are waited for; their results are dropped.
+    other begins and `cancelled` is set for those in progress, which are waited for; their results are dropped.
     """
     cancelled, waiting = threading.Event(), iter(pieces)
     with ThreadPoolExecutor(at_once, "fruitpipe-featurise") as pool:

@@ -1,4 +1,4 @@
-"""What is refused before a stream starts: a prefix without images, and a folder whose images have rows by another name."""
+"""Checks the image prefix before a stream starts: it must hold images, and no other name of the folder may have rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_images(settings: IngestSettings, rule: Naming) -> None:
-    """Raises NoImages where a listing would never find anything: most likely the prefix is mistyped. Raises WrongUsage."""
+    """Raises NoImages where the listing is empty, as the prefix is most likely mistyped. Raises WrongUsage, see below."""
     if settings.source == "events":
         return
     check_not_known(settings, rule)
@@ -34,7 +34,7 @@ def check_images(settings: IngestSettings, rule: Naming) -> None:
 
 
 def check_not_known(settings: IngestSettings, rule: Naming) -> None:
-    """Raises WrongUsage where the folder has another name, as through a link, under which its images have rows already."""
+    """Raises WrongUsage where images of the folder have rows under another name of it, as through a link."""
     images, root = settings.images, settings.root
     if objects.is_s3(images) or not delta.is_ours(root):
         return

@@ -1,9 +1,9 @@
-"""The image prefix as the stream sees it: listed again and again, and what is new, changed or gone there becomes manifests.
+"""Lists the image prefix, and writes manifests of the images that are new, changed or gone since the last listing.
 
-Spark's own file source would ask S3 three times more for each image, stop at one whose status it may not ask, pass over empty
-files and names that begin with `_` or `.`, and never tell of an image that was overwritten or removed. A flat listing tells all
-that the stream needs. What was seen before is kept as 16 bytes an image; at the start it is what the table has and what waits in
-manifests, so nothing else is to be remembered, or to be lost.
+Spark's own file source would ask S3 three times more for each image, stop at one whose status it may not ask, skip empty files
+and names that begin with `_` or `.`, and miss images that were overwritten or removed. A flat listing has all that the stream
+needs. What was seen before is kept as 16 bytes an image. At the start it is read from the table and from manifests that wait, so
+no other state has to be stored.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _say_shut(folder: str) -> None:
 
 @dataclass
 class _Found:
-    """What a listing has met so far."""
+    """What a listing has found so far: hashes of paths, and of paths with etags; lengths in bytes of new images."""
 
     choice: ImageFilter
     paths: array[int] = field(default_factory=lambda: array("q"))
@@ -73,12 +73,12 @@ class _Found:
 
 
 class Listing:
-    """Names in manifests what differs from what was seen before.
+    """Names in manifests the images that differ from what was seen before, on S3 and in a folder by the same rules.
 
-    The same rules hold on S3 and in a folder. An image is named where it was not seen with its etag; one that is not listed any
-    more is named as removed, unless `Removals` has its row stay. What has become an event of a removal, and what a batch has
-    found gone, counts as never seen: put back, it is looked at again, though S3 gives it the etag that it had. What is not listed
-    and stays counts as seen: a mount that comes and goes costs nothing.
+    An image is named where it was not seen with its etag. One that is not listed any more is named as removed, unless `Removals`
+    keeps its row. An image that was named as removed, or that a batch found gone, counts as never seen: put back, it is looked at
+    again, though S3 gives it the same etag. One that is not listed but keeps its row counts as seen, so a mount that comes and
+    goes costs nothing.
 
     seen_before: what need not be named at the start. naming: the root's rule for which names are images.
     """
@@ -105,9 +105,9 @@ class Listing:
             self._gone.update(map(path_hashes.of_path, paths))
 
     def list_once(self, goes_on: Callable[[], bool] = lambda: True, begun: Callable[[], None] = lambda: None) -> int:
-        """Writes manifests of what is new, changed or gone; says of how many images.
+        """Writes manifests of the images that are new, changed or gone; returns how many.
 
-        One that does not go on to its end counts for nothing. `begun` is called when the first manifest is there.
+        A listing that `goes_on` ends early marks nothing as seen. `begun` is called when the first manifest is there.
         """
         self._seen = seen = (self._seen if self.is_listed else self._seen_before()).without(self._take_gone())
         found = _Found(ImageFilter(self._naming, self.settings.glob))
@@ -142,7 +142,7 @@ class Listing:
                     yield ImageEvent("created", stat.path, stat.etag, stat.length, archived=stat.is_archived)
 
     def _write(self, events: Iterator[ImageEvent], begun: Callable[[], None]) -> int:
-        """Writes manifests of them; says how many they are."""
+        """Writes the events as manifests; returns how many events."""
         named = 0
         for body in manifests.manifests(events, min(LINES, self.settings.max_files_per_trigger)):
             now = datetime.now(UTC)
@@ -152,13 +152,13 @@ class Listing:
         return named
 
     def _say_passed_over(self, choice: ImageFilter) -> None:
-        """Says once a run what was there and is no image."""
+        """Prints once a run which objects are no images."""
         if not self._is_said and str(choice):
             say(f"ingest: {choice}")
         self._is_said = True
 
     def _take_gone(self) -> NDArray[np.int64]:
-        """Hashes, sorted, of what was found gone since this was last asked."""
+        """The path hashes, sorted, of images that were found gone since the last call."""
         with self._lock:
             gone, self._gone = self._gone, set()
         return np.array(sorted(gone), np.int64)

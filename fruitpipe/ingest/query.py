@@ -1,6 +1,6 @@
-"""One query of the stream: how it begins, and how it ends.
+"""One query of the stream: starts it, waits and ends it in one of four ways.
 
-| way out | who asks for it | the batch in hand | the job then |
+| how it ends | because | the batch in progress | the job then |
 |---|---|---|---|
 | `End.CAUGHT_UP` | `--once`: no manifest waits | is committed whole | recomputes stale rows, carries erasures out, and ends |
 | `End.STOPPED` | SIGTERM or Ctrl-C | commits the chunks that were begun | ends |
@@ -8,8 +8,8 @@
 | an error | a batch, Spark, or what goes on beside the batches | keeps what it committed | ends with that error |
 
 What a batch did not commit, the next query's first batch does. A batch that is cut short raises `Stopping`, and Spark then
-reports the query as failed. Whether that is why it ended is told by `QueryState`, which the batches keep: an error of Spark may
-hold any text, a path for example.
+reports the query as failed. `QueryState`, which the batches keep, says whether that is why it ended; the text of Spark's error
+cannot, as it may hold any text, a path for example.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from fruitpipe.ingest.between_batches import Between
+    from fruitpipe.ingest.between_batches import BetweenBatches
     from fruitpipe.ingest.micro_batch import Batches
     from fruitpipe.settings import IngestSettings
 
@@ -45,7 +45,7 @@ class End(enum.Enum):
     """Why a query ended; a failure is an error."""
 
     CAUGHT_UP = "all that waited is in the table"
-    STOPPED = "somebody wants the job to end"
+    STOPPED = "SIGTERM or Ctrl-C asked for it"
     PAUSED = "work is due during which no query may run"
 
 
@@ -68,37 +68,37 @@ def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
     return reader.option("pathGlobFilter", "*.jsonl").load(folder)
 
 
-def run(query: StreamingQuery, batches: Batches, between: Between) -> End:
-    """Returns when the query has ended, and says why. Raises what a batch, Spark or the work between batches raised."""
-    asked = threading.Event()
-    with _signals(asked), _failures(query, batches):
-        end = _wait(query, batches, between, asked)
+def run(query: StreamingQuery, batches: Batches, between: BetweenBatches) -> End:
+    """Waits until the query has ended, and returns why. Raises what a batch, Spark or the work between batches raised."""
+    stop = threading.Event()
+    with _signals(stop), _failures(query, batches):
+        end = _wait(query, batches, between, stop)
         if end is not End.CAUGHT_UP:
             _finish(query, batches, end)
     return end
 
 
-def _wait(query: StreamingQuery, batches: Batches, between: Between, asked: threading.Event) -> End:
-    """Does what is due between batches until the query ends, or is to end."""
-    while not (wanted := _wanted(batches, asked)):
+def _wait(query: StreamingQuery, batches: Batches, between: BetweenBatches, stop: threading.Event) -> End:
+    """Does what is due between batches until the query ends or must end; returns why."""
+    while not (wanted := _wanted(batches, stop)):
         if query.awaitTermination(POLL_SECONDS):  # type: ignore[arg-type]
-            between.finish(asked)
-            return _wanted(batches, asked) or End.CAUGHT_UP
+            between.finish(stop)
+            return _wanted(batches, stop) or End.CAUGHT_UP
         between.step(query)
     return wanted
 
 
-def _wanted(batches: Batches, asked: threading.Event) -> End | None:
-    """Why the query is to end now, if it is."""
-    if asked.is_set():
+def _wanted(batches: Batches, stop: threading.Event) -> End | None:
+    """Why the query must end now; None where it goes on."""
+    if stop.is_set():
         return End.STOPPED
     return End.PAUSED if batches.wants_pause() else None
 
 
 def _finish(query: StreamingQuery, batches: Batches, end: End) -> None:
-    """Ends the query after the batch in hand."""
+    """Ends the query after the batch in progress."""
     if end is End.STOPPED:
-        say("ingest: stopping after the batch in hand ...")
+        say("ingest: stopping after the batch in progress ...")
     try:
         batches.finish(query)
         query.stop()
@@ -109,7 +109,7 @@ def _finish(query: StreamingQuery, batches: Batches, end: End) -> None:
 
 @contextmanager
 def _failures(query: StreamingQuery, batches: Batches) -> Iterator[None]:
-    """Raises what a batch raised, in place of Spark's error that tells of it; what failed beside the query ends it."""
+    """Raises the error of a batch in place of Spark's, which wraps it. Any other error stops the query."""
     try:
         yield
     except session.SPARK_ERRORS:
@@ -123,9 +123,9 @@ def _failures(query: StreamingQuery, batches: Batches) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(asked: threading.Event) -> Iterator[None]:
-    """What SIGTERM and Ctrl-C do meanwhile: they ask to stop."""
-    before = [(number, signal.signal(number, lambda *_: asked.set())) for number in (signal.SIGTERM, signal.SIGINT)]
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """Has SIGTERM and Ctrl-C set `stop` while the block runs."""
+    before = [(number, signal.signal(number, lambda *_: stop.set())) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         yield
     finally:

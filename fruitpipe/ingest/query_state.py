@@ -1,4 +1,4 @@
-"""Whether a query's batches are carried out, and why not. It is kept here, as Spark's error texts do not tell it."""
+"""The state of a query's batches: running, ending, cut short or failed. Spark's error texts do not tell these apart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class State(enum.Enum):
     """The state of a query's batches."""
 
     RUNNING = "each batch is carried out"
-    ENDING = "the batch in hand commits the chunks that were begun; no other is taken"
-    CUT_SHORT = "a batch was refused, or the rest of one: Spark reports the query as failed, and that is no failure"
+    ENDING = "the batch in progress commits the chunks that were begun; no other is taken"
+    CUT_SHORT = "a batch was refused, whole or in part; Spark reports the query as failed, but it is not"
     FAILED = "a batch raised an error, which is the job's"
 
 
@@ -30,7 +30,7 @@ NEXT = {
 class QueryState:
     """The state of one query's batches; `failure` is what one of them raised.
 
-    The job's thread asks for the end; the thread that carries batches out tells that one was cut short, or failed.
+    The job's thread calls `end`; the thread that runs the batches calls `cut_short` or `fail`.
     """
 
     def __init__(self) -> None:

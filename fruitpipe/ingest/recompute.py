@@ -1,7 +1,7 @@
-"""Rows of another extractor, to be computed anew: asked for by reconciliation, carried out by the stream between its batches.
+"""Recomputes rows of another extractor: reconciliation asks for it in manifests, the stream does it between its batches.
 
-`<root>/stale` holds manifests of their own, so that they never stand before images that have just arrived. A manifest names
-images in the table's order, so that those of one file are computed, and the file is rewritten, together.
+The manifests lie in `<root>/stale`, apart from others, so that images that have just arrived come first. Each names images in the
+table's order, so that the rows of one data file are recomputed together and the file is rewritten once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LOOK_SECONDS = 60.0  # from one look for new manifests to the next
 
 
 def ask(root: str, paths: Sequence[str], prefix: str = "") -> int:
-    """Makes `paths` what is to be computed anew below an image prefix, instead of what was asked for there before.
+    """Writes manifests that ask to recompute `paths` below an image prefix; returns how many.
 
-    What was asked for below other prefixes of the root stays. Returns the number of manifests.
+    They replace those that were written for this prefix before. Those for other prefixes of the root stay.
     """
     folder, asker = layout.folder(root, "stale"), sha256(prefix.encode()).hexdigest()[:8]
     before = [stat.path for stat in objects.list_all(folder) if _asker(stat.path) in (asker, "")]
@@ -39,21 +39,21 @@ def ask(root: str, paths: Sequence[str], prefix: str = "") -> int:
 
 
 def _asker(uri: str) -> str:
-    """What stands for the prefix in a manifest's name; nothing in one of an earlier version."""
+    """The hash of the prefix in a manifest's name; empty in one of an earlier version."""
     _, _, *asker = objects.name(uri).removesuffix(".jsonl").split("-")
     return "".join(asker)
 
 
 def asked(root: str) -> list[str]:
-    """The manifests that are to be carried out, oldest first."""
+    """The URIs of the manifests that wait, oldest first."""
     return sorted(stat.path for stat in objects.list_all(layout.folder(root, "stale")))
 
 
 @dataclass
 class Recomputation:
-    """Carries the manifests out, `images_per_second` at the most; 0 leaves them where they are.
+    """Recomputes what the manifests name, `images_per_second` at the most; with 0 none.
 
-    One that was begun when the process was killed is begun again, and what is computed already costs a look.
+    A manifest is removed when it is done. After a kill it is done again, and images that are computed already cost a look.
     """
 
     root: str
@@ -63,11 +63,11 @@ class Recomputation:
     _not_before: float = 0.0
 
     def step(self) -> bool:
-        """Computes the images of one manifest, if there is one and its time has come; whether it did."""
+        """Recomputes the images of one manifest, if one waits and the rate allows it; returns whether it did."""
         return time.monotonic() >= self._not_before and self._step()
 
     def finish(self) -> bool:
-        """Like `step`, but at once."""
+        """Like `step`, but without regard to the rate."""
         return self._step()
 
     def _step(self) -> bool:
@@ -90,7 +90,7 @@ class Recomputation:
 def _read(uri: str) -> list[manifests.ImageEvent]:
     try:
         return [manifests.parse_line(line) for line in objects.read(uri).decode().splitlines()]
-    except NotFound:  # a later reconciliation has asked for something else
+    except NotFound:  # a later reconciliation has replaced it
         return []
     except ValueError as error:
         raise WrongRoot(f"{uri}: is no manifest of fruitpipe's ({error}); remove it") from error

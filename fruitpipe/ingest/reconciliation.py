@@ -1,4 +1,4 @@
-"""What a listing and the table say of the same images: where they differ, and what it takes to make them agree. Arrow only."""
+"""Compares a listing with the table: which images differ, and the events that make the table agree. Arrow only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = pa.schema([*LISTED, ("extractor", pa.large_string()), ("again", pa.bool_(
 
 @dataclass(frozen=True)
 class Plan:
-    """The paths that differ between listing and table, by what is the matter with them; the first that applies counts.
+    """The paths that differ between listing and table, by kind; a path is in the first list that applies.
 
     lengths: in bytes, of those that are new or gone. moved: how many of those that are gone a new one may be.
     """
@@ -62,11 +62,11 @@ class Plan:
 
     @property
     def looks(self) -> int:
-        """The number of images that are, for all that is known, to be featurised."""
+        """The expected number of images to featurise."""
         return sum(map(len, (self.new, self.changed, self.again, self.stale, self.twice))) - self.moved
 
     def events(self) -> Iterator[ImageEvent]:
-        """What the stream is to look at next, what moved side by side; the stale ones can wait."""
+        """The events for the stream, all but the stale ones; moved images are side by side."""
         looked_at = chain(self.new, self.changed, self.again, self.twice)
         created = (ImageEvent("created", path) for path in looked_at)
         named = chain(created, (ImageEvent("removed", path) for path in self.gone))
@@ -106,7 +106,7 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
 
 
 def table(schema: pa.Schema, rows: Iterator[tuple[Any, ...]], chunk_rows: int = 50_000) -> pa.Table:
-    """A table of rows that come one by one, in chunks, so that a million of them never are Python objects at once."""
+    """An Arrow table of an iterator's rows, built in chunks, so that a million rows are never Python objects at once."""
     batches = []
     while columns := list(zip(*islice(rows, chunk_rows), strict=True)):
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
@@ -125,6 +125,6 @@ def _paths(rows: pa.Table, mask: NDArray[np.bool_]) -> list[str]:
 
 
 def _lengths(rows: pa.Table, mask: NDArray[np.bool_]) -> dict[str, int | None]:
-    """Of the images where `mask` is true, by path."""
+    """The lengths in bytes of the images where `mask`, (n,) bool, is true, by path."""
     lengths: Any = rows["length"].filter(mask)
     return dict(zip(_paths(rows, mask), lengths.to_pylist(), strict=True))

@@ -1,7 +1,7 @@
-"""Images that are not listed any more: which of them have rows, and whether those rows may go.
+"""Decides which rows to delete of images that are not listed any more.
 
-A folder may be a mount that went away, and a listing of a mistyped prefix lacks everything. So rows stay where nothing is listed,
-where another file system is, where more than a tenth of the images would go at once, and below a folder that may not be read.
+A folder may not be mounted, and a listing of a mistyped prefix lacks every image. So rows stay where nothing is listed, where
+another file system is mounted, where over a tenth of the images are missing at once, and below a folder that may not be read.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from fruitpipe.table import path_hashes
 from fruitpipe.table.path_hashes import Row
 
 SHARE = 0.1  # a listing that lacks more of the images than this is taken for a wrong prefix or a lost mount
-REST = 20  # times as long as a reading of the table took pass before the next one
+REST = 20  # pause from one read of the table to the next, in multiples of the time that a read takes
 
 
 class Listed(NamedTuple):
-    """A whole listing: what is there, the lengths of those images that were not seen before, and folders that are shut."""
+    """A whole listing. new_lengths: in bytes, of images that were not seen before. shut: URIs of folders that may not be read."""
 
     images: Seen
     new_lengths: Collection[int]
@@ -36,7 +36,7 @@ class Listed(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """rows: to be taken out. forget: hashes of paths, sorted, that nobody is to ask for again."""
+    """rows: those to delete. forget: hashes of paths, (n,) int64, sorted, that the listing no longer counts as seen."""
 
     rows: list[Row]
     forget: NDArray[np.int64]
@@ -46,13 +46,13 @@ NOTHING = Gone([], np.empty(0, np.int64))
 
 
 def too_many(gone: int, moved: int, images: int) -> bool:
-    """Whether so many images are gone, moved ones apart, that the listing is more likely to be wrong."""
+    """Whether so many of the images are gone, moved ones aside, that the listing is more likely to be wrong."""
     return gone - moved > SHARE * images
 
 
 @dataclass
 class Removals:
-    """Finds what is gone, from one listing to the next; where rows stay, says so once."""
+    """Finds the gone images from one listing to the next. Where their rows stay, it prints why, once."""
 
     settings: IngestSettings
     checkpoint: str
@@ -60,11 +60,11 @@ class Removals:
     choice: ImageFilter
 
     def __post_init__(self) -> None:
-        self._stay = self._unclear = NOTHING.forget  # hashes of paths, sorted: rows that stay, and paths that may get a row yet
+        self._stay = self._unclear = NOTHING.forget  # hashes of paths, sorted: rows that stay, and paths that may still get a row
         self._not_before = 0.0
 
     def find(self, seen: Seen, listed: Listed) -> Gone:
-        """What of `seen` is gone, as `listed` says. Reads the table where there is something new to ask."""
+        """The images of `seen` that are gone by `listed`. Reads the table only where other images are missing than before."""
         missing = seen.missing_in(listed.images)
         if not len(missing) or time.monotonic() < self._not_before:
             return NOTHING
@@ -81,7 +81,7 @@ class Removals:
         return "it is another file system than at the start" if self.mount.is_another else ""
 
     def _of_table(self, missing: NDArray[np.int64], listed: Listed, images: int, *, waits: bool) -> Gone:
-        """Decides by the rows that the missing images have. What a batch in hand looks at may get its row only now."""
+        """Decides by the rows that the missing images have. Images of a batch in progress may get theirs only now."""
         began = time.monotonic()
         found = path_hashes.rows_of(self.settings.root, missing, self.settings.images)
         self._not_before = time.monotonic() + REST * (time.monotonic() - began)
@@ -94,7 +94,7 @@ class Removals:
         return Gone(rows, np.setdiff1d(missing, np.union1d(self._stay, self._unclear)))
 
     def _why_kept(self, rows: list[Row], listed: Listed, images: int) -> str:
-        """Why all rows stay after all; nothing where they go."""
+        """Why all rows stay; empty where they are to be deleted."""
         moved = moves.count((row.length for row in rows), listed.new_lengths)
         said = f"{len(rows)} of {images} images are not there any more" + (f", {moved} of which moved" if moved else "")
         if too_many(len(rows), moved, images) and not self.settings.allow_removals:
@@ -108,7 +108,7 @@ class Removals:
 
 
 def lies_in(folders: Collection[str], path: str) -> bool:
-    """Whether the image lies in one of the folders, or below it."""
+    """Whether the image lies in or below one of the folders."""
     return any(path.startswith(f"{folder}/") for folder in folders)
 
 

@@ -1,6 +1,6 @@
-"""Files of the features table that are lost or damaged are taken out of it, so that their images come again.
+"""Repairs the features table: removes lost or damaged data files from it, so that their images are ingested again.
 
-Whoever repairs holds the root's lease: no stream may write meanwhile.
+A repair holds the root's lease, so that no stream writes meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def losses(root: str) -> list[Loss]:
 
 
 def repair(root: str, open_session: Callable[[], SparkSession]) -> list[Loss]:
-    """Takes the files, and so their rows, out of the table in one commit, and returns them. A vacuum removes those still there.
+    """Removes the files, and so their rows, from the table in one commit; returns them. A vacuum deletes those still there.
 
     Raises OtherWriter where a stream writes to the root, Damaged where the table's log cannot be read.
     """

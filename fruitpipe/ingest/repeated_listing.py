@@ -1,4 +1,4 @@
-"""The listing of the prefix beside a stream: again and again on a thread of its own, timed to end just before Spark looks."""
+"""Lists the prefix again and again on a thread beside the stream, timed to end just before Spark's trigger."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from fruitpipe.ingest.prefix_listing import Listing
 
 PAUSE_SECONDS = 0.1  # from one listing to the next where there is no trigger to wait for
-BEFORE_TRIGGER_SECONDS = 0.25  # that a listing is to end before Spark's trigger, which then finds its manifests
+BEFORE_TRIGGER_SECONDS = 0.25  # a listing ends so long before Spark's trigger, which then finds its manifests
 
 
-class Repeated:
+class RepeatedListing:
     """Lists the prefix again and again, on a thread, while a block runs."""
 
     def __init__(self, listing: Listing) -> None:
@@ -23,7 +23,10 @@ class Repeated:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The block begins when the first listing has written a manifest or has ended. Raises the first listing's error."""
+        """Lists while the block runs, which begins once a manifest is written or the first listing has ended.
+
+        Raises the first listing's error.
+        """
         self._stopped.clear()
         self._begun.clear()
         thread = threading.Thread(target=self._repeat, daemon=True, name="fruitpipe-listing")
@@ -49,14 +52,17 @@ class Repeated:
                 self._begun.set()
                 took = time.monotonic() - began
                 self._stopped.wait(pause(self._listing.settings.trigger_seconds, time.time(), took))
-        except BaseException as error:  # noqa: BLE001 - `check` raises it, where somebody hears it
+        except BaseException as error:  # noqa: BLE001 - `check` raises it on the job's thread
             self._failure = error
         finally:
             self._begun.set()
 
 
 def pause(trigger_seconds: float, now: float, took: float) -> float:
-    """Seconds until the next listing, so that it ends just before a trigger of Spark's, which come at whole multiples."""
+    """Seconds until the next listing, so that it ends just before a trigger of Spark's: these are at whole multiples.
+
+    now: seconds since the epoch. took: seconds that a listing takes.
+    """
     if not trigger_seconds:
         return PAUSE_SECONDS
     return trigger_seconds - (now + took + BEFORE_TRIGGER_SECONDS) % trigger_seconds

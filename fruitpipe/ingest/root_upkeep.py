@@ -1,8 +1,8 @@
-"""What the stream does for its own root between batches, so that years of small commits cost no more than a few large ones.
+"""Upkeep of the stream's root: compacts small files between batches, and removes old files in the background.
 
-Packing small files takes a commit, so it has a moment of its own between two batches; it moves at most the bytes of the batches
-since the last time and of one file that is still small. Clearing away removes files that nobody reads any more, so it goes on
-beside the batches. Whatever is killed on the way leaves everything whole, and is done the next time.
+It keeps years of small commits as cheap to read as a few large ones. Compaction makes a commit, so it runs between two batches.
+It rewrites at most the files of the batches since the last time and one file that is still small. Old files, which nobody reads,
+are removed beside the batches. After a kill everything is whole, and the next run does the rest.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
-SMALL_BYTES = 1_000_000  # a file of more takes longer to read than to open: it is left as it is, and moved never
-MANIFESTS_SECONDS = 3600.0  # from one removal of manifests that are carried out to the next: Spark lists all that lie there
-MOST_NAMED = 100_000  # manifests that a checkpoint names in vain before it begins anew: it writes that list again and again
+SMALL_BYTES = 1_000_000  # a larger file takes longer to read than to open, and is never rewritten
+MANIFESTS_SECONDS = 3600.0  # from one removal of manifests that are read to the next: Spark lists all that are there
+MOST_NAMED = 100_000  # gone manifests that a checkpoint may name before it is replaced: it writes that list again and again
 REMOVERS = 16  # objects removed at the same time
-LEFTOVER_DAYS = 1.0  # after which a file that a killed process had begun is nobody's any more
+LEFTOVER_DAYS = 1.0  # after which an unfinished file counts as a killed process's
 
 
 @dataclass
 class RootUpkeep:
-    """Packs small files and clears away old ones, when no batch is in hand.
+    """Compacts small files and removes old ones; to be called when no batch is in progress.
 
     `before_commit` raises where this process may no longer write.
     """
@@ -56,14 +56,14 @@ class RootUpkeep:
         self._failure: BaseException | None = None
 
     def step(self, commits: int) -> None:
-        """Does what is due after so many commits of this process. Raises the error of the clearing away in the background."""
+        """Does what is due after so many commits of this process. Raises the error of a removal in the background."""
         if self._failure:
             raise self._failure
-        if self._is_packing_due(commits):
+        if self._is_compaction_due(commits):
             self._looked_at = commits
-            self._pack()
+            self._compact()
         if self._is_clearing_due():
-            now = datetime.now(UTC)  # no batch is in hand: what a later commit names is not written yet
+            now = datetime.now(UTC)  # no batch is in progress: what a later commit names is not written yet
             self.before_commit()
             self._cleared_at = now
             self._begin(lambda: self._clear(now))
@@ -72,11 +72,11 @@ class RootUpkeep:
             self._begin(self._clear_manifests)
 
     def wants_renewal(self) -> bool:
-        """Whether the stream's checkpoint is to begin anew, as it names too many manifests that are gone."""
+        """Whether the stream's checkpoint must be replaced, as it names too many manifests that are gone."""
         return self._named >= MOST_NAMED
 
     def renewed(self) -> None:
-        """Notes that the checkpoint has begun anew."""
+        """Notes that the checkpoint was replaced."""
         self._named = 0
 
     def finish(self, commits: int) -> None:
@@ -86,35 +86,35 @@ class RootUpkeep:
         self.wait()
 
     def wait(self) -> None:
-        """Waits for the clearing away, and raises its error. An erasure cuts the log that a vacuum reads."""
+        """Waits for a removal in the background, and raises its error. An erasure may cut the log only after that."""
         if self._clearing:
             self._clearing.join()
         if self._failure:
             raise self._failure
 
     def _is_clearing_due(self) -> bool:
-        """With 0 hours once in a process, and not at every turn of its wait."""
+        """With 0 hours once a process, and not at every call of `step`."""
         is_done = self._clearing is not None and not self.settings.clear_hours
         return not (is_done or self._is_clearing()) and is_clearing_due(self.settings, self._cleared_at)
 
-    def _is_packing_due(self, commits: int) -> bool:
+    def _is_compaction_due(self, commits: int) -> bool:
         every = self.settings.compact_commits
         if not every or not commits:
             return False
         return self._looked_at is None or commits - self._looked_at >= every
 
-    def _pack(self) -> None:
-        """Not before there are so many small files that opening them would take a reader's time.
+    def _compact(self) -> None:
+        """Compacts small files, once there are as many as `compact_commits` and at least two.
 
-        Two are always packed into one; a single one has none to go with, and stays until there are more.
+        Fewer take a reader little time to open.
         """
         if Snapshot(self.settings.root).small_files(SMALL_BYTES) < max(2, self.settings.compact_commits):
             return
         began = time.monotonic()
         self.before_commit()
-        packed = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
-        said = f"{packed.number} small files of {packed.size_bytes / 1e6:.1f} MB packed in {time.monotonic() - began:.1f} s"
-        say(f"upkeep: {said}")
+        compacted = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
+        said = f"{compacted.number} small files of {compacted.size_bytes / 1e6:.1f} MB compacted"
+        say(f"upkeep: {said} in {time.monotonic() - began:.1f} s")
 
     def _record(self, when: datetime) -> datetime:
         body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
@@ -125,12 +125,12 @@ class RootUpkeep:
         return self._clearing is not None and self._clearing.is_alive()
 
     def _begin(self, work: Callable[[], None]) -> None:
-        """Has `work` done beside the batches."""
+        """Runs `work` on a thread beside the batches."""
 
         def kept_failure() -> None:
             try:
                 work()
-            except BaseException as error:  # noqa: BLE001 - raised between the next two batches, where somebody hears it
+            except BaseException as error:  # noqa: BLE001 - `step` raises it between the next two batches
                 self._failure = error
 
         self._clearing = threading.Thread(target=kept_failure, name="fruitpipe-clearing", daemon=True)
@@ -147,7 +147,7 @@ class RootUpkeep:
 
 
 def last_cleared(root: str) -> datetime | None:
-    """When old files were last cleared away; None where there is no record, as in a new root."""
+    """When old files were last removed; None where there is no record, as in a new root."""
     try:
         return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
     except (
@@ -155,19 +155,19 @@ def last_cleared(root: str) -> datetime | None:
         ValueError,
         KeyError,
         TypeError,
-    ):  # a record that was cut or changed is as good as none: what is old goes now
+    ):  # a damaged record counts as none: old files are removed now
         return None
 
 
 def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
-    """Whether old files are to be cleared away, if they last were at `cleared_at`; None: not known, so it is time."""
+    """Whether old files must be removed. cleared_at: when they last were; None: not known, so they must."""
     return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
 
 
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
-    """Removes old files, as the settings say, and returns a line that counts them.
+    """Removes old files by the settings, and returns a phrase that counts them.
 
-    now: a moment at which this process had no batch in hand.
+    now: a time at which this process had no batch in progress.
     """
     upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
     manifests, _ = clear_manifests(settings)
@@ -177,9 +177,9 @@ def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
 
 
 def clear_manifests(settings: IngestSettings) -> tuple[int, int]:
-    """Removes manifests that are carried out and old enough; returns how many, and how many checkpoints name in vain.
+    """Removes manifests that are read and old enough; returns how many, and how many gone ones the checkpoints name.
 
-    In vain are the names of manifests that are not there any more: those that stay would be read again by a new checkpoint.
+    Only gone ones count, as a new checkpoint would read those that stay again.
     """
     checkpoints, events = (layout.folder(settings.root, name) for name in ("checkpoints", "events"))
     read = set[str]().union(*(checkpoint.manifests_read(objects.join(checkpoints, one)) for one in _folders(checkpoints)))
@@ -191,14 +191,14 @@ def _folders(uri: str) -> list[str]:
     return [name.rstrip("/") for name in objects.children(uri) if name.endswith("/")]
 
 
-def _remove(folder: str, days: float, had_its_time: Callable[[str], bool]) -> int:
+def _remove(folder: str, days: float, may_go: Callable[[str], bool]) -> int:
     oldest = datetime.now(UTC) - timedelta(days=days)
-    old = [stat.path for stat in objects.list_all(folder) if stat.modification_time <= oldest and had_its_time(stat.path)]
+    old = [stat.path for stat in objects.list_all(folder) if stat.modification_time <= oldest and may_go(stat.path)]
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-remove") as removers:
         return sum(1 for _ in removers.map(objects.delete, old))
 
 
 def _is_leftover(path: str) -> bool:
-    """As Spark names what it is about to rename: `.12.9ab…tmp`."""
+    """Whether the file has the name that Spark gives one before it renames it: `.12.9ab…tmp`."""
     name = objects.name(path)
     return name.startswith(".") and name.endswith(".tmp")

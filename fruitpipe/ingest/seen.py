@@ -1,4 +1,4 @@
-"""The images that a listing need not name again, as hashes: 16 bytes an image, where a name takes 150. NumPy alone."""
+"""The images that were listed before, as hashes: 16 bytes an image, where a name takes 150. NumPy only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _none() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Seen:
-    """Each image once, with the etag that it had when it was last seen.
+    """A set of images, each with the etag that it had when it was last seen.
 
-    paths: hashes of the paths, (n,) int64, sorted. images: of path and etag, (n,) int64, beside them. Both as `path_hashes` has
-    them.
+    paths: hashes of the paths, (n,) int64, sorted. images: hashes of path and etag, (n,) int64, in the same order. `path_hashes`
+    makes both.
     """
 
     paths: NDArray[np.int64] = field(default_factory=_none)
@@ -27,7 +27,7 @@ class Seen:
 
     @classmethod
     def of(cls, paths: NDArray[np.int64], images: NDArray[np.int64]) -> Seen:
-        """From pairs in any order; of several with the same path the last counts. 0.2 s for a million."""
+        """Makes the set from pairs of hashes, (n,) int64 each, in any order; the last of a path counts. 0.2 s for a million."""
         unique, places = np.unique(paths[::-1], return_index=True)
         return cls(unique, images[::-1][places])
 
@@ -35,7 +35,7 @@ class Seen:
         return len(self.paths)
 
     def has(self, paths: NDArray[np.int64], images: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of these, (n,), were seen with this very etag: (n,) bool."""
+        """Which of these images, (n,), were seen with this etag: (n,) bool."""
         if not len(self):
             return np.zeros(len(paths), bool)
         places = np.searchsorted(self.paths, paths).clip(max=len(self) - 1)
@@ -43,16 +43,16 @@ class Seen:
         return found
 
     def missing_in(self, listed: Seen) -> NDArray[np.int64]:
-        """The hashes of paths, sorted, that are not `listed`, whatever their etag."""
+        """The hashes of the paths that are not `listed`, with any etag: (m,) int64, sorted."""
         return self.paths[~among(listed.paths, self.paths)]
 
     def without(self, paths: NDArray[np.int64]) -> Seen:
-        """Without the images of these hashes of paths, which are sorted."""
+        """The set without these hashes of paths, (m,) int64, sorted."""
         stays = ~among(paths, self.paths)
         return Seen(self.paths[stays], self.images[stays])
 
     def updated(self, later: Seen) -> Seen:
-        """Both together; for a path that both have, `later` counts."""
+        """The union; for a path in both, `later` counts."""
         alone = self.without(later.paths)
         if not len(alone):
             return later

@@ -1,4 +1,4 @@
-"""The stream: one query after the other, and between two of them the work during which no query may run."""
+"""Runs the stream: one query after the other, and between two of them the work during which no query may run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, query, waiting_manifests
-from fruitpipe.ingest.between_batches import Between
+from fruitpipe.ingest.between_batches import BetweenBatches
 from fruitpipe.ingest.query import End
-from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.repeated_listing import RepeatedListing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """Runs queries over the manifests until all is done (`once`) or somebody wants the job to end.
+    """Runs queries over the manifests until all is done (`once`) or a signal asks the job to end.
 
-    hashes: of the rows, which are read anew where an erasure has removed some.
+    hashes: of the paths of all rows; dropped and read again after an erasure.
     """
 
     def __init__(self, spark: SparkSession, batches: Batches, upkeep: RootUpkeep, prefix: Listing, hashes: KeptRowHashes) -> None:
         self._spark, self._settings, self._batches = spark, batches.settings, batches
         self._upkeep, self._prefix, self._hashes = upkeep, prefix, hashes
-        self._repeated = Repeated(prefix)
-        self._between = Between(batches, upkeep, self._repeated)
+        self._repeated = RepeatedListing(prefix)
+        self._between = BetweenBatches(batches, upkeep, self._repeated)
 
     def run(self) -> None:
-        """Returns when the job is to end. Raises what a query, or something beside it, raised."""
+        """Runs until the job must end. Raises the error of a query, the listing or the upkeep."""
         self._batches.eraser.carry_out()
         end = End.PAUSED
         while end is End.PAUSED:
@@ -61,8 +61,8 @@ class Stream:
 
 
 @contextmanager
-def listed(settings: IngestSettings, prefix: Listing, repeated: Repeated) -> Iterator[None]:
-    """While the block runs, what is new under the image prefix becomes manifests, unless events tell of it."""
+def listed(settings: IngestSettings, prefix: Listing, repeated: RepeatedListing) -> Iterator[None]:
+    """Lists the image prefix into manifests while the block runs; with `source` events does nothing."""
     if settings.source == "events":
         yield
     elif settings.once:
@@ -75,5 +75,5 @@ def listed(settings: IngestSettings, prefix: Listing, repeated: Repeated) -> Ite
 
 
 def to_come(root: str) -> int:
-    """How many events wait in manifests, for the bar: about as many images."""
+    """How many events wait in manifests, about as many as images; for the progress bar."""
     return waiting_manifests.count_lines(waiting_manifests.unread(root, checkpoint.place(root)))

@@ -1,6 +1,6 @@
-"""Images that were named → rows of the table: one reference an image, featurised on the workers, committed in one step.
+"""Makes rows of the table from named images: sends references to the workers and commits what they wrote, chunk by chunk.
 
-Whatever is run again finds its rows in the table and does nothing twice, so a batch needs no memory of its own.
+A batch that runs again finds its rows in the table and does nothing twice, so it needs no state of its own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fruitpipe.errors import FruitpipeError
 from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.alike import Judge
+from fruitpipe.ingest.bisection import Bisection
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
-from fruitpipe.ingest.halving import Halving
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
@@ -34,11 +34,10 @@ from fruitpipe.table.lookup import Known
 
 @dataclass(frozen=True)
 class Upsert:
-    """What a batch needs beside the images: the session, where the table lies, what runs on the workers.
+    """Upserts the images of a batch. It keeps no state from one batch to the next, so a batch may follow one that failed.
 
-    `fence` raises where this process may no longer write the table; `look_up` tells what the table has of images;
-    `found_gone` is told of images that are not there, and which of them nobody had said are gone, and raises where that is not to
-    be believed; on `bar` a person watches. It keeps nothing from one batch to the next: after one that failed it takes another.
+    fence: raises where this process may no longer write the table. look_up: the table's rows of images, by path. found_gone: is
+    called with the paths of gone images and of those that no event named as removed; raises where the folder is not mounted.
     """
 
     spark: SparkSession
@@ -50,10 +49,10 @@ class Upsert:
     bar: Bar = field(default_factory=Bar)
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
-        """Featurises what is new or changed among `named`, one event an image; says of each commit what it did.
+        """Featurises new and changed images among `named`, one event an image; yields each commit.
 
-        The next chunks of images are featurised while one is committed, or found to need no commit. Where it is `stopping`,
-        chunks that were begun are finished. Raises PlatformFault where all of a chunk fail alike, and does not commit that chunk.
+        The next chunks are featurised while one is committed. When `stopping`, no other chunk begins, and those that were begun
+        are finished. Raises PlatformFault where all images of a chunk fail alike, see `alike`; that chunk is not committed.
         """
         judge = Judge(self.root, [event.path for event in named], self._looked_at)
         with closing(overlap.results(self._featurised, self._chunks(named, stopping))) as ready:
@@ -62,18 +61,18 @@ class Upsert:
                 yield self._commit(featurised)
 
     def start_workers(self) -> None:
-        """Has each core's worker start, import and load the model while the driver goes on."""
+        """Starts a worker on each core, which loads the model while the driver goes on."""
         threading.Thread(target=self._start_workers, name="fruitpipe-start", daemon=True).start()
 
     def _start_workers(self) -> None:
         cores = self.spark.sparkContext.defaultParallelism
         load = data_files.Writer(self.featuriser, delta.folder(self.root), to_merge=False).load
-        # What is wrong there is wrong in the first batch too, which says so. The last is what a context says that is stopped.
+        # The first batch raises the same error and reports it. A stopped context raises AttributeError.
         with suppress(*session.SPARK_ERRORS, OSError, AttributeError):
             self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
 
     def _chunks(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Chunk]:
-        """The batch in chunks, each of which begins on the bar when it is taken."""
+        """The chunks of the batch; each begins on the progress bar when it is taken."""
         known = self._known([event.path for event in named])
         named = moves.together(named, known)
         size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
@@ -86,24 +85,24 @@ class Upsert:
             yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)), copyable, said_gone)
 
     def _known(self, paths: Sequence[str]) -> dict[str, Known]:
-        """What the table knows of images. Of those that have more than one row all rows go first, and they count as new."""
+        """The table's rows of images, by path. Deletes all rows of images with more than one first; these count as new."""
         known = self.look_up(paths)
         twice = sorted(path for path, row in known.items() if row.rows > 1)
         if twice:
             self.fence()
             commits.remove(self.spark, self.root, twice, self.fence)
-            say(f"{len(twice)} images had more than one row ({twice[0]}, ...): those are removed, and they are looked at anew")
+            say(f"{len(twice)} images had more than one row ({twice[0]}, ...): those are removed, and they are looked at again")
         return {path: row for path, row in known.items() if row.rows == 1}
 
     def _tally(self, images: int) -> str | None:
-        """Where workers on this machine tell the bar, if there is one, of each image of a chunk."""
+        """The file in which workers on this machine count the images of a chunk for the progress bar; None without one."""
         here = str(self.spark.sparkContext.master).startswith("local")
         return self.bar.begin(images) if here else None
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
         writer = self._writer(to_merge=bool(chunk.known), tally=chunk.tally, copyable=chunk.copyable)
-        groups = list(Halving(self.spark, writer, cancelled.is_set)(chunk.references))
+        groups = list(Bisection(self.spark, writer, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
 
     def _writer(self, *, to_merge: bool, **of_chunk: Any) -> data_files.Writer:
@@ -122,7 +121,7 @@ class Upsert:
         return Commit(featurised.count("outcome"), featurised.reasons, lag, seconds)
 
     def _merge(self, featurised: FeaturisedChunk) -> None:
-        """Removes the files when their rows are in others; those of a merge that failed go as the table's old files do."""
+        """Merges the rows, then removes the workers' files. After a merge that failed, the vacuum removes them."""
         uris = [data_files.uri(delta.folder(self.root), file) for file in featurised.files]
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
@@ -135,16 +134,16 @@ class Upsert:
             _remove(uri)
 
     def _looked_at(self, paths: Sequence[str]) -> list[Group]:
-        """What becomes of images now; their rows are not kept."""
+        """Featurises images and returns the outcomes; their rows are not kept."""
         references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
-        groups = list(Halving(self.spark, self._writer(to_merge=False), lambda: False)(references))
+        groups = list(Bisection(self.spark, self._writer(to_merge=False), lambda: False)(references))
         for file in {group.file for group in groups if group.file}:
             _remove(data_files.uri(delta.folder(self.root), file))
         return groups
 
 
 def _remove(uri: str) -> None:
-    """Removes a data file that no commit names; one that cannot be removed is no row of anybody's, and only takes room."""
+    """Removes a data file that no commit names. One that cannot be removed only takes space until the vacuum."""
     try:
         objects.delete(uri)
     except FruitpipeError as error:

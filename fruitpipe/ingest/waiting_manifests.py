@@ -1,4 +1,4 @@
-"""The manifests that no committed batch has taken yet: how many, with how many lines, and what a listing has named in them."""
+"""Finds the manifests that no committed batch has read yet, counts their lines, and hashes the images that they name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Made = TypeVar("Made")
 
 
 def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
-    """The manifests, of all or of one writer, that no committed batch of the checkpoint has taken; hidden ones none takes."""
+    """URIs of the manifests that no committed batch of the checkpoint has read, without hidden ones, which Spark never reads.
+
+    writer: only those of this writer, by their names; all where it is empty.
+    """
     read = checkpoint.manifests_read(checkpoint_uri)
     uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
     unread = [uri for uri in uris if uri not in read and not objects.name(uri).startswith((".", "_"))]
@@ -39,13 +42,13 @@ def named_in(uris: list[str]) -> Seen:
 
 
 def _each(uris: list[str], made_of: Callable[[bytes], Made]) -> list[Made]:
-    """What is made of each manifest's bytes, by the thread that reads it, so that no more than READERS are held."""
+    """The results of `made_of` for each manifest's bytes, on READERS threads, so that no more than that many are in memory."""
     with ThreadPoolExecutor(READERS) as readers:
         return list(readers.map(lambda uri: made_of(objects.read(uri)), uris))
 
 
 def _hashes(body: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """(images, 2): of path, and of path and etag. A line that is no event is for the batch that takes it to say."""
+    """Hashes of path, and of path and etag: (images, 2) int64. A line that is no event is skipped; its batch reports it."""
     pairs = [pair for line in body.splitlines() if (pair := _pair(line))]
     return np.array(pairs, np.int64).reshape(-1, 2)
 

@@ -23,7 +23,7 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
     """Runs `job` with the settings that the command line and the environment give, and returns its exit code.
 
     0: done. 1: failed, and one line on stderr says what and what to do. 2: wrong usage. 130: SIGTERM or Ctrl-C, but for those
-    that a stream takes as the wish to end after the batch in hand.
+    that a stream takes as the wish to end after the batch in progress.
     """
     try:
         settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)

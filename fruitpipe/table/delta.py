@@ -7,7 +7,7 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 | `create` | yes, it commits | raises, and nothing is committed |
 | `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `is_ours` | no | raises |
 
-`commits` changes rows, `upkeep` packs and clears away, `delta_java` holds the calls into Delta's private classes.
+`commits` changes rows, `upkeep` compacts and removes files, `delta_java` holds the calls into Delta's private classes.
 """
 
 from __future__ import annotations

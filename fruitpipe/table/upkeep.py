@@ -1,12 +1,12 @@
-"""Upkeep of the features table: small files are packed, old ones removed, and the log begins anew.
+"""Upkeep of the features table: compacts small files, removes old ones, and cuts the log.
 
 | call | needs the lease | what a failure does |
 |---|---|---|
 | `compact` | yes, it commits | raises |
-| `vacuum` | yes, as files of a batch in hand are named by no commit yet | raises; a file that a folder will not part with stays |
+| `vacuum` | yes: no commit names the files of a batch in progress yet | raises; a file that cannot be deleted stays |
 | `cut_log` | yes, it commits and removes what the table is read from | raises, and the log stays whole |
 
-A file that a vacuum leaves is looked at again by the next; an erasure searches for what is left itself.
+The next vacuum tries a file that was left again; an erasure searches for what is left itself.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Files(NamedTuple):
 
 
 def compact(spark: SparkSession, root: str, small_bytes: int) -> Files:
-    """Packs files smaller than `small_bytes` into files of up to 64 times as many; returns those that were packed.
+    """Compacts files smaller than `small_bytes` into files of up to 64 times that size; returns how many, and their bytes.
 
-    One commit that changes no row: neither the change feed nor a refit has anything to read of it.
+    It makes one commit that changes no row: neither the change feed nor a refit reads anything of it.
     """
     spark.conf.set("spark.databricks.delta.optimize.minFileSize", small_bytes)
     spark.conf.set("spark.databricks.delta.optimize.maxFileSize", 64 * small_bytes)

@@ -37,7 +37,7 @@ from tests.pictures import jpeg  # noqa: E402
 
 NEW, OVERWRITTEN = 8, 2
 DEADLINE_SECONDS = 240
-ENDED = (0, 130)  # after the batch in hand, and before there was one
+ENDED = (0, 130)  # after the batch in progress, and before there was one
 KINDS = ("driver", "executor", "worker")
 JVM, SCRIPT, EXECUTOR, WORKER = (
     "org.apache.spark.deploy.SparkSubmit",

@@ -16,7 +16,7 @@ from pyspark import cloudpickle
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import halving, upsert
+from fruitpipe.ingest import bisection, upsert
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.objects import local
 from fruitpipe.root import manifests
@@ -206,7 +206,7 @@ def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(im
 
 @pytest.mark.usefixtures("deadly")
 def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_deadly_images(images, run, table, monkeypatch):
-    """Its two chunks are in hand together: of a good image that cannot be committed, and of 256 that each kill a worker."""
+    """Its two chunks are in progress together: of a good image that cannot be committed, and of 256 that each kill a worker."""
 
     def refuse(*_):
         raise AccessDenied("as the test has it")
@@ -216,17 +216,17 @@ def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_dead
     put(images / "A" / "good.jpg", jpeg(1))
     for number in range(256):
         put(images / "B" / f"{number:03}.jpg", DEADLY)
-    halved, halve = [], halving.Halving._without_the_deadly
+    bisected, bisect = [], bisection.Bisection._bisect
 
-    def halve_and_count(self, *given, **named):
-        halved.append(self.cancelled())
-        return halve(self, *given, **named)
+    def bisect_and_count(self, *given, **named):
+        bisected.append(self.cancelled())
+        return bisect(self, *given, **named)
 
-    monkeypatch.setattr(halving.Halving, "_without_the_deadly", halve_and_count)
+    monkeypatch.setattr(bisection.Bisection, "_bisect", bisect_and_count)
     with pytest.raises(AccessDenied, match="as the test has it"):
         run()
-    assert halved.count(True) <= 1, "what a worker had in hand when the batch failed, and no more"
-    assert len(halved) < 256, "it was halved to the end"
+    assert bisected.count(True) <= 1, "what was in progress when the batch failed, and no more"
+    assert len(bisected) < 256, "it was bisected to the end"
     assert not table()
 
 

@@ -25,7 +25,7 @@ from tests.pictures import fill, put
 from tests.soak.histories import Crash, dying
 
 
-def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_batch_in_hand(images, root, tmp_path):
+def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_batch_in_progress(images, root, tmp_path):
     fill(images, 3)
     command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:

@@ -100,7 +100,7 @@ def test_images_that_were_good_are_looked_for_in_the_roots_table_and_not_in_the_
 
 
 def test_the_fault_says_how_many_images_of_what_and_why(monkeypatch):
-    said = "all 6 images of this batch are unreadable (as the test has it); nothing was written. Mend that first"
+    said = "all 6 images of this batch are unreadable (as the test has it); nothing was written. Fix that and start again"
     with pytest.raises(PlatformFault) as fault:
         Store(monkeypatch, good=OTHERS, fates=shut("unreadable")).check(SHUT, "unreadable")
     assert str(fault.value) == said

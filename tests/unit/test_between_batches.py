@@ -1,4 +1,4 @@
-"""What is done between two batches never meets one that is in hand: a vacuum that began then could take its files."""
+"""What is done between two batches never meets one that is in progress: a vacuum that began then could take its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.settings import IngestSettings
 
 
-def test_what_is_to_be_done_between_batches_is_not_done_while_one_is_in_hand(tmp_path):
+def test_what_is_to_be_done_between_batches_is_not_done_while_one_is_in_progress(tmp_path):
     done = []
 
     def lines():
-        batches.between(lambda: done.append("while it is in hand"))
+        batches.between(lambda: done.append("while it is in progress"))
         return []
 
     eraser = SimpleNamespace(admit=lambda named: named)

@@ -42,7 +42,7 @@ def test_what_is_done_in_time_goes_on_and_what_crashes_otherwise_is_not_overdue(
     assert deadline.overdue(words + "Fatal Python error: Segmentation fault") is None
 
 
-def test_nothing_is_left_of_a_longer_name_that_was_in_hand_before(tmp_path, monkeypatch):
+def test_nothing_is_left_of_a_longer_name_that_was_in_progress_before(tmp_path, monkeypatch):
     monkeypatch.setenv(deadline.FOLDER, str(tmp_path))
     with deadline.deadline(60) as limit:
         for name in ("a" * 50, "b"):

@@ -12,7 +12,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema, featurise
-from fruitpipe.ingest import halving
+from fruitpipe.ingest import bisection
 from tests.pictures import jpeg
 
 
@@ -150,7 +150,7 @@ def test_what_the_machine_or_the_installation_lacks_is_no_images_fault(monkeypat
     ],
 )
 def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_up):
-    assert bool(halving.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
+    assert bool(bisection.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
 
 
 def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():

@@ -51,13 +51,13 @@ def stopped(piece, cancelled):
     return piece
 
 
-def test_a_piece_that_fails_cancels_what_is_in_hand_and_the_next_call_begins_anew():
+def test_a_piece_that_fails_cancels_what_is_in_progress_and_the_next_call_begins_anew():
     with pytest.raises(ValueError, match="as the test has it"):
         list(overlap.results(stopped, range(9)))
     assert sorted(overlap.results(lambda piece, cancelled: (piece, cancelled.is_set()), range(2))) == [(0, False), (1, False)]
 
 
-def test_a_caller_that_gives_up_cancels_what_is_in_hand():
+def test_a_caller_that_gives_up_cancels_what_is_in_progress():
     seen = []
 
     def work(piece, cancelled):

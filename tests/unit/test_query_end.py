@@ -73,7 +73,7 @@ def test_a_query_that_has_caught_up_does_what_is_left(batches):
     assert done == ["left"]
 
 
-def test_a_query_that_is_asked_to_stop_commits_the_batch_in_hand(batches):
+def test_a_query_that_is_asked_to_stop_commits_the_batch_in_progress(batches):
     running = Query(batches)
 
     def step(_):

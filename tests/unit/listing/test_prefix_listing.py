@@ -17,7 +17,7 @@ from fruitpipe.erasure import register
 from fruitpipe.errors import AccessDenied, NoImages
 from fruitpipe.ingest import prefix_listing, repeated_listing, waiting_manifests
 from fruitpipe.ingest.prefix_check import check_images
-from fruitpipe.ingest.repeated_listing import Repeated
+from fruitpipe.ingest.repeated_listing import RepeatedListing
 from fruitpipe.ingest.seen import Seen
 from fruitpipe.pictures import naming
 from fruitpipe.root import manifests
@@ -133,7 +133,7 @@ def test_an_erased_image_whose_object_was_kept_is_not_named(images, begin, named
 
 def test_it_goes_on_beside_the_block_and_begins_with_what_is_there(images, begin, named):
     fill(images, 2)
-    repeated = Repeated(begin(trigger_seconds=0))
+    repeated = RepeatedListing(begin(trigger_seconds=0))
     with repeated.running():
         assert named()[0] == ["0000.jpg", "0001.jpg"]
         fill(images, 1, first=2)
@@ -147,7 +147,7 @@ def test_it_goes_on_beside_the_block_and_begins_with_what_is_there(images, begin
 
 def test_what_goes_wrong_beside_the_block_is_raised_by_check(images, begin, monkeypatch):
     fill(images, 1)
-    repeated = Repeated(begin())
+    repeated = RepeatedListing(begin())
 
     def refused(*_):
         raise AccessDenied("the credentials are not valid; renew them")
@@ -218,4 +218,4 @@ def test_waiting_manifests_are_kept_as_numbers_and_not_as_lines(tmp_path):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(seen) == 1000
-    assert most < 6_000_000 + 50_000 * 16 * 3, "READERS manifests of 90 kB in hand, and 16 bytes an image, some times over"
+    assert most < 6_000_000 + 50_000 * 16 * 3, "READERS manifests of 90 kB in memory, and 16 bytes an image, some times over"

@@ -1,6 +1,6 @@
-"""References → outcomes on Spark's workers, where an image that takes its worker down is found, and costs no other its vector.
+"""Featurises references on Spark's workers, and finds the image that crashes its worker, so that the others get their vectors.
 
-A worker that its deadline ends tells which image it had in hand; of one that crashes or is killed it is found by halving.
+A worker that its deadline ends says which image it was at. Where a worker crashes or is killed, bisection finds the image.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from fruitpipe.table.data_files import Group
 
 # As Spark words it when a Python worker is gone: killed, out of memory, or crashed in native code.
 WORKER_DIED = "Python worker exited unexpectedly"
-# A worker whose memory ran out may live on to say so; where Java's ran out, no image is to blame.
+# A worker whose memory ran out may live on to say so; where Java's ran out, no image is at fault.
 CRASHED = "decoding it, alone, took the worker process down"
 WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError")
 
 
 class _WorkerDied(Exception):
-    """A worker died, and which image it had in hand is not known."""
+    """A worker died, and it is not known which image it was at."""
 
 
 class _Overdue(Exception):
-    """The worker's deadline ended it, with the image at `path` in hand."""
+    """The worker's deadline ended it at the image `path`."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -41,10 +41,10 @@ class _Overdue(Exception):
 
 
 @dataclass(frozen=True)
-class Halving:
-    """Runs `writer` on the workers; each image that takes its worker down alone gets an outcome that says so.
+class Bisection:
+    """Runs `writer` on the workers; an image that crashes its worker alone gets an outcome that says so.
 
-    cancelled: asked before each part; where it says so, CancelledError is raised.
+    cancelled: called before each Spark job; where it is true, CancelledError is raised.
     """
 
     spark: SparkSession
@@ -52,9 +52,9 @@ class Halving:
     cancelled: Callable[[], bool]
 
     def __call__(self, references: pa.Table, *, again: bool = True) -> Iterator[Group]:
-        """What became of all `references` (schema REFERENCES), their rows written into files.
+        """The outcomes of all `references` (schema REFERENCES), their rows written into files.
 
-        again: a lone image gets a second try, as a worker may also be killed for what is none of its images' doing.
+        again: whether a single image gets a second try, as a worker may be killed for other reasons than its image.
         """
         while len(references):
             try:
@@ -63,13 +63,13 @@ class Halving:
                 yield from self.writer.write(self._failed(overdue.path, "too-slow", self._too_slow()))
                 references = references.filter(pc.field("path") != overdue.path)
             except _WorkerDied:
-                yield from self._without_the_deadly(references, again=again)
+                yield from self._bisect(references, again=again)
                 return
             else:
                 return
 
     def _run(self, references: pa.Table) -> list[Group]:
-        """One Spark job. Raises _Overdue, which is repeated without that image, or _WorkerDied."""
+        """Runs one Spark job. Raises _Overdue, _WorkerDied."""
         if self.cancelled():
             raise CancelledError
         try:
@@ -83,7 +83,7 @@ class Halving:
             raise
         return [Group(*row) for row in rows]
 
-    def _without_the_deadly(self, references: pa.Table, *, again: bool) -> Iterator[Group]:
+    def _bisect(self, references: pa.Table, *, again: bool) -> Iterator[Group]:
         half = len(references) // 2
         if half:
             yield from self(references.slice(0, half))
@@ -100,7 +100,7 @@ class Halving:
 
     def _failed(self, path: str, reason: str, message: str) -> pa.Table:
         """The outcome of an image that its worker did not survive."""
-        found = objects.look(path, max_bytes=0)  # its etag, so that only other bytes are tried again
+        found = objects.look(path, max_bytes=0)  # its etag, so that the image is tried again only when its bytes change
         seen = featurise.seen(found.stat) if isinstance(found, objects.TooLarge) else {}
         outcome = seen | {
             "path": path,
