@@ -62,7 +62,7 @@ def named(root):
     """The names in all manifests, and in how many manifests they are."""
 
     def named():
-        written = [stat.path for stat in objects.list_all(f"{root}/events") if stat.path.endswith(".jsonl")]  # as Spark takes them
+        written = [stat.path for stat in objects.list_all(f"{root}/events") if stat.path.endswith(".jsonl")]  # as Spark does
         bodies = [objects.read(uri).decode().splitlines() for uri in written]
         return sorted(objects.name(json.loads(line)["path"]) for lines in bodies for line in lines), len(bodies)
 
