@@ -56,13 +56,13 @@ mutants: $(VENV)/ready-mutants
 	$(BIN)/mutmut run --max-children 2 $(ARGS)
 	$(BIN)/mutmut results
 
-## package: what a cluster's nodes and the Lambda functions need, for x86-64 and aarch64, into dist/
+## package: what a cluster's nodes and the Lambda functions need, for x86-64 and aarch64 and for EMR's release in PARAMETERS, into dist/
+PARAMETERS ?= deploy/parameters.toml
 .PHONY: package
 package: $(VENV)/ready $(MODEL)
-	@$(BIN)/python deploy/package.py dist $(MODEL)
+	@$(BIN)/python deploy/package.py dist $(MODEL) $(PARAMETERS)
 
 ## deploy: the stack on AWS, created or updated (PARAMETERS=deploy/parameters.toml ARGS=--transient)
-PARAMETERS ?= deploy/parameters.toml
 .PHONY: deploy
 deploy: package
 	@$(BIN)/python deploy/deploy.py up $(PARAMETERS) dist $(ARGS)

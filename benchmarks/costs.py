@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass
 
 HOURS_A_MONTH = 730
+M7G = 0.248  # dollars an hour of an m7g.xlarge with EMR's surcharge and its disk
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ def days(f: Factors) -> list[str]:
     return rows
 
 
+def machines(f: Factors) -> list[str]:
+    """A line a kind of node: dollars an hour, euros a day, and euros a million images where a vCPU does as many."""
+    rows = []
+    for name, architecture, node in (("m5.xlarge", "x86-64", f.hour / f.nodes), ("m7g.xlarge", "aarch64", M7G)):
+        hour = f.nodes * node
+        million = 1e6 / f.rate / 3600 * hour * f.euro
+        rows.append(f"| {name} | {architecture} | ${node:.3f} | {24 * hour * f.euro:.2f} € | {million:.2f} € |")
+    return rows
+
+
 def break_even(f: Factors) -> list[str]:
     """A line a number of runs a day: from how many images a day on the long-lived cluster is no dearer."""
     rows = []
@@ -90,7 +101,7 @@ def main() -> None:
     for name in ("images-per-second", "vcpu", "euro"):
         parser.add_argument(f"--{name}", type=float, default=getattr(Factors, name.replace("-", "_")))
     factors = Factors(**vars(parser.parse_args()))
-    for table in (million, days, break_even):
+    for table in (million, days, break_even, machines):
         print("\n".join([*table(factors), ""]))
 
 

@@ -1,7 +1,7 @@
 """Builds what a cluster's nodes and the Lambda functions need, without needing their system: `make package`.
 
 The same checkout gives the same bytes, so that a deployment that changes nothing changes no name and replaces no cluster.
-Usage: python deploy/package.py OUTPUT MODEL
+Usage: python deploy/package.py OUTPUT MODEL [PARAMETERS]; PARAMETERS is a file as deploy/parameters.toml, for EMR's release.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from plan import RELEASE, Plan, Refused
+
+from fruitpipe.runtime import lanes
+
 CHECKOUT = Path(__file__).parents[1]
 ARCHITECTURES = ("x86_64", "aarch64")
-PYTHON = "3.11"  # of Amazon Linux 2023 on EMR, which also has 3.12 and 3.13
+PYTHON = "3.11"  # of Amazon Linux 2023 on EMR; emr-spark-8.0.0 also has 3.12 and 3.13, emr-spark-8.1.0 3.13
 GLIBC = (34, 28, 27, 24, 17)  # Amazon Linux 2023 has 2.34 and takes wheels made for any older one
 # EMR has pyspark of its own, which wants pandas and pyarrow; Delta's Python part would ask for another pyspark.
 OF_SPARK = ("pandas", "importlib_metadata")
@@ -34,18 +38,19 @@ LAMBDAS = {
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def package(output: Path, model: Path) -> None:
-    """Writes the packages into `output` and prints their sizes."""
+def package(output: Path, model: Path, release: str = RELEASE) -> None:
+    """Writes the packages for a release of EMR into `output` and prints their sizes."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     for name, modules in LAMBDAS.items():
         (output / f"{name}.zip").write_bytes(zipped({f"{one}.py": CHECKOUT / "lambda" / f"{one}.py" for one in modules}))
     shutil.copy(CHECKOUT / "deploy" / "bootstrap.sh", output)
     with tempfile.TemporaryDirectory() as work:
-        wheel = own_wheel(Path(work))
+        wheel, pins = own_wheel(Path(work)), Path(work, "constraints.txt")
+        pins.write_text(constraints(release))
         for architecture in ARCHITECTURES:
             folder = Path(work, architecture)
-            fill(folder, architecture, wheel, model)
+            fill(folder, architecture, wheel, model, pins)
             (output / f"node-{architecture}.tar.gz").write_bytes(tarred(folder))
             wheels = sorted((folder / "wheels").iterdir(), key=lambda path: -path.stat().st_size)
             print(f"{architecture}: {len(wheels)} wheels, largest {', '.join(map(sized, wheels[:3]))}")
@@ -64,7 +69,14 @@ def own_wheel(work: Path) -> Path:
     return wheel
 
 
-def fill(folder: Path, architecture: str, wheel: Path, model: Path) -> None:
+def constraints(release: str) -> str:
+    """The checkout's pins, with the Delta of EMR's release."""
+    lane = lanes.of_emr(release)
+    assert lane, release
+    return lanes.constraints(lane, (CHECKOUT / "constraints.txt").read_text())
+
+
+def fill(folder: Path, architecture: str, wheel: Path, model: Path, pins: Path) -> None:
     """Lays out what install.sh finds on a node of one architecture."""
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
@@ -72,7 +84,7 @@ def fill(folder: Path, architecture: str, wheel: Path, model: Path) -> None:
         f"--platform=manylinux2014_{architecture}"
     ]
     target = [f"--python-version={PYTHON}", "--implementation=cp", "--only-binary=:all:", *platforms]
-    pinned = ["--constraint", str(CHECKOUT / "constraints.txt"), "--dest", str(wheels)]
+    pinned = ["--constraint", str(pins), "--dest", str(wheels)]
     pip("download", *target, *pinned, f"{wheel}[{REFIT}]", *OF_SPARK)
     pip("download", *target, *pinned, "--no-deps", WITHOUT_DEPENDENCIES)
     (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in sorted(map(pinned_name, wheels.iterdir()))))
@@ -136,4 +148,8 @@ def sized(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    package(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        asked = Plan.read(Path(sys.argv[3]), transient=False).release if sys.argv[3:] else RELEASE
+    except Refused as error:
+        sys.exit(f"error: {error}")
+    package(Path(sys.argv[1]), Path(sys.argv[2]), asked)

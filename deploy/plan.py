@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fruitpipe import regions
+from fruitpipe.runtime import lanes
 
 UNION = set(regions.UNION) - regions.SOVEREIGN
 # Disks of a node's own: a d after the generation, as in m5d and c6gd, or a family that is made of them.
 OWN_DISKS = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|[dhi]\d+[a-z]*|im\d+[a-z]*|is\d+[a-z]*|x1e?)\.")
 GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
+RELEASE = "emr-spark-8.1.0"  # the template's default
 NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
 
 
@@ -41,12 +43,21 @@ class Plan:
         if not NAME.fullmatch(stack):
             raise Refused(f"{path}: stack {stack!r}; give 2 to 20 of a-z, 0-9 and -, the first a letter")
         parameters = {name: str(value) for name, value in content.get("parameters", {}).items()}
-        return cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
+        plan = cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
+        if lanes.of_emr(plan.release) is None:
+            tested = " or ".join(sorted(lane.emr for lane in lanes.LANES.values() if lane.emr))
+            raise Refused(f"{path}: ReleaseLabel {plan.release!r} was not tested; give {tested}")
+        return plan
 
     @property
     def architecture(self) -> str:
         """Of the nodes."""
         return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
+
+    @property
+    def release(self) -> str:
+        """Of EMR."""
+        return self.parameters.get("ReleaseLabel", RELEASE)
 
     @property
     def instance_type(self) -> str:

@@ -1,7 +1,7 @@
 """The platforms that fruitpipe runs on, each tested: which Spark goes with which Delta, Hadoop and Java.
 
-The one table of them: jars, the search for a Java, the pins of `make LANE=…` and doctor read it. The lane of a virtual
-environment is that of its pyspark and delta-spark.
+The one table of them: jars, the search for a Java, the pins of `make LANE=…`, doctor and a cluster's packages read it.
+The lane of a virtual environment is that of its pyspark and delta-spark.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Lane(NamedTuple):
     """Versions that go together.
 
     newest_java: Java 24 took away the security manager's subjects, which Hadoop asks for before 3.5.
-    artifact: of Delta, whose name has Spark's version from 4.1 on.
+    artifact: of Delta, whose name has Spark's version from 4.1 on. emr: the release of EMR that has these, if there is one.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Lane(NamedTuple):
     hadoop: str
     newest_java: int
     artifact: str
+    emr: str = ""
 
     @property
     def delta_jar(self) -> str:
@@ -53,9 +54,9 @@ LANES = {
     lane.name: lane
     for lane in (
         Lane("spark-4.0", "4.0.2", "4.0.1", "4.0.1", "3.4.1", 23, "delta-spark"),
-        Lane("spark-4.1", "4.1.1", "4.2.0", "4.2.0", "3.4.2", 23, "delta-spark_4.1"),  # EMR's emr-spark-8.1.0
+        Lane("spark-4.1", "4.1.1", "4.2.0", "4.2.0", "3.4.2", 23, "delta-spark_4.1", "emr-spark-8.1.0"),
         Lane("spark-4.2", "4.2.0", "4.4.1", "4.4.0", "3.5.0", 25, "delta-spark_4.2"),  # Maven has no Delta 4.4.1
-        Lane("emr-8.0", "4.0.2", "4.0.0", "4.0.0", "3.4.1", 23, "delta-spark"),  # EMR's emr-spark-8.0.0
+        Lane("emr-8.0", "4.0.2", "4.0.0", "4.0.0", "3.4.1", 23, "delta-spark", "emr-spark-8.0.0"),
     )
 }
 
@@ -76,6 +77,11 @@ def current() -> Lane:
 def of_spark(version: str) -> Lane | None:
     """The lane of a running Spark, as ``4.1.1-amzn-0``, whatever Delta it has; None where none was tested with it."""
     return next((lane for lane in LANES.values() if _series(version) == _series(lane.spark)), None)
+
+
+def of_emr(release: str) -> Lane | None:
+    """The lane of a release of EMR, as ``emr-spark-8.1.0``; None for one that was not tested."""
+    return next((lane for lane in LANES.values() if lane.emr and lane.emr == release), None)
 
 
 def constraints(lane: Lane, default: str) -> str:

@@ -69,7 +69,7 @@ class Setup:
     def make_cluster(self, concurrency):
         return self.aws.client("emr").run_job_flow(
             Name=self.name,
-            ReleaseLabel="emr-spark-8.0.0",
+            ReleaseLabel="emr-spark-8.1.0",
             Instances={
                 "KeepJobFlowAliveWhenNoSteps": True,
                 "InstanceGroups": [

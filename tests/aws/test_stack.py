@@ -75,7 +75,7 @@ def stack(request, aws, tmp_path, dist, node, monkeypatch):
     """Deploys; gives the function that does it again, and the cluster."""
     s3_connection.connection.cache_clear()
     cluster_id = aws.client("emr").run_job_flow(
-        Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True}, StepConcurrencyLevel=4
+        Name="fruits", ReleaseLabel="emr-spark-8.1.0", Instances={"KeepJobFlowAliveWhenNoSteps": True}, StepConcurrencyLevel=4
     )["JobFlowId"]
     name = "kept" if "taken_over" in request.node.name else "fruits"
     parameters, template = tmp_path / "parameters.toml", tmp_path / "template.json"
@@ -203,7 +203,7 @@ class Stack:
 
 def test_a_cluster_that_is_gone_is_replaced_by_the_next_deployment_and_a_living_one_stays(aws, capsys):
     emr = aws.client("emr")
-    cluster = emr.run_job_flow(Name="fruits", ReleaseLabel="emr-spark-8.0.0", Instances={"KeepJobFlowAliveWhenNoSteps": True})
+    cluster = emr.run_job_flow(Name="fruits", ReleaseLabel="emr-spark-8.1.0", Instances={"KeepJobFlowAliveWhenNoSteps": True})
     cluster_id = cluster["JobFlowId"]
     assert deploy.generation(Stack(emr, cluster_id, "3")) == "3"
     assert deploy.generation(Stack(emr, None, "3")) == "3", "a transient set-up has none between two runs"

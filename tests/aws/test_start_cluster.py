@@ -14,7 +14,7 @@ from tests.aws.triggering import Trigger
 
 LAMBDA = Path(__file__).parents[2] / "lambda"
 DEFINITION = {
-    "ReleaseLabel": "emr-spark-8.0.0",
+    "ReleaseLabel": "emr-spark-8.1.0",
     # Alive without steps, since the emulator's steps end at once: the test says when the cluster ends.
     "Instances": {"KeepJobFlowAliveWhenNoSteps": True},
 }

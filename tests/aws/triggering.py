@@ -71,7 +71,7 @@ class RefitTrigger(Trigger):
 def start_cluster(emr, tags=(), concurrency=2):
     return emr.run_job_flow(
         Name="fruits",
-        ReleaseLabel="emr-spark-8.0.0",
+        ReleaseLabel="emr-spark-8.1.0",
         Instances={"KeepJobFlowAliveWhenNoSteps": True},
         StepConcurrencyLevel=concurrency,
         Tags=[{"Key": key, "Value": value} for key, value in tags],

@@ -1,5 +1,6 @@
 """The packages: the same checkout gives the same bytes. What they hold is installed and used by tests/soak/packages.py."""
 
+import importlib.metadata
 import io
 import os
 import signal
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from fruitpipe.runtime import lanes
+from tests.deploy.policies import template
 from tests.scripts import load
 
 CHECKOUT = Path(__file__).parents[2]
 STREAM = CHECKOUT / "deploy" / "stream"
-package = load("package")
+package, plan = load("package"), load("plan")
 
 
 def test_packages_depend_on_names_contents_and_permissions_alone(tmp_path):
@@ -44,6 +47,37 @@ def test_the_lambda_functions_find_each_other_in_their_packages(tmp_path):
             environment = {"PYTHONPATH": str(tmp_path / f"{name}.zip"), "PATH": os.environ["PATH"]}
             subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
     assert sorted(package.LAMBDAS) == sorted(handlers)
+
+
+@pytest.mark.parametrize("release", ["emr-spark-8.0.0", "emr-spark-8.1.0"])
+def test_a_package_has_the_delta_of_its_release_of_emr(release):
+    lines = package.constraints(release).splitlines()
+    assert [line for line in lines if line.startswith("delta-spark")] == [f"delta-spark=={lanes.of_emr(release).delta}"]
+    assert f"numpy=={importlib.metadata.version('numpy')}" in lines
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "architecture"),
+    [
+        ("m5.xlarge", "x86_64"),
+        ("m7i.xlarge", "x86_64"),
+        ("m7g.xlarge", "aarch64"),
+        ("m8g.xlarge", "aarch64"),
+        ("m7gd.2xlarge", "aarch64"),
+    ],
+)
+def test_nodes_with_graviton_get_the_package_for_aarch64(instance_type, architecture):
+    assert plan.Plan("fruits", "eu-west-1", {"InstanceType": instance_type}).architecture == architecture
+
+
+def test_the_release_without_a_word_is_the_templates_and_one_that_was_not_tested_is_refused(tmp_path):
+    assert template()["Parameters"]["ReleaseLabel"]["Default"] == plan.RELEASE
+    file = tmp_path / "parameters.toml"
+    file.write_text('stack = "fruits"\nregion = "eu-west-1"')
+    assert plan.Plan.read(file, transient=False).release == plan.RELEASE
+    file.write_text('stack = "fruits"\nregion = "eu-west-1"\n[parameters]\nReleaseLabel = "emr-7.13.0"')
+    with pytest.raises(plan.Refused, match=r"'emr-7.13.0' was not tested; give emr-spark-8.0.0 or emr-spark-8.1.0$"):
+        plan.Plan.read(file, transient=False)
 
 
 def test_a_wheel_is_named_as_pip_wants_it():

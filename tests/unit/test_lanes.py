@@ -38,6 +38,12 @@ def test_a_running_spark_of_emr_is_known_by_its_series():
     assert lanes.of_spark("4.3.0") is None
 
 
+def test_a_release_of_emr_is_told_by_its_name():
+    assert lanes.of_emr("emr-spark-8.1.0") == lanes.LANES["spark-4.1"]
+    assert lanes.of_emr("emr-spark-8.0.0") == lanes.LANES["emr-8.0"]
+    assert lanes.of_emr("emr-7.13.0") is lanes.of_emr("") is None
+
+
 def test_the_constraints_of_a_lane_differ_from_the_default_ones_in_its_pins_alone():
     default = CONSTRAINTS.read_text()
     for lane in lanes.LANES.values():
