@@ -1,4 +1,4 @@
-"""What the jobs run on: Spark's session, its Java and jars, the cache, the Python workers, progress on a terminal.
+"""What the jobs run on: the Spark session, its Java and jars, the cache, the Python workers, the progress bar.
 
-In: settings of the machine. Out: a SparkSession that is ready. May import: objects, errors.
+In: the environment. Out: a SparkSession. May import: objects, errors.
 """

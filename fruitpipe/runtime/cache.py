@@ -1,4 +1,4 @@
-"""Where everything lives that is fetched or built once on a machine, outside the checkout."""
+"""The cache folder, outside the checkout, for everything that is fetched or built once on a machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fruitpipe.errors import MissingRequirement
 
 
 def folder() -> Path:
-    """FRUITPIPE_CACHE, else ~/.cache/fruitpipe."""
+    """The folder that FRUITPIPE_CACHE names, else ~/.cache/fruitpipe; it may not exist yet."""
     return Path(os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe")
 
 
 def made(*parts: str) -> Path:
-    """A folder in the cache, made where it is not there. Raises MissingRequirement where it cannot be made or written."""
+    """Returns a folder in the cache, and makes it if needed. Raises MissingRequirement where it cannot be made or written."""
     made = folder().joinpath(*parts)
     try:
         made.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""How many images of a chunk the workers are through with, told while their tasks run: a file with one byte an image.
+"""Counts the images of a chunk that workers have done, while their tasks run: in a file with one byte an image.
 
-Spark tells what a task has counted when the task has ended, and a chunk is few, long tasks: with tasks of 64 images, which would
-move a bar as well, half as many images are done in a second. A file reaches only workers on the driver's machine. Standard
-library only: the workers import it.
+Spark reports a task's accumulators only when it has ended, and a chunk is few, long tasks. Tasks of 64 images would move a bar as
+well, but half as many images would be done in a second. Only workers on the driver's machine can write the file. Standard library
+only, as the workers import it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 DONE, FAILED = b".", b"x"
-AT_ONCE = 8  # images, 60 ms of work: to write lets the threads that read ahead have the interpreter
+AT_ONCE = 8  # images a write, 60 ms of work: a write gives the interpreter to the threads that read ahead
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The file at `path`, and how many `images` the chunk has."""
+    """The count of one chunk. path: its file. images: how many the chunk has."""
 
     path: Path
     images: int
@@ -32,7 +32,7 @@ class Tally:
 
 
 def marked(outcomes: Iterable[dict[str, Any]], path: str) -> Iterator[dict[str, Any]]:
-    """The same outcomes; each leaves a mark in the file, some of them at a time. Several workers append to one file."""
+    """Yields the same outcomes and appends a byte for each to the file, AT_ONCE at a time. Several workers share one file."""
     marks = b""
     with open(path, "ab", buffering=0) as file:
         for outcome in outcomes:

@@ -1,6 +1,6 @@
-"""Finds the jars that Spark needs beside its own: resolved once by Ivy into the cache, from then on named by path.
+"""Finds the jars that Spark needs beside its own: Ivy resolves them once into the cache, later sessions name them by path.
 
-Resolving at every start costs seconds and a network; a cluster brings its own jars and needs none of this.
+To resolve them at every start would cost seconds and need a network. A cluster brings its own jars.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ from fruitpipe.runtime import cache, java, lanes, network, truststore
 
 
 def wanted(*, s3: bool) -> list[str]:
-    """The coordinates that a job of this environment needs. Raises MissingRequirement for an untested pair of versions."""
+    """The Maven coordinates that a job of this environment needs. Raises MissingRequirement for an untested pair of versions."""
     lane = lanes.current()
     return [lane.delta_jar] + [lane.s3a_jar] * s3
 
 
 def paths(*coordinates: str) -> list[str]:
-    """The jar files of Maven `coordinates` with all that they depend on. Raises MissingRequirement."""
+    """The paths of the jars of Maven `coordinates` and their dependencies. Fetches those that are missing.
+
+    Raises MissingRequirement.
+    """
     return [str(jar) for coordinate in coordinates for jar in sorted(_resolved(coordinate).glob("*.jar"))]
 
 
 def is_there(coordinate: str) -> bool:
-    """Whether the jars of a Maven coordinate need not be fetched."""
+    """Whether the jars of a Maven coordinate are in the cache."""
     return _folder(coordinate).exists()
 
 
@@ -62,7 +65,7 @@ def _resolve(coordinate: str, folder: Path) -> None:
 
 
 def _submitted(coordinate: str, work: Path) -> str:
-    """Has spark-submit resolve the coordinate into work/ivy/jars, which it does for any script; returns what it said."""
+    """Has spark-submit resolve the coordinate into work/ivy/jars, by running an empty script; returns its stderr."""
     nothing = work / "nothing.py"
     nothing.touch()
     spark = spark_environment()
@@ -70,13 +73,13 @@ def _submitted(coordinate: str, work: Path) -> str:
     submit = f"{spark['SPARK_HOME']}/bin/spark-submit"
     command = [submit, "--packages", coordinate, "--conf", f"spark.jars.ivy={work}/ivy", *mirror, str(nothing)]
     trust = truststore.write(work / "truststore") if java.is_from_wheel() else []
-    # What the user gives comes last: of an option that is given twice, Java takes the last.
+    # The user's options come last: of an option that is given twice, Java takes the last.
     spark["SPARK_SUBMIT_OPTS"] = " ".join([*network.java_options(os.environ), *trust, os.environ.get("SPARK_SUBMIT_OPTS", "")])
     return subprocess.run(command, env=os.environ | spark, capture_output=True, text=True, check=False).stderr
 
 
 def spark_environment() -> dict[str, str]:
-    """What Spark's launcher is to see in the environment: this Python's own Spark, and no other that is installed."""
+    """The environment variables for Spark's launcher, with which it starts this Python's own Spark and no other."""
     import pyspark
 
     return {

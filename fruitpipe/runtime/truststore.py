@@ -1,6 +1,6 @@
-"""A Java trust store of the certificate authorities that this machine trusts.
+"""Writes a Java trust store of the certificate authorities that this machine trusts.
 
-A Java runtime from a wheel knows the public authorities only, not a company's own, through which its network may be reached.
+A Java runtime from a wheel trusts the public authorities only, not a company's own, as a proxy may need.
 Source of the format: the JKS of OpenJDK's sun.security.provider.JavaKeyStore, version 2.
 """
 
@@ -17,13 +17,13 @@ MAGIC, VERSION, TRUSTED_CERTIFICATE = 0xFEEDFEED, 2, 2
 
 
 def write(path: Path) -> list[str]:
-    """Writes the store, and returns the options that make a Java use it."""
+    """Writes the trust store, and returns Java's options that use it."""
     path.write_bytes(store(ssl.create_default_context().get_ca_certs(binary_form=True)))
     return [f"-Djavax.net.ssl.trustStore={path}", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"]
 
 
 def store(certificates: list[bytes]) -> bytes:
-    """The store that holds `certificates`, each DER."""
+    """The bytes of a trust store with `certificates`, each DER."""
     body = struct.pack(">III", MAGIC, VERSION, len(certificates))
     for number, certificate in enumerate(certificates):
         body += struct.pack(">I", TRUSTED_CERTIFICATE) + _text(str(number)) + struct.pack(">Q", int(time.time() * 1000))
