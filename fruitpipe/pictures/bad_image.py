@@ -1,10 +1,10 @@
-"""What is said of bytes that give no features."""
+"""The error for bytes that give no features."""
 
 from __future__ import annotations
 
 
 class BadImage(Exception):
-    """These bytes are no picture that can be featurised; `reason` is a reason code, `message` says it to a person."""
+    """Bytes that cannot be featurised. reason: a reason code of the table. message: a sentence for people."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)

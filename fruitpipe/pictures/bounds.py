@@ -1,6 +1,6 @@
-"""How much work a picture's file asks for, told before it is decoded: a small file may ask for minutes of it.
+"""Bounds on the work that a file asks of its decoder, checked before it is decoded: a small file may ask for minutes.
 
-The bounds are far above what cameras, scanners and programs write. What they let through is stopped by the deadline an image.
+The bounds are far above what cameras, scanners and programs write. The deadline of each image stops what they let through.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from itertools import islice
 from fruitpipe.pictures import formats, jpeg, png, tiff
 
 MAX_PIXELS = 2**26  # 8192 x 8192; a picture of this size takes up to 1.0 GB while it is decoded (WebP), a JPEG 0.3 to 0.8 GB
-MAX_SCANNED_PIXELS = 2**31  # a JPEG's pixels times its scans, each of which passes over all of them; programs write ten scans
+MAX_SCANNED_PIXELS = 2**31  # a JPEG's pixels times its scans, each of which covers all of them; programs write ten scans
 LEAST_SCANNED_PIXELS = 2**16  # counted for a scan of a small picture
 MAX_CHUNKS = 2**18  # of a PNG
 MAX_BLOCKS = 2**20  # of a GIF, 255 bytes each as programs write them
 MAX_PIECES = 2**18  # strips or tiles of a TIFF
-MAX_RUN_BYTES = 2**23  # of a BMP that is packed in runs, which Pillow unpacks in Python
+MAX_RUN_BYTES = 2**23  # of a BMP with run-length encoding, which Pillow decodes in Python
 BMP_PACKING, BMP_RUNS = 30, (1, 2)
 
 
 def too_much(body: bytes) -> str | None:
-    """What the file asks for beyond the bound, with both; None where it may be decoded."""
+    """A phrase with what the file asks for and the bound that it exceeds; None where it may be decoded."""
     try:
         what, asked, bound = _asked(body)
-    except (struct.error, IndexError):  # it is cut, which others tell
+    except (struct.error, IndexError):  # it is cut, which the decoder reports
         return None
     return f"{asked} {what}, at most {bound} are decoded" if asked > bound else None
 

@@ -1,4 +1,4 @@
-"""Whatever pixels a picture has, as a person sees them: eight bits a channel, red, green and blue, on white."""
+"""Converts pixels of any mode to RGB as a viewer shows them: eight bits a channel, sRGB, transparency on white."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROFILED_MODES = ("RGB", "CMYK", "L")
 
 
 def as_seen(image: Image.Image) -> Image.Image:
-    """The picture in mode RGB. Raises BadImage where nobody knows what its numbers mean."""
+    """The picture in mode RGB. Raises BadImage where the range of its pixels, or its palette, is not known."""
     if image.mode in DEEP_MODES:
         raise BadImage(
             "unsupported-format", f"{DEEP_MODES[image.mode]} pixels, whose white is not known; save it with 8 or 16 bits"
@@ -40,11 +40,11 @@ def as_seen(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image, transparent: object) -> Image.Image:
-    """12 or 16 bits scaled to 8, as Pillow does it with colour; its own conversion of grey makes nearly all of it white."""
+    """Grey of 12 or 16 bits scaled to 8, as Pillow does for colour; its own conversion of grey clips nearly all to white."""
     tags: dict[int, Any] = getattr(image, "tag_v2", {})
     levels = np.asarray(image)
     grey = (levels >> (_grey_bits(tags) - 8)).astype(np.uint8)
-    if tags.get(TIFF_MEANING) == 0:  # Pillow sees to it at 8 bits, but not at 16
+    if tags.get(TIFF_MEANING) == 0:  # Pillow inverts it at 8 bits, but not at 16
         grey = ~grey
     if isinstance(transparent, int):
         grey[levels == transparent] = 255
@@ -52,7 +52,7 @@ def _grey(image: Image.Image, transparent: object) -> Image.Image:
 
 
 def _grey_bits(tags: dict[int, Any]) -> int:
-    """Bits a channel of what Pillow holds in 16; a file may hold anything under that tag."""
+    """Bits a channel in the file, of pixels that Pillow holds in 16. Raises BadImage, as a file may have anything in that tag."""
     told = tags.get(TIFF_DEPTH, (16,))
     bits = told[0] if isinstance(told, tuple) and told else told
     if not isinstance(bits, int) or bits not in GREY_BITS:
@@ -69,7 +69,7 @@ def _in_8_bits(image: Image.Image, colour: int | tuple[int, ...]) -> int | tuple
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """Colours as the embedded profile means them; without a profile, or with one that does not parse, as they stand."""
+    """Colours converted by the embedded profile; as they are without one, or with one that does not parse."""
     profile = image.info.get("icc_profile")
     transform = _to_srgb(profile, image.mode) if isinstance(profile, bytes) and image.mode in PROFILED_MODES else None
     if transform:

@@ -1,12 +1,11 @@
-"""Bytes to a picture of the extractor's size, or a reason why not. Pillow and NumPy only.
+"""Decodes a file's bytes into a picture of the extractor's size, or raises the reason why not. Pillow and NumPy only.
 
-Decoded as the first pipeline did (RGB, bicubic to 224 x 224, x / 127.5 - 1), so that vectors stay comparable; and where that
-went wrong, as a person sees it: turned as EXIF says, transparency on white, 16 bits scaled to 8, an animation's first frame, the
-full picture of a TIFF that begins with a thumbnail.
+It decodes as the first pipeline did (RGB, bicubic to 224 x 224, x / 127.5 - 1), so that vectors stay comparable. Where that one
+was wrong, it decodes as viewers show a file: oriented by EXIF, transparency on white, 16 bits scaled to 8, an animation's first
+frame, the full picture of a TIFF that begins with a thumbnail.
 
-One rule for what is cut short: a file that ends before its format's end is ``truncated``, even where every pixel could still
-be had. Missing pixels are never filled in. What is complete but damaged is ``not-an-image``; so is a file with bytes before its
-format's first ones.
+A file that ends before its format's end is ``truncated``, even where every pixel could be decoded. Missing pixels are never
+filled in. A file that is complete but damaged is ``not-an-image``, and so is one with other bytes before its signature.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer fo
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels: (224, 224, 3) float32 in [-1, 1]. width, height: of the original in px, as a person sees it."""
+    """A decoded picture. pixels: (224, 224, 3) float32 in [-1, 1]. width, height: of the original in px, oriented by EXIF."""
 
     pixels: npt.NDArray[np.float32]
     width: int
@@ -68,10 +67,10 @@ class Picture:
 
 
 def decode(body: bytes) -> Picture:
-    """The picture in `body`. About 0.8 ms for a JPEG of 100 x 100.
+    """Decodes the picture in `body`. About 0.8 ms for a JPEG of 100 x 100.
 
-    Raises BadImage for what is wrong with the bytes. Anything else that it raises is a fault of this module or the machine; the
-    caller who has other images to do takes it for this one's, unless it is a MemoryError or an ImportError.
+    Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module or the machine; a caller
+    with more images counts it as this image's, unless it is a MemoryError or an ImportError.
     """
     if not body:
         raise BadImage("empty", "0 bytes")
@@ -95,15 +94,15 @@ def _decoded(body: bytes) -> Picture:
 
 
 def decoder_version() -> str:
-    """All that decides which pixels a file gives: the preprocessing, Pillow and its codecs."""
+    """The versions that decide which pixels a file gives: of the preprocessing, Pillow and its codecs."""
     codecs = ", ".join(f"{codec} {features.version(codec)}" for codec in ("libjpeg_turbo", "webp", "littlecms2"))
     return f"{PREPROCESSING}, Pillow {PIL.__version__}, {codecs}"
 
 
 def prepared(body: bytes) -> bytes:
-    """The file as Pillow is to take it: the picture first that is meant, without what Pillow would refuse the whole file for.
+    """The file as Pillow can take it: its full picture first, and without large texts, for which Pillow refuses a file.
 
-    Raises BadImage for what its first bytes, its size or the work that it asks for say of it before anything is decoded.
+    Nothing is decoded yet. Raises BadImage for an unknown format, too many pixels, or too much work for the decoder.
     """
     _check_format(body)
     if body.startswith(png.SIGNATURE):
@@ -118,7 +117,7 @@ def prepared(body: bytes) -> bytes:
 
 
 def opened(body: bytes) -> ImageFile:
-    """A file that is `prepared`, its pixels still to be decoded. Raises BadImage."""
+    """Opens a file that is `prepared`; its pixels are not decoded yet. Raises BadImage."""
     with _blaming(body, "its header does not decode"):
         image = Image.open(io.BytesIO(body), formats=FORMATS)
     _check_pixels(image.width, image.height)
@@ -142,7 +141,7 @@ def _check_format(body: bytes) -> None:
 
 
 def _check_pixels(width: int, height: int) -> None:
-    """Before any pixel is decoded: 24 kB can unfold to 600 MB."""
+    """Raises BadImage before any pixel is decoded: 24 kB can decode to 600 MB."""
     pixels = width * height
     if pixels > MAX_PIXELS:
         raise BadImage("too-many-pixels", f"{width} x {height} = {pixels} pixels, at most {MAX_PIXELS} are decoded")
@@ -151,7 +150,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _check_whole(body: bytes, image: Image.Image) -> None:
-    """Raises BadImage where pixels are missing or wrong that Pillow takes for whole."""
+    """Raises BadImage where pixels are missing or wrong and Pillow does not say so."""
     if formats.is_cut(body) or _filled_up(body, image):
         raise BadImage("truncated", f"{len(body)} bytes, without the end of a {image.format} file")
     if body.startswith(png.SIGNATURE) and not png.checksums_hold(body):
@@ -160,7 +159,7 @@ def _check_whole(body: bytes, image: Image.Image) -> None:
 
 @contextmanager
 def _blaming(body: bytes, what: str) -> Iterator[None]:
-    """Takes what Pillow raises for bad bytes as what is wrong with them. Holds calls of Pillow only, none of our own code."""
+    """Turns the errors that Pillow raises for bad bytes into BadImage. Only for calls of Pillow, so that it hides no bug here."""
     try:
         yield
     except DECODER_FAULTS as error:
@@ -170,10 +169,10 @@ def _blaming(body: bytes, what: str) -> Iterator[None]:
 
 
 def _filled_up(body: bytes, image: Image.Image) -> bool:
-    """Whether a JPEG's pixels end before its end marker: libjpeg then makes the rest mid-grey, and does not tell.
+    """Whether a JPEG's pixels end before its end marker: libjpeg then fills the rest with mid-grey and reports nothing.
 
-    Where the last pixel is of that grey, other bytes than the end marker show whether it was in the file. With several scans
-    a cut costs sharpness, and the first of them has painted every pixel.
+    Where the last pixel is of that grey, the file is decoded again with other bytes in place of the end marker: a pixel that
+    changes was not in the file. Files with several scans are not checked, as the first scan has every pixel, less sharp.
     """
     if not body.startswith(jpeg.SIGNATURE):
         return False
@@ -191,9 +190,9 @@ def _filled_up(body: bytes, image: Image.Image) -> bool:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What makes it stand as a person holds it. An EXIF block that does not parse says nothing: viewers pass over it, too.
+    """The transposition for the EXIF orientation; None without one. Like viewers, it ignores an EXIF block that does not parse.
 
-    Not ImageOps.exif_transpose, which leaves the picture as it is where it cannot write another of its EXIF tags anew.
+    ImageOps.exif_transpose is not used: it leaves the picture as it is where it cannot write another of the EXIF tags again.
     """
     try:
         return TURNS.get(image.getexif().get(ORIENTATION, 1))

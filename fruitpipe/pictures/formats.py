@@ -1,6 +1,6 @@
-"""What the first bytes of a picture's file say: its format, and whether the file is whole.
+"""Recognises formats by their first bytes, and finds out whether a file is cut.
 
-Pillow decodes what it gets; a file that was cut short it may fill up, or take for whole. Standard library only. Sources: the
+Pillow may fill up a file that is cut, or take it for whole. Standard library only. Sources: the
 specifications of GIF89a, BMP and RIFF; those of JPEG, PNG and TIFF have a module each.
 """
 
@@ -13,7 +13,7 @@ from fruitpipe.pictures import jpeg, png, tiff
 
 GIF, BMP, RIFF = b"GIF8", b"BM", b"RIFF"
 GIF_END, GIF_FRAME, GIF_EXTENSION = 0x3B, 0x2C, 0x21
-# Known by their first bytes, and not taken. A person who sees the name of the format knows what to do.
+# Formats that are recognised but not supported, so that the message can name them.
 FOREIGN = {
     b"%PDF": "PDF",
     b"PK\x03\x04": "ZIP",
@@ -31,7 +31,7 @@ FOREIGN = {
     b"FUJIFILM": "RAF (Fujifilm raw)",
     b"%!PS": "PostScript",
 }
-# The brands of ISO 14496-12's family of containers, by which one tells what it holds.
+# The brands of ISO 14496-12's containers, which say what a container holds.
 BRANDS = {
     "AVIF": {b"avif", b"avis"},
     "HEIC": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"},
@@ -40,11 +40,11 @@ BRANDS = {
 }
 QUICKTIME = {b"moov", b"mdat", b"wide"}  # what older videos begin with
 SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, GIF, RIFF, BMP, *tiff.SIGNATURES)
-NEAR_BYTES = 4096  # within which a picture is looked for behind what is none
+NEAR_BYTES = 4096  # within which a picture is searched for behind other bytes
 
 
 def foreign_format(body: bytes) -> str | None:
-    """The name of a format that is known and not taken."""
+    """The name of a format that is recognised but not supported; None for any other bytes."""
     if body[4:8] == b"ftyp":
         return _brand(body)
     if body[4:8] in QUICKTIME:
@@ -59,7 +59,7 @@ def foreign_format(body: bytes) -> str | None:
 
 
 def _brand(body: bytes) -> str:
-    """The first brand that is known, the file's major one before those that it is compatible with."""
+    """The format of the first known brand: the major one comes before the compatible ones."""
     end = min(int.from_bytes(body[:4]), NEAR_BYTES)
     brands = [body[8:12], *(body[place : place + 4] for place in range(16, end, 4))]
     specific = [brand for brand in brands if brand not in (b"mif1", b"msf1")]  # which are any codec's
@@ -68,13 +68,13 @@ def _brand(body: bytes) -> str:
 
 
 def picture_behind(body: bytes) -> int | None:
-    """Where a JPEG or a PNG begins behind bytes that are none of it, if one does soon."""
+    """The offset of a JPEG or PNG behind other bytes, within NEAR_BYTES; None without one."""
     places = [body.find(signature, 1, NEAR_BYTES) for signature in (jpeg.SIGNATURE, png.SIGNATURE)]
     return min((place for place in places if place > 0), default=None)
 
 
 def is_cut(body: bytes) -> bool:
-    """Whether the file ends before its format says that it does."""
+    """Whether the file ends before the end that its format defines."""
     try:
         return next((cut(body) for magic, cut in CUTS.items() if body.startswith(magic)), False)
     except (struct.error, IndexError, OverflowError):  # a field lies behind the last byte
@@ -82,7 +82,7 @@ def is_cut(body: bytes) -> bool:
 
 
 def gif_blocks(body: bytes) -> Iterator[int]:
-    """Where each block of data begins, up to the end of the file. Raises IndexError where the bytes end before it."""
+    """The offset of each block of data, up to the trailer. Raises IndexError where the bytes end before it."""
     place = 13 + _gif_palette_bytes(body[10])
     while (block := body[place]) != GIF_END:
         yield place

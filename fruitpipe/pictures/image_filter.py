@@ -1,4 +1,4 @@
-"""Which objects of a listing are images, and a tally of those that are not, so that none is passed over in silence."""
+"""Decides which objects of a listing are images, and counts those that are not, so that none is skipped silently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fruitpipe.pictures import names
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
 
-OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini", ".localized", ".nomedia", "ehthumbs.db"}  # and nobody misses them
+OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini", ".localized", ".nomedia", "ehthumbs.db"}  # not worth a count
 LONGEST_ENDING = 8
 NAMED = 8
 
 
 @dataclass
 class ImageFilter:
-    """For one listing. side_files, elsewhere and endings count what was passed over, by kind, by other name, by ending."""
+    """The filter of one listing. It counts what it skips: side_files by kind, elsewhere by other folder, endings by extension."""
 
     naming: Naming
     glob: str
@@ -29,7 +29,7 @@ class ImageFilter:
         self._links = Links(self.naming.prefixes if len(self.naming.prefixes) > 1 else ())
 
     def takes(self, path: str) -> bool:
-        """Whether an object is an image; one that is not is counted."""
+        """Whether the object is an image; counts it if not."""
         folder, _, name = path.rpartition("/")
         is_named = self._glob.match(name)
         if kind := self.naming.side_file(path):
@@ -43,9 +43,9 @@ class ImageFilter:
         return False
 
     def would_take(self, path: str) -> bool:
-        """Whether a listing would have found an image of this path, so that its row is gone with it; side files' rows are to go.
+        """Whether a row of this path is to be deleted when it is not listed: a listing would find the image. True for side files.
 
-        Rows of a folder that has its images under another name stay: the images are there.
+        False in a folder whose images are listed under another name of it, as they are still there.
         """
         folder, _, name = path.rpartition("/")
         return bool(self._glob.match(name)) and self._links.own_name(folder) == folder

@@ -1,4 +1,4 @@
-"""The markers of a JPEG: what kind of picture it is, how many scans it has, and where it ends. Source: ITU T.81, annex B."""
+"""Reads the markers of a JPEG: which kind it is, how many scans it has, and where it ends. Source: ITU T.81, annex B."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 SIGNATURE = b"\xff\xd8\xff"
-# Any marker but the restarts, the stuffed zero and the fill bytes that stand among compressed pixels.
+# Any marker except the restarts, the stuffed zero and the fill bytes among compressed pixels.
 MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 END, SCAN = 0xD9, 0xDA
 FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB}  # SOF0 to 3 by Huffman's code, 9 to 11 by the arithmetic one
@@ -31,7 +31,7 @@ NO_FRAME = Frame(0, 0, 0, 0)
 
 
 def foreign_kind(body: bytes) -> str | None:
-    """The name of the kind of JPEG where it is none that Pillow's libjpeg-turbo decodes to 8 bits."""
+    """The name of a kind of JPEG that Pillow's libjpeg-turbo does not decode to 8 bits; None for one that it does."""
     marker, bits, _, _ = frame(body)
     if marker == JPEG_LS:
         return "JPEG-LS"
@@ -59,7 +59,7 @@ def frame(body: bytes) -> Frame:
 
 
 def scans(body: bytes) -> tuple[int, int | None]:
-    """How many scans the first picture has, and where its end marker begins; thumbnails have their own."""
+    """How many scans the first picture has, and the offset of its end marker, None without one. Thumbnails do not count."""
     count = 0
     for marker, place in _markers(body):
         if marker == END:

@@ -1,4 +1,4 @@
-"""Folders that have a second name: through a link in the path, or in that of the image prefix."""
+"""Resolves folders that have a second name, through a symbolic link in their path or in the image prefix."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from fruitpipe import objects
 
 
 class Links:
-    """Finds folders below `prefixes` by where they really lie; remembers what it has found, so it is for one listing."""
+    """Resolves folders below `prefixes`. It caches its answers, so it is for one listing."""
 
     def __init__(self, prefixes: tuple[str, ...]) -> None:
         self._real = {prefix: objects.real(prefix) for prefix in prefixes if not objects.is_s3(prefix)}
         self._found: dict[str, str] = {}
 
     def own_name(self, folder: str) -> str:
-        """The name that a folder has below the first of the prefixes that really holds it; its own where none does."""
+        """The folder's URI below the first of the prefixes that holds it, links resolved; the same URI where none does."""
         if folder not in self._found:
             self._found[folder] = self._own_name(folder)
         return self._found[folder]

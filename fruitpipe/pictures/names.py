@@ -1,4 +1,4 @@
-"""Patterns for the names of images, and labels that a person takes for one. Standard library only."""
+"""Patterns for the names of images, and labels that look alike. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fnmatch import translate
 
 
 def matcher(glob: str) -> re.Pattern[str]:
-    """A pattern for whole file names that match `glob`, as Hadoop reads it but in upper and lower case alike."""
+    """A pattern for whole file names that match `glob`, as in Hadoop, but in upper and lower case."""
     return re.compile("|".join(translate(plain) for plain in _alternatives(glob)), re.IGNORECASE)
 
 
 def look_alikes(labels: Iterable[str], most: int = 3) -> str:
-    """Labels that differ by case, blanks or Unicode form alone, which is most likely a slip: ``"Kiwi", "kiwi "``.
+    """Lists labels that differ by case, blanks or Unicode form alone, most likely by mistake: ``"Kiwi", "kiwi "``.
 
-    Groups with semicolons between them, at most so many; what looks the same on a screen is written in ASCII. Empty without any.
+    At most `most` groups, separated by semicolons; escaped where they look the same on a screen. Empty without any.
     """
     groups = defaultdict(list)
     for label in labels:

@@ -1,7 +1,7 @@
-"""What the path of an image says under one root: its label, and whether it is an image at all.
+"""The rule of a root that gives an image its label by its path, and says whether a path is a side file.
 
-How many folders up the label stands, and under which prefixes the images lie, is kept with the root: so every job gives an image
-the same label, and an image that has its row under one prefix gets no second one under another.
+The level of the label's folder and the image prefixes are stored with the root, so every job gives an image the same label, and
+an image with a row under one prefix gets no second one under another.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Naming:
     """The rule of a root.
 
     level: of the folder whose name is the label: 1 is the first below the prefix, -1 the one that holds the image, -2 the one
-    above that; None, of roots older than the choice: the one that holds the image, be it the prefix itself. prefixes: in the
-    order in which they came; the first that holds an image counts. takes_side_files: whether those are images like others.
+    above that; None, in roots older than the setting: the one that holds the image, even if it is the prefix. prefixes: in the
+    order in which they were ingested; the first that holds an image counts. takes_side_files: whether side files are images.
     """
 
     level: int | None = None
@@ -36,13 +36,13 @@ class Naming:
         level = HOLDER if self.level is None else self.level
         prefix = None if self.level is None else self._prefix(path)
         folders = (path.partition("://")[2].split("/")[1:] if prefix is None else path.removeprefix(f"{prefix}/").split("/"))[:-1]
-        if level > 0 and prefix is None:  # there is no place to count from
+        if level > 0 and prefix is None:  # no prefix to count from
             return ""
         place = level - 1 if level > 0 else len(folders) + level
         return folders[place] if 0 <= place < len(folders) else ""
 
     def side_file(self, path: str) -> str | None:
-        """The kind of side file that this is, if it is one and they are not taken."""
+        """The kind of side file at `path`; None for an image, or where side files are taken."""
         if self.takes_side_files:
             return None
         prefix = self._prefix(path)
@@ -53,12 +53,12 @@ class Naming:
 
 
 def of(root: str) -> Naming:
-    """The rule that a root has; that of old roots where none is kept. Raises AccessDenied, Damaged."""
+    """Reads the rule of a root; that of old roots where none is stored. Raises AccessDenied, Damaged."""
     return _kept(root) or Naming()
 
 
 def proposed(settings: IngestSettings, *, is_new: bool) -> Naming:
-    """The root's rule with this image prefix and choice of side files. Nothing is written.
+    """The root's rule with the settings' image prefix and choice of side files. Writes nothing. is_new: the root is new.
 
     Raises WrongUsage where the root has labels of another level.
     """
@@ -67,14 +67,14 @@ def proposed(settings: IngestSettings, *, is_new: bool) -> Naming:
     if level is not None and level != kept.level:
         has = "the folder that holds an image, whichever that is" if kept.level is None else f"of --label-level {kept.level}"
         raise WrongUsage(f"--label-level {level}: the labels under {root} are {has}; leave it out, or give another --root")
-    # An image may be a prefix of its own. It is not written down: an erasure of it would have to find its name here.
+    # A prefix may be a single image. It is not stored, as an erasure of the image would have to remove its name here.
     is_image = names.matcher(settings.glob).match(objects.name(images))
     prefixes = kept.prefixes if is_image or images in kept.prefixes else (*kept.prefixes, images)
     return Naming(kept.level, prefixes, settings.side_files)
 
 
 def keep(root: str, rule: Naming) -> None:
-    """Keeps the rule with the root; for the writer that holds the lease."""
+    """Stores the rule with the root; only for the writer that holds the lease."""
     if rule != _kept(root):
         objects.write(layout.place(root, layout.NAMING), json.dumps(asdict(rule)).encode())
 

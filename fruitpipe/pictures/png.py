@@ -1,4 +1,4 @@
-"""The chunks of a PNG: whether it is whole, its checksums, and texts that are too large to be unpacked. Source: W3C's PNG."""
+"""Reads the chunks of a PNG: its end, its checksums, and texts that are too large to be decompressed. Source: W3C's PNG."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-SIZE = len(SIGNATURE) + 8  # where width and height stand
-DEPTH = SIZE + 8  # where the bits a channel stand
+SIZE = len(SIGNATURE) + 8  # offset of width and height
+DEPTH = SIZE + 8  # offset of the bits a channel
 UNPACKED_BYTES = 2**20  # of a text or a profile: Pillow's bound, beyond which it refuses the whole file
 TEXT_BYTES = 2**25  # of all texts together; Pillow refuses a file with twice as much
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -16,7 +16,7 @@ PACKED = (b"zTXt", b"iTXt", b"iCCP")
 
 
 def chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and end of each chunk's name and data, up to IEND. Raises struct.error where the bytes end before it."""
+    """Each chunk up to IEND: its type, and the offsets where type and data begin and end. Raises struct.error for a cut file."""
     place, kind = len(SIGNATURE), b""
     while kind != b"IEND":
         length, kind, begin = *struct.unpack_from(">I4s", body, place), place + 4
@@ -26,15 +26,15 @@ def chunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def checksums_hold(body: bytes) -> bool:
-    """Pillow checks the sums of all chunks but those with the pixels."""
+    """Whether the checksums of the chunks with pixels are right. Pillow checks those of all others."""
     pixels = ((begin, end) for kind, begin, end in chunks(body) if kind == b"IDAT")
     return all(zlib.crc32(memoryview(body)[begin:end]) == int.from_bytes(body[end : end + 4]) for begin, end in pixels)
 
 
 def without_large_texts(body: bytes) -> bytes:
-    """The same picture, without the texts and the colour profile for which Pillow would refuse the whole file.
+    """The same picture, without texts and colour profiles so large that Pillow would refuse the whole file.
 
-    Nobody looks at texts, and a profile that unpacks to more than a megabyte counts as none. A file that is cut stays as it is.
+    Texts are not used, and a profile that decompresses to more than a megabyte counts as none. A cut file is returned as it is.
     """
     try:
         large = list(_large_texts(body))
@@ -46,7 +46,7 @@ def without_large_texts(body: bytes) -> bytes:
 
 
 def _large_texts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where chunks begin and end that are too large, or are texts beyond what all of them together may take."""
+    """The offsets of chunks that are too large, or are texts beyond the bound of all texts together."""
     left = TEXT_BYTES
     for kind, begin, end in chunks(body):
         if kind not in TEXTS and kind not in PACKED:
@@ -59,7 +59,7 @@ def _large_texts(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _unpacked_bytes(kind: bytes, data: bytes) -> int:
-    """The bytes of a text or a profile, counted to one more than the bound."""
+    """The decompressed size of a text or a profile in bytes, at most one more than the bound."""
     packed = _packed(kind, data)
     if packed is None:
         return len(data)
@@ -67,12 +67,12 @@ def _unpacked_bytes(kind: bytes, data: bytes) -> int:
     try:
         size = len(unpacking.decompress(packed, UNPACKED_BYTES))
         return size + bool(unpacking.unconsumed_tail)
-    except zlib.error:  # Pillow takes one that does not unpack for empty
+    except zlib.error:  # Pillow takes one that does not decompress for empty
         return 0
 
 
 def _packed(kind: bytes, data: bytes) -> bytes | None:
-    """What of a chunk's data is packed: behind the keyword, and in iTXt behind two flags, a language and a translation."""
+    """The compressed part of a chunk: behind the keyword, in iTXt behind two flags, a language and a translation too."""
     _, _, rest = data.partition(b"\0")
     if kind != b"iTXt":
         return rest[1:] if kind in PACKED else None

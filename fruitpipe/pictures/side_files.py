@@ -1,9 +1,8 @@
-"""Files that systems put beside people's pictures, under names of pictures. Standard library only.
+"""Recognises side files: files that systems write beside pictures, with names of pictures. Standard library only.
 
-macOS writes a file's attributes into `._a.jpg` beside it where a file system has no place for them, a NAS keeps thumbnails, bins
-and snapshots in the folder itself, Jupyter a copy of what it has open. None is a picture of its own, and many decode: thumbnails
-would be rows, and their folders labels. Other names that begin with `.` or `_` are people's own. `lambda/collect_events.py` has
-the same rule.
+macOS writes a file's attributes into `._a.jpg` beside it where a file system has no place for them. A NAS keeps thumbnails, bins
+and snapshots in the folder itself, and Jupyter copies of open files. Many of them decode, so thumbnails would be rows, and their
+folders labels. Other names that begin with `.` or `_` are users' own. `lambda/collect_events.py` has the same rule.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ FOLDERS = {
     ),
 }
 KINDS = {folder.lower(): kind for kind, folders in FOLDERS.items() for folder in folders}
-PERHAPS = re.compile(r"(?:^|/)[_.@#$~]")  # how all these names begin, and hardly any other: a listing asks for each object
+PERHAPS = re.compile(r"(?:^|/)[_.@#$~]")  # how all these names begin and few others: a quick test, done for each object
 OF_MACOS, IN_A_BIN = "side files of macOS", "deleted files in a bin"
 
 
 def kind(below: str) -> str | None:
-    """What kind of side file lies at `below`, a path below the image prefix; None for any other file. Case does not matter."""
+    """The kind of side file at `below`, a path below the image prefix; None for any other file. Case does not matter."""
     if not PERHAPS.search(below):
         return None
     *folders, name = below.split("/")

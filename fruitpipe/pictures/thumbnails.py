@@ -1,4 +1,4 @@
-"""Small pictures for the report, within bounds on what is read for them and on the time that one may take. Pillow only."""
+"""Makes thumbnails for the report, with bounds on the bytes read for all and on the time for each. Pillow only."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ AT_ONCE = 64
 MAX_IMAGE_BYTES = 20_000_000
 MAX_BYTES = 200_000_000  # read for one report: 1,500 photographs of a telephone would be 5 GB
 MAX_SECONDS = 30.0  # for one picture, as the stream's default; it was decoded within them, but may be another by now
-MOST_LATE = 3  # pictures for which a report waits so long
+MOST_LATE = 3  # pictures after which a report waits for no other
 
 
 def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
-    """A data: URI for each path, about 1.2 kB; None for an image that is gone or unlike before, and once `max_bytes` are read."""
+    """A data: URI for each path, about 1.2 kB; None where an image is gone or does not decode, and once `max_bytes` are read."""
     found: list[str | None] = []
     left = max_bytes
     with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers, closing(InTime(thumbnail)) as made:
@@ -52,7 +52,7 @@ class InTime:
         self._pool: Pool | None = None
 
     def __call__(self, body: bytes) -> str | None:
-        """What `work` makes of it, in time."""
+        """The result of `work`; None where it is late."""
         if self._late >= MOST_LATE:
             return None
         self._pool = self._pool or multiprocessing.get_context("spawn").Pool(1)
@@ -64,7 +64,7 @@ class InTime:
             return None
 
     def close(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process at once."""
         if self._pool:
             self._pool.terminate()
             self._pool = None
@@ -80,7 +80,7 @@ def thumbnail(body: bytes) -> str | None:
             return _data_uri(small)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - whatever one picture raises, as an overwritten one may, no version is held up by it
+    except Exception:  # noqa: BLE001 - one picture, overwritten since, must not stop a version
         return None  # the report then shows its name alone
 
 

@@ -1,4 +1,4 @@
-"""The directories of a TIFF: whether it is whole, whether it is a camera's raw file, and which of its pictures is the full one.
+"""Reads the directories of a TIFF: whether it is cut, whether it is a camera's raw file, and which picture is the full one.
 
 Sources: TIFF 6.0, Adobe's TIFF technical notes (NewSubfileType, SubIFDs) and DNG 1.7.
 """
@@ -13,21 +13,21 @@ from itertools import islice
 SIGNATURES = (b"II*\0", b"MM\0*")
 BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of a number of each type
 UNSIGNED = {1: "B", 3: "H", 4: "I", 13: "I"}
-INLINE_BYTES = 4  # a value as short as this stands where a longer one's place would
+INLINE_BYTES = 4  # up to this length a value is stored in place of its offset
 PIXELS = {273: 279, 324: 325}  # strips, tiles: where each begins, how many bytes it has
 KIND, OLD_KIND, WIDTH, HEIGHT, MEANING, SUB_DIRECTORIES, DNG_VERSION = 254, 255, 256, 257, 262, 330, 50706
 REDUCED, MASK = 1, 4  # bits of KIND: a smaller version of another picture, the transparency of one
 OLD_REDUCED = 2  # a value of OLD_KIND
-SENSOR = {32803, 34892}  # values of MEANING: what a camera's sensor saw, as mosaic or in lines
+SENSOR = {32803, 34892}  # values of MEANING: a camera's raw data, as colour filter array or linear
 MAKER = 271
 RAW_OF_MAKERS = {b"NIKON": "NEF (Nikon raw)", b"SONY": "ARW (Sony raw)", b"PENTAX": "PEF (Pentax raw)", b"CANON": "Canon raw"}
 CR2 = b"CR"  # behind the header of a Canon raw file
-MOST_DIRECTORIES = 64  # that are looked at for the full picture
+MOST_DIRECTORIES = 64  # that are read to find the full picture
 
 
 @dataclass(frozen=True)
 class Directory:
-    """One picture of the file. place: of its directory. numbers: the first values of its numeric fields."""
+    """One picture of the file. place: offset of its directory. numbers: the first values of its numeric fields, by tag."""
 
     place: int
     numbers: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -40,22 +40,22 @@ class Directory:
 
     @property
     def is_reduced(self) -> bool:
-        """Whether it says of itself that it is a smaller version of another picture of the file."""
+        """Whether it is marked as a smaller version of another picture of the file."""
         return bool(self.number(KIND) & REDUCED) or self.number(OLD_KIND) == OLD_REDUCED
 
     @property
     def pixels(self) -> int:
-        """Of a full picture; 0 of a reduced one and of a mask."""
+        """The number of pixels of a full picture; 0 for a reduced one and a mask."""
         return 0 if self.is_reduced or self.number(KIND) & MASK else self.number(WIDTH) * self.number(HEIGHT)
 
 
 def is_tiff(body: bytes) -> bool:
-    """Whether it begins like one."""
+    """Whether the bytes begin with a TIFF's signature."""
     return body.startswith(SIGNATURES)
 
 
 def raw_kind(body: bytes) -> str | None:
-    """The name of a camera's raw format, whose full picture is not among those that Pillow can decode."""
+    """The name of a camera's raw format, whose full picture Pillow cannot decode; None for any other TIFF."""
     if body[8:10] == CR2:
         return "CR2 (Canon raw)"
     found = _directories_beside_a_reduced(body)
@@ -76,7 +76,7 @@ def with_full_picture_first(body: bytes) -> bytes:
 
 
 def is_cut(body: bytes) -> bool:
-    """Whether a field or a strip or a tile of the first picture lies behind the last byte."""
+    """Whether a field, a strip or a tile of the first picture lies behind the last byte."""
     order, runs = _order(body), {}
     (directory,) = struct.unpack_from(order + "I", body, 4)
     for tag, kind, count, start in _fields(body, directory):
@@ -89,7 +89,7 @@ def is_cut(body: bytes) -> bool:
 
 
 def pieces(body: bytes) -> int:
-    """How many strips or tiles the first picture says that it has. Raises struct.error where the bytes end before."""
+    """How many strips or tiles the first picture declares. Raises struct.error where the bytes end before."""
     (place,) = struct.unpack_from(_order(body) + "I", body, 4)
     fields = ((tag, count, start + BYTES.get(kind, 0) * count) for tag, kind, count, start in _fields(body, place))
     return max((count for tag, count, end in fields if tag in PIXELS and end <= len(body)), default=0)
@@ -100,7 +100,7 @@ def _order(body: bytes) -> str:
 
 
 def _directories_beside_a_reduced(body: bytes) -> list[Directory]:
-    """The pictures of a file whose first is a smaller version, or a sensor's; none of any other, and where the first is cut."""
+    """The directories of a file whose first picture is a reduced or a raw one; none for any other file, or a cut one."""
     walk = _walk(body)
     first = next(walk, None)
     if first is None or not (first.is_reduced or first.number(MEANING) in SENSOR):
@@ -109,7 +109,7 @@ def _directories_beside_a_reduced(body: bytes) -> list[Directory]:
 
 
 def _walk(body: bytes) -> Iterator[Directory]:
-    """Along the chain, and into the directories that one of it names; one that is cut, or was there before, ends its branch."""
+    """The directories along the chain, and their subdirectories. One that is cut, or was read before, ends its branch."""
     waiting, seen = [int.from_bytes(body[4:8], "little" if body[:1] == b"I" else "big")], set()
     while waiting:
         place = waiting.pop(0)
@@ -140,7 +140,7 @@ def _directory(body: bytes, place: int) -> Directory:
 
 
 def _fields(body: bytes, directory: int) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, type, count and the place of the value of each field. Raises struct.error where the bytes end before."""
+    """Tag, type, count and the value's offset, of each field. Raises struct.error where the bytes end before."""
     order = _order(body)
     (entries,) = struct.unpack_from(order + "H", body, directory)
     for place in range(directory + 2, directory + 2 + 12 * entries, 12):
