@@ -1,4 +1,4 @@
-"""The report of a version: one HTML file that needs nothing else, `<root>/reports/v000012.html`.
+"""Writes the report of a version: one HTML file that needs no other, `<root>/reports/v000012.html`.
 
 What it shows of single images (path, label, small picture) lies in one element, `<script id="images">`, for a sample of at most
 IMAGES of them; paths of images that failed lie in the element `<script id="failures">`. Nowhere else does it name an image.
@@ -36,7 +36,7 @@ BINS = ((2 * 3600, "minute"), (4 * 86400, "hour"), (400 * 86400, "day"), (float(
 
 @dataclass(frozen=True)
 class Table:
-    """What the report tells of the features table as it was fitted: images by label, arrivals, failures with examples."""
+    """The part of the report on the features table: images by label, images by time of ingestion, failures with examples."""
 
     labels: dict[str, int]
     arrivals: dict[str, Any]
@@ -45,7 +45,7 @@ class Table:
 
 
 def check(root: str) -> None:
-    """Raises MissingRequirement or WrongUsage now, and not at the end of a refit, where a report of `root` cannot be made."""
+    """Raises MissingRequirement or WrongUsage where a report of `root` cannot be made; for the start of a refit."""
     snapshot.check(root)
     for name in ("plotly", "sklearn"):
         if find_spec(name) is None:
@@ -53,9 +53,9 @@ def check(root: str) -> None:
 
 
 def rebuild(root: str, version: str | None = None) -> str:
-    """Writes the report of a published version, or of the current one, once more, from what is in the table now.
+    """Writes the report of a published version, by default the current one, again from the table as it is now; returns its URI.
 
-    An image that was erased or removed since is in it no more. Starts Spark. Raises NotFound, MissingRequirement.
+    Images that were erased or removed since are not in it. Starts Spark. Raises NotFound, MissingRequirement.
     """
     check(root)
     name = version or publication.current(root)
@@ -84,7 +84,7 @@ def write(root: str, model: Model, sampled: pa.Table, rows: snapshot.Snapshot) -
 
 
 def read_table(table: snapshot.Snapshot) -> Table:
-    """What the report tells of the table. Reads a few scalar columns."""
+    """Queries the report's part on the table. Reads a few scalar columns."""
     labels = table.query("SELECT label, count(*) AS images FROM features WHERE error IS NULL GROUP BY label ORDER BY label")
     (span,) = table.query("SELECT min(ingested_at) AS first, max(ingested_at) AS last FROM features")
     seconds = (span["last"] - span["first"]).total_seconds() if span["last"] else 0.0  # every image may be gone by now
@@ -106,7 +106,7 @@ def read_table(table: snapshot.Snapshot) -> Table:
 
 
 def html(model: Model, sampled: pa.Table, table: Table, held: str = "") -> str:
-    """The report as one HTML document. held: which version readers are held at while it is written, where they are."""
+    """The report as one HTML document. held: a sentence on the version that a rollback holds readers at; empty without one."""
     page = (files("fruitpipe.report") / "report.html").read_text(encoding="utf-8")
     paths, labels = row_sample.texts(sampled, "path"), row_sample.texts(sampled, "label")
     shown = {"paths": paths, "labels": labels, "pictures": thumbnails.of(paths)}
@@ -123,7 +123,7 @@ def html(model: Model, sampled: pa.Table, table: Table, held: str = "") -> str:
 
 
 def content(model: Model, sampled: pa.Table, table: Table) -> dict[str, Any]:
-    """Everything that the report shows beside single images, ready for JSON."""
+    """All that the report shows except single images, ready for JSON."""
     reduction = model.reduction
     features = row_sample.vectors(sampled)
     reduced = reduction.transform(features) if len(features) else np.zeros((0, reduction.k), np.float32)
@@ -142,7 +142,7 @@ def content(model: Model, sampled: pa.Table, table: Table) -> dict[str, Any]:
 
 
 def standardised(model: Model, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, d) features as the PCA sees them; constant columns are 0."""
+    """The (n, d) features standardised as for the PCA, float64; constant columns are 0."""
     mean, scale = model.reduction.mean, model.reduction.scale
     inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     scaled: NDArray[np.float64] = (features - mean) * inverse if len(features) else np.zeros((0, len(mean)))
@@ -150,7 +150,7 @@ def standardised(model: Model, features: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def plotly_js() -> str:
-    """The charts' library, to stand in the file itself."""
+    """The source of plotly.js, to be embedded in the file."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs()).replace("</script", "<\\/script")
@@ -165,17 +165,17 @@ def _confusions(before: NDArray[Any], after: NDArray[Any], labels: list[str]) ->
 
 
 def _two(reduced: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first two components; where there is but one, the second is 0."""
+    """The first two components, (n, 2); with one component the second column is 0."""
     return np.column_stack([reduced[:, :2], np.zeros((len(reduced), 2), np.float32)])[:, :2]
 
 
 def _script(value: Any) -> str:
-    """JSON that may stand in a script element: no text of an image can end the element, or turn what stands beside it."""
+    """JSON for a script element: no text of an image can end the element, or change the direction of text beside it."""
     return json.dumps(_shown(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _shown(value: Any) -> Any:
-    """Every text in it, names of fields too, as `quoted`."""
+    """The value with every text in it, names of fields too, as `quoted`."""
     match value:
         case str():
             return quoted(value)

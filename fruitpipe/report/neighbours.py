@@ -1,4 +1,4 @@
-"""Who is near whom among a sample of vectors: labels that get confused, and a map in the plane that keeps neighbours."""
+"""Nearest neighbours in a sample of vectors: which labels are confused, and a map by t-SNE."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 PERPLEXITY = 30  # scikit-learn's default: about how many neighbours count
 ITERATIONS = 500  # at 1,500 points the map moves no more; half of scikit-learn's default, and half its time
-LEADING = 50  # components that decide who is near; the rest is mostly noise and costs time
-FEW = 4  # below that many images there is nothing to arrange
+LEADING = 50  # components that t-SNE gets; the rest is mostly noise and costs time
+FEW = 4  # images below which t-SNE has nothing to arrange
 
 
 def confusion(vectors: NDArray[Any], labels: NDArray[np.intp], count: int) -> NDArray[np.int64]:
@@ -29,7 +29,7 @@ def confusion(vectors: NDArray[Any], labels: NDArray[np.intp], count: int) -> ND
 
 
 def nearest(vectors: NDArray[Any]) -> NDArray[np.intp]:
-    """For each of (n, d) vectors, n at least 2, the number of the nearest other one, (n,)."""
+    """For each of (n, d) vectors, n at least 2, the index of the nearest other one, (n,) intp."""
     exact = vectors.astype(np.float64)
     exact -= exact.mean(axis=0)
     squares = (exact**2).sum(axis=1)
@@ -50,7 +50,7 @@ def arranged(vectors: NDArray[Any]) -> NDArray[np.float64]:
     (van der Maaten and Hinton, "Visualizing Data using t-SNE", 2008; scikit-learn's Barnes-Hut variant.) On one thread: with
     several, its short loops wait for each other wherever something else uses a core.
     """
-    # Or joblib looks for the cores, and prints a traceback in a container that says nothing of them.
+    # Without it joblib counts cores, and prints a traceback in a container that does not tell them.
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
