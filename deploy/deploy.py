@@ -140,7 +140,7 @@ def change(account: Account, template_key: str, parameters: dict[str, str]) -> N
     try:
         cloudformation.get_waiter(f"stack_{'update' if found else 'create'}_complete").wait(StackName=stack, WaiterConfig=FOREVER)
     except WaiterError as error:
-        raise Refused(f"stack {stack}: {reasons(account) or error}; mend that and run make deploy again") from error
+        raise Refused(f"stack {stack}: {reasons(account) or error}; fix that and run make deploy again") from error
     return None
 
 
@@ -196,7 +196,7 @@ def down(plan: Plan) -> None:
         try:
             account.cloudformation.get_waiter("stack_delete_complete").wait(StackName=plan.stack, WaiterConfig=FOREVER)
         except WaiterError as error:
-            raise Refused(f"stack {plan.stack}: {reasons(account) or error}; mend that and run make destroy again") from error
+            raise Refused(f"stack {plan.stack}: {reasons(account) or error}; fix that and run make destroy again") from error
     print(f"stack {plan.stack}: removed")
     kept = [name for kind in ("images", "root", "artifacts") if account.has_bucket(name := account.data_bucket(kind))]
     for name in kept:

@@ -102,7 +102,7 @@ def run(settings: Settings, mine: Claim, definition: Fields) -> Fields:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= start_refit.SERVER_FAULT:
             raise
         claims.note(settings.root, replace(mine, expires_at=0, deliveries=[]))
-        raise NotStarted(f"EMR refused the cluster ({start_refit._said(error)}); mend that and try again") from error
+        raise NotStarted(f"EMR refused the cluster ({start_refit._said(error)}); fix that and try again") from error
     else:
         claims.note(settings.root, replace(mine, cluster_id=cluster_id, step_id=cluster_id))
     return {"started": True, "cluster_id": cluster_id, "name": name}

@@ -175,7 +175,7 @@ def _refusal(cluster_id: str, error: ClientError) -> str:
         return f"AddJobFlowSteps was still throttled after {len(BACKOFF_SECONDS)} more attempts; try again later"
     if "maximum number" in message.lower():
         return f"cluster {cluster_id} has the maximum number of steps pending or running, 256; try again later"
-    return f"cluster {cluster_id} refused the step ({_said(error)}); mend that and try again"
+    return f"cluster {cluster_id} refused the step ({_said(error)}); fix that and try again"
 
 
 def _is_recent(last: Claim, settings: Settings) -> bool:
@@ -206,7 +206,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise NotStarted(f"{error.operation_name} answered {_said(error)}; mend that, or try again later") from error
+        raise NotStarted(f"{error.operation_name} answered {_said(error)}; fix that, or try again later") from error
     except BotoCoreError as error:
         raise NotStarted(f"AWS gave no answer ({error}); try again later") from error
 

@@ -39,7 +39,7 @@ def about(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can mend."""
+    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage; never a traceback for what a user can fix."""
     try:
         app(arguments)
     except WrongUsage as error:

@@ -44,17 +44,17 @@ def images(prefix: str, choice: ImageFilter, shut: Callable[[str], None] | None 
     Folders that may not be read are said once, and told to `shut`.
     """
 
-    def pass_over(folder: str) -> None:
+    def skip(folder: str) -> None:
         _say_shut(folder)
         if shut:
             shut(folder)
 
-    return (stat for stat in objects.list_all(prefix, pass_over) if choice.takes(stat.path))
+    return (stat for stat in objects.list_all(prefix, skip) if choice.takes(stat.path))
 
 
 @cache  # a stream lists its prefix again and again
 def _say_shut(folder: str) -> None:
-    say(f"{folder}: may not be read and is passed over; rows of images below it stay. Grant access", to=sys.stderr)
+    say(f"{folder}: may not be read and is skipped; rows of images below it stay. Grant access", to=sys.stderr)
 
 
 @dataclass
@@ -116,7 +116,7 @@ class Listing:
         named = self._write(unseen, begun)
         if not goes_on():
             return named
-        self._say_passed_over(found.choice)
+        self._say_skipped(found.choice)
         listed = found.listed()
         gone = self._removals.find(seen, listed)
         removed = [ImageEvent("removed", row.path) for row in gone.rows]
@@ -151,7 +151,7 @@ class Listing:
             begun()
         return named
 
-    def _say_passed_over(self, choice: ImageFilter) -> None:
+    def _say_skipped(self, choice: ImageFilter) -> None:
         """Prints once a run which objects are no images."""
         if not self._is_said and str(choice):
             say(f"ingest: {choice}")

@@ -41,4 +41,4 @@ def explained(uri: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_FILE:
             raise NotFound(f"{uri}: {error.strerror}; give another URI") from error
-        raise PlatformFault(f"{uri}: {error.strerror}; mend the disk or the mount and start again") from error
+        raise PlatformFault(f"{uri}: {error.strerror}; fix the disk or the mount and start again") from error

@@ -1,4 +1,4 @@
-"""The files below a local folder, through links to folders as well; what can be no image is passed over, in a line each."""
+"""The files below a local folder, through links to folders as well; what can be no image is skipped, with a line each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _listed(path: Path) -> Stat | None:
     except NotFound:
         return None
     if reason := _why_not(path, status):
-        _say_passed_over(os.fsencode(path), reason)
+        _say_skipped(os.fsencode(path), reason)
         return None
     return stat_of(f"file://{path}", status)
 
@@ -50,12 +50,12 @@ def _why_not(path: Path, status: os.stat_result) -> str | None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return "its name is not UTF-8 and it is passed over; rename it"
-    return None if is_file(status) else "it is a pipe, a socket or a device, and is passed over"
+        return "its name is not UTF-8 and it is skipped; rename it"
+    return None if is_file(status) else "it is a pipe, a socket or a device, and is skipped"
 
 
 @cache  # a stream lists its prefix again and again
-def _say_passed_over(path: bytes, reason: str) -> None:
+def _say_skipped(path: bytes, reason: str) -> None:
     say(f"{path!r}: {reason}", to=sys.stderr)
 
 
@@ -78,7 +78,7 @@ def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tupl
 def _refuse(top: Path, shut: Callable[[str], None] | None, error: OSError) -> None:
     """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
     if error.errno == errno.ENAMETOOLONG:
-        _say_passed_over(os.fsencode(error.filename), "its whole name is too long to be opened, and it is passed over")
+        _say_skipped(os.fsencode(error.filename), "its whole name is too long to be opened, and it is skipped")
     elif shut and isinstance(error, PermissionError) and error.filename != str(top):
         shut(f"file://{error.filename}")
     elif not isinstance(error, FileNotFoundError | NotADirectoryError):

@@ -62,7 +62,7 @@ class Finding:
 
 
 def examine(asked: Asked) -> Iterator[Finding]:
-    """Every check that applies, in the order in which one would mend things."""
+    """Every check that applies, in the order in which one would fix things."""
     for name, (check, remedy) in applicable(asked).items():
         try:
             yield Finding(name, True, check(asked))

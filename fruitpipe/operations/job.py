@@ -1,4 +1,4 @@
-"""How a job starts and ends: settings in, exit code out, and never a traceback for what a user can mend."""
+"""How a job starts and ends: settings in, exit code out, and never a traceback for what a user can fix."""
 
 from __future__ import annotations
 

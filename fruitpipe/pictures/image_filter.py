@@ -51,7 +51,7 @@ class ImageFilter:
         return bool(self._glob.match(name)) and self._links.own_name(folder) == folder
 
     def __str__(self) -> str:
-        """``passed over: 20 side files of macOS; names that are not like *.jpg: 12 .heic``; nothing where nothing was."""
+        """``skipped: 20 side files of macOS; names that are not like *.jpg: 12 .heic``; nothing where nothing was."""
         said = [", ".join(f"{count:,} {kind}" for kind, count in _most_first(self.side_files) if count)]
         others = _most_first(self.elsewhere)[:NAMED]
         said += [f"{count:,} images that have another name, in {folder}" for folder, count in others]
@@ -59,7 +59,7 @@ class ImageFilter:
             more = f" and {len(endings) - NAMED} more kinds" if len(endings) > NAMED else ""
             said.append(f"names that are not like {self.glob}: {', '.join(endings[:NAMED])}{more}")
         found = "; ".join(filter(None, said))
-        return f"passed over: {found}" if found else ""
+        return f"skipped: {found}" if found else ""
 
 
 def _most_first(counts: Counter[str]) -> list[tuple[str, int]]:

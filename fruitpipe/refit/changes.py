@@ -107,7 +107,7 @@ def _check_single(good: DataFrame, root: str, rows: int) -> None:
     if twice:
         raise DuplicateRows(
             f"{root}: images with more than one row ({', '.join(twice)}, ...) would count more than once; "
-            f"run fruitpipe reconcile --images URI --root {root} and let the stream mend them"
+            f"run fruitpipe reconcile --images URI --root {root} and let the stream repair them"
         )
 
 

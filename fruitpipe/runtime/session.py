@@ -221,7 +221,9 @@ def _damaged(text: str) -> errors.Damaged | None:
     """The error for a Parquet file that Spark could not read: it is missing, cut, or has a page with another checksum."""
     found = UNREADABLE.search(text)
     return (
-        errors.Damaged(f"{found[1]}: cannot be read; fruitpipe doctor --root ROOT --verify says what mends it") if found else None
+        errors.Damaged(f"{found[1]}: cannot be read; fruitpipe doctor --root ROOT --verify says how to repair it")
+        if found
+        else None
     )
 
 

@@ -81,7 +81,7 @@ def checkpoint(spark: SparkSession, table_uri: str) -> None:
         reason = error.java_exception.toString() if isinstance(error, Py4JJavaError) else str(error)
         raise PlatformFault(
             f"{table_uri}: a checkpoint of the table's log cannot be written ({reason.splitlines()[0]}); nothing of the log was "
-            "removed. Mend that and start again"
+            "removed. Fix that and start again"
         ) from error
     finally:
         spark.conf.unset(CHECKPOINT_RAISES)

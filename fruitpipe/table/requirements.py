@@ -1,6 +1,6 @@
-"""What the product relies on of the features table: its columns, its properties and its protocol, and the SQL that mends each.
+"""What the product relies on of the features table: its columns, its properties and its protocol, and the SQL that fixes each.
 
-Somebody else's ALTER TABLE can change all of them. A table that is to be mended is refused at the start of a job, in one line.
+Somebody else's ALTER TABLE can change all of them. A table that needs a fix is refused at the start of a job, in one line.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ HOURS = {"hour": 1, "day": 24, "week": 168}
 
 
 def check(table: Snapshot) -> None:
-    """Raises WrongRoot where the table lacks something that the jobs rely on: all of it, with the statements that mend it."""
+    """Raises WrongRoot where the table lacks something that the jobs rely on: all of it, with the statements that fix it."""
     if table.columns != COLUMNS:
         raise WrongRoot(f"{table.uri} has the columns {', '.join(table.columns)}, not fruitpipe's; give a --root of its own")
     faults = [*_of_types(table.types), *_of_partitions(table.partitions)]
-    mends = [*_of_properties(table.configuration), *_of_features(table.features)]
+    fixes = [*_of_properties(table.configuration), *_of_features(table.features)]
     if faults:
         raise WrongRoot(f"{table.uri}: {'; '.join(faults)}; go back to an earlier version of it (RESTORE TABLE)")
-    if mends:
+    if fixes:
         name = "delta.`{}`".format(objects.for_spark(table.uri).replace("`", "``"))
-        raise WrongRoot(f"{table.uri}: " + "; ".join(f"{why}: {sql.replace('{table}', name)}" for why, sql in mends))
+        raise WrongRoot(f"{table.uri}: " + "; ".join(f"{why}: {sql.replace('{table}', name)}" for why, sql in fixes))
 
 
 def _of_types(types: Mapping[str, str]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _of_partitions(partitions: list[str]) -> Iterator[str]:
 
 
 def _of_properties(configuration: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Why each property breaks the product, and the SQL that mends it."""
+    """Why each property breaks the product, and the SQL that fixes it."""
     there = {key.lower(): (key, value) for key, value in configuration.items()}
     for key, (name, wanted, why) in WANTED.items():
         value = there.get(key, (name, "" if name == "delta.enableChangeDataFeed" else wanted))[1]

@@ -136,7 +136,7 @@ class Snapshot:
         return [DataFile(row["path"], row["size_bytes"], row["num_records"] or 0) for row in rows]
 
     def check_whole(self) -> None:
-        """Raises Damaged where a file of log or rows is missing or cut, which a query may pass over. Lists the table's folder."""
+        """Raises Damaged where a file of log or rows is missing or cut, which a query may skip. Lists the table's folder."""
         log_files.check_sizes(self.uri)
         self._check_files(data_integrity.lost(self))
 

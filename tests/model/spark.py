@@ -226,5 +226,5 @@ def _plain(path: str) -> str:
 def _lines(path: str) -> list[str]:
     try:
         return [line for line in objects.read(path).decode().split("\n") if line]
-    except NotFound:  # Spark is told to pass over files that are missing
+    except NotFound:  # Spark is told to skip files that are missing
         return []

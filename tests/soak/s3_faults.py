@@ -29,7 +29,7 @@ from tests.pictures import jpeg  # noqa: E402
 from tests.s3_proxy import Proxy, started  # noqa: E402
 
 BAD = {b"": "empty", jpeg(0)[:500]: "truncated"}
-# One object that may not be read and one whose own key is missing, both mended later; one that is refused only three times.
+# One object that may not be read and one whose own key is missing, both fixed later; one that is refused only three times.
 REFUSED = {"in/Label 1/00001.jpg": (403, "AccessDenied"), "in/Label 2/00002.jpg": (400, "InvalidRequest")}
 SLOW = "in/Label 3/00003.jpg"
 DEADLINE_SECONDS = 900

@@ -101,7 +101,7 @@ def test_a_linked_folder_is_listed_under_its_own_name_where_it_has_one(images, t
     }
 
 
-def test_side_files_are_passed_over_in_a_line_and_their_rows_go_with_a_reconciliation(images, root, run, table, capsys):
+def test_side_files_are_skipped_in_a_line_and_their_rows_go_with_a_reconciliation(images, root, run, table, capsys):
     fill(images, 2)
     put(images / "at the top.jpg", jpeg(7))
     put(images / "Kiwi" / "._0000.jpg", b"attributes of macOS")
@@ -111,14 +111,14 @@ def test_side_files_are_passed_over_in_a_line_and_their_rows_go_with_a_reconcili
     assert {name: row["label"] for name, row in table().items()}["at the top.jpg"] == ""
     ingest(IngestSettings(images=str(images), root=root, once=True))
     said = capsys.readouterr().out.splitlines()
-    passed_over = "1 side files of macOS, 1 thumbnails of a NAS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
-    assert f"ingest: passed over: {passed_over}" in said
+    skipped = "1 side files of macOS, 1 thumbnails of a NAS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+    assert f"ingest: skipped: {skipped}" in said
     reconcile(ReconcileSettings(images=str(images), root=root, allow_removals=True))
     assert run() == "ingest: 0 images featurised, 0 failed, 2 gone"
     assert set(table()) == {"0000.jpg", "0001.jpg", "at the top.jpg"}
 
 
-def test_a_folder_under_another_name_is_refused_and_a_link_to_it_is_passed_over(images, root, run, table, tmp_path, capsys):
+def test_a_folder_under_another_name_is_refused_and_a_link_to_it_is_skipped(images, root, run, table, tmp_path, capsys):
     fill(images, 2)
     run()
     (tmp_path / "link").symlink_to(images)
@@ -130,5 +130,5 @@ def test_a_folder_under_another_name_is_refused_and_a_link_to_it_is_passed_over(
     (tmp_path / "more" / "linked").symlink_to(images / "Kiwi")
     ingest(IngestSettings(images=str(tmp_path / "more"), root=root, once=True))
     said = capsys.readouterr().out
-    assert f"ingest: passed over: 2 images that have another name, in file://{images}/Kiwi" in said
+    assert f"ingest: skipped: 2 images that have another name, in file://{images}/Kiwi" in said
     assert set(table()) == {"0000.jpg", "0001.jpg", "0002.jpg"}

@@ -182,7 +182,7 @@ def test_what_is_not_about_an_image_is_dropped_and_counted(collect, name, counte
 
 
 @pytest.mark.parametrize(("below", "kind"), SIDE_FILES.items())
-def test_side_files_are_passed_over_as_the_listing_does_unless_they_are_asked_for(collector, below, kind):
+def test_side_files_are_skipped_as_the_listing_does_unless_they_are_asked_for(collector, below, kind):
     event = {"event": "created", "path": f"{IMAGES}/{below}"}
     settings = collector.Settings(ROOT, IMAGES, collector.matcher("*"))
     assert settings.why_not(event) == ("side_file" if kind else None)

@@ -1,4 +1,4 @@
-"""Globs, side files, labels, and what a listing passes over."""
+"""Globs, side files, labels, and what a listing skips."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ def test_a_prefix_that_lies_in_such_a_folder_was_asked_for():
     assert asked.side_file("s3://b/@eaDir/Kiwi/._a.jpg") == "side files of macOS"
 
 
-def test_what_is_passed_over_is_counted_and_told_in_one_line():
+def test_what_is_skipped_is_counted_and_told_in_one_line():
     choice = ImageFilter(Naming(-1, FRUIT, False), GLOB)
     listed = [*(f"._{n}.jpg" for n in range(20)), *(f"@eaDir/{n}.jpg" for n in range(10)), "a.jpg", "@eaDir/x.txt", ".DS_Store"]
     listed += ["a.HEIC", "b.heic", "c.MOV", "README", "Thumbs.db", "odd.\u202egpj", ".hidden"]
     assert [name for name in listed if choice.takes(f"s3://b/fruit/{name}")] == ["a.jpg"]
     assert str(choice) == (
-        "passed over: 20 side files of macOS, 10 thumbnails of a NAS; "
+        "skipped: 20 side files of macOS, 10 thumbnails of a NAS; "
         "names that are not like *.{jpg,jpeg,png,webp}: 3 without an ending, 2 .heic, 1 .mov"
     )
     assert str(ImageFilter(Naming(-1, FRUIT, False), GLOB)) == ""
@@ -156,7 +156,7 @@ def test_only_the_most_frequent_endings_are_named():
     assert image_filter.ending(f"a.{'x' * 9}") == "without an ending"
 
 
-def test_images_of_a_folder_that_has_another_name_are_passed_over(tmp_path):
+def test_images_of_a_folder_that_has_another_name_are_skipped(tmp_path):
     (tmp_path / "fruit" / "Kiwi").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "fruit")
     (tmp_path / "other").mkdir()
@@ -169,7 +169,7 @@ def test_images_of_a_folder_that_has_another_name_are_passed_over(tmp_path):
     assert not choice.takes(f"{link}/Kiwi/a.jpg")
     assert not choice.would_take(f"{link}/Kiwi/a.jpg")
     assert choice.would_take(f"{fruit}/Kiwi/._a.jpg")
-    assert str(choice) == f"passed over: 2 images that have another name, in {fruit}/Kiwi"
+    assert str(choice) == f"skipped: 2 images that have another name, in {fruit}/Kiwi"
     assert Links((link, fruit)).own_name(f"{fruit}/Kiwi") == f"{link}/Kiwi"  # the first name under which there were rows
     assert Links((fruit,)).own_name("s3://b/Kiwi") == "s3://b/Kiwi"
 

@@ -161,7 +161,7 @@ def test_a_pipe_a_socket_and_a_device_are_no_images_and_none_waits_for_them(tmp_
         for name in ("pipe.jpg", "socket.jpg", "device.jpg"):
             assert objects.look(f"file://{tmp_path}/{name}", max_bytes=10) == objects.Gone()
     said = capsys.readouterr().err
-    assert said.count("it is a pipe, a socket or a device, and is passed over") == 3
+    assert said.count("it is a pipe, a socket or a device, and is skipped") == 3
 
 
 def test_a_file_that_became_a_pipe_since_it_was_seen_is_not_waited_for(tmp_path, monkeypatch):
@@ -183,7 +183,7 @@ def test_a_name_that_no_file_can_have_is_not_there(tmp_path):
     assert objects.look(f"file:///{'a/' * 3000}b") == objects.Gone()
 
 
-def test_a_folder_too_deep_to_be_named_whole_is_passed_over(tmp_path, capsys):
+def test_a_folder_too_deep_to_be_named_whole_is_skipped(tmp_path, capsys):
     objects.write(f"file://{tmp_path}/a.jpg", b"a")
     before = os.open(".", os.O_RDONLY)
     try:
@@ -195,4 +195,4 @@ def test_a_folder_too_deep_to_be_named_whole_is_passed_over(tmp_path, capsys):
         os.fchdir(before)
         os.close(before)
     assert [stat.path for stat in objects.list_all(f"file://{tmp_path}")] == [f"file://{tmp_path}/a.jpg"]
-    assert "its whole name is too long to be opened, and it is passed over" in capsys.readouterr().err
+    assert "its whole name is too long to be opened, and it is skipped" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_two_runs_that_begin_at_the_same_moment_take_different_numbers(root):
         assert (first, second) == ("v000001", "v000002")
 
 
-def test_a_claim_that_was_taken_between_listing_and_writing_is_passed_over(root, monkeypatch):
+def test_a_claim_that_was_taken_between_listing_and_writing_is_skipped(root, monkeypatch):
     publication.claim(root)
     monkeypatch.setattr(publication, "_folders", lambda _: set())
     assert publication.claim(root) == "v000002"

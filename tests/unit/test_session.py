@@ -1,4 +1,4 @@
-"""Spark's errors in words for the person who can mend them."""
+"""Spark's errors in words for the person who can fix them."""
 
 from __future__ import annotations
 

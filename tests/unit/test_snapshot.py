@@ -106,7 +106,7 @@ def test_a_commit_that_was_cut_is_named(root, with_a_row):  # noqa: ARG001
         Snapshot(root).query("SELECT path FROM features")
 
 
-def test_an_empty_commit_which_readers_pass_over_is_named(root, with_a_row):  # noqa: ARG001
+def test_an_empty_commit_which_readers_skip_is_named(root, with_a_row):  # noqa: ARG001
     Snapshot(root).check_whole()
     objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), b"")
     assert Snapshot(root).query("SELECT path FROM features") == []

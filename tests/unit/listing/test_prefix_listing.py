@@ -1,4 +1,4 @@
-"""What a listing of the image prefix names as new or changed, and what it passes over."""
+"""What a listing of the image prefix names as new or changed, and what it skips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fruitpipe.table import path_hashes
 from tests.pictures import fill, jpeg, put
 
 
-def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images, begin, named, capsys):
+def test_what_is_skipped_is_said_once_a_run_and_named_in_no_manifest(images, begin, named, capsys):
     fill(images, 1)
     put(images / "Kiwi" / "._0000.jpg", b"attributes")
     put(images / "Kiwi" / "a.HEIC", b"")
@@ -35,7 +35,7 @@ def test_what_is_passed_over_is_said_once_a_run_and_named_in_no_manifest(images,
     assert (prefix.list_once(), prefix.list_once()) == (1, 0)
     assert named()[0] == ["0000.jpg"]
     assert capsys.readouterr().out.splitlines() == [
-        "ingest: passed over: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+        "ingest: skipped: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
     ]
 
 

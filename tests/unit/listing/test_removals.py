@@ -134,7 +134,7 @@ def shut(folder):
     return scandir
 
 
-def test_a_folder_that_may_not_be_read_is_passed_over_said_once_and_not_taken_for_gone(
+def test_a_folder_that_may_not_be_read_is_skipped_said_once_and_not_taken_for_gone(
     images, begin_with_rows, events, monkeypatch, capsys
 ):
     fill(images, 20)
@@ -145,7 +145,7 @@ def test_a_folder_that_may_not_be_read_is_passed_over_said_once_and_not_taken_fo
     monkeypatch.setattr(os, "scandir", shut(images / "lost+found"))
     assert (prefix.list_once(), prefix.list_once()) == (2, 0)
     assert events() == {"created": ["0022.jpg"], "removed": ["0003.jpg"]}
-    said = "may not be read and is passed over; rows of images below it stay. Grant access"
+    said = "may not be read and is skipped; rows of images below it stay. Grant access"
     assert capsys.readouterr().err.splitlines() == [f"file://{images}/lost+found: {said}"]
 
 
