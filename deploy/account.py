@@ -1,4 +1,4 @@
-"""What there is in the AWS account by now: buckets, the stack, its cluster."""
+"""Looks up what exists in the AWS account: buckets, the stack, its cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDED = {"TERMINATING", "TERMINATED", "TERMINATED_WITH_ERRORS"}
 
 
 class Account:
-    """The clients of one region, and what there is by now."""
+    """The clients of one region, and the names that the stack has there."""
 
     def __init__(self, plan: Plan) -> None:
         session = boto3.session.Session(region_name=plan.region)
@@ -49,7 +49,7 @@ class Account:
         return None if found["StackStatus"] == "DELETE_COMPLETE" else dict(found)
 
     def is_gone(self, cluster_id: str) -> bool:
-        """Whether a cluster has ended, which CloudFormation does not look at."""
+        """Whether a cluster has ended, which CloudFormation does not notice."""
         try:
             status = self.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
         except self.emr.exceptions.InvalidRequestException:  # EMR has forgotten it

@@ -1,7 +1,7 @@
 """Creates, updates and removes the stack: `make deploy`, `make destroy`.
 
-Both may be run again at any time. What is uploaded is named by its content, so a deployment that changes nothing uploads and
-changes nothing. Usage: python deploy/deploy.py up|down PARAMETERS DIST [--transient]
+Both may be run again at any time. Packages are named by a hash of their content, so a deployment that changes nothing uploads
+nothing. Usage: python deploy/deploy.py up|down PARAMETERS DIST [--transient]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOREVER = {"Delay": 15, "MaxAttempts": 240}  # a cluster takes ten minutes to st
 
 
 def up(plan: Plan, dist: Path) -> None:
-    """Creates or updates the stack and prints what there is and what to do next."""
+    """Creates or updates the stack, and prints its outputs and the next commands."""
     account = Account(plan)
     prefix = upload(account, dist)
     parameters = {**plan.endpoints, **plan.parameters} | {
@@ -42,7 +42,7 @@ def up(plan: Plan, dist: Path) -> None:
 
 
 def upload(account: Account, dist: Path) -> str:
-    """Puts the packages into a bucket of their own, and returns the folder, which is named by their content."""
+    """Uploads the packages into the artifacts bucket, and returns their prefix, a hash of their content."""
     wanted = ["bootstrap.sh", "collect_events.zip", "start_refit.zip", "watch.zip", f"node-{account.plan.architecture}.tar.gz"]
     if missing := [name for name in wanted if not (dist / name).is_file()]:
         raise Refused(f"{dist} lacks {', '.join(missing)}; run: make package")
@@ -60,7 +60,7 @@ def upload(account: Account, dist: Path) -> str:
 
 
 def make_artifacts_bucket(account: Account) -> None:
-    """Private and encrypted, as the others; it holds nothing that `make package` could not make again."""
+    """Makes the bucket for packages, private and encrypted, if it is missing. `make package` can make its content again."""
     bucket = account.artifacts
     if not account.has_bucket(bucket):
         place: Any = {"LocationConstraint": account.plan.region}  # the stubs list the regions of their day
@@ -79,7 +79,7 @@ def make_artifacts_bucket(account: Account) -> None:
 
 
 def certificates(account: Account) -> str:
-    """The key of the certificates for traffic between nodes; made once, since another key would replace the cluster."""
+    """The key of the certificates for traffic between nodes. They are made once, as another key would replace the cluster."""
     key = "certificates.zip"
     if "Contents" in account.s3.list_objects_v2(Bucket=account.artifacts, Prefix=key):
         return key
@@ -98,7 +98,7 @@ def certificates(account: Account) -> str:
 
 
 def makes_buckets(account: Account) -> bool:
-    """Whether the buckets are the stack's own: not where a stack that was removed left them behind."""
+    """Whether the stack makes its buckets: not where a stack that was removed left them behind. Raises Refused."""
     if found := account.stack():
         given: dict[str, str] = {one["ParameterKey"]: one["ParameterValue"] for one in found["Parameters"]}
         return given.get("CreateBuckets", "yes") == "yes"
@@ -111,7 +111,7 @@ def makes_buckets(account: Account) -> bool:
 
 
 def generation(account: Account) -> str:
-    """Which cluster of the stack's is wanted: the present one, or one more where that is gone."""
+    """The number of the stack's cluster: the current one, or one more where that has ended, which starts another."""
     found = account.stack() or {}
     given = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", ())}
     outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
@@ -123,7 +123,7 @@ def generation(account: Account) -> str:
 
 
 def change(account: Account, template_key: str, parameters: dict[str, str]) -> None:
-    """Creates or updates the stack and waits for the end of it."""
+    """Creates or updates the stack and waits until that has ended. Raises Refused where it fails."""
     cloudformation, stack = account.cloudformation, account.plan.stack
     found = account.stack()
     if found and found["StackStatus"] == "ROLLBACK_COMPLETE":  # of a creation that failed: it can only be removed
@@ -145,7 +145,7 @@ def change(account: Account, template_key: str, parameters: dict[str, str]) -> N
 
 
 def _wanted(account: Account, template_key: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """What CloudFormation is asked for."""
+    """The arguments of create_stack and update_stack."""
     url = account.s3.generate_presigned_url("get_object", Params={"Bucket": account.artifacts, "Key": template_key})
     return {
         "StackName": account.plan.stack,
@@ -164,7 +164,7 @@ def reasons(account: Account) -> str:
 
 
 def notify(account: Account) -> None:
-    """Wires buckets that an earlier stack left behind to this one's queue, as the template wires its own."""
+    """Sends the events of a bucket that an earlier stack left behind to this stack's queue, as the template does for its own."""
     rules = [{"Name": "prefix", "Value": f"{account.plan.parameters.get('ImagesPrefix', 'images')}/"}]
     queue = f"arn:aws:sqs:{account.plan.region}:{account.id}:{account.plan.stack}-image-events"
     events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:ObjectRestore:Completed"]
@@ -175,7 +175,7 @@ def notify(account: Account) -> None:
 
 
 def report(account: Account) -> None:
-    """What was made, and the next command."""
+    """Prints the stack's outputs and the next commands."""
     found = account.stack()
     assert found
     outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
@@ -188,7 +188,7 @@ def report(account: Account) -> None:
 
 
 def down(plan: Plan) -> None:
-    """Removes the stack. The buckets stay, and are named."""
+    """Removes the stack. The buckets stay; prints their names."""
     account = Account(plan)
     if account.stack():
         print(f"stack {plan.stack}: removing; the cluster ends ...", flush=True)
@@ -205,7 +205,7 @@ def down(plan: Plan) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 done, 1 failed, with one line on stderr."""
+    """Runs the command; returns the exit code: 0 done, 1 failed, with one line on stderr."""
     parser = argparse.ArgumentParser(description="Creates, updates and removes the stack.")
     parser.add_argument("direction", choices=["up", "down"])
     parser.add_argument("parameters", type=Path)

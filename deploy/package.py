@@ -1,6 +1,6 @@
-"""Builds what a cluster's nodes and the Lambda functions need, without needing their system: `make package`.
+"""Builds the packages for a cluster's nodes and for the Lambda functions, on any system: `make package`.
 
-The same checkout gives the same bytes, so that a deployment that changes nothing changes no name and replaces no cluster.
+The same checkout gives the same bytes, so a deployment that changes nothing keeps their names and replaces no cluster.
 Usage: python deploy/package.py OUTPUT MODEL [PARAMETERS]; PARAMETERS is a file as deploy/parameters.toml, for EMR's release.
 """
 
@@ -77,7 +77,7 @@ def constraints(release: str) -> str:
 
 
 def fill(folder: Path, architecture: str, wheel: Path, model: Path, pins: Path) -> None:
-    """Lays out what install.sh finds on a node of one architecture."""
+    """Fills the folder of one architecture's package, which install.sh reads on a node."""
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
     platforms = [f"--platform=manylinux_2_{minor}_{architecture}" for minor in GLIBC] + [
@@ -105,7 +105,7 @@ def pinned_name(wheel: Path) -> str:
 
 
 def pip(*arguments: str) -> None:
-    """Runs pip, and ends with its complaint where it fails."""
+    """Runs pip; exits with its error where it fails."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, "--quiet"]
     answer = subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"SOURCE_DATE_EPOCH": "315532800"}
@@ -138,7 +138,7 @@ def tarred(folder: Path) -> bytes:
 
 
 def files(folder: Path) -> list[Path]:
-    """Every file below, in an order that no file system decides."""
+    """Every file below, sorted, as file systems list in different orders."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

@@ -1,4 +1,4 @@
-"""What a parameters file asks for: the stack, its region, and the template's parameters."""
+"""Reads and checks a parameters file: the stack's name, its region, and the template's parameters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay bel
 
 
 class Refused(Exception):
-    """One line says what is the matter and what to do."""
+    """The deployment cannot go on; one line says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a parameters file asks for."""
+    """The contents of a parameters file."""
 
     stack: str
     region: str
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def architecture(self) -> str:
-        """Of the nodes."""
+        """The processor architecture of the nodes."""
         return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
 
     @property

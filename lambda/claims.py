@@ -1,6 +1,6 @@
-"""The right to start a refit: held by one invocation at a time, in `<root>/triggers/refit.json`, by conditional writes.
+"""The claim to start a refit: one invocation holds it at a time, by conditional writes of `<root>/triggers/refit.json`.
 
-A claim without a step expires by itself. What was answered is remembered, so that a second delivery of a request is known.
+A claim without a step expires by itself. It stores the ids of requests that were served, to recognise a second delivery.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ MAX_REMEMBERED = 100
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to add the step called after `token`, and what became of it."""
+    """The claim to add the step named by `token`, and its step once there is one. Times are seconds since the epoch."""
 
     token: str = ""
     cluster_id: str = ""
     claimed_at: float = 0
     expires_at: float = 0
     deliveries: list[str] = field(default_factory=list)
-    """by what the request that claimed is known"""
+    """ids of the request that made the claim"""
     answered: list[str] = field(default_factory=list)
-    """the same of earlier requests, each answered with a step"""
+    """ids of earlier requests, each of which got a step"""
     step_id: str | None = None
     etag: str = ""
 
@@ -48,7 +48,7 @@ class Claim:
 
 
 def read(root: str) -> Claim | None:
-    """The last claim; an empty one for what cannot be read, which no claim of ours may be blocked by."""
+    """The last claim, None without one; an empty one where the file cannot be parsed, so that it blocks no new claim."""
     try:
         answer = _s3().get_object(**_place(root))
     except _s3().exceptions.NoSuchKey:
@@ -60,7 +60,7 @@ def read(root: str) -> Claim | None:
 
 
 def take(root: str, guard_seconds: int, cluster_id: str, last: Claim | None, ids: list[str]) -> Claim | None:
-    """A claim of our own in place of the `last` one; None where another invocation was faster."""
+    """Writes a claim in place of the `last` one and returns it; None where another invocation was faster."""
     now = time.time()
     mine = Claim(uuid4().hex[:12], cluster_id, now, now + guard_seconds, ids, last.settled if last else [])
     try:
@@ -74,7 +74,7 @@ def take(root: str, guard_seconds: int, cluster_id: str, last: Claim | None, ids
 
 
 def note(root: str, claim: Claim) -> Claim:
-    """Writes what became of the claim. Nothing depends on it: the step's name tells the same."""
+    """Writes the claim with its outcome. A failure is only logged, as the step's name holds the same token."""
     try:
         return _write(root, claim, {"IfMatch": claim.etag})
     except (ClientError, BotoCoreError) as error:

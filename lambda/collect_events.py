@@ -1,8 +1,8 @@
 """Turns a batch of SQS messages with S3 events into one manifest of image events, which the stream reads.
 
-A message holds an S3 event notification as S3 sends it, or wrapped by SNS or by EventBridge, or by both. One that cannot be
-understood is reported alone and ends in the dead-letter queue; the others go through. The manifest's name is made of its
-content, so the same events, delivered again or in another order, are the same object and are written once.
+A message holds an S3 event notification as S3 sends it, or wrapped by SNS, by EventBridge, or by both. A message that cannot be
+parsed is reported as a failed item of the batch and ends in the dead-letter queue; the others are processed. The manifest's name
+is a hash of its content, so events that are delivered again, in any order, are written once.
 
 Environment: FRUITPIPE_ROOT and FRUITPIPE_IMAGES (s3://bucket/prefix), FRUITPIPE_GLOB (names that count as images),
 FRUITPIPE_SIDE_FILES (true: side files of systems too), FRUITPIPE_KMS_KEY (where the root's bucket demands that a key of KMS is
@@ -33,15 +33,15 @@ Fields = dict[str, Any]
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 GLOB = "*.{jpg,jpeg,png,webp}"
-# What systems put beside pictures, as fruitpipe/pictures/side_files.py has it: a file's name, or a folder that it lies in.
+# Side files, by the rule of fruitpipe/pictures/side_files.py: a file's name, or a folder that it lies in.
 SIDE_FILES = re.compile(
     r"(.*/)?(\._[^/]*|(__MACOSX|\.AppleDouble|\.DocumentRevisions-V100|\.fseventsd|\.Spotlight-V100|\.TemporaryItems"
     r"|@eaDir|\.@__thumb|\.thumbnails|\.ipynb_checkpoints|\$RECYCLE\.BIN|#recycle|@Recycle|\.Trash|\.Trashes|\.Trash-[0-9]+"
     r"|\.dtrash|#snapshot|@Recently-Snapshot|\.snapshot|\.snapshots|~snapshot|\.zfs|\.stversions)/.*)",
     re.IGNORECASE | re.DOTALL,
 )
-# An archived image that is restored can be read again, so it counts as created. A lifecycle rule and a delete marker remove
-# an image as a person does. What else S3 reports (tags, access lists, storage classes) leaves the bytes alone.
+# An archived image that is restored can be read again, so it counts as created. A lifecycle rule and a delete marker remove an
+# image as well. Other events of S3 (tags, access lists, storage classes) do not change the bytes.
 NOTIFICATIONS = {
     "ObjectCreated": "created",
     "ObjectRestore:Completed": "created",
@@ -67,7 +67,7 @@ class Settings:
         return cls(_uri("FRUITPIPE_ROOT"), _uri("FRUITPIPE_IMAGES"), matcher(glob), side_files)
 
     def why_not(self, event: Fields) -> str | None:
-        """Why the event is none of an image of ours, if it is none."""
+        """Why the event is left out, as the log counts it; None for an event of an image."""
         if event["event"] is None:
             return "other_kind"
         if not event["path"].startswith(f"{self.images}/"):
@@ -81,7 +81,7 @@ class Settings:
 
 @dataclass
 class Batch:
-    """What a batch of messages comes to."""
+    """The result of a batch: the manifest's lines, the latest event's time, counts, and errors by message id."""
 
     lines: set[str] = field(default_factory=set)
     latest: datetime = NEVER
@@ -90,7 +90,7 @@ class Batch:
 
 
 def handler(event: Fields, _context: object) -> Fields:
-    """The entry point of the Lambda function; SQS delivers the messages again that the answer names."""
+    """The entry point of the Lambda function. SQS delivers the messages again that `batchItemFailures` names."""
     settings = Settings.from_environment()
     batch = collect(event["Records"], settings)
     uri = write_manifest(batch, settings.root) if batch.lines else None
@@ -100,7 +100,7 @@ def handler(event: Fields, _context: object) -> Fields:
 
 
 def collect(records: list[Fields], settings: Settings) -> Batch:
-    """The manifest's lines out of all messages; a message that cannot be understood adds none."""
+    """Collects the manifest's lines of all messages; one that cannot be parsed is a failure and adds none."""
     batch = Batch()
     for record in records:
         try:
@@ -115,7 +115,7 @@ def collect(records: list[Fields], settings: Settings) -> Batch:
 
 
 def add(batch: Batch, event: Fields, settings: Settings) -> None:
-    """Counts the event, and adds its line where it is about an image."""
+    """Counts the event, and adds its line if it concerns an image."""
     reason = settings.why_not(event)
     batch.counts[reason or event["event"]] += 1
     if reason is None:
@@ -147,7 +147,7 @@ def from_notification(record: Fields) -> Fields:
 
 
 def from_eventbridge(message: Fields) -> Fields:
-    """An event of EventBridge, in which, other than in a notification, the key stands as it is."""
+    """An event of EventBridge, in which the key is not URL-encoded, unlike in a notification."""
     if message["source"] != "aws.s3":
         _refuse(f"source {message['source']!r}")
     detail = message["detail"]
@@ -156,7 +156,7 @@ def from_eventbridge(message: Fields) -> Fields:
 
 
 def image_event(kind: str | None, bucket: str, key: str, time: str, about: Fields) -> Fields:
-    """The fields of a manifest's line; `kind` is None for what does not concern the image's bytes."""
+    """The fields of a manifest's line. kind: None for an event that does not change the image's bytes."""
     if not (bucket.encode() and key.encode()):
         _refuse(f"bucket {bucket!r}, key {key!r}")
     created, sequencer = kind == "created", str(about.get("sequencer") or "")
@@ -191,7 +191,7 @@ def write_manifest(batch: Batch, root: str) -> str:
 
 
 def encrypted() -> Fields:
-    """What a PUT is given where the bucket demands that a key of KMS is named."""
+    """The arguments of a PUT where the bucket demands that a KMS key is named; else none."""
     key = os.environ.get("FRUITPIPE_KMS_KEY")
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 

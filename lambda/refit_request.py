@@ -1,7 +1,7 @@
-"""What an event asks of the refit: a schedule's, a rule's, or by hand `{}`, `{"variance": 0.9}` or `{"components": 200}`.
+"""Parses the event that asks for a refit: of a schedule, a rule, or by hand `{}`, `{"variance": 0.9}`, `{"components": 200}`.
 
-`{"variance": 0.95, "unless_current": true, "keep": 14}` publishes nothing where nothing changed, goes on with the present
-components for as long as they will do, and leaves the newest 14 versions.
+`{"variance": 0.95, "unless_current": true, "keep": 14}` publishes nothing where nothing changed, keeps the current components as
+long as they hold the share of variance, and keeps the newest 14 versions.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from claims import Fields
 
 MAX_COMPONENTS = 1280
 KNOWN = ("variance", "components", "unless_current", "keep")
-# What a schedule's input says of itself; EventBridge Scheduler puts the values in place of <aws.scheduler.…>.
+# A schedule's fields about itself; EventBridge Scheduler replaces <aws.scheduler.…> by the values.
 ORIGIN = {"execution_id", "schedule_arn", "scheduled_time"}
 
 
 class NotStarted(Exception):
-    """The request stands, but nothing was started; one sentence says why and what to do."""
+    """Nothing was started, and Lambda is to deliver the request again; one sentence says why and what to do."""
 
 
 def arguments(event: Any) -> list[str]:
-    """The refit's own flags. Raises NotStarted for what the refit would refuse minutes later."""
+    """The flags of the refit. Raises NotStarted for values that the refit would refuse minutes later."""
     asked = {name: value for name, value in _asked(event).items() if value is not None}
     if unknown := asked.keys() - set(KNOWN):
         raise NotStarted(f"the event holds {', '.join(sorted(unknown))}; it may hold {', '.join(KNOWN)}")
@@ -37,7 +37,7 @@ def arguments(event: Any) -> list[str]:
 
 
 def deliveries(event: Fields, context: Any) -> list[str]:
-    """By what a second delivery of the same request is known: ids are new with an attempt, a schedule's time is not."""
+    """The ids by which a second delivery of a request is recognised. Some differ between attempts; a schedule's time does not."""
     rule, due = event.get("schedule_arn"), event.get("scheduled_time")
     if "detail-type" in event:
         rule, due = next(iter(event.get("resources") or []), None), event.get("time")
@@ -51,7 +51,7 @@ def deliveries(event: Fields, context: Any) -> list[str]:
 
 
 def _wanted_instead(name: str, value: Any) -> str:
-    """What to give in place of a value that the refit would refuse; empty for one that it takes."""
+    """The values that the refit would take, where it would refuse this one; else empty."""
     if name == "variance":
         good, wanted = _is_number(value, (int, float)) and 0 < value <= 1, "a share above 0 and up to 1, as 0.95"
     elif name == "components":
@@ -71,7 +71,7 @@ def _flag(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _asked(event: Any) -> Fields:
-    """What the event says of the refit. The `detail` of an EventBridge event is an object, a schedule's is one as text."""
+    """The event's fields for the refit. An EventBridge event has them in `detail`, a schedule's as JSON text."""
     asked: Any = event if event is not None else {}
     if isinstance(event, dict) and "detail-type" in event:
         asked = event.get("detail") or {}

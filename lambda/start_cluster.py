@@ -1,8 +1,8 @@
-"""Starts a cluster that catches up, refits and ends itself: the refit's trigger where no cluster lives all the time.
+"""Starts a cluster that catches up, refits and terminates: the refit's trigger where there is no long-lived cluster.
 
-The request is claimed as by `start_refit`, in `<root>/triggers/refit.json`, and the claim's token stands in the cluster's name:
-whoever comes after an invocation that was killed finds the cluster by that name. While a cluster with CLUSTER_TAG lives, none is
-started. What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it.
+The request is claimed as by `start_refit`, in `<root>/triggers/refit.json`, and the claim's token is a part of the cluster's
+name: after an invocation that was killed the next one finds the cluster by that name. While a cluster with CLUSTER_TAG lives, no
+other is started. NotStarted is raised where nothing can be started, so that Lambda delivers the request again and then keeps it.
 
 Environment: what `start_refit` reads, with CLUSTER_TAG; FRUITPIPE_IMAGES; FRUITPIPE_CLUSTER, RunJobFlow's arguments as JSON,
 without the name and the steps.
@@ -58,7 +58,7 @@ def start(settings: Settings, definition: Fields, ids: list[str]) -> Fields:
 
 
 def nothing_to_do(settings: Settings, last: Claim | None, ids: list[str]) -> str | None:
-    """Why no cluster is wanted."""
+    """Why no cluster is needed; None where one is."""
     if last and set(ids) & set(last.settled):
         return "this event was delivered before and its cluster was started then"
     if living := tagged(settings.cluster_tag):
@@ -71,7 +71,7 @@ def nothing_to_do(settings: Settings, last: Claim | None, ids: list[str]) -> str
 
 
 def tagged(tag: str) -> list[Fields]:
-    """The living clusters with the tag; a name proves nothing."""
+    """The living clusters with the tag."""
     emr = start_refit._emr()
     pages = emr.get_paginator("list_clusters").paginate(ClusterStates=start_refit.ALIVE)
     described: list[Fields] = [emr.describe_cluster(ClusterId=one["Id"])["Cluster"] for page in pages for one in page["Clusters"]]
@@ -79,7 +79,7 @@ def tagged(tag: str) -> list[Fields]:
 
 
 def find_cluster(root: str, claim: Claim | None) -> Claim | None:
-    """The claim with its cluster, also where the claimant was killed, or lost EMR's answer, before it could note it."""
+    """The claim with its cluster, found by name where the claimant was killed, or lost EMR's answer, before it noted it."""
     if claim is None or claim.step_id or not claim.token:
         return claim
     since = datetime.fromtimestamp(claim.claimed_at - 60, UTC)
@@ -89,7 +89,7 @@ def find_cluster(root: str, claim: Claim | None) -> Claim | None:
 
 
 def run(settings: Settings, mine: Claim, definition: Fields) -> Fields:
-    """Starts the cluster that the claim is for. A refusal frees the claim; without a clear answer it stands until it expires."""
+    """Starts the claim's cluster. A refusal frees the claim; without a clear answer it stays until it expires."""
     name = PREFIX + mine.token
     try:
         cluster_id: str = start_refit._emr(1).run_job_flow(Name=name, **definition)["JobFlowId"]
@@ -109,7 +109,7 @@ def run(settings: Settings, mine: Claim, definition: Fields) -> Fields:
 
 
 def steps(settings: Settings, images: str, refit: list[str]) -> list[Fields]:
-    """Reconcile, catch up, refit. Nothing is refitted that was not caught up; what reconciliation refuses stops neither."""
+    """The steps: ingest, reconcile, catch up, refit. Only a failed reconciliation lets the next steps run."""
     places, model = ["--images", images, "--root", settings.root], ["--model", f"{settings.home}/{MODEL}"]
     return [
         _step("ingest", "TERMINATE_CLUSTER", ["streaming/ingest.py", *places, "--source", "prefix", "--once", *model], settings),

@@ -1,12 +1,12 @@
 """Adds the refit as a step to the long-lived EMR cluster: once a request, and none while a refit waits or runs.
 
-What the event asks for, `refit_request` reads. Deliveries come more than once and at the same moment, listing before adding
-races, and EMR takes no client token. So an invocation first claims the right to add in `<root>/triggers/refit.json`, by a
-conditional write, and puts the claim's token into the step's name: whoever comes after one that was killed finds the step by
-that name. A claim without a step expires by itself after FRUITPIPE_GUARD_SECONDS.
+`refit_request` parses the event. A request may be delivered several times, also at the same moment; to list steps before adding
+one is a race, and EMR takes no client token. So an invocation first claims the refit in `<root>/triggers/refit.json`, by a
+conditional write, and puts the claim's token into the step's name: after one that was killed the next finds the step by that
+name. A claim without a step expires by itself after FRUITPIPE_GUARD_SECONDS.
 
-What cannot be done raises NotStarted, so that Lambda delivers the request again and then keeps it in a dead-letter queue, which
-an alarm watches. A refit that has not ended for FRUITPIPE_HUNG_HOURS (12) counts as hung: it would keep all later ones away.
+NotStarted is raised where nothing can be started, so that Lambda delivers the request again and then keeps it in a dead-letter
+queue, which has an alarm. A refit that has not ended after FRUITPIPE_HUNG_HOURS (12) counts as hung: it would block later ones.
 Environment: FRUITPIPE_ROOT; CLUSTER_ID, or CLUSTER_TAG (key=value); FRUITPIPE_HOME (/opt/fruitpipe);
 FRUITPIPE_GUARD_SECONDS (120), more than the function's timeout and less than the 180 s after which Lambda makes its third and
 last attempt; FRUITPIPE_MIN_INTERVAL_SECONDS (60) between two starts.
@@ -71,7 +71,7 @@ def start(settings: Settings, arguments: list[str], ids: list[str]) -> Fields:
 
 
 def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: list[str]) -> str | None:
-    """Why no step is wanted. Raises NotStarted where one is, but would wait for ever behind another."""
+    """Why no step is needed; None where one is. Raises NotStarted where it would wait for ever behind another."""
     if last and set(ids) & set(last.settled):
         return "this event was delivered before and its refit was started then"
     active = _steps(cluster["Id"], StepStates=ACTIVE)
@@ -91,7 +91,7 @@ def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: 
 
 
 def check_not_hung(settings: Settings, what: str, status: Fields, cure: str) -> None:
-    """Raises NotStarted for a step or cluster that began so long ago that it will not end by itself."""
+    """Raises NotStarted for a step or cluster that was created more than `hung_hours` ago."""
     hours = (datetime.now(UTC) - status["Timeline"]["CreationDateTime"]) / timedelta(hours=1)
     if hours >= settings.hung_hours:
         raise NotStarted(
@@ -101,7 +101,7 @@ def check_not_hung(settings: Settings, what: str, status: Fields, cure: str) -> 
 
 
 def living_cluster(settings: Settings) -> Fields:
-    """The one cluster with the id or the tag that can take a step. Raises NotStarted."""
+    """The one living cluster with the id or the tag, as EMR describes it. Raises NotStarted."""
     if settings.cluster_id:
         return _cluster_by_id(settings.cluster_id)
     pages = _emr().get_paginator("list_clusters").paginate(ClusterStates=ALIVE)
@@ -126,7 +126,7 @@ def _cluster_by_id(cluster_id: str) -> Fields:
 
 
 def find_step(root: str, claim: Claim | None) -> Claim | None:
-    """The claim with its step, also where the claimant was killed, or lost EMR's answer, before it could note it."""
+    """The claim with its step, found by name where the claimant was killed, or lost EMR's answer, before it noted it."""
     if claim is None or claim.step_id or not claim.token:
         return claim
     try:
@@ -137,7 +137,7 @@ def find_step(root: str, claim: Claim | None) -> Claim | None:
 
 
 def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
-    """Adds the step that the claim is for. A refusal frees the claim; without a clear answer it stands until it expires."""
+    """Adds the claim's step. A refusal frees the claim; without a clear answer it stays until it expires."""
     command = ["spark-submit", f"{settings.home}/batch/refit.py", "--root", settings.root, *arguments]
     jar = {"Jar": "command-runner.jar", "Args": command}
     step = {"Name": PREFIX + mine.token, "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar}
@@ -156,7 +156,7 @@ def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
 
 
 def add_step(cluster_id: str, step: Fields) -> str:
-    """The new step's id. Tries again only where EMR surely did nothing: otherwise there could be a second step."""
+    """Adds the step and returns its id. Retries only when throttled: after any other error there could be a second step."""
     for pause in (*BACKOFF_SECONDS, None):
         try:
             added: str = _emr(1).add_job_flow_steps(JobFlowId=cluster_id, Steps=[step])["StepIds"][0]
@@ -179,7 +179,7 @@ def _refusal(cluster_id: str, error: ClientError) -> str:
 
 
 def _is_recent(last: Claim, settings: Settings) -> bool:
-    """A start that came to nothing does not stand in the way of the next."""
+    """Whether the last start is within the least interval and its step did not fail."""
     if time.time() >= last.claimed_at + settings.min_interval_seconds:
         return False
     step = _emr().describe_step(ClusterId=last.cluster_id, StepId=last.step_id)["Step"]
@@ -187,7 +187,7 @@ def _is_recent(last: Claim, settings: Settings) -> bool:
 
 
 def _is_refit(step: Fields) -> bool:
-    """Ours, or one that somebody added by hand."""
+    """Whether the step is a refit, of ours or added by hand."""
     arguments = step.get("Config", {}).get("Args", [])
     return step["Name"].startswith(PREFIX) or any(argument.endswith("batch/refit.py") for argument in arguments)
 

@@ -1,8 +1,8 @@
-"""Tells CloudWatch, every few minutes, whether stream and refits live, how long a manifest has waited, how many images fail.
+"""Publishes metrics to CloudWatch every few minutes: whether the stream lives, how old its backlog is, how many images fail.
 
-All of it stands under the root already: the lease, the manifests, the checkpoints that say which of them were taken, Delta's
-log, which counts the rows of each commit and those with an error, and the pointer to the published version, which each refit
-writes. So the jobs themselves need no way to CloudWatch.
+It also measures how long ago the last refit was. All of it is read under the root: the lease, the manifests, the checkpoint that
+lists those that were read, Delta's log with the rows and errors of each commit, and the pointer, which each refit writes. So the
+jobs need no access to CloudWatch.
 
 Environment: FRUITPIPE_ROOT (s3://bucket/prefix) and FRUITPIPE_STACK, the dimension of the metrics.
 """
@@ -30,7 +30,7 @@ END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which
 
 
 def handler(_event: Any, _context: Any) -> dict[str, float]:
-    """The entry point of the Lambda function: what was measured, by metric."""
+    """The entry point of the Lambda function; returns the values by metric."""
     root, now = _root(), datetime.now(UTC)
     measured = {
         "StreamAlive": float(is_alive(root, now)),
@@ -79,7 +79,7 @@ def waiting_seconds(root: str, now: datetime) -> float:
 
 
 def error_share(root: str, since: datetime) -> float:
-    """Of the images that Delta's commits since then brought, the share that has an error."""
+    """The share of images with an error among those of Delta's commits since then, 0 to 1; 0 without any."""
     rows = errors = 0
     log = f"{root}/features/_delta_log/"
     for entry in _listed(log, f"{max(0, _last_checkpoint(log) - COMMITS):020d}"):
@@ -90,9 +90,9 @@ def error_share(root: str, since: datetime) -> float:
 
 
 def hours_since_refit(root: str, now: datetime) -> float | None:
-    """How long ago a refit, or a person, last wrote the pointer to the published version; None where there is none yet.
+    """Hours since the pointer to the published version was last written; None where there is none yet.
 
-    A refit that finds nothing to publish writes it too.
+    Every refit writes it, also one that finds nothing to publish, and so do rollback and release.
     """
     bucket, key = _place(f"{root}/reduced/latest.json")
     try:
