@@ -23,18 +23,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.erasure import certificate, image_objects, notes, places, register, steps
-from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.erasure.register import Erasure, Tombstones
+from fruitpipe.erasure import certificate, image_objects, notes, register, steps
+from fruitpipe.erasure.admission import Admission
+from fruitpipe.erasure.register import Erasure
 from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound
 from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.refit import changes
-from fruitpipe.root import layout, manifests
+from fruitpipe.root import manifests
 from fruitpipe.runtime import session
-from fruitpipe.table import lookup
 from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
@@ -57,44 +56,31 @@ class Eraser:
     before_commit: Fence
 
     def __post_init__(self) -> None:
-        self.asked = False
+        self._admission = Admission(self.settings.root)
         self._not_before: float | None = None
         self._searching: SearchThread | None = None
         self._steps = Steps(self.spark, self.settings, self.before_commit)
-        self._tombstones = Tombstones.of(self.settings.root)
 
     def admit(self, named: Sequence[manifests.ImageEvent]) -> list[manifests.ImageEvent]:
-        """Records the requests to erase among a batch's events, and returns the events that the batch is to process.
-
-        Left out are images that must not come back, and late events of erased images without a row: they change nothing, and a
-        file that names the image would have to be erased again.
-        """
-        wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
-        if wanted:
-            self.asked = True
-            self._record(wanted)
-        late = [event.path for event in named if self._tombstones.covers(event.path) and _tells_nothing_new(event)]
-        if late:
-            places.empty_lines(self.settings.root, "events", Traces.of(late))
-        without_row = _without_row(self.settings.root, late)
-        own = (event for event in named if event.event != "erase" and event.path not in without_row)
-        return [event for event in own if not self._tombstones.keeps_out(event.path)]
+        """The events that a batch is to process; requests among `named` are recorded, see `admission`."""
+        return self._admission.admit(named)
 
     def is_due(self) -> bool:
         """Whether the query must end so that erasures can be carried out."""
         has_searched = self._searching is not None and not self._searching.is_alive()
-        return self.asked or has_searched or (self._not_before is not None and time.monotonic() >= self._not_before)
+        is_time = self._not_before is not None and time.monotonic() >= self._not_before
+        return self._admission.has_requests or has_searched or is_time
 
     def carry_out(self) -> None:
         """Does the steps that are due, and prints what became of each request."""
-        self.asked, self._not_before = False, None
+        self._not_before = None
         root = self.settings.root
         register.drop_abandoned(root)
         for record in register.finished(root):
             self._forget(record)
         if pending := register.pending(root):
             self._do_round(pending)
-        self._tombstones = Tombstones.of(root)
+        self._admission.reload()
 
     def _do_round(self, pending: Sequence[Erasure]) -> None:
         self._conclude()
@@ -208,19 +194,6 @@ class Eraser:
             objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("erased", now, body)), body)
         notes.drop(root, record.id)
 
-    def _may_go(self, path: str) -> bool:
-        if not layout.is_within(path, self.settings.root):
-            return True
-        say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest asks for it in vain")
-        return False
-
-    def _record(self, wanted: list[str]) -> None:
-        """Records a request for the images that no pending request covers yet."""
-        asked = register.still_asked(self.settings.root)
-        new = [path for path in wanted if not asked.covers(path)]
-        if new:
-            register.request(self.settings.root, new, requested_by="a manifest", keep_object=False)
-
 
 def _hindrance(error: Exception) -> dict[str, str]:
     """The certificate's entry for a step that failed. Raises `error` where it has nothing to do with the erasure."""
@@ -238,21 +211,6 @@ def _nameless(root: str, record: Erasure) -> Erasure:
     certified = {image for other in register.every(root) if other.status == "done" for image in other.images}
     status: register.Status = "done" if certified.issuperset(record.images) else "incomplete"
     return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
-
-
-def _tells_nothing_new(event: manifests.ImageEvent) -> bool:
-    """Whether the event only tells of our own deletion, or of an upload before it."""
-    if event.event == "created":
-        return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
-    return event.event == "removed"
-
-
-def _without_row(root: str, paths: Sequence[str]) -> set[str]:
-    """Those of `paths` of which the table has no row."""
-    try:
-        return set(paths) - lookup.of_paths(root, paths).keys() if paths else set()
-    except NotFound:  # there is no table yet
-        return set(paths)
 
 
 def _seconds_left(record: Erasure) -> float:

@@ -192,7 +192,7 @@ def test_a_request_whose_names_are_gone_holds_nobody_up_and_ends_when_its_images
     carrying = eraser()
     carrying.carry_out()
     assert register.find(root, lost.id).remaining == [register.NAMELESS]
-    carrying._record(["file:///images/a.jpg"])
+    carrying.admit([manifests.ImageEvent("erase", "file:///images/a.jpg")])
     carrying.carry_out()
     carrying.carry_out()
     assert status(root) == [("done", "nothing")] * 2

@@ -1,0 +1,74 @@
+"""Admits a batch's events to the stream: records the requests to erase among them, and keeps erased images out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fruitpipe import objects
+from fruitpipe.erasure import places, register
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.register import Tombstones
+from fruitpipe.errors import NotFound
+from fruitpipe.output import say
+from fruitpipe.root import layout
+from fruitpipe.root.manifests import ImageEvent
+from fruitpipe.table import lookup
+
+
+class Admission:
+    """The admission of one root's events. has_requests: whether batches held requests since `reload` was last called."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads the tombstones, after erasures were carried out."""
+        self.has_requests = False
+        self._tombstones = Tombstones.of(self._root)
+
+    def admit(self, named: Sequence[ImageEvent]) -> list[ImageEvent]:
+        """Records the requests to erase among a batch's events, and returns the events that the batch is to process.
+
+        Left out are images that must not come back, and late events of erased images without a row: they change nothing, and a
+        file that names the image would have to be erased again.
+        """
+        wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
+        if wanted:
+            self.has_requests = True
+            self._record(wanted)
+        late = [event.path for event in named if self._tombstones.covers(event.path) and _is_late(event)]
+        if late:
+            places.empty_lines(self._root, "events", Traces.of(late))
+        without_row = _without_row(self._root, late)
+        own = (event for event in named if event.event != "erase" and event.path not in without_row)
+        return [event for event in own if not self._tombstones.keeps_out(event.path)]
+
+    def _may_go(self, path: str) -> bool:
+        """Whether the path lies outside the root; one inside is refused with a line."""
+        if not layout.is_within(path, self._root):
+            return True
+        say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest asks for it in vain")
+        return False
+
+    def _record(self, wanted: Sequence[str]) -> None:
+        """Records a request for the images that no pending request covers yet."""
+        asked = register.still_asked(self._root)
+        new = [path for path in wanted if not asked.covers(path)]
+        if new:
+            register.request(self._root, new, requested_by="a manifest", keep_object=False)
+
+
+def _is_late(event: ImageEvent) -> bool:
+    """Whether an erased image's event only tells of the deletion by the erasure, or of an upload before it."""
+    if event.event == "created":
+        return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
+    return event.event == "removed"
+
+
+def _without_row(root: str, paths: Sequence[str]) -> set[str]:
+    """Those of `paths` of which the table has no row."""
+    try:
+        return set(paths) - lookup.of_paths(root, paths).keys() if paths else set()
+    except NotFound:  # there is no table yet
+        return set(paths)
