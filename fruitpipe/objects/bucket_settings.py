@@ -1,4 +1,4 @@
-"""Settings by which a bucket itself keeps or copies objects and names: versions, logs, lists, replicas. Only read."""
+"""Reads the settings by which a bucket keeps or copies objects and names: versions, logs, inventories, replicas."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Setting(NamedTuple):
 
 
 def of_bucket(bucket: str) -> list[Setting]:
-    """All of SETTINGS; one that may not be asked is unknown. A request each."""
+    """Reads all of SETTINGS, with a request each. One that is denied is `unknown`."""
     return [Setting(name, operation, _ask(operation, bucket, told)) for name, (operation, told) in SETTINGS.items()]
 
 

@@ -1,7 +1,7 @@
-"""The key of KMS that what is written to S3 is encrypted with, where a bucket demands that each request names one.
+"""The KMS key for writes to S3, where a bucket demands that each request names one.
 
 One setting for all that writes, FRUITPIPE_KMS_KEY: boto3 and S3A, on the driver and on the workers, and the functions on AWS.
-What is read needs no key named. Without the setting the bucket's own default encryption holds.
+Reads need no key named. Without the setting the bucket's own default encryption holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def use(key: str) -> None:
 
 
 def request() -> dict[str, Any]:
-    """What a PUT, or a copy, of boto3's is given beside the rest. Whether bucket keys are used is left to the bucket."""
+    """boto3's arguments for a PUT or a copy with the key; none without it. The bucket decides whether bucket keys are used."""
     key = os.environ.get(VARIABLE)
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 

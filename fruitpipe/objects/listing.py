@@ -1,4 +1,4 @@
-"""A flat listing by several listers at once: ranges of names, cut anew wherever a lister would be idle.
+"""Lists names in parallel: several listers each list a range, and a range is cut again when a lister would be idle.
 
 A store gives a page of names at a time, in order, after any name that it is asked to start after. So the names can be cut at any
 strings whatever, and each range be listed for itself: a bad cut costs a request that finds nothing, never a name. Pure but for
@@ -29,7 +29,7 @@ class Range(Generic[T]):
     until: str | None = None
 
     def read(self, page: Callable[[str], Page[T]]) -> tuple[list[str], list[T], Range[T] | None]:
-        """One page of the range, and what is left of it."""
+        """Reads one page of the range: names, values, and the rest of the range, None at its end."""
         names, entries, more = page(self.after)
         if self.until is not None and names:
             count = bisect_right(names, self.until)
@@ -60,7 +60,7 @@ def listed(page: Callable[[str], Page[T]], folders: Callable[[str, str], list[st
 
 
 def cuts_by_name(names: list[str]) -> list[str]:
-    """Where names that go on like these may change: numbers that count on, and whatever differs among them already.
+    """Cuts for a range that continues names like these: at numbers that count on, and at characters that differ among them.
 
     ``img_000000`` to ``img_000999`` → ``img_001``, … ``img_01``, … ``img_1``, … ``img_9``.
     """
@@ -72,7 +72,7 @@ def cuts_by_name(names: list[str]) -> list[str]:
 
 
 def cuts_by_folder(left: Range[T], folders: Callable[[str, str], list[str]]) -> list[str]:
-    """The folders that follow, beside each folder in which the range begins."""
+    """Cuts at the next folders, on each level of the folder in which the range begins."""
     parts = left.after.split("/")[:-1]
     found: list[str] = []
     for depth in range(len(parts) + 1):

@@ -1,4 +1,4 @@
-"""What the modules about local files share: paths, stats, and the operating system's errors as ours."""
+"""Shared functions for local files: paths, stats, and the translation of the operating system's errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stat_of(uri: str, status: os.stat_result) -> Stat:
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """The one place where the operating system's errors become ours."""
+    """Translates the operating system's errors into FruitpipeErrors that name `uri`. No other place does."""
     try:
         yield
     except PermissionError as error:

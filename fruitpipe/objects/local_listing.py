@@ -1,4 +1,4 @@
-"""The files below a local folder, through links to folders as well; what can be no image is skipped, with a line each."""
+"""Lists the files below a local folder, linked folders included. Files that cannot be images are skipped, with a line each."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tupl
 
 
 def _refuse(top: Path, shut: Callable[[str], None] | None, error: OSError) -> None:
-    """What os.walk does with a folder that it cannot list; one that is gone since it was named is empty."""
+    """Handles the error of os.walk for a folder that it cannot list; one that is gone meanwhile counts as empty."""
     if error.errno == errno.ENAMETOOLONG:
         _say_skipped(os.fsencode(error.filename), "its whole name is too long to be opened, and it is skipped")
     elif shut and isinstance(error, PermissionError) and error.filename != str(top):

@@ -1,4 +1,4 @@
-"""The one connection of a process to S3: boto3's client, and the credentials and endpoints that `reader` takes from it."""
+"""The S3 connection of a process: boto3's client, and the credentials and endpoints that `reader` takes from it."""
 
 from __future__ import annotations
 

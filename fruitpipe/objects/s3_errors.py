@@ -1,4 +1,4 @@
-"""The one place where S3's errors become ours."""
+"""Translates S3's errors into FruitpipeErrors. No other module does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """Turns errors of boto3 in the block into ours, which name `uri`."""
+    """Translates errors of boto3 in the block into FruitpipeErrors that name `uri`."""
     try:
         yield
     except ClientError as error:
@@ -35,7 +35,7 @@ def explained(uri: str) -> Iterator[None]:
 
 
 def explain(uri: str, error: ClientError) -> FruitpipeError:
-    """Our error for an answer of S3's."""
+    """The FruitpipeError for an error that S3 answered."""
     code, bucket = error.response["Error"]["Code"], bucket_and_key(uri)[0]
     said = error.response["Error"].get("Message", "")
     if code in LOST_RACES:
@@ -53,7 +53,7 @@ def explain(uri: str, error: ClientError) -> FruitpipeError:
 
 
 def no_service(uri: str, error: BotoCoreError) -> FruitpipeError:
-    """Our error for a request that S3 did not answer."""
+    """The FruitpipeError for a request that S3 did not answer."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return AccessDenied(f"{uri}: no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
     return PlatformFault(f"{uri}: S3 could not be reached ({error})")

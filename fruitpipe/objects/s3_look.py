@@ -1,4 +1,4 @@
-"""A look at one object of S3: the quick way where `reader` has the answer, else boto3's, which knows S3's errors."""
+"""Looks at one object of S3: by `reader`, which is fast, and by boto3 where that has no plain answer, as it knows S3's errors."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _nothing_found(uri: str, error: ClientError) -> Look:
 
 
 def _stat(uri: str) -> Stat | None:
-    """What S3 tells of an object without its bytes, which needs neither key nor restoration; None where it is refused, too."""
+    """An object's stat by HEAD, which needs neither the KMS key nor restoration; None where that is refused, too."""
     bucket, key = bucket_and_key(uri)
     try:
         answer = client().head_object(Bucket=bucket, Key=key)
@@ -86,7 +86,7 @@ def _stat(uri: str) -> Stat | None:
 
 
 def _quick(bucket: str) -> reader.Bucket | None:
-    """The quick way to a bucket's objects; None where there is not even boto3's, who is to say why."""
+    """The `reader` of a bucket; None where no connection can be made, and boto3 then says why."""
     with suppress(BotoCoreError):
         return _made_quick(connected(), bucket)
     return None

@@ -1,4 +1,4 @@
-"""Why an S3 server refuses what is written, where its code says little: a key of KMS, or a checksum that it does not know."""
+"""Explains why an S3 server refuses a write, where its code says little: a KMS key, or a checksum that it does not know."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY_DEMANDED = "s3:x-amz-server-side-encryption"
 
 
 def about_checksums(client: S3Client, error: ClientError) -> str:
-    """What to do where a server that is none of AWS's refuses a write for the checksum that came with it; else empty."""
+    """A remedy where a server that is not AWS's refuses a write for its checksum; else empty."""
     code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     sent = getattr(client.meta.config, "request_checksum_calculation", "when_supported") == "when_supported"
     told = code in CHECKSUM_FAULTS or any(word in said.lower() for word in CHECKSUM_WORDS)

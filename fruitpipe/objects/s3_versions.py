@@ -1,4 +1,4 @@
-"""What a bucket keeps beside its current objects: earlier versions, delete markers, uploads that were begun."""
+"""Removes what a bucket keeps beside its current objects: earlier versions, delete markers, multipart uploads."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _versions(bucket: str, prefix: str) -> Iterator[Any]:
 
 
 def _remove(bucket: str, versions: list[Any]) -> int:
-    """The delete markers last: what was deleted never shows again in between."""
+    """Removes versions, then delete markers, so that a deleted object is never visible in between; returns how many."""
     for markers in (False, True):
         those = [found for found in versions if ("Size" not in found) is markers]
         s3_removal.remove(client(), bucket, [{"Key": found["Key"], "VersionId": found["VersionId"]} for found in those])

@@ -1,4 +1,4 @@
-"""How a job starts and ends, and what people look at: status, failed images, doctor, what a terminal shows.
+"""Runs jobs from settings to exit code, and shows the state of a root: status, failed images, doctor.
 
 In: ROOT. Out: lines, JSON, an exit code. May import: ingest, erasure, refit, table.
 """

@@ -1,4 +1,4 @@
-"""What is asked of AWS beside S3: who we are, the bucket's notifications, the queue, the cluster. Reads only."""
+"""Requests to AWS for the doctor: the caller's identity, a bucket's notifications, queues, EMR clusters. Reads only."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DENIED = {
 
 
 def identity() -> str:
-    """The ARN of who asks."""
+    """The ARN of the caller."""
     with _explained("sts:GetCallerIdentity"):
         return str(_client("sts").get_caller_identity()["Arn"])
 
 
 def queues(bucket: str, prefix: str) -> list[str]:
-    """The ARNs of the queues that are told of every image created and of every image removed under the prefix."""
+    """The ARNs of the queues that get events of all created and of all removed objects under the prefix."""
     with _explained("s3:GetBucketNotification"):
         wired = _client("s3").get_bucket_notification_configuration(Bucket=bucket).get("QueueConfigurations", [])
     told: dict[str, set[str]] = {}
@@ -54,14 +54,14 @@ def queue(arn: str) -> Fields:
 
 
 def readers(queue_arn: str) -> list[Fields]:
-    """What reads the queue: event source mappings of Lambda."""
+    """The event source mappings of Lambda that read the queue."""
     with _explained("lambda:ListEventSourceMappings"):
         found: list[Fields] = _client("lambda").list_event_source_mappings(EventSourceArn=queue_arn)["EventSourceMappings"]
     return found
 
 
 def cluster(cluster_id: str) -> Fields:
-    """A cluster of EMR's. Raises NotFound."""
+    """An EMR cluster, as DescribeCluster returns it. Raises NotFound."""
     with _explained(f"cluster {cluster_id}"):
         return dict(_client("emr").describe_cluster(ClusterId=cluster_id)["Cluster"])
 

@@ -1,4 +1,4 @@
-"""What the doctor looks at in AWS beside the buckets: the bucket's notifications with their queue, and the cluster."""
+"""The doctor's checks of AWS: the bucket's notifications with their queue, and the cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233,
 
 
 def events(images: str) -> str:
-    """The bucket tells a queue, something reads the queue, and nothing lies among its dead letters."""
+    """Checks that the bucket notifies a queue, that a function reads it, and that its dead-letter queue is empty."""
     bucket, _, prefix = images.removeprefix("s3://").partition("/")
     told = aws.queues(bucket, f"{prefix}/")
     if not told:
@@ -38,7 +38,7 @@ def dead_letters(attributes: dict[str, str]) -> int:
 
 
 def cluster(cluster_id: str) -> str:
-    """The cluster lives and takes two steps at a time; for how long, and what that cost."""
+    """Checks that the cluster lives and runs two steps at a time; says for how long it has run and what that cost."""
     try:
         found = aws.cluster(cluster_id)
     except NotFound as error:
@@ -56,7 +56,7 @@ def cluster(cluster_id: str) -> str:
 
 
 def cost(instances: dict[str, int], hours: float) -> str:
-    """About what the cluster has cost, where its machines' prices are known."""
+    """A phrase with about what the cluster has cost, where its machines' prices are known."""
     if not instances or not instances.keys() <= DOLLARS_AN_HOUR.keys():
         return ""
     dollars = hours * sum(count * DOLLARS_AN_HOUR[kind] for kind, count in instances.items())

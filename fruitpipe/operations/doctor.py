@@ -1,6 +1,6 @@
-"""Looks at everything that a root, its images and its cluster need, and says in a line each what is well and what is not.
+"""Checks everything that a root, its images and its cluster need, with a line each.
 
-A check returns what it found, or raises an error whose sentence is the finding; one broken part hides no other.
+A check returns what it found, or raises an error whose sentence is the finding. All checks run, also after one that failed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be looked at: canonical URIs; no cluster where none is named."""
+    """What to check. root, images: canonical URIs. Without images or cluster, their checks are left out."""
 
     root: str
     images: str | None
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, whether it is well, what was seen, and what to do where it is not."""
+    """The result of one check: its name, whether it passed, what was found, and the remedy if it failed."""
 
     name: str
     ok: bool
@@ -62,7 +62,7 @@ class Finding:
 
 
 def examine(asked: Asked) -> Iterator[Finding]:
-    """Every check that applies, in the order in which one would fix things."""
+    """Runs every check that applies, in the order in which one would fix things."""
     for name, (check, remedy) in applicable(asked).items():
         try:
             yield Finding(name, True, check(asked))
@@ -71,7 +71,7 @@ def examine(asked: Asked) -> Iterator[Finding]:
 
 
 def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
-    """Name → check and remedy. A folder needs no AWS, and what is not named is not looked for."""
+    """The checks that apply, by name, with their remedies. A local folder needs none of AWS."""
     checks = {
         "java": (check_java, ""),
         "jars": (check_jars, "fetch them: fruitpipe jars --s3"),
@@ -124,7 +124,7 @@ def check_region(asked: Asked) -> str:
 
 
 def check_root(asked: Asked) -> str:
-    """Does what the jobs do: list, write, write on a condition, read, remove."""
+    """Does in the root what the jobs do: list, write, write on a condition, read, remove."""
     layout.check(asked.root)
     uri = objects.join(layout.folder(asked.root, "triggers"), f"doctor-{uuid.uuid4().hex[:8]}.json")
     try:
@@ -179,7 +179,7 @@ def check_manifests(asked: Asked) -> str:
 
 
 def check_stream(asked: Asked) -> str:
-    """Who writes to the root. A folder needs nobody, as `--once` is run by hand; in S3 a stream is missed."""
+    """Says which stream writes to the root. Raises an error in S3 without one; in a folder `--once` is run by hand."""
     holder = lease.holder(asked.root)
     if holder is None and objects.is_s3(asked.root):
         raise NotFound(f"{asked.root}: no stream runs")
@@ -193,7 +193,7 @@ def check_stream(asked: Asked) -> str:
 
 
 def check_clock(asked: Asked) -> str:
-    """How far this machine's clock is from the store's: the ages of files, and S3's signatures, go by both."""
+    """Compares this machine's clock with the store's: the ages of files, and S3's signatures, depend on both."""
     before, at_store, after = datetime.now(UTC), objects.store_time(asked.root), datetime.now(UTC)
     # The store tells whole seconds, of some moment while it was asked.
     ahead, behind = (before - at_store).total_seconds() - 1, (at_store - after).total_seconds()
@@ -207,5 +207,5 @@ def check_clock(asked: Asked) -> str:
 
 
 def check_pointer(asked: Asked) -> str:
-    """What is published is there, whole."""
+    """Checks that the published versions are whole."""
     return root_checks.published(asked.root, verify=asked.verify)

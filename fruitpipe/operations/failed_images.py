@@ -1,4 +1,4 @@
-"""The images that could not be featurised: which, why, and asking the stream to look at them again."""
+"""Lists the images that could not be featurised, with reasons, and has the stream look at them again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ErrorRow(NamedTuple):
-    """One image without features. `ingested_at` is when the stream last found it so."""
+    """The row of an image without features. ingested_at: when the stream last tried."""
 
     path: str
     label: str
@@ -40,7 +40,7 @@ def find(table: Snapshot, reason: str | None = None, label: str | None = None, l
 
 
 def to_csv(rows: Iterable[ErrorRow]) -> bytes:
-    """A header and a line a row; times in ISO 8601, in UTC. A name that cannot be printed stands as a JSON string."""
+    """A header and a line a row; times in ISO 8601, in UTC. A name that cannot be printed is a JSON string."""
     body = io.StringIO()
     writer = csv.writer(body, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(ErrorRow._fields)

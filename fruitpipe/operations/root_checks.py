@@ -1,4 +1,4 @@
-"""What the doctor looks at below a root: the table with its files, the manifests that wait, and the published versions."""
+"""The doctor's checks below a root: the table with its files, the manifests that wait, and the published versions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fruitpipe.refit import pointer, publication, rollback, version_files, versi
 from fruitpipe.table import data_integrity, log_files, requirements
 from fruitpipe.table.snapshot import REPAIR, Snapshot
 
-DUE_CHECKPOINTS = 3  # so many that did not come are no chance
+DUE_CHECKPOINTS = 3  # so many missing ones are no coincidence
 OLD = timedelta(days=1)  # a stream reads a manifest within seconds, and who runs one by hand does so within a day
 
 
@@ -26,7 +26,7 @@ class Ages(NamedTuple):
 
 
 def table(root: str, *, verify: bool = False) -> str:
-    """The table's log and properties, and each data file with its size; with `verify` every page is read, too.
+    """Checks the table's log and properties, and the size of each data file; with `verify` reads every page, too.
 
     Raises NotFound, WrongRoot, Damaged; PlatformFault where Delta's checkpoints no longer come.
     """
@@ -51,7 +51,7 @@ def table(root: str, *, verify: bool = False) -> str:
 
 
 def waiting(root: str) -> str:
-    """The manifests that the stream has not read, by age. Raises PlatformFault where some are old."""
+    """Counts the manifests that the stream has not read, by age. Raises PlatformFault where some are old."""
     ages = ages_of_waiting(root, datetime.now(UTC))
     if ages.over_a_day:
         raise PlatformFault(
@@ -61,7 +61,7 @@ def waiting(root: str) -> str:
 
 
 def ages_of_waiting(root: str, now: datetime) -> Ages:
-    """Those of the manifests that no committed batch has taken."""
+    """The ages of the manifests that no committed batch has read."""
     uris = set(waiting_manifests.unread(root, checkpoint.place(root)))
     folder = objects.join(root, "events")
     times = sorted(stat.modification_time for stat in objects.list_all(folder) if stat.path in uris)
@@ -70,7 +70,7 @@ def ages_of_waiting(root: str, now: datetime) -> Ages:
 
 
 def published(root: str, *, verify: bool = False) -> str:
-    """Each published version's model and files; with `verify`, or where a version names no files, its rows are read and counted.
+    """Checks each published version's model and files; with `verify`, or for a version without a list of files, counts its rows.
 
     Raises NotFound, Damaged.
     """

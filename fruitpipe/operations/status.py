@@ -1,4 +1,4 @@
-"""The state of a root: what is in the table, what came last, which versions are published, what is stored.
+"""Collects the state of a root: the table, the last batch, the published versions, and the bytes stored.
 
 Reads Delta's log, a few scalar columns and a listing; no Spark.
 """
@@ -32,7 +32,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class LastBatch:
     """The last commit of rows. Lags in seconds: from an image's upload to its row, over the rows that the commit brought.
 
-    images: that were looked at. outcomes: those by what became of them, as the stream says it; none of an older commit.
+    images: how many were looked at. outcomes: images by outcome, as the stream prints them; empty for a commit of an old version.
     """
 
     committed_at: str
@@ -84,12 +84,12 @@ class Status:
     damaged: list[str]
 
     def to_json(self) -> str:
-        """As one JSON object."""
+        """The status as one JSON object."""
         return to_json(asdict(self), indent=2)
 
 
 class Sizes:
-    """What `storage` says of a root, listed anew once a minute at most: for who looks every few seconds."""
+    """The result of `storage`, listed again once a minute at most: for `--watch`, which asks every few seconds."""
 
     def __init__(self, root: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._root, self._clock = root, clock
@@ -103,7 +103,7 @@ class Sizes:
 
 
 def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[str, int]] | None = None) -> Status:
-    """The state of the root at this moment. sizes: what tells `storage_bytes`, where that is not to be listed each time."""
+    """The state of the root at this moment. sizes: returns `storage_bytes`, where it should not be listed each time."""
     now = now or datetime.now(UTC)
     counts = table.query("SELECT label, error, extractor, count(*) AS images FROM features GROUP BY label, error, extractor")
     labels, errors, extractors = (_totals(counts, column) for column in ("label", "error", "extractor"))
@@ -132,7 +132,7 @@ def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[st
 
 
 def damaged(table: Snapshot, current: str | None) -> list[str]:
-    """What is missing or cut of the table and of the current version, by names and sizes. Two listings."""
+    """The missing or cut files of the table and of the current version, by names and sizes. Costs two listings."""
     checks: list[Callable[[], object]] = [table.check_whole]
     if current:
         checks.append(lambda: publication.check_files(table.root, current))
@@ -148,7 +148,7 @@ def _failure(check: Callable[[], object]) -> Damaged | None:
 
 
 def last_batch(table: Snapshot, now: datetime) -> LastBatch | None:
-    """What the stream committed last, or None where that is longer ago than the log's last entries tell.
+    """The stream's last commit of rows; None where it is older than the last entries of the log.
 
     Its rows are those ingested after the commit before: statistics of `ingested_at` leave all other files unread.
     """

@@ -1,4 +1,4 @@
-"""What `fruitpipe status` and `fruitpipe errors` print: for people on a terminal, for programs as JSON or tabbed lines."""
+"""Prints `fruitpipe status` and `fruitpipe errors`: for people on a terminal, for programs as JSON or tab-separated lines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def watch(look: Callable[[], Status], seconds: float, *, as_json: bool = False) 
 
 
 def show_errors(rows: Sequence[ErrorRow], *, as_json: bool = False) -> None:
-    """Prints the rows: a table on a terminal, else path, label, reason and message with tabs between, a line a row."""
+    """Prints the rows: a table on a terminal, else path, label, reason and message, tab-separated, a line a row."""
     console = _console()
     if as_json:
         say(*(to_json(failed_images.to_dict(row)) for row in rows))
