@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person who can fix it.
+"""The errors of fruitpipe, each with a message for the person who can fix it.
 
 Every message gives the value, the bound and what to do. Each class takes that one sentence as its only argument, so that
 it survives the pickling between an executor and the driver.

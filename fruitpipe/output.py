@@ -1,7 +1,7 @@
-"""What leaves the program as text for people: lines on a terminal or in a log, cells of a table, words in a page.
+"""Prints and escapes text for people: lines on a terminal or in a log, cells of a table, words in a page.
 
-Whoever may upload an image chooses its name, and a name may hold line breaks, commands of a terminal, marks that turn the
-direction of writing, or a spreadsheet's formula. All text goes out through here, and ruff forbids `print` elsewhere. Escapes are
+Anybody who uploads an image chooses its name, and a name may hold line breaks, commands of a terminal, marks that turn the
+direction of writing, or a spreadsheet's formula. All output goes through here, and ruff forbids `print` elsewhere. Escapes are
 JSON's, which an erasure's search for names reads, too.
 """
 

@@ -1,4 +1,4 @@
-"""Where data may lie: in the European Union, unless a setting says otherwise."""
+"""The AWS regions where data may lie: those of the European Union, unless a setting says otherwise."""
 
 from __future__ import annotations
 

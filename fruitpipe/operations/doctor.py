@@ -179,7 +179,7 @@ def check_manifests(asked: Asked) -> str:
 
 
 def check_stream(asked: Asked) -> str:
-    """Says which stream writes to the root. Raises an error in S3 without one; in a folder `--once` is run by hand."""
+    """Says which stream writes to the root. Raises NotFound where it is silent, or where none runs in S3."""
     holder = lease.holder(asked.root)
     if holder is None and objects.is_s3(asked.root):
         raise NotFound(f"{asked.root}: no stream runs")

@@ -1,4 +1,4 @@
-"""How far a version turned from the one before: for those who keep vectors of an older version. NumPy only."""
+"""Drift between two versions: the angles of their components, and how labels moved. NumPy only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def compare(before: Reduction, rows_before: Summary, after: Reduction, rows_after: Summary) -> dict[str, Any]:
-    """What a version says of its predecessor, ready for JSON.
+    """The facts on a version's drift from its predecessor, ready for JSON (`continuity` in `reduction.json`).
 
     Angles in degrees between the two spaces of components. `label_moves`: per label that both know, the distance between its
     two mean features in the standard deviations of `after`, as a root mean square over the columns that vary.

@@ -21,7 +21,7 @@ BLOCK_ROWS = 2048  # 21 MB in float64 at 1280 columns; smaller blocks would spen
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What is known of `count` rows of d columns.
+    """The moments of `count` rows of d columns.
 
     count: number of rows. mean: (d,) float64. m2: (d, d) float64, symmetric, the sum of (x - mean)(x - mean)ᵀ over the rows.
     A column whose values are all equal has a row and a column of exact zeros in `m2`, however the rows were split: there is
@@ -105,7 +105,7 @@ class Moments:
         return cls(int(arrays["count"]), arrays["mean"], arrays["m2"])
 
     def to_bytes(self) -> bytes:
-        """As the bytes of an .npz file: 8 · d² + 8 · d, 13 MB at d = 1280."""
+        """The moments as the bytes of an .npz file: 8 · d² + 8 · d, 13 MB at d = 1280."""
         return npz(self.arrays())
 
     @classmethod

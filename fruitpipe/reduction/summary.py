@@ -1,4 +1,4 @@
-"""What one pass over rows of features keeps of them: moments, the mean of each label, and the rows that were set aside.
+"""Summaries of rows of features, made in one pass: moments, the mean of each label, and the rows that were set aside.
 
 Mergeable like the moments in it, so that partitions, executors and refits add up. NumPy only.
 """
@@ -89,7 +89,7 @@ class Summary:
         )
 
     def to_bytes(self) -> bytes:
-        """As the bytes of an .npz file: 13 MB at d = 1280, and 10 kB a label."""
+        """The summary as the bytes of an .npz file: 13 MB at d = 1280, and 10 kB a label."""
         return npz(self.arrays())
 
     @classmethod

@@ -1,4 +1,4 @@
-"""From the table to the next version: the changes, the fit on Spark, the files of a version, the pointer to the current one.
+"""Makes the next version from the table: gathers changes, fits on Spark, writes the version's files, and moves the pointer.
 
 In: a pinned version of the table. Out: ROOT/models, ROOT/reduced and its latest.json. May import: table, reduction, runtime.
 """

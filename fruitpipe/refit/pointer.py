@@ -1,7 +1,7 @@
-"""`<root>/reduced/latest.json`: which version readers get, which are published at all, and whether a rollback holds.
+"""The pointer, `<root>/reduced/latest.json`: the version that readers get, all published ones, and whether a rollback holds.
 
-Every write is conditional on the etag that was read, so that of two writers one is told and nothing is lost. Readers need
-`version` alone; a pointer of before there were holds lacks `held`, and is not held.
+Every write is conditional on the etag that was read, so that of two writers one fails and nothing is lost. Readers need `version`
+only. A pointer of an early version lacks `held`, and is not held.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class Hold:
-    """A rollback that stands until it is released. newest: the highest version then, so that later ones are told apart."""
+    """A rollback until it is released. newest: the highest version at that time, to recognise later ones."""
 
     since: str
     newest: str
@@ -30,7 +30,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What the pointer says: the current version, and all that are published, oldest first.
+    """The contents of the pointer: the current version, and all published ones, oldest first.
 
     held: where no refit may switch. switched_at: when the current version became it. checked_at: when a refit last found that
     nothing is to be published. Times in ISO 8601, of UTC.
@@ -50,12 +50,12 @@ class Pointer:
 
     @property
     def basis(self) -> str:
-        """The version that a refit goes on from: the current one, or what was published last since a rollback holds."""
+        """The version that a refit continues: the current one, or the last that was published since a rollback holds."""
         return self.newest if self.held and number(self.newest) > number(self.held.newest) else self.version
 
 
 def uri(root: str) -> str:
-    """Where the pointer lies."""
+    """The URI of the pointer."""
     return objects.join(objects.canonical(root), "reduced", "latest.json")
 
 
@@ -65,7 +65,7 @@ def number(version: str) -> int:
 
 
 def find(root: str) -> Pointer | None:
-    """What is published, or None where nothing is yet. Raises WrongRoot for a pointer that is not fruitpipe's."""
+    """Reads the pointer; None where nothing is published yet. Raises WrongRoot for one that is not fruitpipe's."""
     try:
         body, etag = objects.read_with_etag(uri(root))
     except NotFound:
@@ -77,7 +77,7 @@ def find(root: str) -> Pointer | None:
 
 
 def get(root: str) -> Pointer:
-    """What is published. Raises NotFound where nothing is yet, WrongRoot."""
+    """Reads the pointer. Raises NotFound where nothing is published yet, WrongRoot."""
     found = find(root)
     if found is None:
         raise NotFound(f"{root}: no reduced features are published yet; run fruitpipe refit --root {root} first")
@@ -85,9 +85,9 @@ def get(root: str) -> Pointer:
 
 
 def update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
-    """Writes what `change` makes of the present pointer, and asks it again where another writer came in between.
+    """Replaces the pointer by `change` of it, and calls `change` again where another writer came in between.
 
-    Raises whatever `change` raises, and Conflict where other writers came in between all the time.
+    Raises what `change` raises, and Conflict where other writers come in between each time.
     """
     for _ in range(ATTEMPTS):
         found = find(root)
@@ -103,7 +103,7 @@ def update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
 
 
 def now() -> str:
-    """The present time, as the pointer notes it."""
+    """The current time in the pointer's format, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 

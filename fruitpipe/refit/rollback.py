@@ -1,7 +1,7 @@
-"""Back to an earlier version, for as long as somebody wants it: a rollback holds until it is released.
+"""Makes an earlier version the current one, and holds it there until the rollback is released.
 
-A hold is a field of the pointer. While it stands, refits publish their versions beside the current one and switch nothing: else
-the schedule's next refit, or one that is running, would bring back what was just taken away.
+A hold is a field of the pointer. While it is set, refits publish their versions but do not switch to them: else a refit of
+the schedule, or one that is running, would undo the rollback.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from fruitpipe.refit.pointer import Hold, Pointer
 
 
 def roll_back(root: str, version: str) -> Pointer:
-    """Makes a published version the current one, and holds it there. Returns what the pointer says then.
+    """Makes a published version the current one, and holds it there. Returns the pointer as it is then.
 
-    Raises NotFound for a version that is not published, Conflict where another writer was at it all the time.
+    Raises NotFound for a version that is not published, Conflict where other writers come in between each time.
     """
     wanted, at = pointer.get(root), pointer.now()
     if version not in wanted.versions:
@@ -33,9 +33,9 @@ def roll_back(root: str, version: str) -> Pointer:
 
 
 def release(root: str) -> Pointer:
-    """Ends the hold; the current version stays until the next refit switches. Returns what the pointer said before.
+    """Ends the hold; the current version stays until the next refit switches. Returns the pointer as it was before.
 
-    Raises NotFound where nothing is published yet, Conflict where another writer was at it all the time.
+    Raises NotFound where nothing is published yet, Conflict where other writers come in between each time.
     """
     before = pointer.get(root)
     pointer.update(root, lambda found: replace(found or before, held=None))
@@ -43,7 +43,7 @@ def release(root: str) -> Pointer:
 
 
 def told(found: Pointer, root: str) -> str:
-    """A half sentence for people: since when readers are held at a version, and how that ends; empty where they are not."""
+    """A phrase for people: since when a rollback holds readers at a version, and how to end it; empty without one."""
     if found.held is None:
         return ""
     since = found.held.since[:16].replace("T", " ")

@@ -1,4 +1,4 @@
-"""What lies under ROOT beside the table and the versions: the names of its folders, the manifests, the writer's lease.
+"""The root beside the table and the versions: the names of its folders, the manifests, the writer's lease.
 
 In: ROOT's URI. Out: URIs, events of images, the right to write. May import: objects, errors.
 """

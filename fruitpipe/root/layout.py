@@ -1,4 +1,4 @@
-"""Where everything lies under the root, and whether a root is ours to write to."""
+"""The layout of a root: the URIs of its folders and files, and the check that a root is fruitpipe's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fruitpipe.errors import AccessDenied, WrongRoot
 FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
 WRITER = "writer.json"
-CLEARED = "cleared.json"  # when upkeep last cleared away
+CLEARED = "cleared.json"  # when upkeep last removed old files
 NAMING = "labels.json"  # which folder of a path is the label, and the image prefixes
 EXAMPLES = 3
 
@@ -27,7 +27,7 @@ def place(root: str, name: str) -> str:
 
 
 def is_within(uri: str, folder: str) -> bool:
-    """Whether a URI lies in a folder, or is it."""
+    """Whether a URI lies in a folder, or is the folder."""
     return f"{uri}/".startswith(f"{folder}/")
 
 
@@ -44,11 +44,11 @@ def check(root: str) -> None:
 
 
 def _check_around(root: str) -> None:
-    """Another table's VACUUM removes, after a week, all that lies in its folder and is none of its files."""
+    """Raises WrongRoot for a root inside another Delta table, whose VACUUM removes foreign files in its folder after a week."""
     for above in _above(root):
         try:
             inside = objects.exists(objects.join(above, "_delta_log"))
-        except AccessDenied:  # whoever may list only the root cannot see more, and need not
+        except AccessDenied:  # the right to list the root alone is enough
             return
         if inside:
             raise WrongRoot(f"{root} lies in the Delta table {above}, whose VACUUM would remove it; give a --root outside of it")

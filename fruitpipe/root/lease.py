@@ -1,7 +1,7 @@
-"""One writer a root: Delta on S3 is safe with one writing driver and no more, and a second stream would do the work twice.
+"""The lease of a root, which only one writer holds: Delta on S3 is safe with one writing driver, and a second would work twice.
 
-On a local folder the operating system's lock says who writes; it goes with its holder. On S3 a small object does (`s3_lease`).
-It is checked before every commit.
+On a local folder it is a lock of the operating system, which ends with its holder. On S3 it is a small object (`s3_lease`). It is
+checked before every commit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Lease(Protocol):
     """The right to write, while it lasts."""
 
     def check(self) -> None:
-        """Raises LeaseLost where somebody else may write by now."""
+        """Raises LeaseLost where another process may write by now."""
 
 
 class Holder(NamedTuple):
@@ -37,17 +37,17 @@ class Holder(NamedTuple):
 
 @contextmanager
 def held(root: str, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], float] = clock) -> Iterator[Lease]:
-    """Holds the root's lease for the length of the block.
+    """Holds the root's lease while the block runs.
 
-    clock: seconds of this process's own clock. Raises OtherWriter where somebody lives who holds it; on S3 it waits for a little
-    more than a lease until it takes the root from one that died.
+    clock: seconds of this process's own clock. Raises OtherWriter where another process holds it; on S3 it first waits a
+    little more than a lease, and takes the root if that one does not renew.
     """
     with _on_s3(root, lease_seconds, clock) if objects.is_s3(root) else _on_folder(root) as lease:
         yield lease
 
 
 def holder(root: str) -> Holder | None:
-    """Who holds the root's lease; None where nobody does. Takes nothing from anybody, and goes by the store's clock alone."""
+    """Who holds the root's lease; None where nobody does. Only reads, and uses only the store's clock."""
     return _holder_on_s3(root) if objects.is_s3(root) else _holder_on_folder(root)
 
 
@@ -82,7 +82,7 @@ class _FolderLease:
         self._path, self._file = path, file
 
     def check(self) -> None:
-        """The lock holds as long as the file is the one that others would lock."""
+        """Raises LeaseLost where the lock's file was replaced, so that another process could lock the new one."""
         if not (self._path.exists() and os.path.samestat(os.fstat(self._file), self._path.stat())):
             raise LeaseLost(f"{self._path} was removed or replaced while this stream held it; start it again")
 

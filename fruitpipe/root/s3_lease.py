@@ -1,8 +1,8 @@
-"""The writer's lease on S3: an object written conditionally and renewed, which a holder that died frees by not renewing it.
+"""The writer's lease on S3: an object that its holder writes conditionally and renews. A lease that is not renewed expires.
 
 No two machines' clocks are compared. The holder counts its lease from before each of its requests, by a clock that goes on while
-the machine sleeps; whoever wants the root of a silent holder counts from when it saw the record, and takes it where that was not
-written anew for a whole lease.
+the machine sleeps. A process that waits for the root counts from when it saw the record, and takes the root where the record was
+not renewed for a whole lease.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LOOKS = 30  # at a silent holder's record, within one lease
 
 
 class Seen(NamedTuple):
-    """A record as it was read, with the etag that it is replaced by."""
+    """A record as it was read, with its etag, on which a replacement is conditional."""
 
     record: Record
     etag: str
 
 
 def clock() -> float:
-    """Seconds of a clock that nobody sets and that goes on while the machine sleeps, as macOS's monotonic clock does."""
+    """Seconds of a clock that is never set and goes on while the machine sleeps, as macOS's monotonic clock does."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -45,7 +45,7 @@ def outwaited_after(record: Record) -> float:
 
 
 class S3Lease:
-    """Held, and renewed by a thread, from when this is made until `release`. Raises OtherWriter where its holder lives."""
+    """The lease, held and renewed by a thread from construction until `release`. Raises OtherWriter where another holds it."""
 
     def __init__(self, root: str, seconds: float, clock: Callable[[], float] = clock) -> None:
         self._root, self._uri, self._clock = root, layout.place(root, layout.WRITER), clock
@@ -57,12 +57,12 @@ class S3Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises LeaseLost where somebody else may write by now, or will before a commit that begins now has ended."""
+        """Raises LeaseLost where another process may write now, or before a commit that begins now has ended."""
         if self._lost or self._clock() > self._valid_until - MARGIN * self._me.lease_seconds:
             raise LeaseLost(f"{self._uri}: the lease was lost or not renewed; nothing more is written. Start the stream again")
 
     def release(self) -> None:
-        """Gives the root back. One that cannot is freed by not being renewed."""
+        """Releases the root. If that fails, the lease expires by itself."""
         self._done.set()
         self._thread.join()
         if not self._lost:
@@ -80,7 +80,7 @@ class S3Lease:
             raise writer_record.refusal(self._root, first.record if first else Record()) from None
 
     def _outwaited(self, seen: Seen) -> Seen | None:
-        """The record as it is when its holder has been silent for a whole lease, or gives it back. Raises OtherWriter."""
+        """Waits until a record was not renewed for a whole lease, or is released; returns it. Raises OtherWriter if renewed."""
         seconds = outwaited_after(seen.record)
         say(f"{self._root} is held by {seen.record}; it is taken over in {seconds:.0f} s, unless that one lives")
         end = self._clock() + seconds
@@ -125,7 +125,7 @@ class S3Lease:
         return objects.write(self._uri, record.to_bytes(), if_etag=there.etag)
 
     def _tidy(self, earlier: str | None) -> None:
-        """Removes the version that was replaced, where the bucket keeps it: they would be 40,000 in a week."""
+        """Removes the version that was replaced, where the bucket keeps versions: these would be 40,000 a week."""
         if not (earlier and self._tidies):
             return
         try:

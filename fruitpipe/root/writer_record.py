@@ -1,4 +1,4 @@
-"""What `<root>/writer.json` says: who writes the root, since when, and for how long that holds."""
+"""The record of the root's writer, `<root>/writer.json`: who writes it, since when, and for how long the record is valid."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LEASE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Record:
-    """One holder's word.
+    """One record of a holder.
 
-    token: tells its records from those of all others, as two processes may have one name, in containers. lease_seconds: how long
-    it holds after it was written. released: whether the holder has given the root back. expires_at: by the holder's own clock;
-    for people, and for writers of earlier versions, who go by it.
+    token: an id of the holder alone, as two processes in containers may have one name. lease_seconds: how long the record is
+    valid after it was written. released: whether the holder has released the root. expires_at: by the holder's own clock; for
+    people, and for writers of earlier versions, which use it.
     """
 
     holder: str = "another process"
@@ -33,23 +33,23 @@ class Record:
         return f"{self.holder} since {self.since}"
 
     def written_now(self, *, released: bool = False) -> Record:
-        """The same holder's next word."""
+        """The same holder's record as of now."""
         expires = datetime.now(UTC) + timedelta(seconds=0 if released else self.lease_seconds)
         return replace(self, released=released, expires_at=expires.isoformat())
 
     def to_bytes(self) -> bytes:
-        """As it is stored; `parsed` reads it."""
+        """The record as it is stored; `parsed` reads it."""
         return json.dumps(asdict(self)).encode()
 
 
 def of_this_process(token: str = "", lease_seconds: float = LEASE_SECONDS) -> Record:
-    """What this process writes when it takes the root."""
+    """The record that this process writes when it takes the root."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(f"{socket.gethostname()}, process {os.getpid()}", now, token, lease_seconds)
 
 
 def parsed(body: bytes) -> Record:
-    """The record that `body` is; one that names nobody where it is none, as while a holder is writing it."""
+    """Parses a record; returns one without names where `body` is none, as while a holder is writing it."""
     try:
         fields = json.loads(body)
     except ValueError:

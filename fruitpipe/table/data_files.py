@@ -1,7 +1,7 @@
-"""Outcomes → a data file of the features table, written by the worker that made them, and the line of Delta's log that names it.
+"""Writes outcomes into a data file of the features table, on the worker that made them, and returns its action for Delta's log.
 
-Spark would take each row through Java to write it, for a seventh of the processor time. A file counts once a commit names it:
-what a task that was killed, or run twice, leaves behind is named by none, and goes as the table's old files do.
+Spark would take each row through Java to write it, for a seventh of the processor time. A file is a part of the table only once a
+commit names it: the vacuum removes files that a task left that was killed, or ran twice.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.extractor.featurise import Featuriser
 
 STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
-SENSELESS = ("error_message", "sha256", "etag", "features")  # as a dictionary: hardly a value comes twice
+SENSELESS = ("error_message", "sha256", "etag", "features")  # not dictionary-encoded: values are hardly ever equal
 ROWS = ("featurised", "failed")  # outcomes that are rows of the table
 NO_CHANGES = ("unchanged", "kept")  # outcomes that leave it as it is
 
 
 class Group(NamedTuple):
-    """What a task made of its references that came out alike.
+    """The references of a task that have the same outcome and error.
 
     lag: the longest from an image's upload to its row, in seconds; what was not read has none. message: of one that failed. file:
     the `add` action of the file that holds the task's rows, as Delta's protocol has it in JSON, if it has any. gone: the paths of
@@ -80,7 +80,7 @@ class Writer:
         yield from pa.Table.from_pylist([group._asdict() for group in self.write(outcomes)], _GROUPS).to_batches()
 
     def load(self, _: Iterable[int]) -> None:
-        """Has this worker import and load what it will need."""
+        """Loads the model and the modules that this worker will need."""
         self.featuriser.load()
 
     def write(self, outcomes: pa.Table) -> list[Group]:
@@ -93,7 +93,7 @@ class Writer:
 
 
 def uri(folder: str, add: str) -> str:
-    """Where the file of an `add` action lies."""
+    """The URI of the file of an `add` action."""
     return objects.join(folder, json.loads(add)["add"]["path"])
 
 
@@ -128,7 +128,7 @@ def _statistics(rows: pa.Table) -> dict[str, Any]:
 
 
 def _told(value: Any, *, up: bool) -> Any:
-    """Times in milliseconds, which is all that the log has: the least rounded down, the greatest up."""
+    """A value for the statistics. Times have milliseconds there: the least is rounded down, the greatest up."""
     if not isinstance(value, datetime):
         return value
     rounded = value + timedelta(microseconds=-value.microsecond % 1000) if up else value

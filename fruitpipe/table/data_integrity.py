@@ -1,4 +1,4 @@
-"""Whether the table's data files are there and whole: by their sizes in a listing, or by the checksum of each page in them."""
+"""Finds lost and damaged data files of the table: by their sizes in a listing, or by the checksum of each page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The features table through Delta's public API: made and read. The only importer of delta.
+"""Creates and reads the features table through Delta's public API. The only importer of delta.
 
 The stream's driver is its only writer: Delta on S3 is safe with one writing driver and no more.
 
@@ -32,7 +32,7 @@ HIDING = {"deletionVectors", "columnMapping"}
 
 
 class Table(NamedTuple):
-    """Delta's id of the table, another one after it was made anew, and whether its files hold its rows and nothing else."""
+    """Delta's id of the table, which a new table does not share, and whether its files hold its rows and nothing else."""
 
     id: str
     plain: bool
@@ -43,17 +43,17 @@ NO_TABLE, UNBORN = "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"
 
 
 def folder(root: str) -> str:
-    """Where the features table lies, as workers and the object store have it."""
+    """The URI of the features table for the workers and the object store."""
     return objects.join(root, "features")
 
 
 def features_uri(root: str) -> str:
-    """Where it lies, as Spark has it."""
+    """The URI of the features table for Spark."""
     return objects.for_spark(folder(root))
 
 
 def file_uri(root: str, name: str) -> str:
-    """Where one of the table's files lies. It has no partitions, so they lie side by side."""
+    """The URI of one of the table's data files. The table has no partitions, so all are in one folder."""
     return objects.join(folder(root), name)
 
 
@@ -63,7 +63,7 @@ def in_sql(root: str) -> str:
 
 
 def table(spark: SparkSession, root: str) -> DeltaTable:
-    """The table, to be changed or asked. Raises AnalysisException where there is none."""
+    """The table as Delta's Python API has it. Raises AnalysisException where there is none."""
     return DeltaTable.forPath(spark, features_uri(root))
 
 
@@ -76,7 +76,7 @@ def describe(spark: SparkSession, root: str) -> Table:
 
 
 def exists(spark: SparkSession, root: str) -> bool:
-    """Whether there is a features table. Raises WrongRoot for a folder that is none of ours, Damaged for a torn log."""
+    """Whether there is a features table. Raises WrongRoot for a table of others, Damaged for a damaged log."""
     try:
         table(spark, root)
     except AnalysisException as error:
@@ -96,7 +96,7 @@ def exists(spark: SparkSession, root: str) -> bool:
 
 
 def is_ours(root: str) -> bool:
-    """Whether there is a table as `create` leaves it. Told without Spark; False where only Spark can tell."""
+    """Whether there is a table as `create` makes it. Needs no Spark; False where only Spark can find out."""
     try:
         table = Snapshot(root)
         requirements.check(table)
@@ -137,12 +137,12 @@ def rows(spark: SparkSession, root: str) -> DataFrame:
 
 
 def rows_at(spark: SparkSession, root: str, at_version: int) -> DataFrame:
-    """The table as it was at a version, whatever has been committed since."""
+    """The table as it was at a version, all columns of FEATURES."""
     return spark.read.format("delta").option("versionAsOf", at_version).load(features_uri(root))
 
 
 def changes(spark: SparkSession, root: str, after_version: int, to_version: int) -> DataFrame:
-    """What was committed after one version and up to another: FEATURES and `_change_type`, `_commit_version`.
+    """The change feed after one version up to another: FEATURES, `_change_type` and `_commit_version`.
 
     Raises NotFound where the change feed no longer reaches back so far.
     """
@@ -155,7 +155,7 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
 
 
 def _check_no_remains(root: str) -> None:
-    """Raises WrongRoot where data files or parts of a log lie there, though they make no table: a new one would hide them."""
+    """Raises WrongRoot where there are data files or parts of a log without a table: a new one would hide them."""
     data = [name for name in objects.children(folder(root)) if name != "_delta_log/"]
     if data or log_files.has_state(folder(root)):
         held = f"{len(data)} files or folders beside the log, {data[0]} among them," if data else "a log"

@@ -1,6 +1,6 @@
-"""Delta's private Java classes, reached through py4j: what its Python API has no words for. Each call is listed here once.
+"""Calls of Delta's private Java classes through py4j, for what its Python API cannot do. Each is listed here.
 
-| call | Java | where it is missing |
+| call | Java | if it is missing |
 |---|---|---|
 | `append` | `OptimisticTransaction`, `actions.Action.fromJson`, `DeltaOperations.Write` | `check` says so |
 | `remove` | the same, and `DeltaOperations.ManualUpdate` | Py4JError |
@@ -88,14 +88,14 @@ def checkpoint(spark: SparkSession, table_uri: str) -> None:
 
 
 def hush(spark: SparkSession) -> None:
-    """Takes from this thread's calls what Delta prints on stdout, as VACUUM does, among the lines of a job."""
+    """Silences what Delta prints on stdout in this thread's calls, as VACUUM does, among the lines of a job."""
     jvm = _jvm(spark)
     console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
     console.setOutDirect(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
 
 
 def check(spark: SparkSession, table_uri: str) -> None:
-    """Tries what `append` asks of Delta, with nothing to commit. Raises MissingRequirement."""
+    """Tries the calls of `append` with nothing to commit. Raises MissingRequirement where one is missing."""
     try:
         append(spark, table_uri, ())
     except (TypeError, ValueError, Py4JError) as error:
@@ -111,7 +111,7 @@ def check(spark: SparkSession, table_uri: str) -> None:
 
 
 def _write_append(spark: SparkSession, note: str) -> Any:
-    """What Delta's history calls an append: a WRITE. How many options follow its mode differs between versions of Delta.
+    """The operation of an append in Delta's history, a WRITE. The number of options after its mode differs between Deltas.
 
     The first three are partitions, predicate and `userMetadata` in each of them.
     """
@@ -129,5 +129,5 @@ def _jvm(spark: SparkSession) -> Any:
 
 
 def _log(spark: SparkSession, table_uri: str) -> Any:
-    """Delta's own view of the table's log."""
+    """Delta's DeltaLog of the table."""
     return _jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, table_uri)  # noqa: SLF001

@@ -1,9 +1,9 @@
-"""The fence around the table: a commit that changes rows builds on what this process made or found there, or is refused.
+"""Fencing of commits: one that changes rows builds on the last that this process made or found, or Delta refuses it.
 
-The lease says who may begin a commit. A process may stand still between its last look at the lease and the commit, while
-another writes the table: what it then commits would be rows that are there already. So each such commit carries a number, one
-more than the one before, in Delta's own place for it (`txn`, of idempotent writes). By it Delta refuses a merge that is not the
-next; and an append is held to the version of the table that it builds on.
+The lease says who may begin a commit. A process may be suspended between its check of the lease and the commit, while another
+writes the table, and would then commit rows that are there already. So each such commit has a number, one more than the one
+before, in Delta's field for idempotent writes (`txn`). By it Delta refuses a merge that is not the next. An append is bound to
+the version of the table on which it builds.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Fence:
 
     @property
     def number(self) -> int:
-        """What the next commit that changes rows is to be committed under."""
+        """The number of the next commit that changes rows."""
         return self._number + 1
 
     def number_after(self, version: int) -> int:
@@ -50,18 +50,18 @@ class Fence:
         return self.number
 
     def added(self, version: int) -> None:
-        """Takes note of an append, which became this version."""
+        """Notes an append, which became this version."""
         self._version, self._number = version, self._number + 1
 
     def merged(self) -> None:
-        """Takes note of a merge, which is a newer version, or none where there was nothing to do. Raises LeaseLost."""
+        """Notes a merge, which made a newer version, or none where there was nothing to do. Raises LeaseLost."""
         newest = Snapshot(self._root)
         self._number += 1
         self.number_after(newest.version)
         self._see(newest)
 
     def lost(self) -> LeaseLost:
-        """The error where somebody else has changed rows."""
+        """The error where another process has changed rows."""
         return LeaseLost(
             f"{self._root}/features: somebody else changed rows after version {self._version}; nothing more is written. "
             "Two streams must not write one root: stop the other one (fruitpipe doctor tells who holds it), and start again"

@@ -57,7 +57,7 @@ def _commit(metadata: dict[str, Any]) -> bytes:
 
 
 def _checksum(metadata: dict[str, Any]) -> bytes:
-    """The sums over a table without files."""
+    """The checksum file of a table without data files."""
     sums = {
         "tableSizeBytes": 0,
         "numFiles": 0,

@@ -1,4 +1,4 @@
-"""The files of the table's log, looked at as files: whether a checkpoint holds the whole table, and what is older than it.
+"""Inspects the files of the table's log: whether any is missing or cut, and whether a checkpoint holds the whole table.
 
 Delta names them by version: `00000000000000000007.json` is a commit, `….checkpoint.parquet` the table at that version.
 """
@@ -31,7 +31,7 @@ PROTOCOL_AND_METADATA = 2  # rows of a checkpoint that are no file
 
 
 def folder(table: str) -> str:
-    """Where the log of the table in the folder `table` lies."""
+    """The URI of the log of the table in the folder `table`."""
     return objects.join(table, "_delta_log")
 
 

@@ -1,4 +1,4 @@
-"""What the product relies on of the features table: its columns, its properties and its protocol, and the SQL that fixes each.
+"""Checks what the jobs need of the features table, its columns, properties and protocol, and gives the SQL that fixes each.
 
 Somebody else's ALTER TABLE can change all of them. A table that needs a fix is refused at the start of a job, in one line.
 """
@@ -39,7 +39,7 @@ HOURS = {"hour": 1, "day": 24, "week": 168}
 
 
 def check(table: Snapshot) -> None:
-    """Raises WrongRoot where the table lacks something that the jobs rely on: all of it, with the statements that fix it."""
+    """Raises WrongRoot with all that the table lacks for the jobs, and the statements that fix it."""
     if table.columns != COLUMNS:
         raise WrongRoot(f"{table.uri} has the columns {', '.join(table.columns)}, not fruitpipe's; give a --root of its own")
     faults = [*_of_types(table.types), *_of_partitions(table.partitions)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TABLE = "features"  # its name in the SQL
-# Between two batches the stream compacts and clears away, which are commits as well.
+# Between two batches the stream compacts and vacuums, which are commits as well.
 BATCHES = ("WRITE", "MERGE")
 COMMITS = 50  # looked through for the last batch
 ATTEMPTS = 4  # to read what is there
@@ -38,7 +38,7 @@ ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")  # which deltalake decodes a second time
 
 
 class Commit(NamedTuple):
-    """A version of the table, when it was committed, and how many images of each outcome, where the commit says so."""
+    """A commit of the table: its version, time, and the number of images by outcome, where it has that."""
 
     version: int
     at: datetime
@@ -46,7 +46,7 @@ class Commit(NamedTuple):
 
 
 class DataFile(NamedTuple):
-    """A file of rows: its name in the table's folder, and what the log says of it. rows: 0 where the log does not tell."""
+    """A data file of the table: its name in the folder, and the log's facts. rows: 0 where the log has no number."""
 
     path: str
     size_bytes: int
@@ -60,7 +60,7 @@ def check(root: str) -> None:
 
 
 class Snapshot:
-    """The table's newest state when this object was made, or that of a version, whatever is committed since."""
+    """The table as it was when this object was made, or at a version."""
 
     def __init__(self, root: str, version: int | None = None) -> None:
         """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another."""
@@ -83,7 +83,7 @@ class Snapshot:
         return int(self._table.version())
 
     def number_of(self, application: str) -> int:
-        """What an application last committed under, as Delta keeps it (`txn`); 0 where it has not committed."""
+        """The number of an application's last commit (`txn` in Delta's log); 0 where it has not committed."""
         return self._read(lambda: self._table.transaction_version(application)) or 0
 
     @property
@@ -104,7 +104,7 @@ class Snapshot:
 
     @property
     def configuration(self) -> dict[str, str]:
-        """The table's properties, those that were set."""
+        """The table's properties that were set."""
         return dict(self._table.metadata().configuration)
 
     @property
@@ -117,7 +117,7 @@ class Snapshot:
         return [row for rows in self.each(sql, pa.RecordBatch.to_pylist) for row in rows]
 
     def each(self, sql: str, made_of: Callable[[pa.RecordBatch], Made]) -> list[Made]:
-        """What `made_of` makes of each record batch of the rows, where they are too many to be kept."""
+        """`made_of` of each record batch of the rows, which are not all kept in memory."""
         return self._read(lambda: [made_of(batch) for batch in self._execute(sql)])
 
     def rows_below(self, folder: str) -> int:
@@ -141,7 +141,7 @@ class Snapshot:
         self._check_files(data_integrity.lost(self))
 
     def batches(self) -> list[Commit]:
-        """The latest commits that brought or took rows, newest first; reads the last entries of the log."""
+        """The latest commits that added or removed rows, newest first; reads the last entries of the log."""
         history = self._read(lambda: self._table.history(COMMITS))
         return [_commit(entry) for entry in history if entry.get("operation") in BATCHES]
 
@@ -157,7 +157,7 @@ class Snapshot:
             yield pa.record_batch(batch)
 
     def _read(self, read: Callable[[], Made]) -> Made:
-        """Reads some times, as deltalake repeats a request, but not an answer that breaks off. Raises Damaged, PlatformFault."""
+        """Calls `read`, again if an answer breaks off, which deltalake does not retry. Raises Damaged, PlatformFault."""
         for _ in range(ATTEMPTS):
             try:
                 return read()
@@ -169,7 +169,7 @@ class Snapshot:
         raise PlatformFault(f"{self.uri}: cannot be read ({failure}); try again") from failure
 
     def _explain(self) -> None:
-        """Raises Damaged where a file is to blame: one of the log, or one that holds rows."""
+        """Raises Damaged where a file of the log, or a data file, is missing or cut."""
         log_files.check(self.uri)
         if self._table:
             self._check_files(data_integrity.lost(self) or data_integrity.damaged(self))
@@ -194,7 +194,7 @@ def _commit(entry: dict[str, Any]) -> Commit:
 
 
 def _counts(note: str) -> dict[str, int]:
-    """Images by outcome, as a commit of the stream's notes them; none in a note of somebody else's."""
+    """Images by outcome, from the `userMetadata` of a commit of the stream; none for commits of others."""
     try:
         counts = json.loads(note)
     except ValueError:
