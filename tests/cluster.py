@@ -19,6 +19,7 @@ from tests.ports import free_port
 
 SPARK_HOME = Path(pyspark.__file__).parent
 DEADLINE_SECONDS = 240
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for processes that end before the second compiler's work pays
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ def submit_command(cluster: Cluster, python: str, driver_python: str, **settings
         "spark.cores.max": str(len(cluster.workers)),
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.sql.shuffle.partitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.driver.extraJavaOptions": QUICK_JAVA,
+        "spark.executor.extraJavaOptions": QUICK_JAVA,
         "spark.ui.enabled": "false",
     } | settings
     options = [word for key, value in given.items() for word in ("--conf", f"{key}={value}")]

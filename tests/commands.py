@@ -63,28 +63,51 @@ class Elsewhere:
     """Another process, with its own environment and its own session, that runs one command line after the other."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+        self._process, self._at = process, "its start"
 
     def run(self, line: str) -> Ended:
         """The command line there."""
+        self.begin(line)
+        return self.ended()
+
+    def begin(self, line: str) -> None:
+        """Has it run there, and does not wait for its end."""
+        self._at = line
         self._process.stdin.write(f"{json.dumps(line)}\n")
         self._process.stdin.flush()
+
+    def stop(self) -> Ended:
+        """Sends SIGTERM to the one that runs."""
+        self._process.terminate()
+        return self.ended()
+
+    def ended(self) -> Ended:
+        """What became of the one that runs, when it has ended."""
         beside = ""  # what Java prints by itself
         for printed in self._process.stdout:
             if printed.startswith(ANSWER):
                 ended = Ended(**json.loads(printed.removeprefix(ANSWER)))
                 return replace(ended, stdout=beside + ended.stdout)
             beside += printed
-        raise AssertionError(f"the process ended at: {line}: {self._process.stderr.read()[-3000:]}")
+        raise AssertionError(f"the process ended at {self._at}: {self._process.stderr.read()[-3000:]}")
 
 
 @contextlib.contextmanager
-def elsewhere(environment: Mapping[str, str]) -> Iterator[Elsewhere]:
-    """Starts the process; at its end nothing must have complained beside the commands."""
-    command = [sys.executable, "-m", "tests.commands"]
+def elsewhere(
+    environment: Mapping[str, str], *, python: str | Path = sys.executable, cwd: Path = CHECKOUT
+) -> Iterator[Elsewhere]:
+    """Starts the process; at its end nothing must have complained beside the commands.
+
+    python: its interpreter, which has its fruitpipe from the checkout only where it is started there.
+    """
+    command = [str(python), *(("-m", "tests.commands") if cwd == CHECKOUT else ("-P", __file__))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, text=True, **pipes) as process:
-        yield Elsewhere(process)
+    with subprocess.Popen(command, cwd=cwd, env=environment, text=True, **pipes) as process:
+        try:
+            yield Elsewhere(process)
+        except BaseException:
+            process.kill()  # it may still be at a command
+            raise
         _, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (0, "")
 
