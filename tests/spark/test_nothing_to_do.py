@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -37,31 +40,62 @@ class Place(NamedTuple):
     uri: str
 
 
+@pytest.fixture(scope="module")
+def place(spark, tmp_path_factory):  # noqa: ARG001 - the job finds the session that is there
+    """Such a root for all tests of this file, beside a copy of it."""
+    folder = tmp_path_factory.mktemp("caught-up")
+    (uri,) = fill(folder / "images", 1)
+    place = Place(folder / "images", f"file://{folder}/root", uri)
+    with contextlib.redirect_stdout(io.StringIO()):
+        ingest(IngestSettings(images=str(place.images), root=place.root, once=True))
+    shutil.copytree(folder / "root", folder / "copy")
+    return place
+
+
 @pytest.fixture
-def caught_up(images, root, run, monkeypatch):
-    """From here on no run gets a session."""
-    (uri,) = fill(images, 1)
-    run()
+def caught_up(place, monkeypatch):
+    """The root as it was, whatever another test did to it. No run gets a session."""
+    folder = place.images.parent
+    shutil.rmtree(folder / "root")
+    shutil.copytree(folder / "copy", folder / "root")
 
     def opened(*_):
         raise Opened
 
     monkeypatch.setattr(session, "open", opened)
-    return Place(images, root, uri)
+    yield place
+    if (folder / "aside").exists():
+        shutil.rmtree(place.images)
+        (folder / "aside").rename(place.images)
+    for added in set(place.images.rglob("*.jpg")) - {Path(place.uri.removeprefix("file://"))}:
+        added.unlink()
 
 
-@pytest.mark.usefixtures("caught_up")
+@pytest.fixture
+def begin(caught_up):
+    """Begins a run of the stream on it; returns its last line."""
+
+    def begin(**settings):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            ingest(IngestSettings(images=str(caught_up.images), root=caught_up.root, once=True, **settings))
+        return said.getvalue().splitlines()[-1]
+
+    return begin
+
+
+def other_bytes(at):
+    """Other ones at the image's name, until the test ends: the folder lies aside, as what is written again is another file."""
+    at.images.rename(at.images.with_name("aside"))
+    put(Path(at.uri.removeprefix("file://")), jpeg(9))
+
+
 @pytest.mark.parametrize("source", ["prefix", "events"])
-def test_a_run_that_finds_nothing_to_do_ends_without_spark(run, source):
-    assert run(source=source) == NOTHING
+def test_a_run_that_finds_nothing_to_do_ends_without_spark(begin, source):
+    assert begin(source=source) == NOTHING
 
 
 def a_new_image(at):
     fill(at.images, 1, first=1)
-
-
-def other_bytes(at):
-    put(Path(at.uri.removeprefix("file://")), jpeg(9))
 
 
 def a_removal(at):
@@ -127,61 +161,58 @@ WAITS = [
 
 
 @pytest.mark.parametrize("waits", WAITS)
-def test_a_run_for_which_something_waits_starts_spark(caught_up, run, waits):
+def test_a_run_for_which_something_waits_starts_spark(caught_up, begin, waits):
     waits(caught_up)
     with pytest.raises(Opened):
-        run()
+        begin()
 
 
 @pytest.mark.parametrize("settings", [{"checkpoint_days": 0}, {"clear_hours": 0}])
-@pytest.mark.usefixtures("caught_up")
-def test_a_run_for_which_a_checkpoint_or_a_clearing_is_due_by_its_settings_starts_spark(run, settings):
+def test_a_run_for_which_a_checkpoint_or_a_clearing_is_due_by_its_settings_starts_spark(begin, settings):
     with pytest.raises(Opened):
-        run(**settings)
+        begin(**settings)
 
 
 @pytest.mark.parametrize("gone", ["features", "features/_delta_log"])
-def test_a_run_that_has_no_table_starts_spark_though_no_image_waits(caught_up, run, gone):
+def test_a_run_that_has_no_table_starts_spark_though_no_image_waits(caught_up, begin, gone):
     objects.delete_all(f"{caught_up.root}/{gone}")
     with pytest.raises(Opened):
-        run(source="events")
+        begin(source="events")
 
 
-def test_rows_that_are_not_to_be_computed_anew_now_do_not_start_spark(caught_up, run):
+def test_rows_that_are_not_to_be_computed_anew_now_do_not_start_spark(caught_up, begin):
     another_extractors_rows(caught_up)
-    assert run(stale_per_second=0) == NOTHING
+    assert begin(stale_per_second=0) == NOTHING
 
 
-def test_an_image_that_was_erased_and_kept_does_not_start_spark(caught_up, run):
+def test_an_image_that_was_erased_and_kept_does_not_start_spark(caught_up, begin):
     erasure = register.request(caught_up.root, [caught_up.uri], requested_by="a person", keep_object=True)
     register.complete(caught_up.root, erasure)
     notes.drop(caught_up.root, erasure.id)
-    put(Path(caught_up.uri.removeprefix("file://")), jpeg(9))
-    assert run() == NOTHING
+    other_bytes(caught_up)
+    assert begin() == NOTHING
 
 
-def test_a_root_whose_salt_is_gone_is_refused_though_nothing_waits(caught_up, run):
+def test_a_root_whose_salt_is_gone_is_refused_though_nothing_waits(caught_up, begin):
     register.complete(caught_up.root, register.request(caught_up.root, [caught_up.uri], requested_by="a person"))
     objects.delete(f"{caught_up.root}/erasures/salt")
     with pytest.raises(WrongRoot, match="salt"):
-        run()
+        begin()
 
 
-@pytest.mark.usefixtures("caught_up")
-def test_a_table_that_cannot_be_read_without_spark_is_sparks_to_judge(run, monkeypatch):
+def test_a_table_that_cannot_be_read_without_spark_is_sparks_to_judge(begin, monkeypatch):
     def unreadable(*_):
         raise PlatformFault("cannot be read")
 
     monkeypatch.setattr(delta, "Snapshot", unreadable)
     with pytest.raises(Opened):
-        run()
+        begin()
 
 
-@pytest.mark.usefixtures("caught_up")
-def test_under_spark_submit_a_session_is_always_opened_or_the_cluster_would_take_the_run_for_failed(run, monkeypatch):
+def test_under_spark_submit_a_session_is_always_opened_or_the_cluster_would_take_the_run_for_failed(begin, monkeypatch):
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     with pytest.raises(Opened):
-        run()
+        begin()
 
 
 def test_a_checkpoint_that_is_old_is_begun_anew_and_one_that_is_not_stays(images, root, run):
