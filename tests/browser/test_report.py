@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import numpy as np
@@ -19,6 +20,7 @@ OUTSIDE = """chart => {
   const card = chart.closest('section').getBoundingClientRect(), box = chart.querySelector('.svg-container');
   return [box, ...box.querySelectorAll('svg')].map(e => e.getBoundingClientRect())
     .some(e => e.left < card.left || e.right > card.right || e.top < card.top || e.bottom > card.bottom); }"""
+SCREENS = {"params": [(1280, 900), (390, 844)], "ids": ["desktop", "phone"]}
 SIZES = "[...document.querySelectorAll('.chart')].map(e => [e.offsetHeight, e.querySelector('svg').clientWidth])"
 
 
@@ -40,11 +42,10 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
-def page(request, browser, file):
+@contextlib.contextmanager
+def opened(browser, file, size):
     """The report, open; at the end there must have been no complaint and no request beside the file itself."""
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+    context = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), offline=True)
     page = context.new_page()
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
@@ -56,6 +57,20 @@ def page(request, browser, file):
     context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [file.as_uri()]
+
+
+@pytest.fixture(**SCREENS)
+def page(request, browser, file):
+    """The report, for a test that does something with it."""
+    with opened(browser, file, request.param) as page:
+        yield page
+
+
+@pytest.fixture(scope="module", **SCREENS)
+def shown(request, browser, file):
+    """The report, opened once for all tests that only look at it."""
+    with opened(browser, file, request.param) as page:
+        yield page
 
 
 def test_pointing_at_an_image_shows_its_picture_and_its_name(page):
@@ -81,16 +96,16 @@ def test_labels_can_be_switched_off_and_on(page):
     assert shown.count() == 3 * EACH
 
 
-def test_the_line_of_k_stands_where_the_curve_reaches_what_was_asked(page):
-    kept = page.evaluate("report.facts.k")
-    assert f"k = {kept}" in page.locator("#variance .annotation-text").first.text_content()
-    line = page.evaluate(
+def test_the_line_of_k_stands_where_the_curve_reaches_what_was_asked(shown):
+    kept = shown.evaluate("report.facts.k")
+    assert f"k = {kept}" in shown.locator("#variance .annotation-text").first.text_content()
+    line = shown.evaluate(
         "(({shapes}) => shapes.find(shape => shape.name === 'k').x0)(document.getElementById('variance').layout)"
     )
-    curve = page.evaluate("document.getElementById('variance').data[0].y")
+    curve = shown.evaluate("document.getElementById('variance').data[0].y")
     assert line == kept
     assert curve[kept - 2] < 0.9 <= curve[kept - 1]
-    assert page.locator("#variance .shapelayer path").count() == 2
+    assert shown.locator("#variance .shapelayer path").count() == 2
 
 
 def test_the_other_map_is_that_of_the_first_two_components(page):
@@ -112,8 +127,8 @@ def test_the_images_can_be_reached_by_keyboard(page):
     assert page.locator("#tip").is_hidden()
 
 
-def test_errors_drift_and_the_way_it_was_read_are_told(page):
-    told = page.locator("main").inner_text()
+def test_errors_drift_and_the_way_it_was_read_are_told(shown):
+    told = shown.locator("main").inner_text()
     for fact in (
         "s3://b/<i>cut.jpg",
         "12 bytes, without the end",
@@ -125,27 +140,29 @@ def test_errors_drift_and_the_way_it_was_read_are_told(page):
         assert fact in told
 
 
-def test_nothing_is_wider_than_the_screen(page):
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+def test_nothing_is_wider_than_the_screen(shown):
+    assert shown.evaluate("document.documentElement.scrollWidth") <= shown.viewport_size["width"]
 
 
-def test_every_control_has_a_name_and_every_chart_a_description(page):
+def test_every_control_has_a_name_and_every_chart_a_description(shown):
     named = "e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length"
     nameless = f"[...document.querySelectorAll('button, input, [role=img], [role=region]')].filter(e => !({named})).length"
-    assert page.evaluate(nameless) == 0
+    assert shown.evaluate(nameless) == 0
 
 
-def test_the_heatmaps_name_their_rows_and_columns_and_have_a_scale(page):
-    assert page.locator("#scale").evaluate("e => e.offsetWidth > 100 && getComputedStyle(e).backgroundImage.includes('gradient')")
+def test_the_heatmaps_name_their_rows_and_columns_and_have_a_scale(shown):
+    assert shown.locator("#scale").evaluate(
+        "e => e.offsetWidth > 100 && getComputedStyle(e).backgroundImage.includes('gradient')"
+    )
     for when in ("before", "after"):
         for axis in ("x", "y"):
-            said = page.locator(f"#{when} .{axis}tick text").all_text_contents()
+            said = shown.locator(f"#{when} .{axis}tick text").all_text_contents()
             assert [name.rstrip("…")[:10] for name in said] == [name[:10] for name in sorted(LABELS)]
-            assert not page.locator(f"#{when}").evaluate(OUTSIDE)
+            assert not shown.locator(f"#{when}").evaluate(OUTSIDE)
 
 
-def test_what_is_mixed_up_is_told_apart_from_what_is_not(page):
-    paints = page.evaluate("document.getElementById('before').data[0].colorscale.map(([, paint]) => paint)")
+def test_what_is_mixed_up_is_told_apart_from_what_is_not(shown):
+    paints = shown.evaluate("document.getElementById('before').data[0].colorscale.map(([, paint]) => paint)")
     nothing, least = (np.array([int(paint[place : place + 2], 16) for place in (1, 3, 5)]) for paint in paints[:2])
     assert np.abs(nothing - least).max() > 80
 
@@ -162,12 +179,12 @@ def test_the_list_of_labels_says_that_it_goes_on(page):
     assert not labels.evaluate("e => e.classList.contains('fading')")
 
 
-def test_the_header_says_that_failed_images_are_not_among_those_counted(page):
-    assert page.locator("#lead").inner_text().startswith("24 images with features, 2 failed and are not among them.")
+def test_the_header_says_that_failed_images_are_not_among_those_counted(shown):
+    assert shown.locator("#lead").inner_text().startswith("24 images with features, 2 failed and are not among them.")
 
 
-def test_an_errors_path_and_message_are_seen_whole_without_scrolling(page):
-    box = page.get_by_role("region", name="Reasons and examples")
+def test_an_errors_path_and_message_are_seen_whole_without_scrolling(shown):
+    box = shown.get_by_role("region", name="Reasons and examples")
     assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
