@@ -16,7 +16,7 @@ WARM_UPS = 20  # images before the clock starts
 
 
 def share(files: list[Path], model: str, ready: Any, go: Any) -> None:
-    """What one process does; `ready` and `go` are a queue and an event."""
+    """The work of one process. ready, go: a queue and an event."""
     features = engine.Features(model)
     for file in files[:WARM_UPS]:
         features(file.read_bytes())

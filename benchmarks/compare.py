@@ -97,7 +97,7 @@ def three_runs(given: argparse.Namespace, lines: list[results.Line], engine: eng
 
 
 def facts(given: argparse.Namespace, engine: engines.Engine) -> results.Line:
-    """What a line says of how it was made."""
+    """The facts on how a line of results was made."""
     said = {"part": given.part, "engine": engine.name, "versions": engines.versions(engine, given.peers)}
     return said | {"machine": engines.machine(), "code": engines.code()}
 

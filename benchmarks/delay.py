@@ -1,4 +1,4 @@
-"""What the network's delay costs: images a second with 30 ms added to every S3 request, over the same without. Prints a table.
+"""Measures the network's delay: images a second with 30 ms added to every S3 request, over the same without. Prints a table.
 
     python benchmarks/delay.py [--images 8000] [--binary-images 1000] [--delay-seconds 0.03]
 

@@ -1,4 +1,4 @@
-"""What every engine of the comparison shares: the product's decoder and model, and the lines by which its time is taken.
+"""Shared by all engines of the comparison: the product's decoder and model, and the lines by which its time is taken.
 
 Each script of an engine reads the JPEG files under a folder and writes the columns `path`, `label` and `features` (1280 float32).
 """

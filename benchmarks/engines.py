@@ -85,7 +85,7 @@ SMALL = {
 
 
 def run(of: Engine, images: Path, out: Path, peers: str) -> Took:
-    """One process to its end. Raises CalledProcessError where it fails, ValueError where its rows are not those of the images."""
+    """Runs one process to its end. Raises CalledProcessError where it fails, ValueError where its rows are wrong."""
     took = _timed(_command(of, images, out, peers))
     wrong = of.rows and written.fault(of.rows(out), images)
     if wrong:

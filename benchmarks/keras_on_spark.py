@@ -1,4 +1,4 @@
-"""What the two engines that run Keras on Spark share: the session, the files, the model, the decoding."""
+"""Shared by the two engines that run Keras on Spark: the session, the files, the model, the decoding."""
 
 from __future__ import annotations
 

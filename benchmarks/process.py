@@ -13,7 +13,7 @@ LOOK_SECONDS = 0.05
 
 
 class Cost(NamedTuple):
-    """What a command took: seconds, and the largest resident size of its Python process and of its JVM, in MB."""
+    """The cost of a command: seconds, and the largest resident size of its Python process and of its JVM, in MB."""
 
     seconds: float
     python_mb: float

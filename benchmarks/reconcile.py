@@ -1,4 +1,4 @@
-"""What reconciliation's comparison costs: 1,000,000 listed images against 1,000,000 rows, of which a tenth changed.
+"""Measures the comparison of reconciliation: 1,000,000 listed images against 1,000,000 rows, of which a tenth changed.
 
     python benchmarks/reconcile.py [--images 1000000] [--rounds 5]
 

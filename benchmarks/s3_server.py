@@ -33,7 +33,7 @@ LOGGED = re.compile(r"\S+ \S+ \[.*?\] \S+ \S+ \S+ s3_(\w+) .*? /(\S*) (\d{3}) ")
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where it answers, and the folder in which its buckets are folders and its objects files."""
+    """A running S3 server: its endpoint, and the folder in which its buckets are folders and its objects files."""
 
     endpoint: str
     folder: Path
@@ -41,7 +41,7 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What boto3 and S3A need to find it, and nothing else of AWS."""
+        """The environment in which boto3 and S3A use this server and no other part of AWS."""
         return environment(self.endpoint)
 
     def bucket(self, name: str) -> Path:
@@ -77,7 +77,7 @@ def _kind(operation: str) -> str:
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """What a process needs so that `endpoint` is all the S3 that it sees."""
+    """The environment of a process whose only S3 is `endpoint`."""
     return {
         "AWS_ENDPOINT_URL_S3": endpoint,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -1,4 +1,4 @@
-"""What `fruitpipe status` and `fruitpipe errors` cost on a large table: seconds and peak memory, beside those on a small one.
+"""Measures `fruitpipe status` and `fruitpipe errors` on a large table: seconds and peak memory, beside those on a small one.
 
     python benchmarks/status.py [--rows 1000000] [--rows-per-commit 20000]
 

@@ -55,7 +55,7 @@ class Watched:
         self._news = threading.Condition()
 
     def __call__(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Commit]:
-        """What the stream calls with a batch; each commit is of the next so many images."""
+        """The stream calls it with a batch; each commit is of the next so many images."""
         done = 0
         for commit in self.upsert(named, stopping):
             now, images = time.perf_counter(), commit.outcomes.total()

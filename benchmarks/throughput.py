@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
 
 def ingest(images: str, root: str) -> Run:
-    """One whole `--once` run, in a process of its own."""
+    """Runs a whole `--once` in a process of its own."""
     command = [sys.executable, str(CHECKOUT / "streaming" / "ingest.py"), "--images", images, "--root", root, "--once"]
     began = time.monotonic()
     commits: list[tuple[float, int]] = []
@@ -66,7 +66,7 @@ def bound(images: Path) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far, in user and system mode."""
+    """The processor seconds that a process has used so far, in user and system mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

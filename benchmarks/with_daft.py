@@ -25,12 +25,12 @@ class Model:
 
     @daft.method.batch(return_dtype=DataType.list(DataType.float32()), batch_size=BATCH)
     def __call__(self, bodies: Series) -> list[object]:
-        """One vector for each body."""
+        """Returns a vector for each body."""
         return [self.features(body) for body in bodies.to_pylist()]
 
 
 def ingest(images: str, out: str, model: str) -> None:
-    """One Delta table."""
+    """Reads, featurises and writes one Delta table."""
     files = daft.from_glob_path(f"{images}/*/*.jpg").select("path")
     rows = files.select(
         "path",

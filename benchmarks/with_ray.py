@@ -25,7 +25,7 @@ class Model:
         self.features = engine.Features(model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One row for each file of the batch."""
+        """Returns a row for each file of the batch."""
         paths = batch["path"].to_pylist()
         vectors = pa.array([self.features(body) for body in batch["bytes"].to_pylist()], pa.list_(pa.float32()))
         columns: list[Any] = [batch["path"], pa.array([engine.label(path) for path in paths]), vectors]

@@ -1,4 +1,4 @@
-"""What the commands' flags have in common."""
+"""Flags that several commands share, and the decorator for commands that take their flags as one object."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def status(
 
 @dataclass(frozen=True)
 class ErrorsFlags:
-    """What `fruitpipe errors` is asked for."""
+    """The flags of `fruitpipe errors`."""
 
     root: Root
     reason: Annotated[str | None, typer.Option("--reason", help="Only images with this reason, such as truncated.")] = None
@@ -76,7 +76,7 @@ def errors(given: ErrorsFlags) -> None:
 
 @dataclass(frozen=True)
 class DoctorFlags:
-    """What `fruitpipe doctor` is to look at."""
+    """The flags of `fruitpipe doctor`."""
 
     root: Root
     images: Annotated[str | None, typer.Option("--images", envvar="FRUITPIPE_IMAGES", help="URI of the image prefix.")] = None
@@ -98,7 +98,7 @@ def doctor(given: DoctorFlags) -> None:
     from fruitpipe import objects, regions, settings
     from fruitpipe.operations import doctor as doctor_
 
-    asked = doctor_.Asked(
+    asked = doctor_.Targets(
         root=objects.canonical(given.root),
         images=objects.canonical(given.images) if given.images else None,
         model=given.model or settings.default_model(),

@@ -29,7 +29,7 @@ MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting
 
 
 @dataclass(frozen=True)
-class Asked:
+class Targets:
     """What to check. root, images: canonical URIs. Without images or cluster, their checks are left out."""
 
     root: str
@@ -61,35 +61,35 @@ class Finding:
         return asdict(self)
 
 
-def examine(asked: Asked) -> Iterator[Finding]:
+def examine(targets: Targets) -> Iterator[Finding]:
     """Runs every check that applies, in the order in which one would fix things."""
-    for name, (check, remedy) in applicable(asked).items():
+    for name, (check, remedy) in applicable(targets).items():
         try:
-            yield Finding(name, True, check(asked))
+            yield Finding(name, True, check(targets))
         except FruitpipeError as error:
             yield Finding(name, False, str(error), remedy)
 
 
-def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
+def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], str]]:
     """The checks that apply, by name, with their remedies. A local folder needs none of AWS."""
     checks = {
         "java": (check_java, ""),
         "jars": (check_jars, "fetch them: fruitpipe jars --s3"),
         "model": (check_model, ""),
     }
-    if asked.buckets:
+    if targets.buckets:
         checks["credentials"] = (check_credentials, "set a profile, a role or AWS_ACCESS_KEY_ID, and AWS_REGION")
         checks["region"] = (check_region, "")
     checks["root"] = (check_root, "")
-    if objects.is_s3(asked.root):
+    if objects.is_s3(targets.root):
         checks["clock"] = (check_clock, "")
-    if asked.images:
+    if targets.images:
         checks["images"] = (check_images, "")
-        if objects.is_s3(asked.images):
+        if objects.is_s3(targets.images):
             checks["events"] = (check_events, "")
-    if asked.cluster:
+    if targets.cluster:
         checks["cluster"] = (check_cluster, "")
-    start = f"start it: fruitpipe ingest --images {asked.images or 'URI'} --root {asked.root}"
+    start = f"start it: fruitpipe ingest --images {targets.images or 'URI'} --root {targets.root}"
     checks["table"] = (check_table, "")
     checks["manifests"] = (check_manifests, "have them read: fruitpipe ingest")
     checks["stream"] = (check_stream, f"{start}; on AWS its step; a transient set-up has none between two runs")
@@ -97,115 +97,115 @@ def applicable(asked: Asked) -> dict[str, tuple[Callable[[Asked], str], str]]:
     return checks
 
 
-def check_java(_: Asked) -> str:
+def check_java(_: Targets) -> str:
     return java.executable()
 
 
-def check_jars(asked: Asked) -> str:
+def check_jars(targets: Targets) -> str:
     if importlib.util.find_spec("pyspark") is None:
         return "the cluster's own, as its Spark is"
-    wanted = jars.wanted(s3=bool(asked.buckets))
+    wanted = jars.wanted(s3=bool(targets.buckets))
     if missing := [one for one in wanted if not jars.is_there(one)]:
         raise NotFound(f"{', '.join(missing)} is not on this machine")
     return ", ".join(wanted)
 
 
-def check_model(asked: Asked) -> str:
-    return f"{asked.model}, fingerprint {fingerprint(Model.load(asked.model))}"
+def check_model(targets: Targets) -> str:
+    return f"{targets.model}, fingerprint {fingerprint(Model.load(targets.model))}"
 
 
-def check_credentials(_: Asked) -> str:
+def check_credentials(_: Targets) -> str:
     return aws.identity()
 
 
-def check_region(asked: Asked) -> str:
-    regions.check(asked.buckets, asked.allowed_regions)
-    return ", ".join(sorted({objects.region(uri) for uri in asked.buckets}))
+def check_region(targets: Targets) -> str:
+    regions.check(targets.buckets, targets.allowed_regions)
+    return ", ".join(sorted({objects.region(uri) for uri in targets.buckets}))
 
 
-def check_root(asked: Asked) -> str:
+def check_root(targets: Targets) -> str:
     """Does in the root what the jobs do: list, write, write on a condition, read, remove."""
-    layout.check(asked.root)
-    uri = objects.join(layout.folder(asked.root, "triggers"), f"doctor-{uuid.uuid4().hex[:8]}.json")
+    layout.check(targets.root)
+    uri = objects.join(layout.folder(targets.root, "triggers"), f"doctor-{uuid.uuid4().hex[:8]}.json")
     try:
         etag = objects.write(uri, b"1", if_absent=True)
         with suppress(Conflict):
             objects.write(uri, b"2", if_absent=True)
-            raise PlatformFault(f"{asked.root}: conditional writes are not kept to; the lease and the pointer need them")
+            raise PlatformFault(f"{targets.root}: conditional writes are not kept to; the lease and the pointer need them")
         objects.write(uri, b"2", if_etag=etag)
         if objects.read(uri) != b"2":
-            raise PlatformFault(f"{asked.root}: what was written does not read back")
+            raise PlatformFault(f"{targets.root}: what was written does not read back")
     finally:
         objects.erase(uri)
     if objects.exists(uri):
-        raise AccessDenied(f"{asked.root}: objects cannot be removed")
-    return f"{asked.root}: list, write, write on a condition, read and remove"
+        raise AccessDenied(f"{targets.root}: objects cannot be removed")
+    return f"{targets.root}: list, write, write on a condition, read and remove"
 
 
-def check_images(asked: Asked) -> str:
-    assert asked.images
-    listed = list(islice(objects.list_all(asked.images), LISTED))
+def check_images(targets: Targets) -> str:
+    assert targets.images
+    listed = list(islice(objects.list_all(targets.images), LISTED))
     if not listed:
-        raise NotFound(f"{asked.images}: there is nothing there; check --images, or upload images first")
-    rule = naming.of(asked.root)
-    first_rule = naming.Naming(naming.HOLDER, (asked.images,), takes_side_files=False)  # of a root to which no stream was started
+        raise NotFound(f"{targets.images}: there is nothing there; check --images, or upload images first")
+    rule = naming.of(targets.root)
+    first_rule = naming.Naming(naming.HOLDER, (targets.images,), takes_side_files=False)  # of a root without a stream so far
     choice = ImageFilter(rule if rule.prefixes else first_rule, os.environ.get("FRUITPIPE_GLOB") or settings.GLOB)
     images = [stat.path for stat in listed if choice.takes(stat.path)]
     seen = f" (of the first {LISTED:,} objects)" if len(listed) == LISTED else ""
     if not images and not seen:
-        raise NotFound(f"{asked.images}: no image matches {choice.glob} ({choice}); check --images and --glob")
+        raise NotFound(f"{targets.images}: no image matches {choice.glob} ({choice}); check --images and --glob")
     first = images[0] if images else listed[0].path
     if isinstance(found := objects.look(first, max_bytes=0), objects.Unreadable):
         raise AccessDenied(f"{first}: {found.message}")
-    return f"{asked.images}: list and read ({objects.name(first)})" + (f"; {choice}{seen}" if str(choice) else "")
+    return f"{targets.images}: list and read ({objects.name(first)})" + (f"; {choice}{seen}" if str(choice) else "")
 
 
-def check_events(asked: Asked) -> str:
-    assert asked.images
-    return aws_checks.events(asked.images)
+def check_events(targets: Targets) -> str:
+    assert targets.images
+    return aws_checks.events(targets.images)
 
 
-def check_cluster(asked: Asked) -> str:
-    assert asked.cluster
-    return aws_checks.cluster(asked.cluster)
+def check_cluster(targets: Targets) -> str:
+    assert targets.cluster
+    return aws_checks.cluster(targets.cluster)
 
 
-def check_table(asked: Asked) -> str:
-    return root_checks.table(asked.root, verify=asked.verify)
+def check_table(targets: Targets) -> str:
+    return root_checks.table(targets.root, verify=targets.verify)
 
 
-def check_manifests(asked: Asked) -> str:
-    return root_checks.waiting(asked.root)
+def check_manifests(targets: Targets) -> str:
+    return root_checks.waiting(targets.root)
 
 
-def check_stream(asked: Asked) -> str:
+def check_stream(targets: Targets) -> str:
     """Says which stream writes to the root. Raises NotFound where it is silent, or where none runs in S3."""
-    holder = lease.holder(asked.root)
-    if holder is None and objects.is_s3(asked.root):
-        raise NotFound(f"{asked.root}: no stream runs")
+    holder = lease.holder(targets.root)
+    if holder is None and objects.is_s3(targets.root):
+        raise NotFound(f"{targets.root}: no stream runs")
     if holder is None:
         return "none runs now; fruitpipe ingest --once catches up"
     name, since, left = holder
     if left == 0:
-        raise NotFound(f"{asked.root}: {name} wrote it since {since} and is silent; who starts now takes over in about a minute")
+        raise NotFound(f"{targets.root}: {name} wrote it since {since} and is silent; the next takes over in about a minute")
     until = "" if left is None else f"; another may take over in {left:.0f} s, unless it renews its lease before"
     return f"{name} since {since}{until}"
 
 
-def check_clock(asked: Asked) -> str:
+def check_clock(targets: Targets) -> str:
     """Compares this machine's clock with the store's: the ages of files, and S3's signatures, depend on both."""
-    before, at_store, after = datetime.now(UTC), objects.store_time(asked.root), datetime.now(UTC)
-    # The store tells whole seconds, of some moment while it was asked.
+    before, at_store, after = datetime.now(UTC), objects.store_time(targets.root), datetime.now(UTC)
+    # The store tells whole seconds, of some moment while it was targets.
     ahead, behind = (before - at_store).total_seconds() - 1, (at_store - after).total_seconds()
     if (off := max(ahead, behind)) > MOST_SECONDS_OFF:
         way = "ahead of" if ahead > 0 else "behind"
         raise PlatformFault(
-            f"this machine's clock is {off:.0f} s {way} that of {asked.root}, more than {MOST_SECONDS_OFF}: files seem older or "
-            "younger than they are, and S3 refuses requests from 15 minutes on; have it set (chrony, systemd-timesyncd)"
+            f"this machine's clock is {off:.0f} s {way} that of {targets.root}, more than {MOST_SECONDS_OFF}: files seem older "
+            "or younger than they are, and S3 refuses requests from 15 minutes on; set it (chrony, systemd-timesyncd)"
         )
     return f"within {max(0, math.ceil(off))} s of the store's"
 
 
-def check_pointer(asked: Asked) -> str:
+def check_pointer(targets: Targets) -> str:
     """Checks that the published versions are whole."""
-    return root_checks.published(asked.root, verify=asked.verify)
+    return root_checks.published(targets.root, verify=targets.verify)

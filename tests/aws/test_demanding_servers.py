@@ -71,7 +71,7 @@ def test_a_bucket_that_demands_a_key_is_told_apart_from_one_that_grants_nothing(
     with pytest.raises(AccessDenied, match=f"policy refuses FRUITPIPE_KMS_KEY={KEY}"):
         objects.write(uri, b"1")
     monkeypatch.delenv("FRUITPIPE_KMS_KEY")
-    asked = doctor.Asked(root=f"s3://{server.bucket}/pipeline", images=None, model="", allowed_regions="any")
+    asked = doctor.Targets(root=f"s3://{server.bucket}/pipeline", images=None, model="", allowed_regions="any")
     (finding,) = [one for one in doctor.examine(asked) if one.name == "root"]
     assert "policy demands a key of KMS" in str(finding)
 

@@ -194,7 +194,7 @@ def test_a_stream_that_is_silent_is_missed_and_one_that_lives_is_told_with_its_l
     monkeypatch.setattr(objects, "store_time", lambda _: later)
     capsys.readouterr()
     lines, _ = examine(setup, capsys)
-    assert re.match("FAIL .* is silent; who starts now takes over", lines["stream"])
+    assert re.match("FAIL .* is silent; the next takes over", lines["stream"])
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def asked(tmp_path):
     objects.write(delta.file_uri(root, f"_delta_log/{1:020}.json"), add.encode())
     for _ in range(2):
         publish(root)
-    return doctor.Asked(root=root, images=None, model="", allowed_regions="any")
+    return doctor.Targets(root=root, images=None, model="", allowed_regions="any")
 
 
 def data_file(root):
@@ -62,7 +62,7 @@ def test_the_doctor_names_what_is_no_image_and_a_folder_without_any(asked, tmp_p
 
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_whole_table_is_counted(asked, verify):
-    said = doctor.check_table(doctor.Asked(asked.root, None, "", "any", verify=verify))
+    said = doctor.check_table(doctor.Targets(asked.root, None, "", "any", verify=verify))
     assert said.startswith("version 1, 1 rows in 1 files of 0.0 MB, ")
     assert said.endswith("; 2 commits since a checkpoint")
 
@@ -72,7 +72,7 @@ def test_a_data_file_that_is_missing_is_named_and_a_table_that_was_never_made_is
     with pytest.raises(Damaged, match=r"part-.* is missing, with 1 rows; run fruitpipe reconcile .* --repair"):
         doctor.check_table(asked)
     with pytest.raises(NotFound, match="there are no features yet"):
-        doctor.check_table(doctor.Asked(f"file://{tmp_path}/none", None, "", "any"))
+        doctor.check_table(doctor.Targets(f"file://{tmp_path}/none", None, "", "any"))
 
 
 def test_a_changed_byte_is_found_when_every_page_is_read(asked):
@@ -83,7 +83,7 @@ def test_a_changed_byte_is_found_when_every_page_is_read(asked):
     objects.write(uri, bytes(body))
     doctor.check_table(asked)
     with pytest.raises(Damaged, match=r"part-.* does not read back"):
-        doctor.check_table(doctor.Asked(asked.root, None, "", "any", verify=True))
+        doctor.check_table(doctor.Targets(asked.root, None, "", "any", verify=True))
 
 
 def test_a_property_that_breaks_the_jobs_is_told(tmp_path):
@@ -91,7 +91,7 @@ def test_a_property_that_breaks_the_jobs_is_told(tmp_path):
     properties = schema.PROPERTIES | {"delta.appendOnly": "true"}
     first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
     with pytest.raises(WrongRoot, match=r"delta\.appendOnly is true, but rows are changed and removed: ALTER TABLE"):
-        doctor.check_table(doctor.Asked(root, None, "", "any"))
+        doctor.check_table(doctor.Targets(root, None, "", "any"))
 
 
 def test_checkpoints_that_no_longer_come_are_told(asked):
