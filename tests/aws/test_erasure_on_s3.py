@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
-from pathlib import Path
+import shlex
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,12 +13,11 @@ import pytest
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
 from fruitpipe.objects import s3_connection
+from tests.commands import elsewhere
 from tests.pictures import jpeg
 from tests.raw_reader import hits, s3_versions
 
 pytestmark = pytest.mark.spark
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -33,14 +30,16 @@ def environment(versioned_s3, monkeypatch):
 
 
 @pytest.fixture
-def job(environment):  # noqa: ARG001 - what it runs inherits it
-    def job(script, *arguments):
-        command = [sys.executable, script, *arguments]
-        done = subprocess.run(command, cwd=CHECKOUT, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+def job(environment):  # noqa: ARG001 - the process has it too
+    """Runs a command, all in one process of its own, and returns what it said."""
+    with elsewhere(os.environ) as commands:
 
-    return job
+        def job(*words):
+            ended = commands.run(shlex.join(["fruitpipe", *words]))
+            assert (ended.code, ended.stderr) == (0, "")
+            return ended.stdout
+
+        yield job
 
 
 @pytest.fixture
@@ -64,9 +63,9 @@ def test_every_version_of_an_erased_image_and_of_what_was_made_of_it_is_gone(ver
     for seed, key in enumerate(["Kiwi/a b+c.jpg", "Kiwi/a%20b+c.jpg", "Lime/1.jpg", "Lime/2.jpg"]):
         client.put_object(Bucket=bucket, Key=f"in/{key}", Body=jpeg(seed + 10))
     client.put_object(Bucket=bucket, Key="in/Kiwi/a b+c.jpg", Body=jpeg(0))  # an earlier version stays
-    stream = ["streaming/ingest.py", "--images", f"s3://{bucket}/in", "--root", root, "--once", "--erasure-grace-hours", "0"]
+    stream = ["ingest", "--images", f"s3://{bucket}/in", "--root", root, "--once", "--erasure-grace-hours", "0"]
     assert "4 images featurised" in job(*stream)
-    job("batch/refit.py", "--root", root, "--components", "2")
+    job("refit", "--root", root, "--components", "2")
     uri = f"s3://{bucket}/in/Kiwi/a b+c.jpg"
     vectors = tuple(vector_of(client, bucket, uri))
     assert vectors

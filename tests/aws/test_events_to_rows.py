@@ -5,11 +5,8 @@ import io
 import json
 import os
 import random
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import numpy as np
@@ -20,13 +17,13 @@ from fruitpipe.extractor.inference import Extractor, Model
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import IngestSettings
 from tests.aws.collecting import Collector
+from tests.commands import elsewhere
 from tests.pictures import jpeg
 from tests.s3_proxy import Proxy, started
 
 pytestmark = pytest.mark.spark
 
-CHECKOUT = Path(__file__).parents[2]
-AT_ONCE = 500
+AT_ONCE = 200
 TRIGGERS = 10  # each lists the manifests once
 
 
@@ -114,30 +111,28 @@ def proxy(aws):
 
 
 @pytest.fixture
-def stream(collector, proxy):
-    """Starts the stream as a process of its own, which looks again at once."""
-    processes = []
-
-    def stream(source):
-        command = [sys.executable, "streaming/ingest.py", "--images", f"s3://{collector.images}/Training", "--source", source]
-        command += ["--root", f"s3://{collector.root}/pipeline", "--trigger-seconds", "0"]
-        environment = os.environ | {"AWS_ENDPOINT_URL": proxy.endpoint}
-        given = {"cwd": CHECKOUT, "env": environment, "text": True}
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **given))
-        return processes[-1]
-
-    yield stream
-    for process in processes:
-        with process:
-            process.kill()
+def streams(proxy):
+    """A process of its own, for one stream after the other."""
+    with elsewhere(os.environ | {"AWS_ENDPOINT_URL": proxy.endpoint}) as streams:
+        yield streams
 
 
-def stopped(stream):
+@pytest.fixture
+def begin(collector, streams):
+    """Has a stream run that looks again at once."""
+
+    def begin(source):
+        images, root = f"s3://{collector.images}/Training", f"s3://{collector.root}/pipeline"
+        streams.begin(f"fruitpipe ingest --images {images} --root {root} --source {source} --trigger-seconds 0")
+
+    return begin
+
+
+def stopped(streams):
     """What the stream says of all that it did."""
-    stream.terminate()
-    said, complaints = stream.communicate(timeout=60)
-    assert (stream.returncode, complaints) == (0, "")
-    return said.splitlines()[-1]
+    ended = streams.stop()
+    assert (ended.code, ended.stderr) == (0, "")
+    return ended.stdout.splitlines()[-1]
 
 
 def notification(collector, key, kind, sequencer):
@@ -159,9 +154,9 @@ def shuffled_and_repeated(collector, keys):
 
 
 def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as_the_bucket(
-    collector, bucket, table, proxy, stream, eventually
+    collector, bucket, table, proxy, streams, begin, eventually
 ):
-    running = stream("events")
+    begin("events")
     names = ["a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg", "p\u00eache.jpg", "pe\u0301che.jpg", "0.JPG"]
     bucket.put({f"Training/Apple Golden 2/{name}": jpeg(seed) for seed, name in enumerate(names)})
     eventually(bucket.is_in_the_table)
@@ -186,7 +181,7 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     eventually(lambda: collector.waiting(collector.dead) == 1 and not collector.waiting(collector.queue))
     bucket.put({"Training/Kiwi/last.jpg": jpeg(73)})
     eventually(bucket.is_in_the_table)
-    said = stopped(running)
+    said = stopped(streams)
 
     assert bucket.is_in_the_table()
     computed = {path: row["ingested_at"] for path, row in table.rows.items()}
@@ -196,12 +191,12 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     assert "unchanged" in said
     assert set(proxy.counts(f"/{collector.images}") - at_start) == {"GET"}, "the image prefix is never listed"
 
-    listing = stream("prefix")
+    begin("prefix")
     bucket.put({"Training/Kiwi/listed.jpg": jpeg(74)})
     eventually(bucket.is_in_the_table)
     for _ in range(2):  # in the first of which the stream looks after its table, for the first time
         before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
         eventually(lambda since=before[1]: proxy.counts(f"/{collector.root}")["LIST"] >= since + TRIGGERS)
     assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
-    assert stopped(listing).startswith("ingest: 1 images featurised, 0 failed")
+    assert stopped(streams).startswith("ingest: 1 images featurised, 0 failed")
     assert computed.items() <= {path: row["ingested_at"] for path, row in table.rows.items()}.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,15 +17,23 @@ from fruitpipe.jobs.ingest import ingest
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
+from tests.commands import Ended
 from tests.pictures import fill
 
 CHECKOUT = Path(__file__).parents[2]
 # A file system of its own that is nearly full when the first run starts, and has room again for the second.
+ON_A_SMALL_DISK = (
+    'mount -t tmpfs -o size=20m none "$1" && head -c 20600000 /dev/zero > "$1/ballast" && exec "$0" -c "$3" "$1" "$2"'
+)
 FULL_THEN_ROOM = """
-mount -t tmpfs -o size=20m none "$1" && head -c 20600000 /dev/zero > "$1/ballast" || exit 90
-"$0" streaming/ingest.py --images "$2" --root "$1/root" --once; echo "exit code $?"
-rm "$1/ballast"
-"$0" streaming/ingest.py --images "$2" --root "$1/root" --once
+import json, os, sys
+from tests.commands import heard
+
+disk, images = sys.argv[1:]
+run = f"fruitpipe ingest --images {images} --root {disk}/root --once"
+full = heard(run)
+os.remove(f"{disk}/ballast")
+print(json.dumps([vars(full), vars(heard(run))]))
 """
 
 
@@ -36,14 +45,16 @@ def can_mount():
 def test_a_full_disk_is_one_line_and_with_room_the_next_start_just_works(tmp_path):
     fill(tmp_path / "images", 150)
     (tmp_path / "disk").mkdir()
-    command = ["unshare", "-rm", "bash", "-c", FULL_THEN_ROOM, sys.executable, tmp_path / "disk", tmp_path / "images"]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "exit code 1" in done.stdout.splitlines()
-    (complaint,) = done.stderr.splitlines()
+    command = ["unshare", "-rm", "bash", "-c", ON_A_SMALL_DISK, sys.executable, tmp_path / "disk", tmp_path / "images"]
+    done = subprocess.run([*command, FULL_THEN_ROOM], cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    full, with_room = (Ended(**one) for one in json.loads(done.stdout.splitlines()[-1]))
+    assert full.code == 1
+    (complaint,) = full.stderr.splitlines()
     assert complaint.startswith("error: ")
     assert "No space left on device" in complaint
-    assert done.stdout.splitlines()[-1].startswith("ingest: 150 images featurised, 0 failed")
+    assert (with_room.code, with_room.stderr) == (0, "")
+    assert with_room.stdout.splitlines()[-1].startswith("ingest: 150 images featurised, 0 failed")
 
 
 def test_a_stream_whose_java_is_killed_says_so_in_one_line_and_the_next_start_goes_on(spark, tmp_path, root, capsys):
