@@ -18,6 +18,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from fruitpipe.runtime import cache
 from tests.aws.triggering import EmrServer, RefitTrigger
@@ -28,6 +29,10 @@ REGION = "eu-west-1"
 ACCESS_KEY, SECRET_KEY = "fruitpipe", "fruitpipe-secret"
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 120  # other tests may be starting servers and Spark at the same time
+
+# Each session reads the descriptions of AWS's services anew, half a second's work for a client; tests make hundreds of sessions.
+_described = functools.cache(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda _self, path: _described(path)
 
 # S3 URL-encodes the keys in its notifications and numbers the events of a key, and CloudFormation leaves behind what a template
 # tells it to retain; this emulator does none of it.

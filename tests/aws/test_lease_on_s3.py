@@ -175,8 +175,8 @@ def test_the_versions_of_the_record_that_were_replaced_are_removed(versioned_s3,
 
 
 def test_a_renewed_lease_outlives_its_first_length(root, eventually):
-    with lease.held(root, lease_seconds=8.0) as held:
-        ends = time.monotonic() + 10
+    with lease.held(root, lease_seconds=5.0) as held:
+        ends = time.monotonic() + 6.5
         eventually(lambda: held.check() or time.monotonic() > ends)
 
 
