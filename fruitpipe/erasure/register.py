@@ -189,7 +189,7 @@ class Tombstones:
         records = every(root)
         if not records:
             return cls(None)
-        # The latest request for an image decides: the object may have been erased after all, and put there anew.
+        # The latest request for an image decides: the object may have been erased after all, and put back.
         kept = {image: erasure.keep_object or erasure.status != "done" for erasure in records for image in erasure.images}
         return cls(Salt.of(root), frozenset(kept), frozenset(image for image, is_kept in kept.items() if is_kept))
 

@@ -37,7 +37,7 @@ FEATURES = 1280
 FLOAT32, INT8 = "float32", "int8"
 
 _MEMBER = "fruitpipe.json"
-_REBUILD = "build it anew with: fruitpipe model build"
+_REBUILD = "build it again with: fruitpipe model build"
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ def renew(settings: IngestSettings) -> None:
     place = checkpoint.place(settings.root)
     if checkpoint.is_damaged(place):
         checkpoint.drop(place)
-        say(f"ingest: {place} has lost its metadata; it begins anew, and what manifests name is looked at once")
+        say(f"ingest: {place} has lost its metadata; a new one begins, and images that manifests name are looked at once")
     if checkpoint.is_old(place, settings.checkpoint_days):
         checkpoint.drop(place)
-        say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; it begins anew")
+        say(f"ingest: {place} was begun {settings.checkpoint_days:g} days ago; a new one begins")
 
 
 def renew_full(settings: IngestSettings, upkeep: RootUpkeep) -> None:
@@ -38,4 +38,4 @@ def renew_full(settings: IngestSettings, upkeep: RootUpkeep) -> None:
     root_upkeep.clear_manifests(settings)
     checkpoint.drop(place)
     upkeep.renewed()
-    say(f"ingest: {place} named over {root_upkeep.MOST_NAMED} manifests that are gone; it begins anew")
+    say(f"ingest: {place} named over {root_upkeep.MOST_NAMED} manifests that are gone; a new one begins")

@@ -56,7 +56,7 @@ def to_dict(row: ErrorRow) -> dict[str, object]:
 def retry(root: str, rows: Iterable[ErrorRow]) -> int:
     """Writes manifests that have the stream look at these images again, and returns how many images they name.
 
-    The object store decides: an image with other bytes is computed anew, one that was unreadable or archived is read again. The
+    The object store decides: an image with other bytes is computed again, one that was unreadable or archived is read again. The
     same bytes are decoded again where another limit or version may give them features; else they keep their reason.
     """
     now = datetime.now(UTC)

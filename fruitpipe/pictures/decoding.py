@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PIXELS", "BadImage", "Picture", "decode", "decoder_version"]
 
 SIDE_PX = 224
-PREPROCESSING = "decode-1"  # change it with whatever changes a pixel: stored features are then computed anew
+PREPROCESSING = "decode-1"  # change it with whatever changes a pixel: stored features are then computed again
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -161,7 +161,7 @@ def _check_no_remains(root: str) -> None:
         held = f"{len(data)} files or folders beside the log, {data[0]} among them," if data else "a log"
         raise WrongRoot(
             f"{folder(root)} holds {held} and no first commit to read them by, as after half a restore; restore its _delta_log "
-            "too, or move the folder away and start again: all images are then featurised anew"
+            "too, or move the folder away and start again: all images are then featurised again"
         )
 
 

@@ -74,7 +74,7 @@ class Fence:
         """Whether a version changed rows under a number that this process has not given."""
         try:
             log = objects.read(objects.join(self._root, "features", "_delta_log", f"{version:020}.json"))
-        except NotFound:  # an erasure has had the log begin anew since
+        except NotFound:  # an erasure has cut the log since
             return Snapshot(self._root).number_of(APPLICATION) > self._number
         actions = [json.loads(line) for line in log.splitlines()]
         numbers = [action["txn"]["version"] for action in actions if action.get("txn", {}).get("appId") == APPLICATION]

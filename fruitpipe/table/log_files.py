@@ -25,7 +25,7 @@ STATE = re.compile(r"\d{20}\.(json|checkpoint\..*)")  # a commit or a checkpoint
 CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet")
 RESTORE = (
     "restore it from a backup or from the bucket's earlier versions of it; where there is none, move the folder features away "
-    "and start again: all images are then featurised anew"
+    "and start again: all images are then featurised again"
 )
 PROTOCOL_AND_METADATA = 2  # rows of a checkpoint that are no file
 

@@ -81,7 +81,7 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
 def cut_log(spark: SparkSession, root: str, reason: str) -> int:
     """Makes the log begin now: a commit that changes no row, a checkpoint, and nothing before it. Returns the files removed.
 
-    Statistics and predicates of earlier commits name images. Readers of the change feed have to begin anew. Nothing is removed
+    Statistics and predicates of earlier commits name images. Readers of the change feed have to start again. Nothing is removed
     before the checkpoint, read by itself, has shown to hold the whole table; raises PlatformFault where it does not.
     """
     spark.sql(f"ALTER TABLE {delta.in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")

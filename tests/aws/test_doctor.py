@@ -176,7 +176,7 @@ def test_a_damaged_model_a_forbidden_region_and_a_cluster_that_never_was_are_nam
     (tmp_path / "model").write_bytes(b"not a model")
     lines, code = examine(setup, capsys, model=str(tmp_path / "model"), regions="eu-west-3", cluster="j-NEVERWAS")
     assert (failed(lines), code) == (["model", "region", "cluster"], 1)
-    assert "build it anew with: fruitpipe model build" in lines["model"]
+    assert "build it again with: fruitpipe model build" in lines["model"]
     assert "lies in eu-west-1, and data may lie in eu-west-3 only" in lines["region"]
 
 

@@ -212,7 +212,7 @@ def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_an
 
     def then(*lines, **_):
         said.extend(map(str, lines))
-        if any("begins anew" in line for line in said) and len(first) == 2:
+        if any("a new one begins" in line for line in said) and len(first) == 2:
             first.append(write_manifest(root, uris[2], "c"))
         if any("1 featurised" in line for line in lines):  # of the third manifest, after the first two together
             os.kill(os.getpid(), signal.SIGTERM)
@@ -220,7 +220,7 @@ def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_an
     for module in (checkpoint_renewal, micro_batch):
         monkeypatch.setattr(module, "say", then)
     ingest(settings(source="events", trigger_seconds=0.5))
-    assert sum("named over 2 manifests that are gone; it begins anew" in line for line in said) >= 1
+    assert sum("named over 2 manifests that are gone; a new one begins" in line for line in said) >= 1
     assert delta.rows(spark, root).count() == 3
     assert [objects.exists(uri) for uri in first[:2]] == [False, False]
 
