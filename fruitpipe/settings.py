@@ -51,7 +51,7 @@ UNION = ",".join(regions.UNION)
 
 
 class JobSettings(BaseSettings):
-    """What all jobs have in common."""
+    """The settings that all jobs share."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -66,9 +66,9 @@ class JobSettings(BaseSettings):
     root: Uri
     """URI under which the pipeline keeps everything it writes: a local folder or s3://bucket/prefix"""
     regions: Regions = UNION
-    """regions in which buckets may lie, with commas between them; any for all of them"""
+    """comma-separated regions in which buckets may lie; any: all of them"""
     kms_key: str = ""
-    """key of KMS (ARN, id or alias) to encrypt with what is written to S3, where the bucket's policy demands that it is named"""
+    """KMS key (ARN, id or alias) for writes to S3, where the bucket's policy demands that one is named"""
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -92,13 +92,13 @@ class IngestSettings(JobSettings):
     label_level: Annotated[int | None, AfterValidator(level)] = None
     """the folder that is the label: 1 the first below IMAGES, -1 (a new ROOT's) the one that holds the image; kept with ROOT"""
     side_files: bool = False
-    """take what systems put beside pictures for images too: ._a.jpg of macOS, thumbnails of a NAS, ... (docs/events.md)"""
+    """take side files for images too: ._a.jpg of macOS, thumbnails of a NAS, ... (docs/events.md)"""
     once: bool = False
-    """catch up with what is there now and end"""
+    """process all that is there now, and end"""
     trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
-    """seconds from one look for new images to the next; 0 looks again at once"""
+    """seconds from one trigger to the next; 0: as soon as the last batch has ended"""
     max_files_per_trigger: int = Field(50_000, ge=1)
-    """about as many images as manifests name are taken in one batch"""
+    """images that a batch takes, about: manifests are not divided"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
     max_image_bytes: int = Field(50_000_000, ge=1)
@@ -106,26 +106,26 @@ class IngestSettings(JobSettings):
     max_image_seconds: float = Field(30, gt=0, le=3600)
     """an image that takes longer to decode becomes a row with the reason too-slow"""
     allow_removals: bool = False
-    """take out the rows of images that are not listed any more even where they are more than a tenth of all"""
+    """delete the rows of images that are not listed any more even where they are more than a tenth of all"""
     keep_removed: bool = False
-    """only say how many images are not listed any more, and keep their rows"""
+    """keep the rows of images that are not listed any more, and only print how many they are"""
     log_json: bool = False
     """print a JSON object for each commit, in place of a line for people"""
     erasure_grace_hours: int = Field(1, ge=0, le=600)
     """whole hours that files with erased rows stay for readers who have them open; at most 600, as the law leaves a month"""
 
     stale_per_second: float = Field(50, ge=0)
-    """images of another extractor to compute anew a second, beside fresh ones; 0: none for now; --once: all, after them"""
+    """images of another extractor to recompute a second, while no new ones wait; 0: none; with --once: all, after the new ones"""
     compact_commits: int = Field(16, ge=0)
     """batches after which small files of the table are compacted into large ones; 0: never"""
     vacuum_hours: int = Field(168, ge=1)
     """whole hours that a file stays which the table no longer needs; more than the longest refit takes"""
     manifest_days: float = Field(0, ge=0)
-    """days that a manifest stays, of which every event has been carried out; Spark lists all that lie there at every trigger"""
+    """days to keep a manifest after all its events are committed; Spark lists all manifests at every trigger"""
     rejected_days: float = Field(30, ge=0)
-    """days that lines of manifests stay which are no events"""
+    """days to keep rejected lines of manifests"""
     checkpoint_days: float = Field(90, ge=0)
-    """days after which the next start begins a new checkpoint: a look at what is in the manifests left"""
+    """age at which the next start begins a new checkpoint; it looks once at the images that manifests still name"""
     clear_hours: float = Field(24, ge=0)
     """hours from one removal of old files to the next; 0: at every start"""
 
@@ -142,7 +142,7 @@ class RefitSettings(JobSettings):
     full: bool = False
     """read every row again, instead of only what changed since the last version"""
     unless_current: bool = False
-    """no refit while the active components still keep the asked variance of all rows: new rows are projected with them"""
+    """keep the current components while they hold the asked variance of all rows; new rows are projected with them"""
     report: bool = True
     """write the HTML report of the version to ROOT/reports"""
     keep: int | None = Field(None, ge=1)
@@ -161,17 +161,17 @@ class ReconcileSettings(JobSettings):
     dry_run: bool = False
     """print the plan and write nothing"""
     repair: bool = False
-    """first take files of the table that are lost or damaged out of it, so that their images come again; reads the whole table"""
+    """first remove lost or damaged files from the table, so that their images are ingested again; reads the whole table"""
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
     allow_removals: bool = False
-    """remove rows even where more than a tenth of them would go"""
+    """delete rows even where more than a tenth of them are gone"""
     max_image_bytes: int = Field(50_000_000, ge=1)
-    """an image that was too large, and is not for this limit, is looked at again: give the stream's"""
+    """the stream's limit: an image that was too large, and is not for this one, is looked at again"""
     images_per_second: float = Field(385, gt=0)
-    """for the plan: images that the stream featurises a second, on the cluster of docs/costs.md unless you say otherwise"""
+    """for the plan: images that the stream featurises a second; by default on the cluster of docs/costs.md"""
     euros_per_hour: float = Field(0.73, ge=0)
     """for the plan: what an hour of that cluster costs"""
     euros_per_1000_reads: float = Field(0.0004, ge=0)

@@ -20,9 +20,9 @@ def status(
     root: Root,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again and again, until Ctrl-C; at what is stored, once a minute.")
+        bool, typer.Option("--watch", help="Print it again and again, until Ctrl-C; the bytes stored are listed once a minute.")
     ] = False,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="With --watch: from one look to the next.")] = 5,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="With --watch: from one time to the next.")] = 5,
 ) -> None:
     """Show what is in the table, what came last, which versions are published and what is stored."""
     from fruitpipe import objects
@@ -118,7 +118,7 @@ def doctor(given: DoctorFlags) -> None:
 def report(
     root: Root,
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="A published version; the current one without.")
+        str | None, typer.Argument(metavar="[VERSION]", help="A published version; by default the current one.")
     ] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
 ) -> None:
