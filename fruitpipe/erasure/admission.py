@@ -48,7 +48,7 @@ class Admission:
         """Whether the path lies outside the root; one inside is refused with a line."""
         if not layout.is_within(path, self._root):
             return True
-        say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest asks for it in vain")
+        say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest that asks for it is ignored")
         return False
 
     def _record(self, wanted: Sequence[str]) -> None:

@@ -140,7 +140,7 @@ class RootUpkeep:
         began = time.monotonic()
         removed = clear(self.spark, self.settings, now)
         self._record(datetime.now(UTC))
-        say(f"upkeep: cleared away {removed} in {time.monotonic() - began:.1f} s")
+        say(f"upkeep: removed {removed} in {time.monotonic() - began:.1f} s")
 
     def _clear_manifests(self) -> None:
         _, self._named = clear_manifests(self.settings)

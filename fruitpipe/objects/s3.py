@@ -1,6 +1,6 @@
 """An S3 bucket, or a server that speaks its protocol (AWS_ENDPOINT_URL_S3), as a store of objects.
 
-The only door to boto3: the modules `s3_…` beside this one are its parts, and nothing else imports them.
+All requests to S3 by boto3 go through the modules `s3_…` beside this one, its parts, which only `objects` imports.
 """
 
 from __future__ import annotations

@@ -102,9 +102,9 @@ def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
         f"after: traces in {len(found)} files {found[:5]}; the other {len(after)} rows unchanged bit for bit: {same}", flush=True
     )
     record = next(name for name in objects.children(f"{root}/erasures") if name.endswith(".json"))
-    proof = objects.read(f"{root}/erasures/{record}").decode()
-    print(proof, flush=True)
-    return int(not before_files or bool(found) or not same or json.loads(proof)["status"] != "done")
+    certificate = objects.read(f"{root}/erasures/{record}").decode()
+    print(certificate, flush=True)
+    return int(not before_files or bool(found) or not same or json.loads(certificate)["status"] != "done")
 
 
 COMMAND = "from fruitpipe.cli import main; main()"

@@ -242,11 +242,11 @@ def test_rejected_lines_and_leftovers_go_when_they_had_their_time(spark, root, s
 def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, settings, capsys):
     fill(tmp_path / "images", 1)
     ingest(settings(once=True))
-    assert "cleared away" not in capsys.readouterr().out
+    assert "upkeep: removed" not in capsys.readouterr().out
     objects.write(f"{root}/cleared.json", b'{"cleared_at": "2026-11-01T00:00:00+00:00"}')
     for expected in (1, 0):
         ingest(settings(once=True))
-        assert capsys.readouterr().out.count("upkeep: cleared away") == expected
+        assert capsys.readouterr().out.count("upkeep: removed") == expected
 
 
 def written(root, at):

@@ -1,4 +1,4 @@
-"""Bytes to pictures: what a person sees."""
+"""Bytes are decoded to pictures as viewers show them."""
 
 import io
 import struct

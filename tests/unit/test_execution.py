@@ -198,7 +198,7 @@ def test_a_request_whose_names_are_gone_holds_nobody_up_and_ends_when_its_images
     assert status(root) == [("done", "nothing")] * 2
 
 
-def test_a_picture_that_is_put_back_within_the_grace_is_named_to_the_stream_once_the_proof_is_there(root, eraser, tmp_path):
+def test_a_picture_that_is_put_back_within_the_grace_period_is_named_to_the_stream_once_certified(root, eraser, tmp_path):
     picture = tmp_path / "Kiwi" / "a.jpg"
     picture.parent.mkdir()
     record = register.request(root, [f"file://{picture}", f"file://{picture.with_suffix('.txt')}"], requested_by="")
