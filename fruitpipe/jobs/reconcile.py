@@ -1,7 +1,7 @@
-"""The safety net: lists the image prefix, compares it with the features table, and writes manifests for what differs.
+"""Reconciliation: lists the image prefix, compares it with the features table, and writes manifests of the differences.
 
-S3's events may fail to come, and a stream's listing tells nothing of rows of another extractor. What this job finds reaches the
-table through the stream, its only writer.
+S3's events may be lost, and a stream's listing does not find rows of another extractor. The stream, the table's only writer,
+reads the manifests.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def reconcile(settings: ReconcileSettings) -> None:
     extractor = fingerprint(Model.load(settings.model, settings.extractor))
     choice, shut = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
-        open_session(settings)  # a cluster takes a job that opens none for failed
+        open_session(settings)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
     listed, table = list_images(settings, choice, shut), Snapshot(settings.root)
@@ -58,12 +58,12 @@ def reconcile(settings: ReconcileSettings) -> None:
 
 
 def open_session(settings: ReconcileSettings) -> SparkSession:
-    """The session of a repair, the only step that takes Spark."""
+    """Opens the session for a repair, the only step that needs Spark."""
     return session.open("fruitpipe reconcile", settings.images, settings.root)
 
 
 def take_out_lost_files(settings: ReconcileSettings) -> bool:
-    """Takes data files that are lost or damaged out of the table, and says which. Returns whether a dry run ends here."""
+    """Removes lost or damaged data files from the table, and prints which. Returns whether a dry run ends here."""
     if settings.dry_run:
         found, done = repair.losses(settings.root), "would be taken out of the table"
     else:
@@ -122,7 +122,7 @@ def _as_rows(batch: pa.RecordBatch) -> pa.Table:
 
 
 def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:
-    """What carrying out the plan would take, with what that is reckoned from."""
+    """Lines with the plan's estimated time and cost, and the figures that they are computed from."""
     for extractor, count in sorted(found.stale_by_extractor.items()):
         yield f"{count} of the stale are of the extractor {extractor}"
     hours = found.looks / settings.images_per_second / 3600

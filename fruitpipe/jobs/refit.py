@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def refit(settings: RefitSettings) -> None:
-    """Runs the job: one version more, or one clear error and nothing written or switched."""
+    """Publishes one more version, or fails with one clear error and changes nothing for readers."""
     began = time.monotonic()
     _check_usage(settings)
     if settings.report:
@@ -64,7 +64,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
 
 
 def _previous(root: str, version: str) -> Model | None:
-    """The model that the new version goes on from; none where it is damaged, which costs the reading of all rows."""
+    """The model that the new version continues; None where it is damaged, and then all rows are read."""
     try:
         return version_model.load_model(root, version)
     except (Damaged, NotFound) as error:
@@ -127,7 +127,7 @@ def _name_set_aside(summary: Summary) -> None:
 
 
 def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered) -> bool:
-    """Whether the current components will do for all rows; says why."""
+    """Whether the current components hold the asked variance of all rows; prints why."""
     version = previous.facts["version"]
     if not gathered.only_added:
         say(f"a refit is needed: not only were rows added since {version}")
@@ -151,7 +151,7 @@ def _report(run: new_version.Run, model: Model) -> None:
 
 
 def _tidy(settings: RefitSettings) -> None:
-    """Removes what the new version made superfluous."""
+    """Removes what unfinished attempts left, and old versions as `--keep` says; prints which."""
     removed = publication.sweep(settings.root)
     if settings.keep:
         removed += publication.prune(settings.root, settings.keep)

@@ -47,7 +47,7 @@ def listed(uri: str) -> list[File]:
 
 
 def is_data(name: str) -> bool:
-    """Whether a file of this name is one of rows; hidden names are Spark's and the file system's own."""
+    """Whether a file of this name holds rows; hidden ones are Spark's or the file system's."""
     return name.endswith(".parquet") and not name.startswith((".", "_"))
 
 
@@ -100,7 +100,7 @@ def rows_of(body: bytes, column: str) -> Iterator[pa.RecordBatch]:
 def write(batches: Iterable[pa.RecordBatch], uri: str) -> int:
     """Writes batches of one schema as the Parquet file `uri`, in one step, and returns the number of rows.
 
-    Without rows there is no file. Vectors have no dictionary: hardly two of their numbers are equal, it would be in vain.
+    Without rows there is no file. Vectors are not dictionary-encoded, as hardly two of their numbers are equal.
     """
     body, rows = io.BytesIO(), 0
     writer: Any = None
