@@ -1,9 +1,9 @@
 """The stream: watches the image prefix and the manifests, and keeps one row per image in the features table.
 
 A listing of the prefix writes manifests as well, so a micro-batch is lines of manifests, and only names images. The driver
-reduces it to one reference an image and adds the facts of its row. The workers look at the objects themselves, so the object store
-decides, not a listing or an event. A batch that runs again, after a crash or with a lost checkpoint, finds its rows in the table
-and costs one look an image.
+reduces it to one reference an image and adds the facts of its row. The workers look at the objects themselves, so the object
+store decides, not a listing or an event. A batch that runs again, after a crash or with a lost checkpoint, finds its rows in
+the table and costs one look an image.
 """
 
 from __future__ import annotations
