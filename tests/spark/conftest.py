@@ -42,7 +42,7 @@ def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the sessio
 
 @pytest.fixture
 def catch_up(images, root, run):
-    """Reconciliation and a run: what a scheduled safety net does."""
+    """Reconciliation and a run, as a schedule has them."""
 
     def catch_up(**settings):
         known = {name: value for name, value in settings.items() if name in ReconcileSettings.model_fields}
