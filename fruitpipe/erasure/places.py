@@ -107,9 +107,9 @@ def on_this_machine(traces: Traces) -> list[str]:
 
 
 def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:
-    uri, shut = objects.canonical(str(folder)), list[str]()
+    uri, denied = objects.canonical(str(folder)), list[str]()
     try:
-        files = [stat.path for stat in objects.list_all(uri, shut.append)]
+        files = [stat.path for stat in objects.list_all(uri, denied.append)]
     except AccessDenied:
         return [uri]
     looks = ((file, objects.look(file)) for file in files)
@@ -118,4 +118,4 @@ def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:
         for file, look in looks
         if isinstance(look, objects.Unreadable) or (isinstance(look, objects.Found) and is_named(look.body))
     ]
-    return shut + named
+    return denied + named

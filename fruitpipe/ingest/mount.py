@@ -69,5 +69,5 @@ class OtherPrefixes:
 
 def is_empty(folder: str) -> bool:
     """Whether a folder holds no file, or is not there; one that may not be read is not empty."""
-    shut: list[str] = []
-    return next(objects.list_all(folder, shut.append), None) is None and not shut
+    denied: list[str] = []
+    return next(objects.list_all(folder, denied.append), None) is None and not denied

@@ -38,22 +38,22 @@ LINES = 1000  # of one manifest
 HELD = 200_000  # new images that are named together with those that are gone: 70 MB
 
 
-def images(prefix: str, choice: ImageFilter, shut: Callable[[str], None] | None = None) -> Iterator[objects.Stat]:
+def images(prefix: str, choice: ImageFilter, on_denied: Callable[[str], None] | None = None) -> Iterator[objects.Stat]:
     """The objects below `prefix` that are images; `choice` counts the others.
 
-    Folders that may not be read are said once, and told to `shut`.
+    Folders that may not be read are printed once, and given to `on_denied`.
     """
 
     def skip(folder: str) -> None:
-        _say_shut(folder)
-        if shut:
-            shut(folder)
+        _say_denied(folder)
+        if on_denied:
+            on_denied(folder)
 
     return (stat for stat in objects.list_all(prefix, skip) if choice.takes(stat.path))
 
 
 @cache  # a stream lists its prefix again and again
-def _say_shut(folder: str) -> None:
+def _say_denied(folder: str) -> None:
     say(f"{folder}: may not be read and is skipped; rows of images below it stay. Grant access", to=sys.stderr)
 
 
@@ -65,11 +65,11 @@ class _Found:
     paths: array[int] = field(default_factory=lambda: array("q"))
     images: array[int] = field(default_factory=lambda: array("q"))
     new_lengths: array[int] = field(default_factory=lambda: array("q"))
-    shut: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
 
     def listed(self) -> Listed:
         seen = Seen.of(*(np.frombuffer(hashes, np.int64) for hashes in (self.paths, self.images)))
-        return Listed(seen, self.new_lengths, self.shut)
+        return Listed(seen, self.new_lengths, self.denied)
 
 
 class Listing:
@@ -128,7 +128,7 @@ class Listing:
 
     def _unseen(self, seen: Seen, found: _Found, goes_on: Callable[[], bool]) -> Iterator[ImageEvent]:
         """What was not `seen` with its etag, but for what was erased and kept; `found` takes all that is there."""
-        stats, erased = images(self.settings.images, found.choice, found.shut.add), None
+        stats, erased = images(self.settings.images, found.choice, found.denied.add), None
         while goes_on() and (chunk := list(islice(stats, LINES))):
             paths = path_hashes.of_paths(stat.path for stat in chunk)
             hashes = np.array([path_hashes.of_image(stat.path, stat.etag) for stat in chunk], np.int64)

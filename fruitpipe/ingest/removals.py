@@ -28,11 +28,11 @@ REST = 20  # pause from one read of the table to the next, in multiples of the t
 
 
 class Listed(NamedTuple):
-    """A whole listing. new_lengths: in bytes, of images that were not seen before. shut: URIs of folders that may not be read."""
+    """A whole listing. new_lengths: in bytes, of images that were not seen before. denied: folders that may not be read."""
 
     images: Seen
     new_lengths: Collection[int]
-    shut: Collection[str]
+    denied: Collection[str]
 
 
 class Gone(NamedTuple):
@@ -85,10 +85,10 @@ class Removals:
         began = time.monotonic()
         found = path_hashes.rows_of(self.settings.root, missing, self.settings.images)
         self._not_before = time.monotonic() + REST * (time.monotonic() - began)
-        rows = [row for row in found if self.choice.would_take(row.path) and not lies_in(listed.shut, row.path)]
+        rows = [row for row in found if self.choice.would_take(row.path) and not lies_in(listed.denied, row.path)]
         if reason := self._why_kept(rows, listed, images):
             return self._kept(missing, reason)
-        self._stay = _hashes(row.path for row in found if lies_in(listed.shut, row.path))
+        self._stay = _hashes(row.path for row in found if lies_in(listed.denied, row.path))
         without_row = np.setdiff1d(missing, _hashes(row.path for row in found))
         self._unclear = without_row if waits else NOTHING.forget
         return Gone(rows, np.setdiff1d(missing, np.union1d(self._stay, self._unclear)))

@@ -25,7 +25,7 @@ class Store(Protocol):
     """What `local` and `s3` have in common; a module is as good as an object."""
 
     def look(self, uri: str, known_etag: str | None, max_bytes: int | None) -> Look: ...
-    def list_all(self, uri: str, shut: Callable[[str], None] | None) -> Iterator[Stat]: ...
+    def list_all(self, uri: str, on_denied: Callable[[str], None] | None) -> Iterator[Stat]: ...
     def children(self, uri: str) -> list[str]: ...
     def write(self, uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str: ...
     def add(self, uri: str, body: bytes) -> None: ...
@@ -107,13 +107,13 @@ def exists(uri: str) -> bool:
     return next(list_all(uri), None) is not None
 
 
-def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:
+def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:
     """Every object below `uri` (or at it), in no promised order; nothing where there is nothing.
 
-    One S3 request for 1,000 objects. Raises NotFound for a bucket that does not exist, AccessDenied. With `shut`, a folder below
-    that may not be read ends no listing: `shut` is called with its URI, and the rest is listed.
+    One S3 request for 1,000 objects. Raises NotFound for a bucket that does not exist, AccessDenied. on_denied: called with the
+    URI of a folder below that may not be read, which is then left out; without it, such a folder raises AccessDenied.
     """
-    return _store(uri).list_all(uri, shut)
+    return _store(uri).list_all(uri, on_denied)
 
 
 def device(uri: str) -> int | None:

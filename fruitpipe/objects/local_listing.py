@@ -16,18 +16,18 @@ from fruitpipe.objects.stat import Stat
 from fruitpipe.output import say
 
 
-def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:
+def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:
     top = path_of(uri)
     if top.is_file():
         yield stat_of(uri, top.stat())
-    for folder, names in _walk(top, shut):
+    for folder, names in _walk(top, on_denied):
         for name in names:
             try:
                 stat = _listed(Path(folder, name))
             except AccessDenied:  # a folder whose names may be read, and nothing else
-                if not shut:
+                if not on_denied:
                     raise
-                shut(f"file://{folder}")
+                on_denied(f"file://{folder}")
                 break
             if stat:
                 yield stat
@@ -59,10 +59,10 @@ def _say_skipped(path: bytes, reason: str) -> None:
     say(f"{path!r}: {reason}", to=sys.stderr)
 
 
-def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tuple[str, list[str]]]:
+def _walk(top: Path, on_denied: Callable[[str], None] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Each folder below and its files; linked folders too, but each folder once, under its own name if it lies below `top`."""
     visited, tops = set(), deque([str(top)])
-    refuse = partial(_refuse, top, shut)
+    refuse = partial(_refuse, top, on_denied)
     while tops:
         for folder, folders, names in os.walk(tops.popleft(), onerror=refuse, followlinks=True):
             real = os.path.realpath(folder)
@@ -75,12 +75,12 @@ def _walk(top: Path, shut: Callable[[str], None] | None = None) -> Iterator[tupl
             yield folder, names
 
 
-def _refuse(top: Path, shut: Callable[[str], None] | None, error: OSError) -> None:
+def _refuse(top: Path, on_denied: Callable[[str], None] | None, error: OSError) -> None:
     """Handles the error of os.walk for a folder that it cannot list; one that is gone meanwhile counts as empty."""
     if error.errno == errno.ENAMETOOLONG:
         _say_skipped(os.fsencode(error.filename), "its whole name is too long to be opened, and it is skipped")
-    elif shut and isinstance(error, PermissionError) and error.filename != str(top):
-        shut(f"file://{error.filename}")
+    elif on_denied and isinstance(error, PermissionError) and error.filename != str(top):
+        on_denied(f"file://{error.filename}")
     elif not isinstance(error, FileNotFoundError | NotADirectoryError):
         with explained(f"file://{error.filename}"):
             raise error

@@ -15,7 +15,7 @@ from fruitpipe.objects.stat import Stat
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}  # storage classes; what Intelligent-Tiering has archived only a GET tells
 
 
-def list_all(uri: str, shut: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG001 - a listing is refused whole
+def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG001 - a listing is refused whole
     bucket, key = bucket_and_key(uri)
     prefix = f"{key}/" if key else ""  # without the slash the listing would page through siblings whose names go on
     with explained(uri):

@@ -123,7 +123,7 @@ def test_rows_elsewhere_and_of_other_names_are_not_taken_for_gone(images, root, 
     assert events() == {"removed": ["0004.jpg"]}
 
 
-def shut(folder):
+def denied(folder):
     """What os.scandir does where `folder` may not be read; who runs the tests may read everything."""
 
     def scandir(path=".", scandir=os.scandir):
@@ -142,7 +142,7 @@ def test_a_folder_that_may_not_be_read_is_skipped_said_once_and_not_taken_for_go
     prefix = begin_with_rows(allow_removals=True)
     without(images, "0003.jpg")
     fill(images, 1, first=22)
-    monkeypatch.setattr(os, "scandir", shut(images / "lost+found"))
+    monkeypatch.setattr(os, "scandir", denied(images / "lost+found"))
     assert (prefix.list_once(), prefix.list_once()) == (2, 0)
     assert events() == {"created": ["0022.jpg"], "removed": ["0003.jpg"]}
     said = "may not be read and is skipped; rows of images below it stay. Grant access"
@@ -151,7 +151,7 @@ def test_a_folder_that_may_not_be_read_is_skipped_said_once_and_not_taken_for_go
 
 def test_a_prefix_that_may_not_be_read_itself_is_refused(images, begin, monkeypatch):
     fill(images, 1)
-    monkeypatch.setattr(os, "scandir", shut(images))
+    monkeypatch.setattr(os, "scandir", denied(images))
     with pytest.raises(AccessDenied, match=r"Permission denied; grant access"):
         begin().list_once()
 
