@@ -96,8 +96,11 @@ def manifests(events: Iterable[ImageEvent], max_lines: int = 1000) -> Iterator[b
 
 
 def manifest_name(writer: str, when: datetime, body: bytes) -> str:
-    """A name made of the content, so that whoever writes the same manifest again writes the same object."""
-    return f"{when.astimezone(UTC):%H%M%S}-{writer}-{sha256(body).hexdigest()[:16]}"
+    """A name of the moment, to the microsecond, and of the content: a manifest that names the same images later is another one.
+
+    Each is read once; what a function of AWS has to write twice under one name, it names by the events' own time.
+    """
+    return f"{when.astimezone(UTC):%H%M%S%f}-{writer}-{sha256(body).hexdigest()[:16]}"
 
 
 def manifest_uri(root: str, when: datetime, name: str) -> str:

@@ -213,13 +213,14 @@ def test_no_events_make_no_manifest():
     assert list(manifests([])) == []
 
 
-def test_a_manifest_lies_under_the_day_in_utc_and_its_name_comes_from_its_content():
+def test_a_manifest_lies_under_the_day_in_utc_and_its_name_comes_from_its_content_and_its_moment():
     when = datetime(2026, 11, 5, 1, 30, tzinfo=timezone(timedelta(hours=2)))
     name = manifest_name("reconcile", when, b"{}\n")
     assert manifest_uri("s3://fruits/pipeline", when, name) == f"s3://fruits/pipeline/events/2026/11/04/{name}.jsonl"
     assert name == manifest_name("reconcile", when.astimezone(UTC), b"{}\n")
     assert name != manifest_name("reconcile", when, b"{}\n{}\n")
-    assert name.startswith("233000-reconcile-")
+    assert name != manifest_name("reconcile", when + timedelta(microseconds=1), b"{}\n"), "it may name a change that came since"
+    assert name.startswith("233000000000-reconcile-")
 
 
 @pytest.fixture
@@ -235,7 +236,7 @@ def in_auckland(monkeypatch):
 @pytest.mark.usefixtures("in_auckland")
 def test_names_and_lines_are_in_utc_wherever_the_machine_is():
     name = manifest_name("stream", NOON, b"{}\n")
-    assert name == "120000-stream-ca3d163bab055381", "with the first 16 digits that sha256sum prints"
+    assert name == f"{NOON:%H%M%S%f}-stream-ca3d163bab055381", "with the first 16 digits that sha256sum prints"
     assert manifest_uri("s3://fruits/pipeline", NOON, name) == f"s3://fruits/pipeline/events/2026/11/05/{name}.jsonl"
     assert json.loads(to_line(ImageEvent("created", KIWI, event_time=NOON)))["event_time"] == "2026-11-05T12:00:00.123Z"
     line = '{"event": "created", "path": "s3://b/k.jpg", "event_time": "2026-11-05T10:00:00Z"}'
