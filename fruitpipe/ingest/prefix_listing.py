@@ -57,6 +57,20 @@ def _say_denied(folder: str) -> None:
     say(f"{folder}: may not be read and is skipped; rows of images below it stay. Grant access", to=sys.stderr)
 
 
+def _hash_of(stat: objects.Stat) -> int:
+    """One that nobody may be able to read counts as archived: in a class where everybody can, it is another image."""
+    return path_hashes.of_image(stat.path, stat.etag, stat.is_archived is not False)
+
+
+def _are_archived_since(seen: Seen, chunk: Sequence[objects.Stat], paths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images of a chunk, (n,) bool, were seen before they were archived, if they are: these need not be looked at."""
+    hashes = np.zeros(len(chunk), np.int64)
+    for place, stat in enumerate(chunk):
+        if stat.is_archived is not False:
+            hashes[place] = path_hashes.of_image(stat.path, stat.etag)
+    return seen.has(paths, hashes)
+
+
 @dataclass
 class _Found:
     """What a listing has found so far: hashes of paths, and of paths with etags; lengths in bytes of new images."""
@@ -131,15 +145,15 @@ class Listing:
         stats, erased = images(self.settings.images, found.choice, found.denied.add), None
         while goes_on() and (chunk := list(islice(stats, LINES))):
             paths = path_hashes.of_paths(stat.path for stat in chunk)
-            hashes = np.array([path_hashes.of_image(stat.path, stat.etag) for stat in chunk], np.int64)
+            hashes = np.array([_hash_of(stat) for stat in chunk], np.int64)
             found.paths.frombytes(paths.tobytes())
             found.images.frombytes(hashes.tobytes())
-            is_seen = seen.has(paths, hashes).tolist()
+            is_seen = (seen.has(paths, hashes) | _are_archived_since(seen, chunk, paths)).tolist()
             for stat in (stat for stat, was_seen in zip(chunk, is_seen, strict=True) if not was_seen):
                 erased = erased or Tombstones.of(self.settings.root)
                 if not erased.keeps_out(stat.path):
                     found.new_lengths.append(stat.length)
-                    yield ImageEvent("created", stat.path, stat.etag, stat.length, archived=stat.is_archived)
+                    yield ImageEvent("created", stat.path, stat.etag, stat.length, archived=bool(stat.is_archived))
 
     def _write(self, events: Iterator[ImageEvent], begun: Callable[[], None]) -> int:
         """Writes the events as manifests; returns how many events."""

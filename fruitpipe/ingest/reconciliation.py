@@ -24,6 +24,7 @@ LISTED = pa.schema(
         pa.field("path", pa.large_string()),
         pa.field("etag", pa.large_string()),
         pa.field("length", pa.int64()),
+        pa.field("archived", pa.bool_()),  # null where a listing cannot tell
     ]
 )
 # `again`: to be looked at although nothing changed. The etag is the content's, without the version that no listing tells.
@@ -88,7 +89,9 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
     stale = there & ~again & ~twice & _mask(pc.not_equal(rows["extractor"], pa.scalar(extractor, pa.large_string())))
     listed_etags: Any = listed["etag"].take(place)
     equal: Any = pc.equal(listed_etags, rows["etag"])
-    differs = ~_mask(pc.fill_null(equal, False))
+    archived: Any = listed["archived"].take(place)
+    restored: Any = pc.and_not(rows["archived"], pc.fill_null(archived, True))
+    differs = ~_mask(pc.fill_null(equal, False)) | _mask(restored)
     extractors: Any = rows["extractor"].filter(stale)
     gone = {path: length for path, length in _lengths(rows, ~there).items() if counts(path)}
     new = _lengths(listed, times == 0)

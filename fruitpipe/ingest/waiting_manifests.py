@@ -57,6 +57,7 @@ def _pair(line: bytes) -> tuple[int, int] | None:
     try:
         fields = json.loads(line)
         path, etag = fields["path"], fields.get("etag") or ""
-        return (path_hashes.of_path(path), path_hashes.of_image(path, etag)) if fields["event"] == "created" else None
+        image = path_hashes.of_image(path, etag, fields.get("archived") is True)
+        return (path_hashes.of_path(path), image) if fields["event"] == "created" else None
     except (ValueError, TypeError, KeyError, AttributeError):  # no JSON, no object, or of other types
         return None

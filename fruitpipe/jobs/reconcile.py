@@ -95,7 +95,7 @@ def list_images(settings: ReconcileSettings, choice: ImageFilter, shut: set[str]
     """
     erased = Tombstones.of(settings.root)
     stats = prefix_listing.images(settings.images, choice, shut.add)
-    listed = ((stat.path, stat.etag, stat.length) for stat in stats if not erased.keeps_out(stat.path))
+    listed = ((stat.path, stat.etag, stat.length, stat.is_archived) for stat in stats if not erased.keeps_out(stat.path))
     return reconciliation.table(reconciliation.LISTED, listed)
 
 
@@ -111,9 +111,10 @@ def table_rows(table: Snapshot, settings: ReconcileSettings) -> pa.Table:
     """
     requirements.check(table)
     table.check_whole()
-    etag, again = "split_part(etag, '@', 1) AS etag", f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
+    etag, archived = "split_part(etag, '@', 1) AS etag", "coalesce(error = 'archived', false) AS archived"
+    again = f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
     below = f"starts_with(path, {text(f'{settings.images}/')}) OR path = {text(settings.images)}"
-    batches = table.each(f"SELECT path, {etag}, length, extractor, {again} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
+    batches = table.each(f"SELECT path, {etag}, length, {archived}, extractor, {again} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
     return pa.concat_tables([reconciliation.ROWS.empty_table(), *batches])
 
 

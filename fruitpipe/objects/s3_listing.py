@@ -12,7 +12,8 @@ from fruitpipe.objects.s3_errors import explained
 from fruitpipe.objects.s3_names import bucket_and_key
 from fruitpipe.objects.stat import Stat
 
-ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}  # storage classes; what Intelligent-Tiering has archived only a GET tells
+# Storage classes, of all others the bytes can be read at once: what Intelligent-Tiering has archived only a GET tells.
+ARCHIVED = {"GLACIER": True, "DEEP_ARCHIVE": True, "INTELLIGENT_TIERING": None}
 
 
 def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG001 - a listing is refused whole
@@ -57,5 +58,5 @@ def _folders(bucket: str, prefix: str, below: str, after: str) -> list[str]:
 
 def _stats(bucket: str, answer: Any) -> Iterator[Stat]:
     for entry in answer.get("Contents", ()):
-        is_archived = entry.get("StorageClass") in ARCHIVES
+        is_archived = ARCHIVED.get(entry.get("StorageClass"), False)
         yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"], is_archived)

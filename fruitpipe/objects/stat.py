@@ -11,14 +11,15 @@ from typing import NamedTuple
 class Stat:
     """What a store says of an object without giving its bytes.
 
-    is_archived: as a listing tells it, its bytes have to be restored before anybody can read them.
+    is_archived: as a listing tells it, whether its bytes have to be restored before anybody can read them; None where only a look
+    tells.
     """
 
     path: str
     etag: str
     length: int
     modification_time: datetime
-    is_archived: bool = False
+    is_archived: bool | None = False
 
 
 def etag(content: str, version: str | None) -> str:

@@ -15,15 +15,16 @@ from fruitpipe.errors import NotFound
 from fruitpipe.table.snapshot import Snapshot, text
 
 # The etag is the content's, without the version that no listing tells.
-HASHES = "sha256(path) AS path, sha256(concat_ws('\n', path, split_part(etag, '@', 1))) AS image"
+IMAGE = "concat_ws('\n', path, split_part(etag, '@', 1), CASE WHEN error = 'archived' THEN 'archived' END)"
+HASHES = f"sha256(path) AS path, sha256({IMAGE}) AS image"
 BITS = np.uint64(60)
 
 
 class RowHashes(NamedTuple):
     """Hashes of all rows of the table.
 
-    paths: of each path, (rows,) int64, as `of_path` has them. images: of each path and etag, (rows,) int64, as `of_image` has
-    them. below: (rows,) bool, whether the image lies under the prefix that was asked for.
+    paths: of each path, (rows,) int64, as `of_path` has them. images: of each path, etag and whether the row says `archived`,
+    (rows,) int64, as `of_image` has them. below: (rows,) bool, whether the image lies under the prefix that was asked for.
     """
 
     paths: NDArray[np.int64]
@@ -54,12 +55,12 @@ def of_paths(paths: Iterable[str]) -> NDArray[np.int64]:
     return np.fromiter(map(of_path, paths), np.int64)
 
 
-def of_image(path: str, etag: str) -> int:
-    """60 bits of the SHA-256 of path and etag.
+def of_image(path: str, etag: str, archived: bool = False) -> int:
+    """60 bits of the SHA-256 of path and etag, and of whether it lies in an archive.
 
     Among a million images one in a trillion shares another's; it would wait for reconciliation.
     """
-    return int(sha256(f"{path}\n{etag}".encode()).hexdigest()[:15], 16)
+    return int(sha256("\n".join([path, etag, *["archived"] * archived]).encode()).hexdigest()[:15], 16)
 
 
 def of_rows(root: str, prefix: str) -> RowHashes:

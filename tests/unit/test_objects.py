@@ -52,7 +52,7 @@ def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
 
 @pytest.mark.parametrize(
     ("storage_class", "is_archived"),
-    [("GLACIER", True), ("DEEP_ARCHIVE", True), ("GLACIER_IR", False), ("INTELLIGENT_TIERING", False), (None, False)],
+    [("GLACIER", True), ("DEEP_ARCHIVE", True), ("GLACIER_IR", False), ("INTELLIGENT_TIERING", None), (None, False)],
 )
 def test_a_listing_tells_which_objects_have_to_be_restored_first(storage_class, is_archived):
     entry = {"Key": "a.jpg", "ETag": '"e"', "Size": 1, "LastModified": datetime.now(UTC)}

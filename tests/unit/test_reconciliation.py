@@ -14,26 +14,31 @@ from fruitpipe.ingest import reconciliation, removals
 NOW = "extractor of today"
 PATHS = st.sampled_from([f"s3://b/in/{name}" for name in ("a.jpg", "a b.jpg", "é.jpg", "🍓.jpg", "z.JPG", "notes.txt")])
 ETAGS = st.sampled_from(["1", "2"])
-ROW = st.tuples(ETAGS | st.none(), st.sampled_from([NOW, "older", "oldest"]), st.booleans())
+ROW = st.tuples(ETAGS | st.none(), st.sampled_from([NOW, "older", "oldest"]), st.booleans(), st.booleans())
+ARCHIVED = st.sampled_from([True, False, None])  # as a listing tells it
 
 
-def tables(listed, rows):
-    in_rows = [(path, etag, len(path), extractor, again) for path, (etag, extractor, again) in rows.items()]
+def tables(listed, rows, is_archived=False):
+    in_rows = [
+        (path, etag, len(path), any(archived), extractor, again) for path, (etag, extractor, again, *archived) in rows.items()
+    ]
+    in_listing = ((path, etag, len(path), is_archived) for path, etag in listed.items())
     return (
-        reconciliation.table(reconciliation.LISTED, ((path, etag, len(path)) for path, etag in listed.items()), chunk_rows=2),
+        reconciliation.table(reconciliation.LISTED, in_listing, chunk_rows=2),
         pa.Table.from_pylist([dict(zip(reconciliation.ROWS.names, row, strict=True)) for row in in_rows], reconciliation.ROWS),
     )
 
 
 @settings(deadline=None)  # the first example pays for what Arrow loads
-@given(st.dictionaries(PATHS, ETAGS), st.dictionaries(PATHS, ROW))
-def test_every_path_is_in_the_first_class_that_applies(listed, rows):
-    found = reconciliation.compare(*tables(listed, rows), NOW, lambda path: not path.endswith(".txt"))
+@given(st.dictionaries(PATHS, ETAGS), st.dictionaries(PATHS, ROW), ARCHIVED)
+def test_every_path_is_in_the_first_class_that_applies(listed, rows, is_archived):
+    found = reconciliation.compare(*tables(listed, rows, is_archived), NOW, lambda path: not path.endswith(".txt"))
     expected = {"new": [], "changed": [], "gone": [], "again": [], "stale": [], "same": []}
     for path in {*listed, *rows}:
-        etag, extractor, again = rows.get(path, (None, NOW, False))
+        etag, extractor, again, archived = rows.get(path, (None, NOW, False, False))
+        restored = archived and is_archived is False
         kind = "new" if path not in rows else "gone" if path not in listed else "again" if again else None
-        kind = kind or ("stale" if extractor != NOW else "changed" if etag != listed[path] else "same")
+        kind = kind or ("stale" if extractor != NOW else "changed" if restored or etag != listed[path] else "same")
         expected[kind].append(path)
     expected["gone"] = [path for path in expected["gone"] if not path.endswith(".txt")]
     for kind in ("new", "changed", "gone", "again"):
@@ -57,7 +62,7 @@ def test_an_image_with_more_than_one_row_is_in_no_other_class_and_counts_once():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_a_table_is_made_of_any_number_of_rows(count):
-    rows = [(str(number), "etag", number) for number in range(count)]
+    rows = [(str(number), "etag", number, None) for number in range(count)]
     assert [
         tuple(row.values()) for row in reconciliation.table(reconciliation.LISTED, iter(rows), chunk_rows=2).to_pylist()
     ] == rows

@@ -25,6 +25,7 @@ from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
 from tests.pictures import fill, jpeg, put
+from tests.rows import empty_table, put_rows
 
 
 def test_what_is_skipped_is_said_once_a_run_and_named_in_no_manifest(images, begin, named, capsys):
@@ -57,6 +58,37 @@ def test_what_a_listing_finds_in_an_archive_is_named_so_with_its_etag(root, begi
         ("s3://b/Kiwi/0.jpg", "etag", False),
         ("s3://b/Kiwi/1.jpg", "etag", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_archived", "named"),
+    [
+        ("archived", True, 0),  # it lies there yet
+        ("archived", None, 0),  # in Intelligent-Tiering, where a listing cannot tell
+        ("archived", False, 1),  # the same bytes were put under a class that everybody can read, and no event came
+        (None, True, 0),  # its features stay
+        (None, False, 0),
+    ],
+)
+def test_an_archived_row_is_looked_at_again_when_the_listing_tells_a_class_that_can_be_read(
+    root, begin, monkeypatch, error, is_archived, named
+):
+    empty_table(root)
+    stat = objects.Stat("s3://b/Kiwi/0.jpg", "etag", 5, datetime.now(UTC), is_archived)
+    put_rows(root, [stat], error=error)
+    rows = path_hashes.of_rows(root, "s3://b")
+    monkeypatch.setattr(prefix_listing, "images", lambda *_: iter([stat]))
+    prefix = begin(Seen.of(rows.paths, rows.images))
+    assert (prefix.list_once(), prefix.list_once()) == (named, 0)
+
+
+def test_an_image_that_is_restored_while_the_stream_runs_is_named_again(begin, monkeypatch):
+    prefix, told = begin(), []
+    for is_archived in (False, True, True, False, False):
+        stat = objects.Stat("s3://b/Kiwi/0.jpg", "etag", 5, datetime.now(UTC), is_archived)
+        monkeypatch.setattr(prefix_listing, "images", lambda *_, stat=stat: iter([stat]))
+        told.append(prefix.list_once())
+    assert told == [1, 0, 0, 1, 0]
 
 
 def test_each_image_is_named_once_and_an_overwritten_one_again(images, begin, named):
