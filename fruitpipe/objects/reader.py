@@ -1,12 +1,13 @@
 """A GET from S3 at a sixth of boto3's processor time, by obstore. The only importer of obstore.
 
-It vouches for the plain answers alone: the object, "not modified" and "no such key", which are all of a million but a few. With
-anything else it leaves the question to boto3, which asks once more: so there is one place that knows S3's errors, redirects and
-retries.
+It vouches for the plain answers alone: the object, "not modified", "no such key" and "access denied". With anything else it
+leaves the question to boto3, which asks once more: so there is one place that knows S3's other errors, redirects and retries.
 """
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import BaseError, NotModifiedError
+from obstore.exceptions import BaseError, NotModifiedError, PermissionDeniedError
 from obstore.store import S3Store
 
-from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, etag
+from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ FAILURES = 8
 SILENT_SECONDS = 10
 OPEN_SECONDS = 300
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
+DENIED = "AccessDenied"  # of all codes that come with 403 the one that is about the object; others are about keys, or a clock
+DENIAL = re.compile(rf"<Code>{DENIED}</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
@@ -82,6 +85,10 @@ class Bucket:
             if NO_SUCH_KEY not in str(error):
                 return None
             look = Gone()
+        except PermissionDeniedError as error:
+            if not (denial := DENIAL.search(str(error))):
+                return None
+            look = Unreadable(f"{DENIED}: {html.unescape(denial[1])}")
         except (BaseError, OSError, ValueError):  # obstore has words of Python's own for some
             return None
         self._failures, self._answered_at = 0, time.monotonic()
