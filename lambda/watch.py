@@ -140,18 +140,32 @@ def _brought(commit: bytes) -> tuple[int, int]:
     """How many images a commit brought, and how many of those with an error.
 
     A merge writes the rows beside those that it changes once more, so there the stream's own count is taken, and without one
-    nothing; an append holds what it brought.
+    nothing; an append holds what it brought, as far as its statistics tell.
     """
     actions = [json.loads(line) for line in commit.splitlines()]
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     if info.get("operation") == "MERGE":
-        counts = json.loads(info.get("userMetadata") or "{}")
-        failed = counts.get("failed", 0)
-        return counts.get("featurised", 0) + failed, failed
+        counts = _counts(info.get("userMetadata"))
+        return counts.get("featurised", 0) + counts.get("failed", 0), counts.get("failed", 0)
     added = [action["add"] for action in actions if action.get("add", {}).get("dataChange")]
-    stats = [json.loads(one["stats"]) for one in added if one.get("stats")]
-    rows = sum(one["numRecords"] for one in stats)
-    return rows, rows - sum(one.get("nullCount", {}).get("error", 0) for one in stats)
+    told = [(stats.get("numRecords"), stats.get("nullCount", {}).get("error")) for one in added if (stats := _stats(one))]
+    known = [(rows, sound) for rows, sound in told if rows is not None and sound is not None]
+    return sum(rows for rows, _ in known), sum(rows - sound for rows, sound in known)
+
+
+def _counts(note: str | None) -> dict[str, int]:
+    """Images by outcome, as the stream notes them in a commit; none in a note of somebody else's."""
+    try:
+        counts = json.loads(note or "{}")
+    except ValueError:
+        return {}
+    return counts if isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values()) else {}
+
+
+def _stats(add: dict[str, Any]) -> dict[str, Any]:
+    """A file's statistics, which a writer may leave out, whole or in part."""
+    stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
+    return stats
 
 
 def _last_checkpoint(log: str) -> int:

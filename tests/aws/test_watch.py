@@ -176,6 +176,18 @@ def test_of_a_merge_only_what_it_brought_counts_and_not_the_rows_beside_it(root,
     assert watch.error_share(root.uri, since) == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("note", ["by hand, see the wiki", "[8]", '{"rows": "8"}', "null", '"8"'])
+def test_a_merge_of_somebody_elses_with_a_note_of_its_own_brings_nothing(watch, note):
+    assert watch._brought(json.dumps({"commitInfo": {"operation": "MERGE", "userMetadata": note}}).encode()) == (0, 0)
+
+
+@pytest.mark.parametrize("stats", [None, "{}", '{"minValues": {}}', '{"numRecords": 8}', '{"nullCount": {"error": 8}}'])
+def test_a_file_whose_statistics_do_not_tell_counts_neither_as_rows_nor_as_errors(watch, stats):
+    told = {"stats": json.dumps({"numRecords": 10, "nullCount": {"error": 7}})}
+    actions = [{"add": {"dataChange": True, "stats": stats}}, {"add": {"dataChange": True, **told}}]
+    assert watch._brought("\n".join(map(json.dumps, actions)).encode()) == (10, 3)
+
+
 def test_the_hours_count_from_the_last_refit_whether_it_published_or_found_nothing_to(root, watch):
     now = datetime.now(UTC)
     assert watch.hours_since_refit(root.uri, now) is None
