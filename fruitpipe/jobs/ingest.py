@@ -51,6 +51,7 @@ def ingest(settings: IngestSettings) -> None:
     rule = naming.proposed(settings, is_new=not delta.is_ours(settings.root))
     check_images(settings, rule)
     model = Model.load(settings.model, settings.extractor)
+    objects.check_drive(settings.root)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
         hashes = KeptRowHashes(settings.root, settings.images)

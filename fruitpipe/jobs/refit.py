@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.extractor.inference import FEATURES
@@ -45,6 +46,7 @@ def refit(settings: RefitSettings) -> None:
     with session.explained(), progress.bar("refit", steps=new_version.steps(settings)) as bar:
         bar.follow(spark.sparkContext.statusTracker())
         delta.version(spark, settings.root)  # without a table nothing is written, not even a claim
+        objects.check_drive(settings.root)
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:
             _publish(_gather(spark, settings, version, began, bar))
@@ -60,6 +62,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
     say(gathered.how)
     _name_set_aside(gathered.summary)
+    _name_left_out(pinned)
     return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
 
 
@@ -124,6 +127,14 @@ def _check_usage(settings: RefitSettings) -> None:
 def _name_set_aside(summary: Summary) -> None:
     if summary.set_aside:
         say(f"{summary.set_aside} rows hold a NaN or an infinity and are set aside: {', '.join(summary.examples)}, ...")
+
+
+def _name_left_out(pinned: changes.Pinned) -> None:
+    if pinned.left_out:
+        say(
+            f"{pinned.left_out} rows have features of an earlier extractor and are left out, as the store does not give their "
+            f"images: restore them or grant access, then run fruitpipe reconcile --images URI --root {pinned.root}"
+        )
 
 
 def _still_current(settings: RefitSettings, previous: Model, gathered: Gathered) -> bool:

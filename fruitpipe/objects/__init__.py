@@ -38,6 +38,7 @@ class Store(Protocol):
     def link(self, uri: str) -> Link | None: ...
     def uploads(self, uri: str) -> Iterator[Upload]: ...
     def abort(self, upload: Upload) -> None: ...
+    def check_drive(self, uri: str) -> None: ...
 
 
 def canonical(uri: str) -> str:
@@ -52,6 +53,11 @@ def canonical(uri: str) -> str:
     if not uri:
         raise WrongUsage("an empty URI: give a local folder or s3://bucket/prefix")
     return "file://" + os.path.abspath(uri)
+
+
+def check_drive(uri: str) -> None:
+    """Raises PlatformFault where a folder lies on a drive that does not keep what a file system promises; makes the folder."""
+    _store(uri).check_drive(uri)
 
 
 def for_spark(uri: str) -> str:

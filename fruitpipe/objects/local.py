@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fruitpipe.errors import Conflict, PlatformFault
+from fruitpipe.objects.local_drive import check_drive
 from fruitpipe.objects.local_files import NO_FILE, explained, is_file, path_of, stat_of
 from fruitpipe.objects.local_listing import list_all
 from fruitpipe.objects.stat import Found, Gone, Link, Look, TooLarge, Unchanged, Unreadable, Upload
@@ -19,6 +20,7 @@ from fruitpipe.objects.stat import Found, Gone, Link, Look, TooLarge, Unchanged,
 __all__ = [
     "abort",
     "add",
+    "check_drive",
     "children",
     "copy",
     "delete",

@@ -28,6 +28,7 @@ __all__ = [
     "abort",
     "add",
     "ask",
+    "check_drive",
     "children",
     "copy",
     "credentials",
@@ -45,6 +46,10 @@ __all__ = [
     "uploads",
     "write",
 ]
+
+
+def check_drive(uri: str) -> None:
+    """Nothing to ask: what S3 promises, it keeps."""
 
 
 def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:

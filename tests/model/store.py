@@ -137,6 +137,9 @@ class Store:
     def uploads(self, _: str) -> Iterator[Any]:
         return iter(())
 
+    def check_drive(self, _: str) -> None:
+        """Memory keeps its promises."""
+
     def credentials(self, _: str) -> dict[str, str]:
         return {}
 
