@@ -54,6 +54,7 @@ class Reference:
     known_etag: str | None = None
     known_sha256: str | None = None
     good_etag: str | None = None
+    is_stale: bool | None = None
     archived_etag: str | None = None
 
 
@@ -63,8 +64,9 @@ class Featuriser:
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
     etag), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features the table has under another name),
-    ``kept`` (the store does not give it now, and the features of its row stay) and ``gone``, as are side files of systems. tally:
-    the file in which each leaves its mark, if any. naming: the root's rule for labels. copyable: the SHA-256 of bytes whose
+    ``kept`` (the store does not give it now, and the features of its row stay), ``stale`` (so too, but they are another
+    extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the file in which each leaves its
+    mark, if any. naming: the root's rule for labels. copyable: the SHA-256 of bytes whose
     features need not be computed, as a row has them that is to go. A picture whose decoding takes longer than `max_image_seconds`
     ends the process.
     """
@@ -174,7 +176,8 @@ def _withheld(look: objects.Unreadable, reference: Reference) -> dict[str, Any]:
     told: dict[str, Any] = seen(stat) if stat else listed
     good, etag = reference.good_etag, told.get("etag")
     is_same = good is not None and (etag is None or _content(good) == _content(etag))
-    return told | _failed(reason, look.message) | ({"outcome": "kept"} if is_same else {})
+    stays = {"outcome": "stale" if reference.is_stale else "kept"} if is_same else {}
+    return told | _failed(reason, look.message) | stays
 
 
 def _content(etag: str) -> str:

@@ -102,11 +102,12 @@ def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featur
         for path, row in known.items()
         if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
     }
-    columns = [_reference(event, current.get(event.path), known.get(event.path)) for event in named]
+    extractor = featuriser.extractor
+    columns = [_reference(event, current.get(event.path), known.get(event.path), extractor) for event in named]
     return pa.Table.from_pylist(columns, arrow_schema.REFERENCES)
 
 
-def _reference(event: ImageEvent, current: Known | None, known: Known | None) -> dict[str, object]:
+def _reference(event: ImageEvent, current: Known | None, known: Known | None, extractor: str) -> dict[str, object]:
     """One reference. current: the image's row if it counts, see `reference_table`. known: its row in any case."""
     return {
         "path": event.path,
@@ -114,5 +115,6 @@ def _reference(event: ImageEvent, current: Known | None, known: Known | None) ->
         "known_etag": current and current.etag,
         "known_sha256": current and current.sha256,
         "good_etag": known.etag if known and known.error is None else None,
+        "is_stale": True if known and known.is_stale(extractor) else None,
         "archived_etag": event.etag if event.archived else None,
     }

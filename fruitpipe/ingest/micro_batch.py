@@ -129,9 +129,8 @@ class Batches:
 def summary(outcomes: Counter[str]) -> str:
     """The outcomes of a run in one line."""
     said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
-    seen = [
-        f"{outcomes[outcome]} {outcome}" for outcome in ("moved", "unchanged", "touched", "kept", "gone") if outcomes[outcome]
-    ]
+    others = ("moved", "unchanged", "touched", "kept", "stale", "gone")
+    seen = [f"{outcomes[outcome]} {outcome}" for outcome in others if outcomes[outcome]]
     return ", ".join([said, *seen])
 
 

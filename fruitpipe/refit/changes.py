@@ -13,9 +13,12 @@ from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit.on_spark import Source, of_files, of_rows, summarise
 from fruitpipe.runtime import session
 from fruitpipe.table import delta
+from fruitpipe.table.snapshot import text
 from fruitpipe.table.vector_files import LARGEST_BYTES, File
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyspark.sql import DataFrame, SparkSession
 
     from fruitpipe.refit.version_model import Model
@@ -35,7 +38,8 @@ ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
 class Pinned:
     """The state of the features table that a refit works on, whatever is committed meanwhile.
 
-    rows: the good ones. files: those that hold them. plain: whether all that a file holds is in the table.
+    rows: the good ones of the extractor. files: those that hold them. plain: whether all that a file holds is in the table.
+    left_out: rows with features of earlier extractors, which stay as the store does not give their images.
     """
 
     root: str
@@ -45,12 +49,14 @@ class Pinned:
     rows: int
     files: tuple[File, ...]
     plain: bool
+    left_out: int = 0
 
     def source(self, spark: SparkSession) -> Source:
         """All features: straight from the files, where those hold what the table does and are not too large for that."""
         if self.plain and max(file.length for file in self.files) <= LARGEST_BYTES:
-            return of_files(spark, self.files, "features")
-        return of_rows(delta.rows_at(spark, self.root, self.version), "features")
+            return of_files(spark, self.files, "features", self.extractor if self.left_out else None)
+        rows = delta.rows_at(spark, self.root, self.version)
+        return of_rows(rows.where(rows["extractor"] == self.extractor), "features")
 
 
 @dataclass(frozen=True)
@@ -74,29 +80,43 @@ class _ReadAllError(Exception):
 
 
 def pin(spark: SparkSession, root: str) -> Pinned:
-    """The newest state of the table at `root`. Reads three small columns.
+    """The newest state of the table at `root`. Reads some small columns.
 
     Raises NotFound where there is no table, NotEnoughRows for fewer than two good rows, MixedExtractors, DuplicateRows.
     """
     version = delta.version(spark, root)
     good = delta.rows_at(spark, root, version).where("error IS NULL")
-    counts = good.groupBy("extractor", "_metadata.file_name", "_metadata.file_size").count().collect()
-    rows_by_extractor = Counter[str]()
-    for row in counts:
-        rows_by_extractor[row["extractor"]] += row["count"]
-    rows = rows_by_extractor.total()
-    if len(rows_by_extractor) > 1:
-        found = ", ".join(f"{extractor} ({count} rows)" for extractor, count in sorted(rows_by_extractor.items()))
+    stays = F.col("error_message").isNotNull().alias("stays")
+    counts = good.groupBy("extractor", stays, "_metadata.file_name", "_metadata.file_size").count().collect()
+    extractor = single_extractor(root, ((row["extractor"], row["stays"], row["count"]) for row in counts))
+    taken = [row for row in counts if row["extractor"] == extractor]
+    rows, all_rows = (sum(row["count"] for row in some) for some in (taken, counts))
+    if extractor is None or rows < 2:  # noqa: PLR2004 - a variance takes two
+        raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
+    _check_single(good.where(F.col("extractor") == extractor), root, rows)
+    sizes = {row["file_name"]: row["file_size"] for row in taken}
+    files = tuple(File(delta.file_uri(root, name), size) for name, size in sizes.items())
+    table = delta.describe(spark, root)
+    return Pinned(root, table.id, version, extractor, rows, files, table.plain, all_rows - rows)
+
+
+def single_extractor(root: str, counts: Iterable[tuple[str, bool, int]]) -> str | None:
+    """The extractor whose rows can be fitted together; none where there are no rows.
+
+    counts: of good rows, by extractor, and whether they stay as the store does not give their images. Raises MixedExtractors
+    where others' rows are still to be computed anew.
+    """
+    due, staying = Counter[str](), Counter[str]()
+    for extractor, stays, rows in counts:
+        (staying if stays else due)[extractor] += rows
+    found = due or staying
+    if len(found) > 1:
+        told = ", ".join(f"{extractor} ({rows} rows)" for extractor, rows in sorted(found.items()))
         raise MixedExtractors(
-            f"{root}: features of {len(rows_by_extractor)} extractors must not be mixed: {found}; "
+            f"{root}: features of {len(found)} extractors must not be mixed: {told}; "
             f"run fruitpipe reconcile --images URI --root {root} and let the stream compute the older ones again"
         )
-    if rows < 2:  # noqa: PLR2004 - a variance takes two
-        raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
-    _check_single(good, root, rows)
-    files = tuple(File(delta.file_uri(root, row["file_name"]), row["file_size"]) for row in counts)
-    table = delta.describe(spark, root)
-    return Pinned(root, table.id, version, next(iter(rows_by_extractor)), rows, files, table.plain)
+    return next(iter(found), None)
 
 
 def _check_single(good: DataFrame, root: str, rows: int) -> None:
@@ -173,11 +193,31 @@ def _changed(spark: SparkSession, pinned: Pinned, previous: Model, dimensions: i
     if since >= pinned.version:
         return none, none, None
     changes = delta.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
-    counts = {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
+    changes = changes.where(f"extractor = {text(pinned.extractor)}")
+    counts = _counts(changes)
+    if _count(counts, REMOVING):
+        changes = _net(changes)
+        counts = _counts(changes)
     _check_removed(_count(counts, REMOVING), previous.summary.count)
     removed = summarise(_of_type(changes, REMOVING, counts), dimensions) if _count(counts, REMOVING) else none
     new_rows = _of_type(changes, ADDING, counts)
     return summarise(new_rows, dimensions), removed, new_rows
+
+
+def _counts(changes: DataFrame) -> dict[str, int]:
+    return {row["_change_type"]: row["count"] for row in changes.groupBy("_change_type").count().collect()}
+
+
+def _net(changes: DataFrame) -> DataFrame:
+    """What changed from the first version to the last: a row that came with the label and features that went did not change.
+
+    So it is with an image that was written anew with its bytes, whose time and etag alone are others.
+    """
+    vectors = F.xxhash64("features").alias("vector")
+    sign = F.when(F.col("_change_type").isin(*ADDING), 1).otherwise(-1)
+    groups = changes.groupBy("path", "label", vectors).agg(F.sum(sign).alias("net"), F.first("features").alias("features"))
+    kind = F.when(F.col("net") > 0, ADDING[0]).otherwise(REMOVING[0]).alias("_change_type")
+    return groups.where("net != 0").select("path", "label", "features", kind)
 
 
 def _check_removed(removed: int, rows_before: int) -> None:

@@ -104,6 +104,7 @@ def facts_of(run: Run, reduction: Reduction) -> dict[str, Any]:
         "variance_asked": None if run.settings.components else run.settings.variance,
         "rows": summary.moments.count,
         "rows_set_aside": summary.set_aside,
+        "rows_left_out": pinned.left_out,
         "rows_read": run.gathered.rows_read,
         "labels": len(summary.labels),
         "constant_columns": reduction.constant_columns,

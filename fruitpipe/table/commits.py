@@ -22,7 +22,7 @@ from fruitpipe.errors import LeaseLost
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta, delta_java, lookup
 from fruitpipe.table.fence import APPLICATION, Fence
-from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, TOUCHED
+from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, STALE, TOUCHED
 from fruitpipe.table.snapshot import DataFile
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -123,8 +123,9 @@ def merge(
         .merge(outcomes.alias("s"), matches)
         .whenMatchedDelete(f"s.outcome = '{GONE}'")
         .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
+        .whenMatchedUpdate(f"s.outcome = '{STALE}'", set={"error_message": "concat(s.error, ': ', s.error_message)"})
         .whenMatchedUpdate(set=row)
-        .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}')", values=row)
+        .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}', '{STALE}')", values=row)
     )
     with _settings(spark, {USER_METADATA: json.dumps(dict(counts or {}))}):
         done = merging.execute().collect()

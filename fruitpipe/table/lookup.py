@@ -42,7 +42,12 @@ class Known(NamedTuple):
     ingested_at: datetime
     error: str | None = None
     length: int | None = None
+    error_message: str | None = None
     rows: int = 1  # that the image has: more than one where two streams once wrote at one time
+
+    def is_stale(self, extractor: str) -> bool:
+        """Whether it has features of another extractor, and does not say yet why they stay."""
+        return self.error is None and self.error_message is None and self.extractor != extractor
 
     def worth_another_look(self, max_image_bytes: int) -> bool:
         """Whether the same object may give another row: it is restored, or a limit or the decoder is another by now.

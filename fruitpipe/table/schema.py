@@ -23,8 +23,9 @@ FEATURES = T.StructType(
 )
 COLUMNS = FEATURES.fieldNames()
 OUTCOMES = T.StructType([*FEATURES.fields, T.StructField("outcome", T.StringType())])  # what `featurise` says of each image
-# Two outcomes that are no rows of the table, and one that is a row which takes its features from another.
+# Three outcomes that are no rows of the table, and one that is a row which takes its features from another.
 TOUCHED = "touched"
+STALE = "stale"
 GONE = "gone"
 MOVED = "moved"
 PROPERTIES = {

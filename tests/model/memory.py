@@ -6,7 +6,6 @@
 | `table.Table` | Delta's writing and reading | what `delta`, `commits` and `delta_java` ask of Java; deltalake |
 | `spark.Session`, `Query` | Spark | `session.open`, `query.start` |
 | a sum over the pixels | MobileNetV2 | `extractor_for`, `fingerprint` and `Model` |
-| a clock that goes on with each manifest | the time in their names | `datetime` of those who write them |
 | a lease that never ends | the lock | `lease.held`: the fence alone keeps a second writer out |
 
 All else is the product: listing, manifests, checkpoint's reading, batches, chunks, workers' code, decoder, judge, removals,
@@ -17,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,9 +26,9 @@ from unittest import mock
 import numpy as np
 
 from fruitpipe import objects
-from fruitpipe.erasure import command, version_replacement
+from fruitpipe.erasure import version_replacement
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import prefix_listing, query
+from fruitpipe.ingest import query
 from fruitpipe.jobs import ingest, reconcile, refit
 from fruitpipe.objects import bucket_settings
 from fruitpipe.pictures.decoding import decode
@@ -64,17 +62,6 @@ def extractor_for(model: Weights) -> Any:
     """Sums of the pixels in stripes, other ones for another model."""
     shift = int(model.name.removeprefix("v"))
     return lambda pixels: (pixels.reshape(DIMENSIONS, -1).mean(axis=1) * shift + shift).astype(np.float32)
-
-
-class Clock:
-    """Names manifests: each in a second of its own, as two of one content in one second are one, and read once."""
-
-    seconds = itertools.count()
-
-    @classmethod
-    def now(cls, zone: Any) -> datetime:
-        """A later second than before."""
-        return datetime.fromtimestamp(BEGAN.timestamp() + next(cls.seconds), zone)
 
 
 class Memory:
@@ -178,13 +165,11 @@ class Memory:
         yield bucket_settings, "of_bucket", lambda _: []
         yield from ((upkeep, "compact", table.compact), (changes, "pin", table.pin))
         yield delta, "changes", lambda _spark, _root, after, to: Feed(table.changes(after, to))
-        yield changes, "_of_type", Feed.of_type
+        yield from ((changes, "_of_type", Feed.of_type), (changes, "_net", Feed.net))
         yield from ((on_spark, "TaskContext", Context), (session, "open", lambda *_: self.spark), (query, "start", Query))
         yield lease, "held", _held
         for job in (ingest, reconcile):
             yield job, "Model", mock.Mock(load=lambda *_: self.model)
-        for module in (reconcile, prefix_listing, command):
-            yield module, "datetime", Clock
         for module in (ingest, reconcile, featurise):
             yield module, "fingerprint", lambda model: model.name
         yield from ((featurise, "extractor_for", extractor_for), (featurise, "decode", decoded))

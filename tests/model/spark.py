@@ -65,8 +65,11 @@ class Feed:
     rows: list[dict[str, Any]]
 
     def where(self, condition: str) -> Feed:
-        assert condition == "error IS NULL", condition
-        return Feed([row for row in self.rows if row["error"] is None])
+        if condition == "error IS NULL":
+            return Feed([row for row in self.rows if row["error"] is None])
+        column, extractor = condition.split(" = ")
+        assert column == "extractor", condition
+        return Feed([row for row in self.rows if row["extractor"] == extractor.strip("'")])
 
     def groupBy(self, column: str) -> Feed:  # noqa: N802 - Spark's name
         assert column == "_change_type", column
@@ -75,6 +78,14 @@ class Feed:
     def count(self) -> Frame:
         counts = Counter(row["_change_type"] for row in self.rows)
         return Frame(pa.table({"_change_type": list(counts), "count": list(counts.values())}))
+
+    def net(self) -> Feed:
+        """As `changes._net` has it."""
+        kinds, found = {"insert": 1, "update_postimage": 1}, dict[tuple[Any, ...], list[dict[str, Any]]]()
+        for row in self.rows:
+            found.setdefault((row["path"], row["label"], tuple(row["features"])), []).append(row)
+        sums = [(rows[0], sum(kinds.get(row["_change_type"], -1) for row in rows)) for rows in found.values()]
+        return Feed([row | {"_change_type": "insert" if total > 0 else "delete"} for row, total in sums if total])
 
     def of_type(self, types: Sequence[str], _counts: Mapping[str, int]) -> Source:
         """As `changes._of_type` has it."""

@@ -24,12 +24,12 @@ from deltalake.exceptions import TableNotFoundError
 from pyspark.errors import PySparkException
 
 from fruitpipe import objects
-from fruitpipe.errors import DuplicateRows, LeaseLost, MixedExtractors, NotEnoughRows, NotFound
+from fruitpipe.errors import DuplicateRows, LeaseLost, NotEnoughRows, NotFound
 from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.refit.changes import Pinned
+from fruitpipe.refit.changes import Pinned, single_extractor
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import APPLICATION
-from fruitpipe.table.schema import COLUMNS, GONE, MOVED, PROPERTIES, TOUCHED
+from fruitpipe.table.schema import COLUMNS, GONE, MOVED, PROPERTIES, STALE, TOUCHED
 from fruitpipe.table.vector_files import File
 
 Row = dict[str, Any]
@@ -205,16 +205,17 @@ class Table:
     def pin(self, _spark: Any, root: str) -> Pinned:
         """As `changes.pin` has it."""
         version = self.version(_spark, root)
-        good = [row for row in self.now.rows() if row["error"] is None]
-        if len(extractors := {row["extractor"] for row in good}) > 1:
-            raise MixedExtractors(f"{root}: features of {len(extractors)} extractors")
-        if len(good) < 2:
+        all_good = [row for row in self.now.rows() if row["error"] is None]
+        counts = Counter((row["extractor"], row["error_message"] is not None) for row in all_good)
+        extractor = single_extractor(root, ((*which, rows) for which, rows in counts.items()))
+        good = [row for row in all_good if row["extractor"] == extractor]
+        if extractor is None or len(good) < 2:
             raise NotEnoughRows(f"{root}: {len(good)} good rows")
         if max(Counter(row["path"] for row in good).values()) > 1:
             raise DuplicateRows(root)
-        holding = (name for name, rows in self.now.files.items() if any(row["error"] is None for row in rows))
+        holding = (name for name, rows in self.now.files.items() if any(row in good for row in rows))
         files = tuple(File(f"{self.folder}/{name}", self._add(name)["size"]) for name in holding)
-        return Pinned(root, self.id, version, extractors.pop(), len(good), files, plain=True)
+        return Pinned(root, self.id, version, extractor, len(good), files, True, len(all_good) - len(good))
 
     def changes(self, after: int, to: int) -> list[Row]:
         """The feed. Raises NotFound, or as Spark does where a file is gone."""
@@ -325,13 +326,17 @@ class _Merge:
             if source["outcome"] == GONE:
                 self.feed.append(row | {"_change_type": "delete"})
                 continue
-            taken = ("modification_time", "length", "etag") if source["outcome"] == TOUCHED else COLUMNS
-            after = row | {name: source[name] for name in taken}
+            if source["outcome"] == STALE:
+                after = row | {"error_message": f"{source['error']}: {source['error_message']}"}
+            else:
+                taken = ("modification_time", "length", "etag") if source["outcome"] == TOUCHED else COLUMNS
+                after = row | {name: source[name] for name in taken}
             self.feed += [row | {"_change_type": "update_preimage"}, after | {"_change_type": "update_postimage"}]
             yield after
 
     def inserted(self) -> list[Row]:
-        new = [row for path, row in self._by_path.items() if path not in self._matched and row["outcome"] not in (GONE, TOUCHED)]
+        no_rows = (GONE, TOUCHED, STALE)
+        new = [row for path, row in self._by_path.items() if path not in self._matched and row["outcome"] not in no_rows]
         rows = [{name: row[name] for name in COLUMNS} for row in new]
         self.feed += [row | {"_change_type": "insert"} for row in rows]
         return rows

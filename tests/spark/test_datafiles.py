@@ -243,6 +243,26 @@ def test_a_merge_finds_a_row_ingested_between_two_milliseconds_in_a_file_of_delt
     assert delta.rows(spark, table).count() == 0
 
 
+def test_a_row_of_another_extractor_that_stays_keeps_all_and_says_why_and_no_new_row_comes(spark, table):
+    commits.add(spark, table, written(table, 1, 2))
+    before = {row["path"]: row.asDict() for row in delta.rows(spark, table).collect()}
+    said = {
+        "label": "in",
+        "extractor": "new",
+        "ingested_at": NOON,
+        "outcome": "stale",
+        "error": "archived",
+        "error_message": "in ice",
+    }
+    stale = pa.Table.from_pylist([said | {"path": f"file:///in/{name}.jpg"} for name in ("001", "new")], OUTCOMES)
+    groups = Writer(None, delta.folder(table), to_merge=True).write(stale)
+    files = commits.outcomes(spark, [uri(delta.folder(table), groups[0].file)])
+    commits.merge(spark, table, files, [before["file:///in/001.jpg"]["ingested_at"]])
+    after = {row["path"]: row.asDict() for row in delta.rows(spark, table).collect()}
+    before["file:///in/001.jpg"]["error_message"] = "archived: in ice"
+    assert after == before
+
+
 def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
     """Of different times, of which a lookup tells one."""
     commits.add(spark, table, written(table, 0, 3))

@@ -94,7 +94,8 @@ def of_row(extractor="now", error=None, length=None):
     [
         (None, {}),
         (of_row(), {"known_etag": "etag", "known_sha256": "sha", "good_etag": "etag"}),
-        (of_row("older"), {"good_etag": "etag"}),
+        (of_row("older"), {"good_etag": "etag", "is_stale": True}),
+        (of_row("older")._replace(error_message="archived: in an archive"), {"good_etag": "etag"}),
         (of_row(error="truncated"), {"known_etag": "etag", "known_sha256": "sha"}),
         (of_row("older", "truncated"), {}),
         (of_row(error="no-key"), {}),

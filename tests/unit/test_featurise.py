@@ -102,6 +102,13 @@ def test_a_row_with_features_stays_where_the_store_does_not_give_the_object_of_w
     assert outcome(monkeypatch, look, good_etag=good_etag) == expected
 
 
+@pytest.mark.parametrize(("is_stale", "expected"), [(True, "stale"), (None, "kept"), (False, "kept")])
+def test_a_row_of_another_extractor_that_stays_is_to_say_why(monkeypatch, is_stale, expected):
+    look = objects.Withheld("InvalidObjectState", "archived", STAT)
+    assert outcome(monkeypatch, look, good_etag="new@v1", is_stale=is_stale)[:2] == (expected, "archived")
+    assert outcome(monkeypatch, look, good_etag="old", is_stale=is_stale)[0] == "failed", "those features are of other bytes"
+
+
 @pytest.mark.parametrize(("good_etag", "expected"), [(None, "failed"), ("etag@v1", "kept"), ("old", "failed")])
 def test_what_a_listing_has_found_in_an_archive_costs_no_request(monkeypatch, good_etag, expected):
     asked = outcome(monkeypatch, None, archived_etag="etag", good_etag=good_etag)

@@ -1,11 +1,20 @@
 """A history of the model in memory that is told step by step; `tests/soak/model.py` runs random ones for minutes."""
 
+from collections import Counter
 from unittest import mock
+
+import pytest
 
 from fruitpipe.table import data_files
 from tests.model.machine import Machine
 
 PICTURES = [0, 1, 2]
+
+
+@pytest.fixture(autouse=True)
+def counts(monkeypatch):
+    """Each history counts for itself."""
+    monkeypatch.setattr(Machine, "counts", Counter())
 
 
 def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
@@ -27,4 +36,27 @@ def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
     with mock.patch.object(data_files.Writer, "write", writing):
         history._run("events")
     assert begun == [[f"{history.ground.images}/Kiwi/{name}" for name in ("a b.jpg", "a%20b.jpg")]]
+    history.teardown()
+
+
+def test_an_archived_image_does_not_keep_a_refit_of_another_extractor_waiting():
+    history = Machine()
+    history.begin(kind="s3", bodies=PICTURES)
+    history.quiet()
+    history.archive(number=0)
+    history.upgrade()
+    history.quiet()
+    history.refit(dies=None, keep=None, unless_current=False)
+    history.quiet()
+    assert history.counts["versions that left rows out"] == 1
+    history.teardown()
+
+
+def test_an_archived_image_that_is_put_again_with_its_bytes_is_looked_at_though_no_event_tells_of_it():
+    history = Machine()
+    history.begin(kind="s3", bodies=PICTURES)
+    history.archive(number=0)
+    history.quiet()
+    history.overwrite(number=0, body=None, later=True)
+    history.quiet()
     history.teardown()

@@ -1,5 +1,7 @@
 """Parquet files as the Python workers read and write them."""
 
+import io
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +35,15 @@ def test_what_is_written_is_read_again_with_names_that_every_reader_knows(tmp_pa
         "pca_features.list.element",
     ]
     assert {columns.row_group(0).column(number).compression for number in range(3)} == {"ZSTD"}
+
+
+def test_rows_of_other_extractors_are_left_out_where_one_is_asked_for():
+    body = io.BytesIO()
+    rows = batch().append_column("extractor", pa.array(["old", "new", "new", "old", "new", "old", "old"]))
+    pq.write_table(pa.Table.from_batches([rows]), body)
+    (read,) = vector_files.rows_of(body.getvalue(), "pca_features", "new")
+    assert read.schema.names == ["path", "label", "pca_features"]
+    assert read["pca_features"].to_pylist() == ROWS[[1, 2, 4]].tolist()
 
 
 def test_without_rows_there_is_no_file(tmp_path):

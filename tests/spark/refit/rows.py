@@ -27,7 +27,7 @@ def features(count, seed=0):
     return rows.astype(np.float32)
 
 
-def frame(spark, rows, first=0, extractor="abc", errors=()):
+def frame(spark, rows, first=0, extractor="abc", errors=(), message=None):
     """Rows of the features table; those whose number is in `errors` have a reason in place of features."""
     numbers = range(first, first + len(rows))
     names = [f"file:///images/{LABELS[number % 3]}/{number:05}.jpg" for number in numbers]
@@ -38,6 +38,7 @@ def frame(spark, rows, first=0, extractor="abc", errors=()):
         "label": [LABELS[number % 3] for number in numbers],
         "features": pa.array(vectors, pa.list_(pa.float32())),
         "error": pa.array(reasons, pa.string()),
+        "error_message": pa.array([message] * len(rows), pa.string()),
         "extractor": [extractor] * len(rows),
         "ingested_at": [datetime.now(UTC)] * len(rows),
     }

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from fruitpipe import objects
 from fruitpipe.refit import changes, publication, rollback, version_model
 from fruitpipe.table import delta
-from tests.spark.refit.rows import LABELS, features, reduced
+from tests.spark.refit.rows import LABELS, features, frame, reduced, write
 
 
 def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, root, add, run):
@@ -64,6 +64,21 @@ def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, ad
     assert code == 0
     assert "all 59 rows read (taking rows out would have magnified rounding" in printed
     assert version_model.load_model(root, "v000002").reduction.scale[0] == 0
+
+
+def test_rows_of_which_time_and_etag_alone_changed_did_not_change_and_one_that_came_back_neither(spark, root, add, run):
+    rows = features(30)
+    add(rows)
+    run("--components", "3")
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
+    table.update(set={"etag": F.lit("new"), "modification_time": F.current_timestamp()})  # all: far more than a tenth
+    table.delete("path LIKE '%/00007.jpg'")
+    write(root, frame(spark, rows[7:8], first=7))
+    code, printed = run("--unless-current", "--variance", "0.1")
+    assert (code, "nothing changed since v000001: nothing is published" in printed) == (0, True)
+    assert "0 rows added and 0 taken out since v000001, 30 not read again" in printed
+    table.update("path LIKE '%/00003.jpg'", {"label": F.lit("Pear")})
+    assert "1 rows added and 1 taken out since v000001" in run("--components", "3")[1]
 
 
 def test_many_removals_another_extractor_and_another_table_have_all_rows_read(spark, root, add, run):

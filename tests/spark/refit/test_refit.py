@@ -86,6 +86,25 @@ def test_features_of_two_extractors_are_refused_with_their_counts(root, add, run
     assert files(root) == {}
 
 
+def test_rows_of_an_earlier_extractor_whose_images_the_store_does_not_give_are_left_out_and_counted(spark, root, add, run):
+    rows = features(12)
+    add(rows)
+    add(features(3, seed=1), first=50, extractor="old", message="archived: in an archive")
+    spark.sql(f"OPTIMIZE {delta.in_sql(root)}")  # rows of both lie in one file
+    code, printed = run("--components", "3")
+    assert code == 0
+    assert "all 12 rows read" in printed
+    assert "3 rows have features of an earlier extractor and are left out" in printed
+    model = version_model.load_model(root, "v000001")
+    assert (model.facts["rows"], model.facts["rows_left_out"], model.facts["extractor"]) == (12, 3, "abc")
+    np.testing.assert_allclose(model.summary.moments.mean, rows.astype(float).mean(axis=0), atol=1e-12)
+    table = DeltaTable.forPath(spark, delta.features_uri(root))
+    table.update("extractor = 'old' AND path LIKE '%/00050.jpg'", {"extractor": F.lit("abc"), "error_message": F.lit(None)})
+    code, printed = run("--components", "3")
+    assert (code, "1 rows added and 0 taken out" in printed) == (0, True)
+    assert version_model.load_model(root, "v000002").facts["rows_left_out"] == 2
+
+
 def test_equal_rows_are_refused_and_the_version_before_stays(spark, root, add, run):
     add(features(6))
     run()
