@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,14 +85,26 @@ class Upsert:
             yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)), copyable, said_gone)
 
     def _known(self, paths: Sequence[str]) -> dict[str, Known]:
-        """The table's rows of images, by path. Deletes all rows of images with more than one first; these count as new."""
+        """The table's rows of images, by path. Where an image has more than one, all but the best are deleted first."""
         known = self.look_up(paths)
-        twice = sorted(path for path, row in known.items() if row.rows > 1)
-        if twice:
-            self.fence()
-            commits.remove(self.spark, self.root, twice, self.fence)
-            say(f"{len(twice)} images had more than one row ({twice[0]}, ...): those are removed, and they are looked at again")
-        return {path: row for path, row in known.items() if row.rows == 1}
+        twice = {path: row for path, row in known.items() if row.rows > 1}
+        if not twice:
+            return known
+        self._keep_best(twice)
+        say(f"{len(twice)} images had more than one row ({min(twice)}, ...): one at most stays, and they are looked at again")
+        left = self.look_up(list(twice))
+        return {path: row for path, row in known.items() if path not in twice} | left
+
+    def _keep_best(self, twice: Mapping[str, Known]) -> None:
+        """Deletes rows but that of the time told for each image; all where several are of that time, as nothing tells them apart.
+
+        The store may not give the image any more, and then its features are nowhere else.
+        """
+        self.fence()
+        commits.remove_others(self.spark, self.root, {path: row.ingested_at for path, row in twice.items()}, self.fence)
+        still = sorted(path for path, row in self.look_up(list(twice)).items() if row.rows > 1)
+        self.fence()
+        commits.remove(self.spark, self.root, still, self.fence)
 
     def _tally(self, images: int) -> str | None:
         """The file in which workers on this machine count the images of a chunk for the progress bar; None without one."""

@@ -14,6 +14,7 @@ from functools import partial, reduce
 from operator import or_
 
 import pyarrow as pa
+from delta.tables import DeltaMergeBuilder
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
@@ -44,6 +45,18 @@ def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | 
     with fenced(spark, fence):
         merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
     return len(there)
+
+
+def remove_others(spark: SparkSession, root: str, kept: Mapping[str, datetime], fence: Fence | None = None) -> None:
+    """Deletes the rows of images that were ingested at another time than the one told for each, by path.
+
+    fence: as for `add`.
+    """
+    names, times = pa.array(list(kept), pa.string()), pa.array(list(kept.values()), pa.timestamp("us", tz="UTC"))
+    source = spark.createDataFrame(pa.table({"path": names, "kept": times}))
+    others = delta.table(spark, root).alias("t").merge(source.alias("s"), "t.path = s.path AND t.ingested_at <> s.kept")
+    with fenced(spark, fence):
+        _execute(others.whenMatchedDelete(), root)
 
 
 def add(
@@ -128,8 +141,12 @@ def merge(
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}', '{STALE}')", values=row)
     )
     with _settings(spark, {USER_METADATA: json.dumps(dict(counts or {}))}):
-        done = merging.execute().collect()
-    if not done:  # its number has been used, so Delta takes it for one that was done before
+        _execute(merging, root)
+
+
+def _execute(merging: DeltaMergeBuilder, root: str) -> None:
+    """Carries a merge out. Raises LeaseLost for one that is not the next, in a block of `fenced`."""
+    if not merging.execute().collect():  # its number has been used, so Delta takes it for one that was done before
         raise LeaseLost(
             f"{root}/features: somebody else wrote it since this stream last did; nothing was written. Start it again"
         )

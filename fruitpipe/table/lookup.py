@@ -64,14 +64,22 @@ def worth_another_look(max_image_bytes: int) -> str:
 
 
 def of_paths(root: str, paths: Sequence[str]) -> dict[str, Known]:
-    """What the table knows of `paths`. Reads some scalar columns of the files whose statistics admit one of them."""
+    """What the table knows of `paths`; of several rows of one image, what the best says: one with features, the latest.
+
+    Reads some scalar columns of the files whose statistics admit one of them.
+    """
     table = Snapshot(root)
     parts = (paths[first : first + NAMES] for first in range(0, len(paths), NAMES))
     known: dict[str, Known] = {}
     for row in (row for part in parts for row in table.query(_rows_of(part))):
-        before = known.get(row["path"])
-        known[row["path"]] = Known(**row, rows=before.rows + 1 if before else 1)
+        one, before = Known(**row), known.get(row["path"])
+        best = max(one, before, key=_worth) if before else one
+        known[row["path"]] = best._replace(rows=before.rows + 1 if before else 1)
     return known
+
+
+def _worth(row: Known) -> tuple[bool, datetime]:
+    return row.error is None, row.ingested_at
 
 
 def _rows_of(paths: Sequence[str]) -> str:

@@ -153,6 +153,17 @@ class Table:
                 self.merge(spark, root, gone)
         return len(there)
 
+    def remove_others(self, spark: Any, _root: str, kept: Mapping[str, datetime], fence: Any = None) -> None:
+        with commits.fenced(spark, fence):
+            number = int(spark.conf.get(commits.TXN_VERSION) or 0)
+            others = [row for row in self.now.rows() if row["ingested_at"] != kept.get(row["path"], row["ingested_at"])]
+            touched = [name for name, rows in self.now.files.items() if any(row in others for row in rows)]
+            rows = [row for name in touched for row in self.now.files[name] if row not in others]
+            added = {self._written(rows, ROWS): rows} if rows else {}
+            gone = self._written([row | {"_change_type": "delete"} for row in others], CHANGED, "_change_data/")
+            files = {name: rows for name, rows in self.now.files.items() if name not in touched} | added
+            self._commit([_txn(number)], Version(files, number, [("", gone)]), touched)
+
     def outcomes(self, _spark: Any, uris: Sequence[str]) -> list[Row]:
         return [row for uri in uris for row in self._read(uri.removeprefix(f"{self.folder}/"))]
 

@@ -1,12 +1,14 @@
 """A history of the model in memory that is told step by step; `tests/soak/model.py` runs random ones for minutes."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from unittest import mock
 
 import pytest
 
 from fruitpipe.table import data_files
 from tests.model.machine import Machine
+from tests.model.table import ROWS, Version
 
 PICTURES = [0, 1, 2]
 
@@ -58,5 +60,22 @@ def test_an_archived_image_that_is_put_again_with_its_bytes_is_looked_at_though_
     history.archive(number=0)
     history.quiet()
     history.overwrite(number=0, body=None, later=True)
+    history.quiet()
+    history.teardown()
+
+
+@pytest.mark.parametrize("same_moment", [False, True])
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_of_two_rows_of_one_image_one_with_features_is_left_though_the_store_gives_the_image_no_more(is_archived, same_moment):
+    history = Machine()
+    history.begin(kind="s3", bodies=PICTURES)
+    history.quiet()
+    table = history.ground.table
+    row = next(row for row in table.now.rows() if row["path"].endswith("a b.jpg"))
+    again = row if same_moment else row | {"features": None, "error": "archived", "ingested_at": datetime.now(UTC)}
+    name = table._written([again], ROWS)
+    table._commit([{"add": table._add(name)}], Version({**table.now.files, name: [again]}, table.now.number, [("insert", name)]))
+    if is_archived and not same_moment:
+        history.archive(number=0)
     history.quiet()
     history.teardown()
