@@ -10,7 +10,7 @@ import html
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,8 @@ class Traces:
     """What is searched for: names of images, and digests and windows of their vectors.
 
     paths: canonical URIs. digests: (m,) uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of WINDOW
-    consecutive numbers of each of those vectors. longer: other images' names that begin with one of `paths`; they do not count as
-    that one.
+    consecutive numbers of each of those vectors. longer: other images' names that begin with one of `paths`, or become one when
+    they are decoded; they do not count as that one.
     """
 
     paths: frozenset[str]
@@ -84,7 +84,7 @@ class Traces:
 
     def named_in(self, text: bytes) -> bool:
         """Whether `text` holds one of the names: plain, percent-encoded, JSON-escaped or as HTML."""
-        return any(self.stands_in(spelling) for spelling in spellings(text))
+        return any(self.stands_in(spelling) for spelling in spellings(text, self._without_encoded))
 
     def vectors_in(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
         """Which of the (n, d) rows are among the vectors, (n,) bool, and the digests of all rows, (n,) uint64."""
@@ -119,6 +119,13 @@ class Traces:
                 at = text.find(beginning, at + 1)
         return False
 
+    def _without_encoded(self, text: bytes) -> bytes:
+        """`text` without other images' names that read like one of ours when they are decoded: those are names as they are."""
+        for other in self.longer:
+            if "%" in other or "+" in other:
+                text = text.replace(needle_of(other), b"")
+        return text
+
     @cached_property
     def _by_beginning(self) -> dict[bytes, tuple[list[int], set[bytes]]]:
         groups: dict[bytes, set[bytes]] = {}
@@ -133,8 +140,11 @@ def needle_of(path: str) -> bytes:
     return (path.removeprefix("file://") if path.startswith("file:") else path.partition(":")[2]).encode()
 
 
-def spellings(text: bytes) -> Iterator[bytes]:
-    """`text` as it is, and decoded from JSON, percent-encoding, HTML, or one within another."""
+def spellings(text: bytes, to_decode: Callable[[bytes], bytes] = bytes) -> Iterator[bytes]:
+    """`text` as it is, and decoded from JSON, percent-encoding, HTML, or one within another.
+
+    to_decode: what of a text is to be read as percent-encoded.
+    """
     plain = [text]
     for _ in range(NESTING):
         if b"\\" in plain[-1] and ESCAPES.search(plain[-1]):  # one byte is found ten times as fast as a pattern
@@ -143,10 +153,10 @@ def spellings(text: bytes) -> Iterator[bytes]:
         plain.append(html.unescape(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
     for one in plain:
         yield one
-        if b"%" in one:
-            yield unquote_to_bytes(one)
-            if b"+" in one:
-                yield unquote_to_bytes(one.replace(b"+", b" "))
+        if b"%" in one and b"%" in (encoded := to_decode(one)):
+            yield unquote_to_bytes(encoded)
+            if b"+" in encoded:
+                yield unquote_to_bytes(encoded.replace(b"+", b" "))
 
 
 def digests_of(rows: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -6,10 +6,11 @@ Each may be repeated: what is done already is left as it is. `execution` says wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, places, register, search
@@ -54,12 +55,24 @@ def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
     names = {record.id: frozenset(notes.names(root, record.id)) for record in records if not kept[record.id]}
     every = frozenset[str]().union(*names.values())
     vectors = search.vectors_by_path(root, every) if every else {}
-    longer = lookup.that_begin_with(root, every)
+    longer, encoded = lookup.that_begin_with(root, every), _encoded(root, every)
     for request, paths in names.items():
         held = [vector for path in paths for vector in vectors.get(path, ())]
-        kept[request] = found = Traces.of(paths, held, [path for path in longer if path.startswith(tuple(paths))])
+        others = [path for path in longer if path.startswith(tuple(paths))] + [path for path in encoded if path not in paths]
+        kept[request] = found = Traces.of(paths, held, others)
         notes.keep_traces(root, request, found)
     return [Request(record, traces) for record in records if (traces := kept[record.id])]
+
+
+def _encoded(root: str, names: Collection[str]) -> set[str]:
+    """Other images whose names become one of `names` when they are decoded: those of rows, and usual ones in the store."""
+    found = set(lookup.that_decode_to(root, names))
+    for path in names:
+        scheme, separator, rest = path.partition("://")
+        for quoted in {quote(rest), quote_plus(rest, safe="/")} - {rest}:
+            if objects.has_versions(other := f"{scheme}{separator}{quoted}"):
+                found.add(other)
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 from typing import Any, NamedTuple
+from urllib.parse import unquote, unquote_plus
 
 import numpy as np
 import pyarrow as pa
@@ -117,6 +119,20 @@ def that_begin_with(root: str, names: Collection[str]) -> list[str]:
     common = "".join(letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
     below = f"SELECT path FROM features WHERE starts_with(path, {text(common)})"  # noqa: S608 - quoted
     return [path for part in Snapshot(root).each(below, _Longer(names)) for path in part]
+
+
+def that_decode_to(root: str, names: Collection[str]) -> list[str]:
+    """The images with other names that become one of `names` when percent-encoding is decoded: ``a%20b.jpg`` for ``a b.jpg``."""
+    if not names:
+        return []
+    encoded = "SELECT path FROM features WHERE strpos(path, '%') > 0 OR strpos(path, '+') > 0"
+    wanted = frozenset(names)
+    return [path for part in Snapshot(root).each(encoded, partial(_decoding_to, wanted)) for path in part]
+
+
+def _decoding_to(names: frozenset[str], rows: pa.RecordBatch) -> list[str]:
+    paths: list[Any] = rows["path"].to_pylist()
+    return [path for path in paths if not names.isdisjoint({unquote(path), unquote_plus(path)} - {path})]
 
 
 class _Longer:

@@ -249,6 +249,18 @@ def test_another_image_whose_name_goes_on_is_no_trace(end):
     assert holds("f", json.dumps([other, erased]).encode(), known)
 
 
+@pytest.mark.parametrize("other", ["s3://b/K/a%20b.jpg", "s3://b/K/a+b.jpg", "s3://b/K/%61 b.jpg"])
+def test_another_image_whose_name_reads_like_an_erased_one_when_it_is_decoded_is_no_trace(other):
+    erased, beside = "s3://b/K/a b.jpg", "s3://b/K/100%.jpg"
+    known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
+    lines = json.dumps({"path": other, "beside": beside}).encode()
+    assert holds("f", lines, Traces.of([erased]))  # what it would be taken for
+    assert not holds("f", lines, known)
+    assert not holds("f", json.dumps({"stats": json.dumps({"maxValues": {"path": other}})}).encode(), known)
+    assert holds("f", json.dumps([other, erased]).encode(), known)
+    assert holds("f", f"{other} {quote_plus(erased)}".encode(), known)
+
+
 def test_a_name_in_a_log_or_in_sparks_working_files_on_this_machine_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
     image, other = "file:///images/Kiwi/a b.jpg", "file:///images/Kiwi/other.jpg"

@@ -78,6 +78,17 @@ def test_a_path_that_shares_anothers_hash_costs_a_question_and_is_not_taken_for_
     assert rows.asked == [["s3://fruits/2.jpg"]]
 
 
+def test_names_that_read_like_others_when_they_are_decoded_are_found(tmp_path):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    names = ["a b.jpg", "a%20b.jpg", "a+b.jpg", "%61%20b.jpg", "a%2520b.jpg", "100%.jpg", "ab.jpg"]
+    rows = [{"path": f"file:///b/{name}", "label": "b", "extractor": "e", "ingested_at": NOW} for name in names]
+    write_deltalake(f"{tmp_path}/root/features", pa.Table.from_pylist(rows), mode="append", schema_mode="merge")
+    found = lookup.that_decode_to(root, ["file:///b/a b.jpg", "file:///b/100%.jpg"])
+    assert sorted(found) == [f"file:///b/{name}" for name in ("%61%20b.jpg", "a%20b.jpg", "a+b.jpg")]
+    assert lookup.that_decode_to(root, []) == []
+
+
 def test_names_that_go_on_are_found_whatever_stands_between_in_order(tmp_path):
     """Against a comparison of each with each."""
     root, random_ = f"file://{tmp_path}/root", random.Random(0)

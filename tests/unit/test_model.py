@@ -79,3 +79,15 @@ def test_of_two_rows_of_one_image_one_with_features_is_left_though_the_store_giv
         history.archive(number=0)
     history.quiet()
     history.teardown()
+
+
+@pytest.mark.parametrize("has_row", [False, True])
+def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_and_the_other_stays(has_row):
+    history = Machine()
+    history.begin(kind="folder", bodies=PICTURES)
+    history.quiet() if has_row else history.list(files=100, dies=None, removals=False)
+    history.erase(number=0, keep_object=False)
+    assert history.erased == {"Kiwi/a b.jpg"}
+    history.quiet()
+    assert "Kiwi/a%20b.jpg" in history.bucket.objects
+    history.teardown()
