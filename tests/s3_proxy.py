@@ -54,6 +54,8 @@ class Proxy:
     endpoint: str = ""
     # For a key, what GETs and HEADs of it are answered, one after the other, before they are passed on: HTTP status, S3's code.
     refusals: dict[str, Iterator[tuple[int, str]]] = field(default_factory=dict)
+    # A piece of the keys that nobody may write; it answers 403.
+    shut: str | None = None
     # Says of a request, by its method and headers, how it is to be refused: HTTP status, S3's code and message; or None.
     demands: Callable[[str, Message], tuple[int, str, str] | None] = lambda _method, _headers: None
     requests: list[Request] = field(default_factory=list)
@@ -70,8 +72,10 @@ class Proxy:
         return Counter(request.fault for request in list(self.requests) if request.fault)
 
     def refusal(self, method: str, target: str) -> tuple[int, str] | None:
-        """How this GET or HEAD of an object is to be refused, if it is."""
+        """How this request for an object is to be refused, if it is."""
         key = unquote(urlsplit(target).path).partition("/")[2].partition("/")[2]
+        if self.shut and self.shut in key and method in ("PUT", "POST"):
+            return 403, "AccessDenied"
         with self._lock:
             return next(self.refusals[key], None) if method in ("GET", "HEAD") and key in self.refusals else None
 
