@@ -23,8 +23,8 @@ class EraseFlags:
 
     root: Root
     uris: Annotated[list[str] | None, typer.Argument(metavar="URI...", help="Images, each by its exact name.")] = None
-    prefix: Annotated[str | None, typer.Option(help="All images under this URI.")] = None
-    label: Annotated[str | None, typer.Option(help="All images of this label.")] = None
+    prefix: Annotated[str | None, typer.Option(help="Everything under this URI.")] = None
+    label: Annotated[str | None, typer.Option(help="All images of this label, and what else lies in their folders.")] = None
     from_file: Annotated[
         str | None, typer.Option(help="A file with a URI a line, JSON lines, or a CSV with a column `path`.")
     ] = None
@@ -36,6 +36,9 @@ class EraseFlags:
         bool | None,
         typer.Option("--same-bytes/--not-same-bytes", help="Whether other images with the same bytes go too; asks without it."),
     ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would be erased, and how many are no images.")] = (
+        False
+    )
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the certificate.")] = False
 
 
@@ -48,7 +51,7 @@ def erase(given: EraseFlags) -> None:
     named = [*map(request_list.Named, given.uris or ()), *(request_list.read(given.from_file) if given.from_file else ())]
     criteria = requested_images.Criteria(named, given.prefix, given.label, given.keep_object)
     also = partial(_with_same_bytes, given.same_bytes)
-    ids = command.erase(given.root, criteria, requested_by=given.requested_by, with_same_bytes=also)
+    ids = command.erase(given.root, criteria, requested_by=given.requested_by, with_same_bytes=also, dry_run=given.dry_run)
     if given.wait:
         command.wait(given.root, ids)
 

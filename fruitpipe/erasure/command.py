@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -11,9 +12,10 @@ from fruitpipe.erasure import image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.certificate import summary
 from fruitpipe.erasure.register import Erasure
-from fruitpipe.erasure.requested_images import Criteria
+from fruitpipe.erasure.requested_images import Criteria, Selection
 from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
 from fruitpipe.output import say
+from fruitpipe.pictures import image_filter
 from fruitpipe.root import layout, manifests
 
 POLL_SECONDS = 0.5
@@ -25,11 +27,13 @@ def erase(
     *,
     requested_by: str = "",
     with_same_bytes: Callable[[Sequence[str]], bool] = lambda _: False,
+    dry_run: bool = False,
 ) -> list[str]:
     """Records a request to erase images and removes their objects; returns the ids of the requests that cover them.
 
     The request is recorded before anything is removed, so a command that is killed loses nothing. with_same_bytes: gets the paths
-    of other images with the same bytes and says whether they are erased too. Raises NotFound, WrongUsage.
+    of other images with the same bytes and says whether they are erased too. dry_run: only says what would be erased. Raises
+    NotFound, WrongUsage.
     """
     root = objects.canonical(root)
     layout.check(root)
@@ -37,6 +41,12 @@ def erase(
         raise NotFound(f"{root}: there is nothing there; check --root")
     chosen = requested_images.select(root, criteria)
     paths = chosen.paths
+    _say_without_row(chosen)
+    if dry_run:
+        say(
+            f"{len(paths)} images would be erased, {len(chosen.same_bytes)} more have the same bytes; --dry-run: nothing was done"
+        )
+        return []
     if chosen.same_bytes and with_same_bytes(chosen.same_bytes):
         paths = [*paths, *chosen.same_bytes]
     if Traces.of(paths).named_in(requested_by.encode()):
@@ -51,6 +61,14 @@ def erase(
     _tell_the_stream(root, paths)  # last: it may lack the right to remove objects itself
     say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
+
+
+def _say_without_row(chosen: Selection) -> None:
+    """Other files beside the pictures go as well, as a note may say as much of a person: who asks is to know how many."""
+    if chosen.asked_as and chosen.without_row:
+        kinds = Counter(image_filter.ending(objects.name(path)) for path in chosen.without_row)
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        say(f"{len(chosen.without_row)} of {len(chosen.paths)} have no row, and are other files or new images: {told}")
 
 
 def _resume(root: str, covered: dict[str, int]) -> None:

@@ -40,13 +40,15 @@ class Selection:
     """The images that criteria select.
 
     paths: those to erase. asked_as: the prefix or label that was given in place of names. done: how many images each earlier
-    request covers, by its id. same_bytes: other images with the same bytes, which were not asked for.
+    request covers, by its id. same_bytes: other images with the same bytes, which were not asked for. without_row: those of
+    `paths` that the table does not know: other files in the same folders, or images that are new.
     """
 
     paths: list[str]
     asked_as: list[str]
     done: dict[str, int]
     same_bytes: list[str]
+    without_row: list[str]
 
 
 def select(root: str, criteria: Criteria) -> Selection:
@@ -67,7 +69,8 @@ def select(root: str, criteria: Criteria) -> Selection:
             done.setdefault(by.id, len(by.images))
     hashes |= rows.hashes(set(new) - hashes.keys())
     same = rows.same_bytes([hashes[path] for path in new if path in hashes], wanted)
-    return Selection(new, list(groups), done, _new(same, earlier, keep_object=criteria.keep_object)[0])
+    without_row = [path for path in new if path not in hashes]
+    return Selection(new, list(groups), done, _new(same, earlier, keep_object=criteria.keep_object)[0], without_row)
 
 
 def check_outside(root: str, uri: str) -> None:

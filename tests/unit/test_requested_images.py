@@ -107,6 +107,27 @@ def test_a_row_that_only_an_old_file_still_has_is_known_by_its_name(root, images
     assert (chosen.paths, chosen.same_bytes) == ([old], [new])
 
 
+@pytest.mark.parametrize("given", [["--label", "Kiwi"], ["--prefix", "{images}/Kiwi"]])
+def test_other_files_beside_a_labels_images_go_with_them_and_a_dry_run_says_how_many_and_does_nothing(
+    root, images, capsys, given
+):
+    names = ["a.jpg", "notes.txt", "more.txt", "b.HEIC"]
+    for name in names:
+        objects.write(f"{images}/Kiwi/{name}", name.encode())
+    add(root, **{f"{images}/Kiwi/a.jpg": "1"})
+    flags = [flag.format(images=images) for flag in given]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["erase", "--root", root, *flags, "--dry-run"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "3 of 4 have no row, and are other files or new images: 2 .txt, 1 .heic",
+        "4 images would be erased, 0 more have the same bytes; --dry-run: nothing was done",
+    ]
+    assert register.every(root) == []
+    chosen = select(root, label="Kiwi") if "--label" in flags else select(root, prefix=f"{images}/Kiwi")
+    assert sorted(chosen.paths) == sorted(f"{images}/Kiwi/{name}" for name in names)
+
+
 def test_an_empty_folders_marker_is_no_image(root, images):
     objects.write(f"{images}/a.jpg", b"a")
     objects.write(f"{images}/Kiwi_$folder$", b"")
