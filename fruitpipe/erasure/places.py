@@ -89,11 +89,12 @@ def _take_lines(uri: str, body: bytes, traces: Traces) -> list[bytes]:
 
 
 def rewrite(uri: str, body: bytes) -> None:
-    """Replaces a file in one step. The checksum file that Hadoop may keep beside it is removed first."""
+    """Replaces a file in one step, in all its versions. The checksum file that Hadoop may keep beside it is removed first."""
     if not objects.is_s3(uri):
         folder, _, name = uri.rpartition("/")
         objects.delete(f"{folder}/.{name}.crc")
     objects.write(uri, body)
+    objects.purge(uri)
 
 
 def on_this_machine(traces: Traces) -> list[str]:

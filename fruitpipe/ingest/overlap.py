@@ -14,16 +14,22 @@ R = TypeVar("R")
 AT_ONCE = 2  # chunks in progress: a core that has finished its part of one begins the next
 
 
-def results(work: Callable[[T, threading.Event], R], pieces: Iterable[T], at_once: int = AT_ONCE) -> Generator[R]:
+def results(
+    work: Callable[[T, threading.Event], R],
+    pieces: Iterable[T],
+    at_once: int = AT_ONCE,
+    drop: Callable[[R], object] = lambda _: None,
+) -> Generator[R]:
     """The results of `work(piece, cancelled)`, in the order in which they are ready; `at_once` pieces are in progress.
 
     A piece is taken from `pieces` when its work begins, in the caller's thread. Where one fails, or the caller closes this, no
-    other begins and `cancelled` is set for those in progress, which are waited for; their results are dropped.
+    other begins and `cancelled` is set for those in progress, which are waited for; `drop` gets their results.
     """
     cancelled, waiting = threading.Event(), iter(pieces)
     with ThreadPoolExecutor(at_once, "fruitpipe-featurise") as pool:
+        begun: set[Future[R]] = set()
         try:
-            begun = {pool.submit(work, piece, cancelled) for piece in islice(waiting, at_once)}
+            begun |= {pool.submit(work, piece, cancelled) for piece in islice(waiting, at_once)}
             while begun:
                 ready = _first_of(begun)
                 begun.remove(ready)
@@ -32,6 +38,9 @@ def results(work: Callable[[T, threading.Event], R], pieces: Iterable[T], at_onc
                 yield result
         except BaseException:
             cancelled.set()
+            for future in wait(begun).done:
+                if not future.exception():
+                    drop(future.result())
             raise
 
 

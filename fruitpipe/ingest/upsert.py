@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from fruitpipe import objects
-from fruitpipe.errors import FruitpipeError
+from fruitpipe.errors import FruitpipeError, LeaseLost, PlatformFault
 from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.alike import Judge
@@ -30,6 +30,7 @@ from fruitpipe.table import commits, data_files, delta
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.lookup import Known
+from fruitpipe.table.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,16 @@ class Upsert:
         are finished. Raises PlatformFault where all images of a chunk fail alike, see `alike`; that chunk is not committed.
         """
         judge = Judge(self.root, [event.path for event in named], self._looked_at)
-        with closing(overlap.results(self._featurised, self._chunks(named, stopping))) as ready:
+        chunks = self._chunks(named, stopping)
+        with closing(overlap.results(self._featurised, chunks, drop=self._drop)) as ready:
             for featurised in ready:
-                judge.check(featurised)
-                yield self._commit(featurised)
+                try:
+                    judge.check(featurised)
+                    commit = self._commit(featurised)
+                except (LeaseLost, PlatformFault):
+                    self._drop(featurised)
+                    raise
+                yield commit
 
     def start_workers(self) -> None:
         """Starts a worker on each core, which loads the model while the driver goes on."""
@@ -131,6 +138,17 @@ class Upsert:
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
         return Commit(featurised.count("outcome"), featurised.reasons, lag, seconds)
+
+    def _drop(self, featurised: FeaturisedChunk) -> None:
+        """Removes the files of a chunk that is not committed: they name images, of which another writer may erase one.
+
+        What the table names stays: of a commit that was refused nobody knows for sure that none of its attempts arrived.
+        """
+        held = {file.path for file in Snapshot(self.root).files()} if featurised.files else ()
+        for file in featurised.files:
+            uri = data_files.uri(delta.folder(self.root), file)
+            if objects.name(uri) not in held:
+                _remove(uri)
 
     def _merge(self, featurised: FeaturisedChunk) -> None:
         """Merges the rows, then removes the workers' files. After a merge that failed, the vacuum removes them."""

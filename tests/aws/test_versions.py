@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.erasure import places
+from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.objects import s3_connection, s3_removal
 from tests.s3_proxy import Proxy, started
 
@@ -29,6 +31,18 @@ def bucket(request, versioned_s3, monkeypatch):
 def keys(versioned_s3, name):
     page = versioned_s3.s3.list_object_versions(Bucket=name)
     return sorted(found["Key"] for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())))
+
+
+def test_a_file_that_an_erasure_rewrites_has_no_earlier_version_that_names_the_image(bucket, versioned_s3):
+    _, name = bucket
+    root, lines = f"s3://{name}/root", [b'{"path": "s3://b/erased.jpg"}\n', b'{"path": "s3://b/other.jpg"}\n']
+    uri = f"{root}/events/2026/11/05/000000-test.jsonl"
+    for body in (b"".join(lines), b"".join(reversed(lines))):
+        objects.write(uri, body)
+    places.empty_lines(root, "events", Traces.of(["s3://b/erased.jpg"]))
+    found = versioned_s3.s3.list_object_versions(Bucket=name, Prefix="root/")["Versions"]
+    bodies = [versioned_s3.s3.get_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])["Body"].read() for one in found]
+    assert bodies == [lines[1]]
 
 
 def test_an_erased_object_is_gone_with_all_its_versions_and_no_marker_is_left(bucket, versioned_s3):

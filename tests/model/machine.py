@@ -31,13 +31,9 @@ class Machine(History):
         if name := self._chosen(number):
             self._mark(name, "" if self.bucket.objects[name].state else "archived")
 
-    @precondition(lambda self: not (self.erased or register.pending(self.ground.root)))
     @rule(files=FILES, from_listing=st.booleans())
     def suspend(self, files, from_listing):
-        """A writer stands still before its first commit, while a second one takes over.
-
-        Not where images were erased: what the first one had begun names images, and stays until a vacuum.
-        """
+        """A writer stands still before its first commit, while a second one takes over."""
         with self.ground.suspended(lambda: self._run("events", allow_removals=True)):
             self._run("prefix" if from_listing else "events", max_files_per_trigger=files)
 

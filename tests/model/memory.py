@@ -150,8 +150,9 @@ class Memory:
         self.table.clock = lambda: datetime.now(UTC)
 
     def bodies(self) -> Iterator[tuple[str, bytes]]:
-        """All that lies below the root: what a bucket keeps of earlier versions goes with the next erasure or its own rule."""
-        yield from ((uri, file.body) for uri, file in self.store.files.items() if uri.startswith(f"{self.root}/"))
+        """All that lies below the root, earlier versions that a bucket keeps as well."""
+        held = [*((uri, file.body) for uri, file in self.store.files.items()), *self.store.earlier]
+        yield from ((uri, body) for uri, body in held if uri.startswith(f"{self.root}/"))
 
     def _doors(self) -> Iterator[tuple[Any, str, Any]]:
         table = self.table

@@ -128,7 +128,7 @@ class Store:
     def purge(self, uri: str) -> int:
         self._begin(uri)
         before = len(self.earlier)
-        self.earlier = [(path, body) for path, body in self.earlier if not path.startswith(f"{uri}/")]
+        self.earlier = [(path, body) for path, body in self.earlier if not f"{path}/".startswith(f"{uri}/")]
         return before - len(self.earlier)
 
     def link(self, _: str) -> None:

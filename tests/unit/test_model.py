@@ -1,5 +1,6 @@
 """A history of the model in memory that is told step by step; `tests/soak/model.py` runs random ones for minutes."""
 
+import random
 from collections import Counter
 from datetime import UTC, datetime
 from unittest import mock
@@ -90,4 +91,23 @@ def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_a
     assert history.erased == {"Kiwi/a b.jpg"}
     history.quiet()
     assert "Kiwi/a%20b.jpg" in history.bucket.objects
+    history.teardown()
+
+
+def test_a_writer_that_wakes_too_late_removes_what_it_wrote_of_an_image_that_was_erased_meanwhile():
+    history = Machine()
+    history.begin(kind="s3", bodies=PICTURES)
+    history.event(order=random.Random(0), lost=0, twice=False)
+    files = history.ground.store.files
+
+    def erasing():
+        begun = {uri: file for uri, file in files.items() if "/features/part-" in uri}
+        history.erase(number=0, keep_object=False)
+        history._run("events")
+        files.update(begun)  # younger than the grace of a real erasure, whose vacuum leaves it
+
+    with history.ground.suspended(erasing):
+        history._run("events")
+    assert history.counts["runs that met LeaseLost"] == 1
+    history._check_erased()
     history.teardown()
