@@ -27,6 +27,7 @@ def publish(root: str) -> None:
             vector_files.write([batch], objects.join(folder, f"part-{number}.parquet"))
         labels, paths = np.array(["Kiwi"] * 30, object), np.array([f"file:///{row}.jpg" for row in range(30)], object)
         summary = Summary.of(ROWS, labels, paths)
-        facts = {"version": version, "rows": 30, "files": version_files.files(folder)}
+        facts = {"version": version, "rows": 30, "labels": 1, "k": 3, "variance_kept": 0.9, "files": version_files.files(folder)}
+        facts |= {"basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00", "extractor": "e"}
         version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
         publication.switch(root, version)

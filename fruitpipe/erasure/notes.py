@@ -11,12 +11,14 @@ A search of the root skips them. With the certificate they are removed, in all v
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from fruitpipe import objects
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.root import layout
 
 KINDS = ("names", "traces", "objects", "left")
@@ -50,8 +52,9 @@ def keep_names(root: str, request: str, paths: Iterable[str]) -> None:
 
 def names(root: str, request: str) -> list[str]:
     """The paths of the images of a pending request, sorted. Raises NotFound where somebody removed the list."""
-    found: list[str] = json.loads(objects.read(uri(root, request, "names")))
-    return found
+    with _understood(uri(root, request, "names")):
+        found: list[str] = json.loads(objects.read(uri(root, request, "names")))
+        return [str(path) for path in _checked(found, list)]
 
 
 def keep_traces(root: str, request: str, found: Traces) -> None:
@@ -62,7 +65,8 @@ def keep_traces(root: str, request: str, found: Traces) -> None:
 def traces(root: str, request: str) -> Traces | None:
     """The traces that `keep_traces` wrote; None where they were not gathered yet."""
     body = _read(root, request, "traces")
-    return Traces.from_json(body) if body else None
+    with _understood(uri(root, request, "traces")):
+        return None if body is None else Traces.from_json(body)
 
 
 def keep_objects(root: str, request: str, found: Objects) -> None:
@@ -73,12 +77,12 @@ def keep_objects(root: str, request: str, found: Objects) -> None:
 def objects_of(root: str, request: str) -> Objects | None:
     """What `keep_objects` wrote; None where nobody tried to remove them yet."""
     body = _read(root, request, "objects")
-    if not body:
+    if body is None:
         return None
-    fields = json.loads(body)
-    return Objects(
-        fields["removed"], tuple((place, why) for place, why in fields.get("left", ())), tuple(fields.get("linked", ()))
-    )
+    with _understood(uri(root, request, "objects")):
+        fields = json.loads(body)
+        left = tuple((place, why) for place, why in fields.get("left", ()))
+        return Objects(fields["removed"], left, tuple(fields.get("linked", ())))
 
 
 def keep_left(root: str, request: str, found: Left) -> None:
@@ -89,10 +93,11 @@ def keep_left(root: str, request: str, found: Left) -> None:
 def left(root: str, request: str) -> Left | None:
     """What `keep_left` wrote; None where everything has to be searched."""
     body = _read(root, request, "left")
-    if not body:
+    if body is None:
         return None
-    fields = json.loads(body)
-    return Left(tuple(fields["uris"]), frozenset(fields["twins"]))
+    with _understood(uri(root, request, "left")):
+        fields = json.loads(body)
+        return Left(tuple(fields["uris"]), frozenset(fields["twins"]))
 
 
 def drop_left(root: str, request: str) -> None:
@@ -118,6 +123,24 @@ def uri(root: str, request: str, kind: str) -> str:
 
 def _keep(root: str, request: str, kind: str, content: object) -> None:
     objects.write(uri(root, request, kind), json.dumps(content).encode())
+
+
+@contextmanager
+def _understood(uri: str) -> Iterator[None]:
+    """Raises Damaged for what cannot be read as what it should be."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Damaged(
+            f"{uri}: is not what a pending erasure keeps ({type(error).__name__}: {error}); restore it, or remove it: without "
+            "its names an erasure has to be asked for again, all else is looked for anew"
+        ) from error
+
+
+def _checked(found: Any, kind: type) -> Any:
+    if not isinstance(found, kind):
+        raise TypeError(f"a {kind.__name__} expected")
+    return found
 
 
 def _read(root: str, request: str, kind: str) -> bytes | None:

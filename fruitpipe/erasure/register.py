@@ -11,21 +11,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fruitpipe import objects
 from fruitpipe.erasure import notes
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.errors import Conflict, NotFound, WrongRoot
+from fruitpipe.errors import Conflict, Damaged, NotFound, WrongRoot
 from fruitpipe.root import layout
 
 SALT_BYTES = 32
+SALT = re.compile(rb"[0-9a-f]{64}")
 RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream reads all of them again and again
 NAMELESS = {  # `remaining` of a request whose list of names somebody removed
     "what": "everything: the request's own list of names is gone",
@@ -84,14 +86,15 @@ def request(
 
 def find(root: str, name: str) -> Erasure:
     """The record called `name`. Raises NotFound."""
-    return _erasure(objects.read(_uri(root, f"{name}.json")))
+    uri = _uri(root, f"{name}.json")
+    return _erasure(uri, objects.read(uri))
 
 
 def every(root: str) -> list[Erasure]:
     """All records, oldest first. Costs a listing, and a read of each record that is new or has changed since the last call."""
     stats = list(objects.list_all(layout.folder(root, "erasures")))
     records = [stat for stat in stats if stat.path.endswith(".json") and objects.name(stat.path).count(".") == 1]
-    found = [_erasure(_body_of(stat.path, stat.etag)) for stat in records]
+    found = [_erasure(stat.path, _body_of(stat.path, stat.etag)) for stat in records]
     return sorted(found, key=lambda erasure: (erasure.requested_at, erasure.id))
 
 
@@ -152,12 +155,15 @@ class Salt:
 
     @classmethod
     def of(cls, root: str) -> Salt:
-        """Reads the root's salt. Raises WrongRoot where it is gone: no hash could be checked any more."""
+        """Reads the root's salt. Raises WrongRoot where it is gone or damaged: no hash could be checked any more."""
         uri = _uri(root, "salt")
         try:
-            return cls(objects.read(uri))
+            found = objects.read(uri)
         except NotFound as error:
             raise WrongRoot(f"{uri} is gone, without which the records of erasures say nothing; restore it") from error
+        if not SALT.fullmatch(found):
+            raise WrongRoot(f"{uri} is damaged, without which the records of erasures say nothing; restore it")
+        return cls(found)
 
     @classmethod
     def made(cls, root: str) -> Salt:
@@ -229,8 +235,23 @@ def _body_of(uri: str, etag: str) -> bytes:  # noqa: ARG001 - a part of the cach
     return objects.read(uri)
 
 
-def _erasure(body: bytes) -> Erasure:
-    return Erasure(**json.loads(body))
+def _erasure(uri: str, body: bytes) -> Erasure:
+    """The record. Raises Damaged where that cannot be told: what it keeps out would come back as rows."""
+    try:
+        found = Erasure(**json.loads(body))
+        if found.status in get_args(Status) and found.step in get_args(Step) and _are_hashes(found.images):
+            return found
+        reason = f"{len(body)} bytes that say something else"
+    except (ValueError, TypeError) as error:
+        reason = str(error)
+    raise Damaged(
+        f"{uri}: is no record of an erasure ({reason}); restore it, from a backup or its bucket, or remove it and ask for that "
+        "erasure again"
+    )
+
+
+def _are_hashes(images: object) -> bool:
+    return isinstance(images, list) and all(isinstance(image, str) for image in images)
 
 
 def _body(erasure: Erasure) -> bytes:

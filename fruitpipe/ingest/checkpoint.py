@@ -15,11 +15,14 @@ writes that number into each `FileEntry`. So it is compared with `logOffset`, an
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
 from fruitpipe import objects
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.root import layout
 
 MANIFESTS = "0"  # the number of the source that reads the manifests
@@ -60,8 +63,10 @@ def drop(checkpoint: str) -> None:
 
 def _last_entry_of(checkpoint: str, batch: int) -> int:
     """The last entry of the manifest source's log that a batch of the query took; -1 for none."""
-    _metadata, manifests, *_others = _lines(objects.join(checkpoint, "offsets", str(batch)))
-    return int(manifests.get("logOffset", -1))
+    uri = objects.join(checkpoint, "offsets", str(batch))
+    with _understood(uri):
+        _metadata, manifests, *_others = _lines(uri)
+        return int(manifests.get("logOffset", -1))
 
 
 def _files_taken(log: str) -> list[dict[str, Any]]:
@@ -70,7 +75,24 @@ def _files_taken(log: str) -> list[dict[str, Any]]:
     compact = max((int(name.removesuffix(".compact")) for name in names if name.endswith(".compact")), default=-1)
     since = [name for name in names if name.isdigit() and int(name) > compact]
     wanted = [f"{compact}.compact"] * (compact >= 0) + since
-    return [entry for name in wanted for entry in _lines(objects.join(log, name))]
+    return [entry for name in wanted for entry in _entries(objects.join(log, name))]
+
+
+def _entries(uri: str) -> list[dict[str, Any]]:
+    with _understood(uri):
+        return [{"path": str(entry["path"]), "batchId": int(entry["batchId"])} for entry in _lines(uri)]
+
+
+@contextmanager
+def _understood(uri: str) -> Iterator[None]:
+    """Raises Damaged for what is not as Spark writes it."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, NotFound) as error:
+        raise Damaged(
+            f"{uri}: is not as Spark wrote it ({type(error).__name__}: {error}); remove {uri.partition('/checkpoints/')[0]}/"
+            "checkpoints while no stream runs: the next begins anew, and computes nothing twice"
+        ) from error
 
 
 def _lines(uri: str) -> list[dict[str, Any]]:

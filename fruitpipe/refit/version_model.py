@@ -57,7 +57,14 @@ def load_model(root: str, version: str) -> Model:
 
 def load_facts(root: str, version: str) -> dict[str, Any]:
     """What `reduction.json` states of a version. Raises NotFound, Damaged."""
-    return _read(objects.join(model_uri(objects.canonical(root), version), "reduction.json"), json.loads)
+    return _read(objects.join(model_uri(objects.canonical(root), version), "reduction.json"), _facts)
+
+
+def _facts(body: bytes) -> dict[str, Any]:
+    facts: Any = json.loads(body)
+    if not isinstance(facts, dict) or "version" not in facts:
+        raise ValueError("it does not say of which version it is")
+    return facts
 
 
 def _arrays(body: bytes) -> tuple[Reduction, Summary]:
