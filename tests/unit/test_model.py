@@ -1,4 +1,4 @@
-"""A history of the model in memory that is told step by step; `tests/soak/model.py` runs random ones for minutes."""
+"""Histories of the model in memory: some told step by step, and random ones; `tests/soak/model.py` runs those for minutes."""
 
 import random
 from collections import Counter
@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 
 from fruitpipe.table import data_files
+from tests.model.history import run
 from tests.model.machine import Machine
 from tests.model.table import ROWS, Version
 
@@ -111,3 +112,17 @@ def test_a_writer_that_wakes_too_late_removes_what_it_wrote_of_an_image_that_was
     assert history.counts["runs that met LeaseLost"] == 1
     history._check_erased()
     history.teardown()
+
+
+def test_after_random_histories_the_table_follows_from_the_bucket():
+    assert steps(run(Machine, histories=40, steps=50, seed=0)) > 1000
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_after_twenty_thousand_steps_of_random_histories_the_table_follows_from_the_bucket():
+    assert steps(run(Machine, histories=560, steps=50, seed=1)) > 20_000
+
+
+def steps(counts):
+    return sum(count for what, count in counts.items() if what.startswith("steps: "))
