@@ -133,7 +133,7 @@ def _understood(uri: str) -> Iterator[None]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Damaged(
             f"{uri}: is not what a pending erasure keeps ({type(error).__name__}: {error}); restore it, or remove it: without "
-            "its names an erasure has to be asked for again, all else is looked for anew"
+            "its names an erasure has to be requested again, all else is searched again"
         ) from error
 
 

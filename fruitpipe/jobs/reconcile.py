@@ -38,15 +38,15 @@ def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
     extractor = fingerprint(Model.load(settings.model, settings.extractor))
-    choice, shut = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
+    choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
         open_session(settings)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
-    listed, table = list_images(settings, choice, shut), Snapshot(settings.root)
+    listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
     rows = table_rows(table, settings)
     check_prefix(table, settings, listed, rows)
-    found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, shut))
+    found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, denied))
     say(f"reconcile: {found}")
     if str(choice):
         say(f"reconcile: {choice}")
@@ -88,20 +88,20 @@ def check_prefix(table: Snapshot, settings: ReconcileSettings, listed: pa.Table,
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
-def list_images(settings: ReconcileSettings, choice: ImageFilter, shut: set[str]) -> pa.Table:
+def list_images(settings: ReconcileSettings, choice: ImageFilter, denied: set[str]) -> pa.Table:
     """Every image under the prefix, as LISTED: some 160 bytes an image.
 
-    `choice` counts what is none, `shut` takes the folders that may not be read.
+    `choice` counts what is none, `denied` takes the folders that may not be read.
     """
     erased = Tombstones.of(settings.root)
-    stats = prefix_listing.images(settings.images, choice, shut.add)
+    stats = prefix_listing.images(settings.images, choice, denied.add)
     listed = ((stat.path, stat.etag, stat.length, stat.is_archived) for stat in stats if not erased.keeps_out(stat.path))
     return reconciliation.table(reconciliation.LISTED, listed)
 
 
-def is_to_be_listed(choice: ImageFilter, shut: set[str], path: str) -> bool:
+def is_to_be_listed(choice: ImageFilter, denied: set[str], path: str) -> bool:
     """Whether the listing would have found an image of this path, if it were there."""
-    return choice.would_take(path) and not removals.lies_in(shut, path)
+    return choice.would_take(path) and not removals.lies_in(denied, path)
 
 
 def table_rows(table: Snapshot, settings: ReconcileSettings) -> pa.Table:

@@ -104,7 +104,7 @@ def single_extractor(root: str, counts: Iterable[tuple[str, bool, int]]) -> str 
     """The extractor whose rows can be fitted together; none where there are no rows.
 
     counts: of good rows, by extractor, and whether they stay as the store does not give their images. Raises MixedExtractors
-    where others' rows are still to be computed anew.
+    where others' rows are still to be computed again.
     """
     due, staying = Counter[str](), Counter[str]()
     for extractor, stays, rows in counts:
@@ -211,7 +211,7 @@ def _counts(changes: DataFrame) -> dict[str, int]:
 def _net(changes: DataFrame) -> DataFrame:
     """What changed from the first version to the last: a row that came with the label and features that went did not change.
 
-    So it is with an image that was written anew with its bytes, whose time and etag alone are others.
+    So it is with an image that was written again with the same bytes, so that only its time and etag differ.
     """
     vectors = F.xxhash64("features").alias("vector")
     sign = F.when(F.col("_change_type").isin(*ADDING), 1).otherwise(-1)
