@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-HOURS_A_MONTH = 730
 M7G = 0.248  # dollars an hour of an m7g.xlarge with EMR's surcharge and its disk
 
 

@@ -87,11 +87,7 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
     twice[there] = times[places] > 1
     again = there & ~twice & _mask(rows["again"])
     stale = there & ~again & ~twice & _mask(pc.not_equal(rows["extractor"], pa.scalar(extractor, pa.large_string())))
-    listed_etags: Any = listed["etag"].take(place)
-    equal: Any = pc.equal(listed_etags, rows["etag"])
-    archived: Any = listed["archived"].take(place)
-    restored: Any = pc.and_not(rows["archived"], pc.fill_null(archived, True))
-    differs = ~_mask(pc.fill_null(equal, False)) | _mask(restored)
+    differs = _differs(listed.select(["etag", "archived"]).take(place), rows)
     extractors: Any = rows["extractor"].filter(stale)
     gone = {path: length for path, length in _lengths(rows, ~there).items() if counts(path)}
     new = _lengths(listed, times == 0)
@@ -106,6 +102,18 @@ def compare(listed: pa.Table, rows: pa.Table, extractor: str, counts: Callable[[
         lengths=new | gone,
         twice=sorted(_paths(listed, times > 1)),
     )
+
+
+def _differs(listed: pa.Table, rows: pa.Table) -> NDArray[np.bool_]:
+    """Which rows are to be looked at again: their image has another etag, or was archived and can be read now.
+
+    listed: for each row what the listing says of its image, null where it does not name it.
+    """
+    listed_etags: Any = listed["etag"]
+    equal: Any = pc.equal(listed_etags, rows["etag"])
+    archived: Any = listed["archived"]
+    restored: Any = pc.and_not(rows["archived"], pc.fill_null(archived, True))
+    return ~_mask(pc.fill_null(equal, False)) | _mask(restored)
 
 
 def table(schema: pa.Schema, rows: Iterator[tuple[Any, ...]], chunk_rows: int = 50_000) -> pa.Table:
