@@ -31,6 +31,7 @@ picture:
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
+	@$(BIN)/python record_classes.py
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)

@@ -16,6 +16,8 @@ import pytest
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 TESTS = Path(__file__).parent
+# Sessions that suit tests. As users have them they are in the wheel's commands, in the deployed stack's jobs and in `make demo`.
+os.environ.setdefault("SPARK_CONF_DIR", str(TESTS / "quick"))
 OF_SPARK = ("spark", "readme")  # folders whose jobs start Spark, in this process or in others
 FIXTURES = {"spark", "session", "commands"}
 

@@ -14,6 +14,7 @@ from fruitpipe import objects
 from fruitpipe.objects import s3_connection
 from fruitpipe.refit import pointer, publication
 from fruitpipe.runtime import cache, jars, java, session
+from tests import cluster
 from tests.deploy import policies
 from tests.pictures import jpeg
 from tests.scripts import load
@@ -64,6 +65,8 @@ def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
     (home / "model" / "mobilenetv2-1.0-224.tflite").symlink_to(cache.folder() / "mobilenetv2-1.0-224.tflite")
     jar_path = ":".join(jars.paths(*jars.wanted(s3=True)))
     defaults = {"spark.master": "local[2]", "spark.driver.extraClassPath": jar_path, **session.s3a_settings(os.environ)}
+    defaults |= {"spark.sql.shuffle.partitions": 2, "spark.databricks.delta.snapshotPartitions": 2}
+    defaults |= {"spark.driver.extraJavaOptions": cluster.QUICK_JAVA}
     (conf / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     settings = {"SPARK_CONF_DIR": str(conf), "JAVA_HOME": java.home(), "PATH": path, "PYSPARK_PYTHON": sys.executable}

@@ -31,7 +31,7 @@ def said(tmp_path_factory):
 
 def make(*arguments):
     """What make prints, in the checkout."""
-    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of a make that runs the tests
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "SPARK_CONF_DIR")  # of a make that runs the tests, and of the tests
     environment = {name: value for name, value in os.environ.items() if name not in outer}
     done = subprocess.run(["make", *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-2000:]
