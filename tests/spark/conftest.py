@@ -30,14 +30,20 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
-    """One run of the stream to its end; returns its last line."""
+def said(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
+    """One run of the stream to its end; returns all that it said."""
 
-    def run(**settings):
+    def said(**settings):
         ingest(IngestSettings(images=str(images), root=root, once=True, **settings))
-        return capsys.readouterr().out.splitlines()[-1]
+        return capsys.readouterr().out
 
-    return run
+    return said
+
+
+@pytest.fixture
+def run(said):
+    """One run of the stream to its end; returns its last line."""
+    return lambda **settings: said(**settings).splitlines()[-1]
 
 
 @pytest.fixture
@@ -53,10 +59,12 @@ def catch_up(images, root, run):
 
 
 @pytest.fixture
-def table(spark, root):
+def by_uri(spark, root):
+    """The rows, by the image's URI."""
+    return lambda: {row["path"]: row for row in delta.rows(spark, root).collect()}
+
+
+@pytest.fixture
+def table(by_uri):
     """The rows, by the file's name."""
-
-    def table():
-        return {objects.name(row["path"]): row for row in delta.rows(spark, root).collect()}
-
-    return table
+    return lambda: {objects.name(path): row for path, row in by_uri().items()}

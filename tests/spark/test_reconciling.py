@@ -130,14 +130,14 @@ def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last
     reconcile(ReconcileSettings(images=str(images), root=root))
     assert run(stale_per_second=0) == "ingest: 1 images featurised, 0 failed"
     with pytest.raises(MixedExtractors, match=r"features of 2 extractors must not be mixed: .*older \(3 rows\)"):
-        refit(RefitSettings(root=root, components=1))
+        refit(RefitSettings(root=root, components=1, report=False))
     fill(images, 1, first=4)
     capsys.readouterr()
     ingest(IngestSettings(images=str(images), root=root, once=True))
     said = [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()]
     assert said == ["batch 2: 1 featurised", "stale: 3 featurised", "ingest: 4 images featurised, 0 failed"]
     assert len({row["extractor"] for row in table().values()}) == 1
-    refit(RefitSettings(root=root, components=1))
+    refit(RefitSettings(root=root, components=1, report=False))
 
 
 def test_a_prefix_under_which_nothing_ever_lay_is_refused_where_there_are_rows(images, root, run, capsys):

@@ -82,7 +82,7 @@ def permitted():
 
 def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, root, settings, small_commits, capsys):
     small_commits(6)
-    refit(RefitSettings(root=root, components=1))
+    refit(RefitSettings(root=root, components=1, report=False))
     before, version = contents(spark, root), delta.version(spark, root)
     keeper = RootUpkeep(spark, settings(compact_commits=5), permitted)
     keeper.step(commits=6)
@@ -90,7 +90,7 @@ def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, r
     assert len(holding(spark, root)) == 1
     assert contents(spark, root) == before
     assert delta.changes(spark, root, version, delta.version(spark, root)).count() == 0
-    refit(RefitSettings(root=root, components=1))
+    refit(RefitSettings(root=root, components=1, report=False))
     assert ": 0 rows added and 0 taken out since v000001, 6 not read again" in capsys.readouterr().out
 
     small_commits(2, first=6)

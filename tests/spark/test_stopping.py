@@ -20,25 +20,35 @@ from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.root import lease, manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta
+from tests.commands import heard
 from tests.manifests import write_manifest
 from tests.pictures import fill, put
 from tests.soak.histories import Crash, dying
 
 
-def test_a_running_stream_refuses_another_goes_on_untouched_and_ends_after_the_batch_in_progress(images, root, tmp_path):
-    fill(images, 3)
+def test_a_running_stream_refuses_another_goes_on_untouched_carries_an_erasure_out_and_ends_after_the_batch_in_progress(
+    images, root, tmp_path, table
+):
+    uris = fill(images, 3)
     command = [sys.executable, "streaming/ingest.py", "--images", str(images), "--root", root, "--trigger-seconds", "0"]
+    command += ["--erasure-grace-hours", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
-        said = [stream.stdout.readline()]
+        lines = iter(stream.stdout)
+        said = [next(lines)]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         fill(images, 1, first=3)
-        said.append(stream.stdout.readline())
+        said.append(next(lines))
+        assert heard(f"fruitpipe erase --root {root} {uris[0]}").code == 0
+        assert any("no trace found" in line for line in lines)
+        fill(images, 1, first=4)
+        assert any("1 featurised" in line for line in lines)
         stream.terminate()
         rest, complaints = stream.communicate(timeout=60)
     assert [line.partition(" in ")[0] for line in said] == ["batch 0: 3 featurised", "batch 1: 1 featurised"]
     assert (stream.returncode, complaints) == (0, "")
-    assert rest.splitlines()[-1] == "ingest: 4 images featurised, 0 failed"
+    assert rest.splitlines()[-1] == "ingest: 5 images featurised, 0 failed"
     assert (tmp_path / "root/checkpoints/ingest/commits/1").exists()
+    assert set(table()) == {f"000{number}.jpg" for number in (1, 2, 3, 4)}
     assert (second.returncode, second.stdout) == (1, "")
     assert re.fullmatch(
         rf"error: .* is being written by .*, process {stream.pid} since 20.*; stop that stream first.*\n", second.stderr

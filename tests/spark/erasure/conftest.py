@@ -1,24 +1,19 @@
-"""The stream without a grace, the command, and what the table holds."""
+"""The stream without a grace, the command, and what the table holds of an image."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pytest
 
 from fruitpipe import cli
-from fruitpipe.jobs.ingest import ingest
-from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta
 
 
 @pytest.fixture
-def run(spark, images, root, capsys):  # noqa: ARG001 - the jobs find the session that is there
-    def run(**settings):
-        given = {"erasure_grace_hours": 0} | settings
-        ingest(IngestSettings(images=str(images), root=root, once=True, **given))
-        return capsys.readouterr().out
-
-    return run
+def run(said):
+    """One run of the stream, whose readers need no file any more; returns all that it said."""
+    return partial(said, erasure_grace_hours=0)
 
 
 @pytest.fixture
@@ -35,18 +30,10 @@ def erase(root, capsys):
 
 
 @pytest.fixture
-def table(spark, root):
-    def table():
-        return {row["path"]: row for row in delta.rows(spark, root).collect()}
-
-    return table
-
-
-@pytest.fixture
-def vectors(table):
+def vectors(by_uri):
     """The bytes of each image's features."""
 
     def vectors():
-        return {path: np.float32(row["features"]).tobytes() for path, row in table().items() if row["features"]}
+        return {path: np.float32(row["features"]).tobytes() for path, row in by_uri().items() if row["features"]}
 
     return vectors
