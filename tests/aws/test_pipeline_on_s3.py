@@ -1,4 +1,7 @@
-"""The jobs with images, table and results on an S3 server over HTTP: S3A and boto3, the same commands as on a folder."""
+"""The jobs with images, table and results on an S3 server over HTTP: S3A and boto3, the same commands as on a folder.
+
+Those of docs/getting-started.md for a bucket are run as they stand there.
+"""
 
 import os
 import shlex
@@ -13,6 +16,7 @@ from fruitpipe import objects
 from fruitpipe.objects import s3_connection
 from fruitpipe.refit import publication
 from fruitpipe.root import lease
+from tests.commands import of_page
 from tests.pictures import jpeg
 
 pytestmark = pytest.mark.spark
@@ -67,6 +71,23 @@ def test_images_table_and_results_live_in_s3(s3, job):
     reduction = publication.load_reduction(root)
     assert reduction.transform(np.zeros((2, 1280), np.float32)).shape == (2, 4)
     assert [child for child in objects.children(f"{root}/reduced") if child.endswith("/")] == ["v000001/"]
+
+
+def test_the_commands_for_ones_own_bucket_do_what_the_page_says(s3, commands):
+    bucket = s3.bucket()
+    for number in range(6):
+        s3.s3.put_object(Bucket=bucket, Key=f"images/{('Kiwi', 'Lemon')[number % 2]}/{number}.jpg", Body=jpeg(number))
+    lines = [line.replace("s3://fruits", f"s3://{bucket}") for line in of_page("getting-started.md")["bucket"]]
+    ended = [commands.run(line) for line in lines]
+    assert [(one.code, one.stderr) for one in ended] == [(0, "")] * len(lines)
+    doctor, ingested, status, refitted, report = (one.stdout for one in ended)
+    assert "ok    root" in doctor
+    assert ingested.splitlines()[-1] == "ingest: 6 images featurised, 0 failed"
+    assert "6: 6 featurised, 0 failed" in status
+    assert any(line.startswith("v000001: 6 rows, 2 labels") for line in refitted.splitlines())
+    assert report.splitlines()[-1] == f"s3://{bucket}/pipe/reports/v000001.html"
+    page = s3.s3.get_object(Bucket=bucket, Key="pipe/reports/v000001.html")["Body"].read()
+    assert page.count(b"data:image/webp;base64,") == 6
 
 
 def test_a_second_stream_on_a_root_in_s3_is_refused_before_it_writes(s3, job):
