@@ -197,9 +197,9 @@ def test_a_worker_that_dies_with_most_of_its_references_unread_is_found_out_too(
 
 
 def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(images, root, run, deadly):  # noqa: ARG001
-    for seed in range(6):
+    for seed in range(5):  # as many as are never all to blame; each costs some workers their lives
         put(images / "Kiwi" / f"{seed}.jpg", jpeg(seed) + DEADLY)
-    with pytest.raises(PlatformFault, match="all 6 images of this batch are crashes-decoder"):
+    with pytest.raises(PlatformFault, match="all 5 images of this batch are crashes-decoder"):
         run()
     assert not list(objects.list_all(f"{root}/checkpoints/ingest/commits"))
 
