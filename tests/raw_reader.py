@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,15 +35,21 @@ def s3_versions(client: Any, bucket: str, prefix: str = "") -> Iterator[tuple[st
             yield found["Key"], client.get_object(Bucket=bucket, Key=found["Key"], VersionId=version)["Body"].read()
 
 
-def hits(files: Iterator[tuple[str, bytes]], names: list[str], vectors: tuple[bytes, ...]) -> list[str]:
-    """The files in whose name or bytes one of the names or vectors stands."""
-    return [uri for uri, body in files if any(name in uri for name in names) or _holds(body, names, set(vectors))]
+def hits(
+    files: Iterator[tuple[str, bytes]], names: list[str], vectors: tuple[bytes, ...], beside: tuple[str, ...] = ()
+) -> list[str]:
+    """The files in whose name or bytes one of the names or vectors stands.
+
+    beside: names of images that stay and that read like one of `names` when they are decoded, as a%20b.jpg and a b.jpg.
+    """
+    return [uri for uri, body in files if any(name in uri for name in names) or _holds(body, names, set(vectors), beside)]
 
 
-def _holds(body: bytes, names: list[str], vectors: set[bytes]) -> bool:
+def _holds(body: bytes, names: list[str], vectors: set[bytes], beside: tuple[str, ...]) -> bool:
     text = body.decode("utf-8", "replace")
+    encoded = functools.reduce(lambda left, other: left.replace(other, ""), beside, text)
     # Names in tables are as they are: a%20b.jpg is another image there than a b.jpg.
-    texts = [text] if body.startswith(b"PAR1") else [text, unquote(text)]
+    texts = [text] if body.startswith(b"PAR1") else [text, unquote(encoded)]
     rows: list[np.ndarray] = []
     if body.startswith(b"PAR1"):
         table = pq.read_table(io.BytesIO(body))

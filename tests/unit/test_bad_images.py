@@ -212,4 +212,5 @@ def test_mutated_bytes_give_a_picture_or_a_bad_image_and_nothing_else(data):
         assert -1 <= pixels.min() <= pixels.max() <= 1
     except BadImage as bad:
         outcome = bad.reason
-    assert outcome in {(224, 224, 3), "empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated"}
+    reasons = {"empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated", "too-slow"}
+    assert outcome in reasons | {(224, 224, 3)}
