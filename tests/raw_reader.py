@@ -61,7 +61,7 @@ def _holds(body: bytes, names: list[str], vectors: set[bytes], beside: tuple[str
     if body.startswith(b"PK\x03\x04"):
         arrays = np.load(io.BytesIO(body))
         texts += [str(arrays[key].tolist()) for key in arrays if arrays[key].dtype.kind == "U"]
-        rows += [*np.float32(arrays["label_sums"]), np.float32(arrays["moments_mean"])]
+        rows += [row for key in arrays if arrays[key].dtype.kind == "f" for row in np.atleast_2d(np.float32(arrays[key]))]
     if any(row.tobytes() in vectors for row in rows) or any(vector in body for vector in vectors):
         return True
     return any(name in text for text in texts for name in names)

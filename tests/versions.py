@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from fruitpipe import objects
+from fruitpipe.classifier import classifier
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import publication, version_files, version_model
@@ -13,6 +14,7 @@ from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.refit.version_model import Model
 from fruitpipe.table import vector_files
 
+EXTRACTOR = "0123456789abcdef"
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 
 
@@ -25,9 +27,14 @@ def publish(root: str) -> None:
             columns = [names, pa.array(["Kiwi"] * 10), vectors_of(ROWS[10 * number : 10 * number + 10])]
             batch = pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"])
             vector_files.write([batch], objects.join(folder, f"part-{number}.parquet"))
-        labels, paths = np.array(["Kiwi"] * 30, object), np.array([f"file:///{row}.jpg" for row in range(30)], object)
+        labels, paths = (
+            np.array(["Kiwi", "Lemon", "Plum"] * 10, object),
+            np.array([f"file:///{row}.jpg" for row in range(30)], object),
+        )
         summary = Summary.of(ROWS, labels, paths)
-        facts = {"version": version, "rows": 30, "labels": 1, "k": 3, "variance_kept": 0.9, "files": version_files.files(folder)}
-        facts |= {"basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00", "extractor": "e"}
-        version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
+        named = classifier.fit(summary, ROWS, labels)
+        facts = {"version": version, "rows": 30, "labels": 3, "k": 3, "variance_kept": 0.9, "files": version_files.files(folder)}
+        facts |= {"basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00", "extractor": EXTRACTOR}
+        facts["classifier"] = named.facts()
+        version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts, named))
         publication.switch(root, version)

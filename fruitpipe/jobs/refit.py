@@ -19,7 +19,6 @@ from fruitpipe.pictures import names
 from fruitpipe.reduction.pca import ROUNDING
 from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_model
 from fruitpipe.refit.version_model import Model
-from fruitpipe.report import row_sample
 from fruitpipe.root import layout
 from fruitpipe.runtime import progress, session
 from fruitpipe.settings import RefitSettings
@@ -157,8 +156,7 @@ def _report(run: new_version.Run, model: Model) -> None:
 
     root, pinned = run.settings.root, run.pinned
     run.bar.step(new_version.REPORT, pinned.rows)
-    sampled = row_sample.sample(pinned.source(run.spark), pinned.rows, document.IMAGES)
-    say(f"report: {document.write(root, model, sampled, snapshot.Snapshot(root, pinned.version))}")
+    say(f"report: {document.write(root, model, run.sampled, snapshot.Snapshot(root, pinned.version))}")
 
 
 def _tidy(settings: RefitSettings) -> None:

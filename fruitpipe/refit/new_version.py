@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe.errors import InvalidResult
+from fruitpipe.classifier import discriminant
+from fruitpipe.classifier.calibration import calibrate
+from fruitpipe.classifier.classifier import Classifier
+from fruitpipe.errors import InvalidResult, NotEnoughRows
+from fruitpipe.output import say
 from fruitpipe.reduction import drift
 from fruitpipe.reduction.pca import Reduction, fit
-from fruitpipe.refit import on_spark, publication, version_files, version_model
+from fruitpipe.refit import on_spark, publication, row_sample, version_files, version_model
 from fruitpipe.refit.version_model import Model
 from fruitpipe.runtime import progress
 from fruitpipe.table import vector_files
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import SparkSession
 
     from fruitpipe.reduction.summary import Summary
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 VARIANCE_TOLERANCE = 1e-3
 VARIANCE_FLOOR = 1e-6  # of the first component's: below that, float32 has no digits left to compare
 
-STEPS = READ, FIT, REDUCE, CHECK, REPORT = ("reading features", "fitting", "reducing", "reading back", "drawing the report")
+STEPS = READ, FIT, REDUCE, CHECK, MEASURE, REPORT = (
+    "reading features", "fitting", "reducing", "reading back", "measuring the classifier", "drawing the report",
+)  # fmt: skip
 
 
 def steps(settings: RefitSettings) -> tuple[str, ...]:
@@ -49,6 +57,11 @@ class Run:
     gathered: Gathered
     began: float
     bar: progress.Bar
+
+    @cached_property
+    def sampled(self) -> pa.Table:
+        """Some of the rows, as `row_sample.sample` has them: read once, for classifier and report."""
+        return row_sample.sample(self.pinned.source(self.spark), self.pinned.rows)
 
 
 def fit_anew(run: Run) -> Model:
@@ -78,9 +91,26 @@ def write(run: Run, features: Source, model: Model) -> Summary:
             f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
         )
     model.facts[version_files.FILES] = version_files.files(uri)
+    classified = with_classifier(run, model)
     model.facts["seconds"] = round(time.monotonic() - run.began, 1)
-    version_model.save_model(run.settings.root, run.version, model)
+    version_model.save_model(run.settings.root, run.version, classified)
     return found
+
+
+def with_classifier(run: Run, model: Model) -> Model:
+    """The model with the classifier of its rows, and what that was measured to be worth; without where they allow none."""
+    run.bar.step(MEASURE, run.pinned.rows)
+    try:
+        fitted = discriminant.fit(model.summary)
+    except NotEnoughRows as reason:
+        say(f"no classifier: {reason}")
+        model.facts.update({"classifier": None, "no_classifier": str(reason)})
+        return model
+    labels = np.array(row_sample.texts(run.sampled, "label"), np.str_)
+    classifier = Classifier(fitted, calibrate(fitted, row_sample.vectors(run.sampled), labels))
+    model.facts["classifier"] = classifier.facts()
+    say(f"classifier: {classifier.calibration}")
+    return replace(model, classifier=classifier)
 
 
 def _check_variance(found: Summary, reduction: Reduction) -> None:

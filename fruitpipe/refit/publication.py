@@ -1,6 +1,6 @@
 """Versions of the reduced features: each in folders of its own, the current one named by a pointer that is switched last.
 
-    <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv
+    <root>/models/v000012/    reduction.npz, reduction.json, explained_variance.csv, classifier.npz
     <root>/reduced/v000012/   part-*.parquet
     <root>/reports/v000012.html
     <root>/reduced/latest.json  {"version": "v000012", "versions": ["v000011", "v000012"], "held": null, …}
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
+from fruitpipe.classifier.classifier import Classifier
 from fruitpipe.errors import Conflict, WrongUsage
 from fruitpipe.reduction.pca import Reduction
 from fruitpipe.refit import pointer, version_files, version_model
@@ -98,6 +99,14 @@ def load_reduction(root: str, version: str | None = None) -> Reduction:
     Raises NotFound where nothing is published yet.
     """
     return version_model.load_model(root, version or current(root)).reduction
+
+
+def load_classifier(root: str, version: str | None = None) -> Classifier:
+    """The current classifier, or that of a published version: `.identify((n, 1280))` gives n answers. Needs no Spark.
+
+    Raises NotFound where nothing is published yet, or by an earlier fruitpipe; NotEnoughRows where the labels allow none.
+    """
+    return version_model.load_classifier(root, version or current(root))
 
 
 def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> DataFrame:

@@ -1,4 +1,4 @@
-"""A sample of the table's vectors for the report: the same images whatever the partitioning, and a pass that decodes little."""
+"""A sample of the table's vectors, for classifier and report: the same images whatever the partitioning; decodes little."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 SCHEMA = "path string, label string, features array<float>"
 RANGE = 2**64
+ROWS = 1_500
 
 
-def sample(source: Source, rows: int, wanted: int) -> pa.Table:
+def sample(source: Source, rows: int, wanted: int = ROWS) -> pa.Table:
     """About `wanted` of the `rows` rows behind `source` as (path, label, features), by path; all where there are fewer.
 
-    An image is chosen by a hash of its path, so that the next version's report shows mostly the same images. At `wanted` 1500
+    An image is chosen by a hash of its path, so that the next version's sample holds mostly the same images. At `wanted` 1500
     the driver gets 8 MB; the workers read all rows. Rows with a NaN or an infinity are left out.
     """
     chosen = source.map(partial(choose, below=RANGE * wanted // max(rows, wanted)), SCHEMA)

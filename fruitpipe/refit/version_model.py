@@ -1,4 +1,4 @@
-"""A version's model: three files in the version's folder below ROOT/models, written and read back."""
+"""A version's model: four files in the version's folder below ROOT/models, written and read back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruitpipe import objects
-from fruitpipe.errors import Damaged
+from fruitpipe.classifier.classifier import Classifier
+from fruitpipe.errors import Damaged, NotEnoughRows, NotFound
 from fruitpipe.reduction.moments import npz, un_npz
 from fruitpipe.reduction.pca import Reduction
 from fruitpipe.reduction.summary import Summary
@@ -24,11 +25,15 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states."""
+    """A version's model: the reduction, the summary of the rows that it knows, and the facts that `reduction.json` states.
+
+    classifier: None where the rows allow none, and where a model is loaded, as `load_classifier` gives it.
+    """
 
     reduction: Reduction
     summary: Summary
     facts: dict[str, Any]
+    classifier: Classifier | None = None
 
 
 def model_uri(root: str, version: str) -> str:
@@ -37,15 +42,13 @@ def model_uri(root: str, version: str) -> str:
 
 
 def save_model(root: str, version: str, model: Model) -> None:
-    """Writes a version's three model files."""
-    arrays = npz(model.reduction.arrays() | model.summary.arrays())
-    facts = json.dumps(model.facts, indent=2, ensure_ascii=False).encode()
-    for name, body in (
-        ("reduction.npz", arrays),
-        ("explained_variance.csv", model.reduction.explained_variance_csv()),
-        ("reduction.json", facts),
-    ):
-        objects.write(objects.join(model_uri(root, version), name), body)
+    """Writes a version's model files, the facts last."""
+    folder = model_uri(root, version)
+    objects.write(objects.join(folder, "reduction.npz"), npz(model.reduction.arrays() | model.summary.arrays()))
+    objects.write(objects.join(folder, "explained_variance.csv"), model.reduction.explained_variance_csv())
+    if model.classifier:
+        objects.write(objects.join(folder, "classifier.npz"), npz(model.classifier.arrays()))
+    objects.write(objects.join(folder, "reduction.json"), json.dumps(model.facts, indent=2, ensure_ascii=False).encode())
 
 
 def load_model(root: str, version: str) -> Model:
@@ -53,6 +56,17 @@ def load_model(root: str, version: str) -> Model:
     facts = load_facts(root, version)
     reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
     return Model(reduction, summary, facts)
+
+
+def load_classifier(root: str, version: str) -> Classifier:
+    """The classifier of a version. Raises NotFound, NotEnoughRows where the version's rows allowed none, Damaged."""
+    facts = load_facts(root, version)
+    if "classifier" not in facts:
+        raise NotFound(f"{version} of {root} is of an earlier fruitpipe, without a classifier; run fruitpipe refit --root {root}")
+    if facts["classifier"] is None:
+        raise NotEnoughRows(f"{version} of {root} has no classifier ({facts['no_classifier']})")
+    uri = objects.join(model_uri(objects.canonical(root), version), "classifier.npz")
+    return _read(uri, lambda body: Classifier.from_arrays(un_npz(body), facts["classifier"]))
 
 
 def load_facts(root: str, version: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Writes the report of a version: one HTML file that needs no other, `<root>/reports/v000012.html`.
 
-What it shows of single images (path, label, small picture) lies in one element, `<script id="images">`, for a sample of at most
-IMAGES of them; paths of images that failed lie in the element `<script id="failures">`. Nowhere else does it name an image.
+What it shows of single images (path, label, small picture) lies in one element, `<script id="images">`, for a sample of
+`row_sample.ROWS` of them; paths of images that failed lie in the element `<script id="failures">`. Nowhere else does it name one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, NotFound
 from fruitpipe.output import quoted
 from fruitpipe.pictures import thumbnails
-from fruitpipe.refit import pointer, publication, rollback, version_model
-from fruitpipe.report import neighbours, row_sample
+from fruitpipe.refit import pointer, publication, rollback, row_sample, version_model
+from fruitpipe.report import neighbours
 from fruitpipe.table import snapshot
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from fruitpipe.refit.version_model import Model
 
-IMAGES = 1_500
 EXAMPLES = 3  # of images that failed, for each reason
 BINS = ((2 * 3600, "minute"), (4 * 86400, "hour"), (400 * 86400, "day"), (float("inf"), "month"))
 
@@ -70,7 +69,7 @@ def rebuild(root: str, version: str | None = None) -> str:
         spark = session.open("fruitpipe report", objects.canonical(root))
         paths = publication.read_reduced(spark, root, name).select("path")
         rows = delta.rows(spark, objects.canonical(root)).join(paths, on="path", how="left_semi")
-        sampled = row_sample.sample(on_spark.of_rows(rows, "features"), model.summary.count, IMAGES)
+        sampled = row_sample.sample(on_spark.of_rows(rows, "features"), model.summary.count)
     return write(root, model, sampled, snapshot.Snapshot(root))
 
 

@@ -83,6 +83,7 @@ STEPS: dict[str, Callable[[Before], bool]] = {
     "data written": lambda before: before.has("reduced", "part-"),
     "model arrays": lambda before: before.has("models", "reduction.npz"),
     "model table": lambda before: before.has("models", "explained_variance.csv"),
+    "classifier": lambda before: before.has("models", "classifier.npz"),
     "model facts": lambda before: before.has("models", "reduction.json"),
     "pointer begun": lambda before: pointer_begun(before) or switched(before),
     "pointer": switched,

@@ -13,7 +13,8 @@ from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from fruitpipe.pictures import thumbnails
-from fruitpipe.report import document, neighbours, row_sample
+from fruitpipe.refit import row_sample
+from fruitpipe.report import document, neighbours
 from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import jpeg, put
 from tests.reports import EACH, LABELS, TABLE, model, sampled

@@ -11,6 +11,7 @@ from fruitpipe.refit import publication
 
 def test_the_package_gives_what_reads_a_version():
     assert fruitpipe.load_reduction is publication.load_reduction
+    assert fruitpipe.load_classifier is publication.load_classifier
     assert fruitpipe.read_reduced is publication.read_reduced
     with pytest.raises(AttributeError, match="has no attribute 'load_model'"):
         _ = fruitpipe.load_model

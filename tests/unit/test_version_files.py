@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import Damaged
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.refit import publication, version_files, version_model
 from tests.versions import publish
 
@@ -81,6 +82,22 @@ def test_a_damaged_model_is_named(root, name, damage):
     objects.write(uri, damage(objects.read(uri)))
     with pytest.raises(Damaged, match=rf"models/{VERSION}/{name}: does not read back"):
         publication.load_reduction(root)
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[: len(body) // 2], lambda body: body[:0], lambda body: bytes(len(body))])
+def test_a_damaged_classifier_is_named_and_the_rest_of_the_model_serves(root, damage):
+    uri = f"{version_model.model_uri(root, VERSION)}/classifier.npz"
+    objects.write(uri, damage(objects.read(uri)))
+    with pytest.raises(Damaged, match=rf"models/{VERSION}/classifier\.npz: does not read back"):
+        publication.load_classifier(root)
+    assert publication.load_reduction(root).k == 3
+
+
+def test_a_version_of_before_there_were_classifiers_says_what_makes_one(root):
+    uri = f"{version_model.model_uri(root, VERSION)}/reduction.json"
+    objects.write(uri, json.dumps({"version": VERSION, "rows": 30}).encode())
+    with pytest.raises(NotFound, match=rf"{VERSION} of .* is of an earlier fruitpipe, without a classifier; run fruitpipe refit"):
+        publication.load_classifier(root)
 
 
 def test_a_flipped_byte_of_a_model_is_named_and_no_other_number_used(root):

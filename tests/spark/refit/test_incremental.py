@@ -52,6 +52,10 @@ def assert_equal_models(root, *versions):
     assert np.abs(difference).max() < 1e-12
     np.testing.assert_allclose(one.summary.label_means, other.summary.label_means, atol=1e-12)
     np.testing.assert_allclose(one.reduction.components, other.reduction.components, atol=1e-8)
+    first, second = (publication.load_classifier(root, version).arrays() for version in versions)
+    assert first.pop("labels").tolist() == second.pop("labels").tolist()
+    for name, array in first.items():
+        np.testing.assert_allclose(array, second[name], rtol=1e-8, atol=1e-8, err_msg=name)
 
 
 def test_a_row_whose_removal_would_cost_digits_has_all_rows_read(spark, root, add, run):

@@ -10,8 +10,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
-from fruitpipe.errors import InvalidResult, WrongUsage
+from fruitpipe.classifier.classifier import fit
+from fruitpipe.errors import InvalidResult, NotEnoughRows, WrongUsage
 from fruitpipe.jobs.refit import refit
+from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import changes, on_spark, pointer, publication, version_model
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta
@@ -30,6 +32,28 @@ def test_a_refit_publishes_what_numpy_computes(spark, root, add, run):
     order = np.argsort([f"{LABELS[number % 3]}/{number:05}" for number in range(60)])
     np.testing.assert_allclose(np.abs(vectors), np.abs(expected[order]), atol=1e-4)
     assert f"v000001: 60 rows, 3 labels; k = {vectors.shape[1]} keeps {100 * shares[vectors.shape[1] - 1]:.2f} %" in printed
+
+
+def test_a_refit_publishes_the_classifier_of_its_rows_and_what_it_was_measured_to_be_worth(root, add, run):
+    rows = features(60)
+    add(rows)
+    _, printed = run("--components", "4")
+    found, facts = publication.load_classifier(root), version_model.load_facts(root, "v000001")
+    labels = np.array([LABELS[number % 3] for number in range(60)], object)
+    expected = fit(Summary.of(rows, labels, labels), rows, labels)
+    np.testing.assert_allclose(found.predict_proba(rows), expected.predict_proba(rows), rtol=1e-5)
+    assert found.calibration.most_novel == pytest.approx(expected.calibration.most_novel, rel=1e-6)
+    assert f"classifier: {found.calibration}" in printed
+    assert facts["classifier"]["rows"] == 60
+
+
+def test_labels_of_one_image_each_are_published_without_a_classifier_and_the_refit_says_why(root, add, run):
+    add(features(60)[::3][:1].repeat(3, axis=0) + np.eye(3, DIMENSIONS, dtype=np.float32))
+    code, printed = run("--components", "1")
+    assert code == 0
+    assert "no classifier: 3 images of 3 labels, no two of one label that differ" in printed
+    with pytest.raises(NotEnoughRows, match=r"v000001 of .* has no classifier \(3 images of 3 labels"):
+        publication.load_classifier(root)
 
 
 def test_the_facts_of_a_version_stand_beside_its_model(root, add, run):
