@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.classifier import classifier
+from fruitpipe.extractor.inference import Model as ModelFile
+from fruitpipe.extractor.inference import fingerprint
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import publication, version_files, version_model
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.refit.version_model import Model
+from fruitpipe.settings import default_model
 from fruitpipe.table import vector_files
+from tests.oracle import vector_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 EXTRACTOR = "0123456789abcdef"
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
@@ -37,4 +47,22 @@ def publish(root: str) -> None:
         facts |= {"basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00", "extractor": EXTRACTOR}
         facts["classifier"] = named.facts()
         version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts, named))
+        publication.switch(root, version)
+
+
+def publish_pictures(root: str, paths: Sequence[Path], extractor: str | None = None) -> None:
+    """A version of the pictures in local files, with folders as labels, in two files; by our own extractor's vectors."""
+    features = np.stack([vector_of(path.read_bytes()) for path in paths])
+    labels, names = np.array([path.parent.name for path in paths], object), np.array([f"file://{path}" for path in paths], object)
+    summary = Summary.of(features, labels, names)
+    reduction, named = fit(summary.moments), classifier.fit(summary, features, labels)
+    with publication.attempt(root) as version:
+        folder = publication.reduced_uri(root, version)
+        columns = [pa.array(names.tolist()), pa.array(labels.tolist()), vectors_of(reduction.transform(features))]
+        batch = pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"])
+        for number, part in enumerate((batch.slice(0, 10), batch.slice(10))):
+            vector_files.write([part], objects.join(folder, f"part-{number}.parquet"))
+        facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()}
+        facts["extractor"] = extractor or fingerprint(ModelFile.load(default_model()))
+        version_model.save_model(root, version, Model(reduction, summary, facts, named))
         publication.switch(root, version)

@@ -153,15 +153,19 @@ class Featuriser:
         return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
 
     def _decoded(self, body: bytes) -> Picture | dict[str, Any]:
-        """The picture, or the columns that say why there is none."""
-        try:
-            return decode(body)
-        except BadImage as bad:
-            return _failed(bad.reason, bad.message)
-        except NOT_THE_IMAGES:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever else one image raises is its own, and no reason to stop for all others
-            return _failed("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
+        return decoded(body)
+
+
+def decoded(body: bytes) -> Picture | dict[str, Any]:
+    """The picture, or the columns that say why there is none."""
+    try:
+        return decode(body)
+    except BadImage as bad:
+        return _failed(bad.reason, bad.message)
+    except NOT_THE_IMAGES:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever else one image raises is its own, and no reason to stop for all others
+        return _failed("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
 
 
 def seen(stat: objects.Stat) -> dict[str, Any]:

@@ -81,10 +81,11 @@ def read(
     for batch in numbers:
         for number in batch.column(0).to_numpy():
             for uri in shares[number]:
-                yield from _rows_at(uri, column, extractor)
+                yield from rows_at(uri, column, extractor)
 
 
-def _rows_at(uri: str, column: str, extractor: str | None) -> Iterator[pa.RecordBatch]:
+def rows_at(uri: str, column: str, extractor: str | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of the Parquet file `uri`, as `read` gives them. Raises Damaged."""
     try:
         yield from rows_of(objects.read(uri), column, extractor)
     except NotFound as error:

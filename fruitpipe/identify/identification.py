@@ -1,0 +1,104 @@
+"""Pictures to answers: decoded, featurised by the version's own extractor, named by its classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fruitpipe.errors import WrongModel
+from fruitpipe.extractor.inference import Model, extractor_for, fingerprint
+from fruitpipe.identify import nearest, pictures
+from fruitpipe.identify.nearest import Near
+from fruitpipe.identify.pictures import Bad
+from fruitpipe.refit import publication, version_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fruitpipe.classifier.classifier import Answer, Classifier
+    from fruitpipe.extractor.inference import Extractor
+    from fruitpipe.reduction.pca import Reduction
+
+AT_A_TIME = 64  # pictures: the reduced features are read once for so many
+
+
+class Identified(NamedTuple):
+    """A picture with its answer and the images nearest to it, or why there is none."""
+
+    path: str
+    answer: Answer | None = None
+    nearest: tuple[Near, ...] = ()
+    bad: Bad | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; `label` is null where the picture is unknown, and `likeliest` names one all the same."""
+        if self.answer is None:
+            return {"path": self.path, "error": self.bad and self.bad.reason, "error_message": self.bad and self.bad.message}
+        found = self.answer
+        return {
+            "path": self.path,
+            "label": found.label if found.is_known else None,
+            "likeliest": found.label,
+            "probability": found.probability,
+            "runner_up": found.runner_up,
+            "runner_up_probability": found.runner_up_probability,
+            "novelty": found.novelty,
+            "nearest": [near._asdict() for near in self.nearest],
+        }
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """The current version of a root, and the extractor that its features came from.
+
+    wanted: how many of the nearest images; 0 reads no other image's features.
+    """
+
+    root: str
+    version: str
+    extractor: Extractor
+    classifier: Classifier
+    reduction: Reduction | None
+    wanted: int
+    equal_priors: bool = False
+
+    @classmethod
+    def of(cls, root: str, model: str, *, wanted: int = 0, equal_priors: bool = False) -> Identifier:
+        """Raises NotFound, NotEnoughRows where the version has no classifier, WrongModel where the model file is another's."""
+        version = publication.current(root)
+        classifier, loaded = publication.load_classifier(root, version), Model.load(model)
+        here, there = fingerprint(loaded), version_model.load_facts(root, version)["extractor"]
+        if here != there:
+            raise WrongModel(
+                f"{model}: its fingerprint is {here}, and {version} was made by {there}; give its model with --model"
+            )
+        reduction = publication.load_reduction(root, version) if wanted else None
+        return cls(root, version, extractor_for(loaded), classifier, reduction, wanted, equal_priors)
+
+    def identify(self, uris: Iterable[str]) -> Iterator[Identified]:
+        """One for each picture, in order."""
+        left = iter(uris)
+        while chunk := list(islice(left, AT_A_TIME)):
+            yield from self._identified(chunk)
+
+    def _identified(self, uris: list[str]) -> list[Identified]:
+        looks = {uri: self._features(uri) for uri in uris}
+        good = [uri for uri, look in looks.items() if not isinstance(look, Bad)]
+        features = np.array([looks[uri] for uri in good], np.float32).reshape(len(good), len(self.classifier.discriminant.mean))
+        answers = dict(zip(good, self.classifier.identify(features, equal_priors=self.equal_priors), strict=True))
+        near = dict(zip(good, self._nearest(features), strict=True))
+        return [
+            Identified(uri, answers[uri], tuple(near[uri])) if uri in answers else Identified(uri, bad=looks[uri]) for uri in uris
+        ]
+
+    def _features(self, uri: str) -> Any:
+        found = pictures.look_at(uri)
+        return found if isinstance(found, Bad) else self.extractor(found.pixels)
+
+    def _nearest(self, features: Any) -> list[list[Near]]:
+        if self.reduction is None or not len(features):
+            return [[] for _ in features]
+        return nearest.nearest(self.root, self.version, self.reduction.transform(features), self.wanted)

@@ -1,0 +1,63 @@
+"""The pictures that somebody asks about: files, objects, and what lies in a folder or below a prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound
+from fruitpipe.extractor.featurise import decoded
+from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.pictures.naming import Naming
+from fruitpipe.settings import GLOB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fruitpipe.pictures.decoding import Picture
+
+MAX_BYTES = 50_000_000  # as the stream has it
+
+
+class Bad(NamedTuple):
+    """Why there is no picture: a reason code, as in the features table, and a sentence."""
+
+    reason: str
+    message: str
+
+
+def named_by(places: list[str]) -> Iterator[str]:
+    """The URIs of the pictures at these paths or URIs; of a folder those whose names are images', sorted.
+
+    Raises NotFound where there is nothing, or no image.
+    """
+    for place in places:
+        uri = objects.canonical(place)
+        choice = ImageFilter(Naming(prefixes=(uri,), takes_side_files=False), GLOB)
+        listed = sorted(stat.path for stat in objects.list_all(uri))
+        found = listed if listed == [uri] else [path for path in listed if choice.takes(path)]
+        if not listed:
+            raise NotFound(f"{place}: there is no such picture or folder")
+        if not found:
+            raise NotFound(f"{place}: no name in it is like {GLOB}" + (f" ({choice})" if str(choice) else ""))
+        yield from found
+
+
+def look_at(uri: str) -> Picture | Bad:
+    """The picture at `uri`, or why there is none. Raises PlatformFault where the store fails."""
+    match objects.look(uri, max_bytes=MAX_BYTES):
+        case objects.Found(_, body):
+            found = decoded(body)
+            return _bad(found) if isinstance(found, dict) else found
+        case objects.TooLarge(stat):
+            return Bad("too-large", f"{stat.length} bytes, at most {MAX_BYTES} are read")
+        case objects.Withheld(message, reason):
+            return Bad(reason, message)
+        case objects.Unreadable(message):
+            return Bad("unreadable", message)
+        case _:
+            return Bad("unreadable", "it was removed just now")
+
+
+def _bad(columns: dict[str, Any]) -> Bad:
+    return Bad(columns["error"], columns["error_message"])
