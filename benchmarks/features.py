@@ -25,7 +25,8 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
-from fruitpipe.extractor.inference import FEATURES, Extractor, Model, fingerprint
+from fruitpipe.extractor.inference import Extractor, Model, fingerprint
+from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.pictures import decoding
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session

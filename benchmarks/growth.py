@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import s3_server, stream
 from fruitpipe import objects
-from fruitpipe.extractor.inference import FEATURES, Model, fingerprint
+from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
 from fruitpipe.runtime.progress import Commit

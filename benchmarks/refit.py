@@ -37,7 +37,7 @@ CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from benchmarks import features, process  # noqa: E402
-from fruitpipe.extractor.inference import FEATURES  # noqa: E402
+from fruitpipe.extractor.mobilenet import FEATURES  # noqa: E402
 from fruitpipe.jobs.refit import refit  # noqa: E402
 from fruitpipe.refit import publication, version_model  # noqa: E402, version_model
 from fruitpipe.runtime import session  # noqa: E402

@@ -26,7 +26,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
-from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings

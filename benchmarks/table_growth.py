@@ -34,7 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 from benchmarks import stream
 from benchmarks.growth import NEW_IMAGES, SCHEMA, key, spread
 from fruitpipe import objects
-from fruitpipe.extractor.inference import FEATURES, Model, fingerprint
+from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session

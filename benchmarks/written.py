@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from benchmarks import engine
-from fruitpipe.extractor.inference import FEATURES
+from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.settings import default_model
 
 if TYPE_CHECKING:

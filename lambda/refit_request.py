@@ -12,7 +12,7 @@ from typing import Any
 
 from claims import Fields
 
-MAX_COMPONENTS = 1280
+MAX_COMPONENTS = 2**16  # more than any network gives; the refit names the bound of its own rows
 KNOWN = ("variance", "components", "unless_current", "keep")
 # A schedule's fields about itself; EventBridge Scheduler replaces <aws.scheduler.…> by the values.
 ORIGIN = {"execution_id", "schedule_arn", "scheduled_time"}

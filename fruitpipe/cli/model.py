@@ -1,11 +1,15 @@
-"""The commands of the group Model: `fruitpipe model build`."""
+"""The commands of the group Model: `fruitpipe model build` and `fruitpipe model wrap`."""
 
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+
+from fruitpipe.cli.flags import taking
+from fruitpipe.errors import WrongUsage
 
 MODEL = "Model"
 commands = typer.Typer(no_args_is_help=True, help="The extractor's model file.")
@@ -32,3 +36,41 @@ def build(
     from fruitpipe.extractor import build
 
     build.build(path or settings.default_model(extractor.value), extractor.value)
+
+
+@dataclass(frozen=True)
+class WrapFlags:
+    """What `fruitpipe model wrap` is asked for."""
+
+    network: Annotated[str, typer.Argument(metavar="MODEL.tflite", help="A LiteRT model that turns a picture into a vector.")]
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Where the model file is written, for --model.")]
+    mean: Annotated[str, typer.Option("--mean", help="It gets (value - mean) / scale: a number, or three with commas between.")]
+    scale: Annotated[str, typer.Option("--scale", help="As --mean; values go from 0 to 255.")]
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Of the pictures that it gets, where it takes any.")
+    ] = None
+
+
+@commands.command()
+@taking(WrapFlags)
+def wrap(given: WrapFlags) -> None:
+    """Make a model file of another image network, for --model: its vectors, its own fingerprint."""
+    from fruitpipe.extractor import wrapped
+
+    mean, scale = (_numbers(flag, text) for flag, text in (("--mean", given.mean), ("--scale", given.scale)))
+    wrapped.wrap(given.network, given.path, mean, scale, _size(given.size) if given.size else None)
+
+
+def _numbers(flag: str, text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise WrongUsage(f"{flag} {text}: give a number, or three with commas between") from error
+
+
+def _size(text: str) -> tuple[int, int]:
+    """``224`` or ``224x320``: height and width."""
+    sides = text.lower().split("x")
+    if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:  # noqa: PLR2004 - height and width
+        raise WrongUsage(f"--size {text}: give a number of pixels, or height and width such as 224x320")
+    return int(sides[0]), int(sides[-1])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from fruitpipe import objects
 from fruitpipe.erasure import search
 from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
-from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication, version_model
 from fruitpipe.runtime import progress
@@ -85,7 +84,7 @@ class Versions:
 
     def _fit(self, previous: Model | None, name: str, settings: RefitSettings) -> None:
         pinned = changes.pin(self.spark, settings.root)
-        gathered = changes.gather(self.spark, pinned, previous, FEATURES)
+        gathered = changes.gather(self.spark, pinned, previous)
         run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
         try:
             new_version.fit_anew(run)

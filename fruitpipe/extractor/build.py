@@ -13,7 +13,8 @@ import numpy as np
 from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import flatbuffer, mobilenet, weights
-from fruitpipe.extractor.inference import FLOAT32, INPUT_SHAPE, INT8, Extractor, Model, fingerprint, pack, quiet
+from fruitpipe.extractor.flatbuffer import SIDE_PX
+from fruitpipe.extractor.inference import FLOAT32, INT8, Extractor, Model, fingerprint, pack, quiet
 from fruitpipe.output import say
 from fruitpipe.pictures import decoding, drawn
 
@@ -39,7 +40,7 @@ def build(path: str, precision: str = FLOAT32) -> None:
 def keras_model(obtained: bytes) -> Any:
     """The Keras model with these weights: (n, 224, 224, 3) float32 in [-1, 1] to (n, 1280) float32."""
     applications = tensorflow().keras.applications
-    model = applications.MobileNetV2(weights=None, include_top=False, pooling="avg", input_shape=INPUT_SHAPE)
+    model = applications.MobileNetV2(weights=None, include_top=False, pooling="avg", input_shape=(SIDE_PX, SIDE_PX, 3))
     model.set_weights([array for layer in mobilenet.split(obtained) for array in layer])
     return model
 

@@ -24,6 +24,7 @@ from fruitpipe.extractor.arrow_schema import REFERENCES, record_batch
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
 from fruitpipe.pictures.decoding import BadImage, Picture, decode
 from fruitpipe.pictures.naming import Naming
+from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.runtime import image_count, workers
 from fruitpipe.runtime.deadline import Deadline, deadline
 
@@ -66,9 +67,9 @@ class Featuriser:
     etag), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features the table has under another name),
     ``kept`` (the store does not give it now, and the features of its row stay), ``stale`` (so too, but they are another
     extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the file in which each leaves its
-    mark, if any. naming: the root's rule for labels. copyable: the SHA-256 of bytes whose
-    features need not be computed, as a row has them that is to go. A picture whose decoding takes longer than `max_image_seconds`
-    ends the process.
+    mark, if any. naming: the root's rule for labels. preprocessing: the model's. copyable: the SHA-256 of bytes whose features
+    need not be computed, as a row has them that is to go. A picture whose decoding takes longer than `max_image_seconds` ends the
+    process.
     """
 
     model: Broadcast
@@ -77,6 +78,7 @@ class Featuriser:
     max_image_seconds: float = 30
     tally: str | None = field(default=None, kw_only=True)
     naming: Naming = field(default=Naming(), kw_only=True)
+    preprocessing: Preprocessing = field(default=STANDARD, kw_only=True)
     copyable: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -153,13 +155,13 @@ class Featuriser:
         return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
 
     def _decoded(self, body: bytes) -> Picture | dict[str, Any]:
-        return decoded(body)
+        return decoded(body, self.preprocessing)
 
 
-def decoded(body: bytes) -> Picture | dict[str, Any]:
+def decoded(body: bytes, preprocessing: Preprocessing = STANDARD) -> Picture | dict[str, Any]:
     """The picture, or the columns that say why there is none."""
     try:
-        return decode(body)
+        return decode(body, preprocessing)
     except BadImage as bad:
         return _failed(bad.reason, bad.message)
     except NOT_THE_IMAGES:

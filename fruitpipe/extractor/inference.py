@@ -1,4 +1,4 @@
-"""The extractor: MobileNetV2 1.0/224, ImageNet weights, top removed, average-pooled, run by LiteRT.
+"""The extractor: MobileNetV2 1.0/224, ImageNet weights, top removed, average-pooled, or a network of the user's; run by LiteRT.
 
 Its model file is a LiteRT flatbuffer with a ZIP appended, as TFLite's metadata convention has it for associated files: any
 LiteRT runs it as it is, and ``unzip -p FILE fruitpipe.json`` says what it is.
@@ -14,7 +14,7 @@ import os
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from lzma import LZMAError
 from typing import TYPE_CHECKING, Any
 
@@ -25,28 +25,35 @@ from ai_edge_litert.interpreter import Interpreter
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.pictures import decoding
+from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EXTRACTOR = "mobilenetv2-1.0-224"
 # Of Keras's get_weights() for weights="imagenet", include_top=False, concatenated as little-endian float32.
 WEIGHTS_SHA256 = "c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8"
-INPUT_SHAPE = (224, 224, 3)
-FEATURES = 1280
+WRAPPED = "wrapped"  # a network that is not ours
 FLOAT32, INT8 = "float32", "int8"
 
 _MEMBER = "fruitpipe.json"
 _REBUILD = "build it again with: fruitpipe model build"
+_WRAP = "or make one of another network with: fruitpipe model wrap"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A verified model file; picklable, so that a cluster can broadcast it (9 MB)."""
+    """A verified model file; picklable, so that a cluster can broadcast it (9 MB).
+
+    network: MobileNetV2, or WRAPPED; its `weights_sha256` is then of the flatbuffer, as nobody tells what in it are weights.
+    quantisation: empty for float32, else the precision and the SHA-256 of the flatbuffer.
+    """
 
     body: bytes
     weights_sha256: str
-    quantisation: str = ""  # empty for float32, else the precision and the SHA-256 of the flatbuffer
+    quantisation: str = ""
+    network: str = EXTRACTOR
+    preprocessing: Preprocessing = STANDARD
 
     @property
     def precision(self) -> str:
@@ -79,20 +86,26 @@ class Model:
         label = _label(body, name)
         flatbuffer = hashlib.sha256(memoryview(body)[: label["flatbuffer_bytes"]]).hexdigest()
         _expect(name, "its flatbuffer", flatbuffer, label["flatbuffer_sha256"])
+        if label["extractor"] == WRAPPED:
+            return cls(body, flatbuffer, network=WRAPPED, preprocessing=label["preprocessing"])
         _expect(name, "its weights", label["weights_sha256"], WEIGHTS_SHA256)
         precision = label["precision"]
         return cls(body, label["weights_sha256"], "" if precision == FLOAT32 else f"{precision} {flatbuffer}")
 
 
 def pack(flatbuffer: bytes, weights_sha256: str, precision: str = FLOAT32) -> bytes:
-    """The model file of a flatbuffer: the same bytes for the same flatbuffer, at any time."""
-    label = {
-        "extractor": EXTRACTOR,
-        "weights_sha256": weights_sha256,
-        "precision": precision,
-        "flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(),
-        "flatbuffer_bytes": len(flatbuffer),
-    }
+    """The model file of a flatbuffer of MobileNetV2: the same bytes for the same flatbuffer, at any time."""
+    return _packed(flatbuffer, {"extractor": EXTRACTOR, "weights_sha256": weights_sha256, "precision": precision})
+
+
+def pack_wrapped(flatbuffer: bytes, preprocessing: Preprocessing) -> bytes:
+    """The model file of a flatbuffer of another network, likewise."""
+    return _packed(flatbuffer, {"extractor": WRAPPED, "weights_sha256": "", "preprocessing": asdict(preprocessing)})
+
+
+def _packed(flatbuffer: bytes, named: dict[str, Any]) -> bytes:
+    sizes = {"flatbuffer_sha256": hashlib.sha256(flatbuffer).hexdigest(), "flatbuffer_bytes": len(flatbuffer)}
+    label = named | sizes
     file = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo(_MEMBER), json.dumps(label))
@@ -103,41 +116,51 @@ def fingerprint(model: Model) -> str:
     """16 hexadecimal digits that change with whatever changes a vector: weights, preprocessing or decoder.
 
     Not with the bytes of a float32 model file: another TensorFlow writes other bytes for the same function. In int8 they are
-    another function, so there each flatbuffer has its own.
+    another function, so there each flatbuffer has its own, and so has one that is wrapped, with its preprocessing.
     """
-    said = [EXTRACTOR, model.weights_sha256, model.quantisation, decoding.decoder_version()]
+    own = "" if model.network == EXTRACTOR else json.dumps(asdict(model.preprocessing))
+    said = [model.network, model.weights_sha256, model.quantisation, own, decoding.decoder_version()]
     return hashlib.sha256(" ".join(filter(None, said)).encode()).hexdigest()[:16]
 
 
 class Extractor:
-    """One LiteRT interpreter with one thread; not to be shared between threads.
+    """One LiteRT interpreter with one thread; not to be shared between threads. It takes what the model's preprocessing gives.
 
     It takes one image at a time: on one core that is faster than a batch (293 images/s against 221 for batches of 32, whose
     activations leave the cache), and a vector cannot depend on its neighbours.
     """
 
-    def __init__(self, model_bytes: bytes) -> None:
+    def __init__(self, model_bytes: bytes, preprocessing: Preprocessing = STANDARD) -> None:
+        shape = [1, preprocessing.height_px, preprocessing.width_px, 3]
         with quiet(2):  # LiteRT announces its XNNPACK delegate from C++, once a process
             self._interpreter = Interpreter(model_content=model_bytes, num_threads=1)
+            (input_,) = self._interpreter.get_input_details()
+            if input_["shape"].tolist() != shape:  # a network that takes any size
+                self._interpreter.resize_tensor_input(input_["index"], shape)
             self._interpreter.allocate_tensors()
-        self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self._input: int = input_["index"]
         self._output: int = self._interpreter.get_output_details()[0]["index"]
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of what the network gives for one picture, which has run."""
+        return tuple(self._interpreter.get_tensor(self._output).shape)
+
     def __call__(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The features, (1280,) float32, of one picture, (224, 224, 3) float32 in [-1, 1]. About 3.5 ms.
+        """The features, (d,) float32, of one picture, (height, width, 3) float32. About 3.5 ms for MobileNetV2, which gives 1280.
 
         Raises ValueError for another shape or dtype.
         """
         self._interpreter.set_tensor(self._input, pixels[np.newaxis])
         self._interpreter.invoke()
-        features: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        features: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output).reshape(-1)
         return features
 
 
 @functools.lru_cache(maxsize=1)
 def extractor_for(model: Model) -> Extractor:
     """The process's one extractor for `model`: Spark reuses its Python workers, and each task asks again."""
-    return Extractor(model.body)
+    return Extractor(model.body, model.preprocessing)
 
 
 @contextmanager
@@ -158,17 +181,24 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
     """What the file says of itself."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            label = {"precision": FLOAT32} | json.loads(archive.read(_MEMBER))  # which files of old do not say
+            label = {"precision": FLOAT32, "extractor": EXTRACTOR, "preprocessing": {}} | json.loads(archive.read(_MEMBER))
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
     except _UNREADABLE as error:
         raise WrongModel(
-            f"{name}: {len(body)} bytes without a readable {_MEMBER}, so not a model of fruitpipe; {_REBUILD}"
+            f"{name}: {len(body)} bytes without a readable {_MEMBER}, so not a model of fruitpipe; {_REBUILD}, {_WRAP}"
         ) from error
 
 
 # What zipfile and json raise for damaged bytes; RuntimeError where a flipped bit claims encryption or another method.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
-_LABEL_TYPES = {"weights_sha256": str, "precision": str, "flatbuffer_sha256": str, "flatbuffer_bytes": int}
+_LABEL_TYPES: dict[str, Callable[[Any], Any]] = {
+    "extractor": str,
+    "weights_sha256": str,
+    "precision": str,
+    "preprocessing": lambda fields: Preprocessing.of(fields) if fields else STANDARD,
+    "flatbuffer_sha256": str,
+    "flatbuffer_bytes": int,
+}
 
 
 def _expect(name: str, part: str, found: str, expected: str) -> None:

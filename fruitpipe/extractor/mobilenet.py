@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 # Expansion, output channels, repetitions, stride of the first: a row of the paper's table each.
 BOTTLENECKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+FEATURES = 1280
 EPSILON = 1e-3  # of batch normalisation, added to the variance
 
 Floats = npt.NDArray[np.float32]
@@ -64,7 +65,7 @@ def layers() -> list[Layer]:
     return [
         Layer("Conv1", (3, 3, 3, 32), stride=2),
         *(layer for bottleneck in _bottlenecks() for layer in bottleneck),
-        Layer("Conv_1", (1, 1, 320, 1280)),
+        Layer("Conv_1", (1, 1, 320, FEATURES)),
     ]
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fruitpipe.classifier.classifier import Answer, Classifier
-    from fruitpipe.extractor.inference import Extractor
     from fruitpipe.reduction.pca import Reduction
 
 AT_A_TIME = 64  # pictures: the reduced features are read once for so many
@@ -59,7 +58,7 @@ class Identifier:
 
     root: str
     version: str
-    extractor: Extractor
+    model: Model
     classifier: Classifier
     reduction: Reduction | None
     wanted: int
@@ -76,7 +75,7 @@ class Identifier:
                 f"{model}: its fingerprint is {here}, and {version} was made by {there}; give its model with --model"
             )
         reduction = publication.load_reduction(root, version) if wanted else None
-        return cls(root, version, extractor_for(loaded), classifier, reduction, wanted, equal_priors)
+        return cls(root, version, loaded, classifier, reduction, wanted, equal_priors)
 
     def identify(self, uris: Iterable[str]) -> Iterator[Identified]:
         """One for each picture, in order."""
@@ -95,8 +94,8 @@ class Identifier:
         ]
 
     def _features(self, uri: str) -> Any:
-        found = pictures.look_at(uri)
-        return found if isinstance(found, Bad) else self.extractor(found.pixels)
+        found = pictures.look_at(uri, self.model.preprocessing)
+        return found if isinstance(found, Bad) else extractor_for(self.model)(found.pixels)
 
     def _nearest(self, features: Any) -> list[list[Near]]:
         if self.reduction is None or not len(features):

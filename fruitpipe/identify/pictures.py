@@ -9,6 +9,7 @@ from fruitpipe.errors import NotFound
 from fruitpipe.extractor.featurise import decoded
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.naming import Naming
+from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.settings import GLOB
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def named_by(places: list[str]) -> Iterator[str]:
         yield from found
 
 
-def look_at(uri: str) -> Picture | Bad:
+def look_at(uri: str, preprocessing: Preprocessing = STANDARD) -> Picture | Bad:
     """The picture at `uri`, or why there is none. Raises PlatformFault where the store fails."""
     match objects.look(uri, max_bytes=MAX_BYTES):
         case objects.Found(_, body):
-            found = decoded(body)
+            found = decoded(body, preprocessing)
             return _bad(found) if isinstance(found, dict) else found
         case objects.TooLarge(stat):
             return Bad("too-large", f"{stat.length} bytes, at most {MAX_BYTES} are read")

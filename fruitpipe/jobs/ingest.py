@@ -104,7 +104,9 @@ def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, h
     settings = prefix.settings
     broadcast = spark.sparkContext.broadcast(model)
     limits = settings.max_image_bytes, settings.max_image_seconds
-    featuriser = featurise.Featuriser(broadcast, fingerprint(model), *limits, naming=naming.of(settings.root))
+    featuriser = featurise.Featuriser(
+        broadcast, fingerprint(model), *limits, naming=naming.of(settings.root), preprocessing=model.preprocessing
+    )
     look_up = Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
     return Upsert(spark, settings.root, featuriser, fence, look_up, prefix.found_gone)
 

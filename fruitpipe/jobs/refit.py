@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
-from fruitpipe.extractor.inference import FEATURES
 from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.reduction.pca import ROUNDING
@@ -58,7 +57,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     bar.step(new_version.READ, pinned.rows)
     found = pointer.find(settings.root)
     previous = _previous(settings.root, found.basis) if found else None
-    gathered = changes.gather(spark, pinned, previous, FEATURES, full=settings.full)
+    gathered = changes.gather(spark, pinned, previous, full=settings.full)
     say(gathered.how)
     _name_set_aside(gathered.summary)
     _name_left_out(pinned)

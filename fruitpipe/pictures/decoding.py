@@ -27,6 +27,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from fruitpipe.pictures import bounds, colours, formats, jpeg, png, tiff
 from fruitpipe.pictures.bad_image import BadImage
 from fruitpipe.pictures.bounds import MAX_PIXELS
+from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PIXELS", "BadImage", "Picture", "decode", "decoder_version"]
 
-SIDE_PX = 224
 PREPROCESSING = "decode-1"  # change it with whatever changes a pixel: stored features are then computed again
 ORIENTATION = 0x0112
 TURNS = {
@@ -59,15 +59,15 @@ Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer fo
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture. pixels: (224, 224, 3) float32 in [-1, 1]. width, height: of the original in px, oriented by EXIF."""
+    """A decoded picture. pixels: float32 as the preprocessing says. width, height: of the original in px, oriented by EXIF."""
 
     pixels: npt.NDArray[np.float32]
     width: int
     height: int
 
 
-def decode(body: bytes) -> Picture:
-    """Decodes the picture in `body`. About 0.8 ms for a JPEG of 100 x 100.
+def decode(body: bytes, preprocessing: Preprocessing = STANDARD) -> Picture:
+    """Decodes the picture in `body`, to (224, 224, 3) in [-1, 1] unless told otherwise. About 0.8 ms for a JPEG of 100 x 100.
 
     Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module or the machine; a caller
     with more images counts it as this image's, unless it is a MemoryError or an ImportError.
@@ -76,10 +76,10 @@ def decode(body: bytes) -> Picture:
         raise BadImage("empty", "0 bytes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
-        return _decoded(body)
+        return _decoded(body, preprocessing)
 
 
-def _decoded(body: bytes) -> Picture:
+def _decoded(body: bytes, preprocessing: Preprocessing) -> Picture:
     body = prepared(body)
     image: Image.Image = opened(body)
     with _blaming(body, "its pixels do not decode"):
@@ -89,8 +89,7 @@ def _decoded(body: bytes) -> Picture:
     image = colours.as_seen(image)
     if turn is not None:
         image = image.transpose(turn)
-    small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
-    return Picture(np.asarray(small, dtype=np.float32) / np.float32(127.5) - np.float32(1), image.width, image.height)
+    return Picture(preprocessing(image), image.width, image.height)
 
 
 def decoder_version() -> str:

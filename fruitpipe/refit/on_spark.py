@@ -7,7 +7,7 @@ rows of 13 MB at the most, however many rows and partitions there are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,17 +70,16 @@ def of_files(spark: SparkSession, files: Sequence[File], column: str, extractor:
     return Source(numbers, partial(vector_files.read, shares=shares, column=column, extractor=extractor), len(shares))
 
 
-def summarise(source: Source, dimensions: int) -> Summary:
-    """The summary of vectors that are `dimensions` long.
+def summarise(source: Source, dimensions: int | None = None) -> Summary:
+    """The summary of vectors that are `dimensions` long, or as long as each other.
 
     One pass: 40 µs a row on each core at 1280 dimensions. Raises InvalidResult for a vector of another length.
     """
     partials = source.map(partial(summarise_batches, dimensions=dimensions), SUMMARY)
-    merge = partial(merge_batches, dimensions=dimensions)
     for parts in _levels(source.tasks or partials.sparkSession.sparkContext.defaultParallelism * FAN_IN):
-        partials = partials.repartition(parts).mapInArrow(merge, SUMMARY)
+        partials = partials.repartition(parts).mapInArrow(merge_batches, SUMMARY)
     bodies = partials.toArrow().column(0)  # collect() would pass each through a pickle
-    return reduce(Summary.merge, (Summary.from_bytes(body.as_py()) for body in bodies), Summary.zero(dimensions))
+    return _merged(Summary.from_bytes(body.as_py()) for body in bodies) or Summary.zero(dimensions or 0)
 
 
 def write(features: Source, reduction: Reduction, folder: str, name: str) -> int:
@@ -92,24 +91,30 @@ def write(features: Source, reduction: Reduction, folder: str, name: str) -> int
     return sum(row["rows"] for row in features.map(work, "rows long").collect())
 
 
-def summarise_batches(batches: Iterable[pa.RecordBatch], dimensions: int) -> Iterator[pa.RecordBatch]:
+def summarise_batches(batches: Iterable[pa.RecordBatch], dimensions: int | None = None) -> Iterator[pa.RecordBatch]:
     """One row for all batches of (path, label, vector): their summary as bytes."""
-    total = Summary.zero(dimensions)
-    for batch in batches:
-        paths, labels, vectors = batch.columns
-        features = matrix(vectors, dimensions)
-        total = total.merge(Summary.of(features, _texts(labels), _texts(paths)))
-    yield from _one_row(total)
+    yield from _one_row(_merged(_summary_of(batch, dimensions) for batch in batches if batch.num_rows))
 
 
-def merge_batches(batches: Iterable[pa.RecordBatch], dimensions: int) -> Iterator[pa.RecordBatch]:
+def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One row for all batches of summaries; they are held one at a time."""
     workers.keep_warm()
-    total = Summary.zero(dimensions)
-    for batch in batches:
-        for body in batch.column(0):
-            total = total.merge(Summary.from_bytes(body.as_py()))
-    yield from _one_row(total)
+    yield from _one_row(_merged(Summary.from_bytes(body.as_py()) for batch in batches for body in batch.column(0)))
+
+
+def _summary_of(batch: pa.RecordBatch, dimensions: int | None) -> Summary:
+    paths, labels, vectors = batch.columns
+    return Summary.of(matrix(vectors, dimensions or len(vectors[0])), _texts(labels), _texts(paths))
+
+
+def _merged(summaries: Iterable[Summary]) -> Summary | None:
+    """All as one; None where there are none. Raises InvalidResult where their vectors differ in length."""
+    total: Summary | None = None
+    for one in summaries:
+        if total and one.moments.dimensions != total.moments.dimensions:
+            raise InvalidResult(f"vectors of {total.moments.dimensions} and of {one.moments.dimensions} numbers found together")
+        total = total.merge(one) if total else one
+    return total
 
 
 def project_batches(batches: Iterable[pa.RecordBatch], reduction: Reduction) -> Iterator[pa.RecordBatch]:
@@ -166,9 +171,9 @@ def _levels(summaries: int) -> Iterator[int]:
         yield summaries
 
 
-def _one_row(summary: Summary) -> Iterator[pa.RecordBatch]:
+def _one_row(summary: Summary | None) -> Iterator[pa.RecordBatch]:
     """Nothing where there were no rows, so that empty partitions cost nothing."""
-    if summary.count:
+    if summary:
         yield pa.RecordBatch.from_arrays([pa.array([summary.to_bytes()], pa.binary())], schema=SUMMARY_SCHEMA)
 
 

@@ -69,7 +69,7 @@ def test_the_claim_names_the_step_and_who_asked_for_it(trigger):
         ({"variance": "0.9"}, "variance is '0.9';"),
         ({"variance": True}, "variance is True;"),
         ({"components": 0}, "components is 0;"),
-        ({"components": 1281}, "components is 1281;"),
+        ({"components": 65_537}, "components is 65537;"),
         ({"components": 12.0}, "components is 12.0;"),
         ({"components": True}, "components is True;"),
         ({"full": True}, "the event holds full;"),

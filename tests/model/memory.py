@@ -26,12 +26,12 @@ from unittest import mock
 import numpy as np
 
 from fruitpipe import objects
-from fruitpipe.erasure import version_replacement
 from fruitpipe.extractor import featurise
 from fruitpipe.ingest import query
-from fruitpipe.jobs import ingest, reconcile, refit
+from fruitpipe.jobs import ingest, reconcile
 from fruitpipe.objects import bucket_settings
 from fruitpipe.pictures.decoding import decode
+from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.refit import changes, on_spark
 from fruitpipe.root import lease
 from fruitpipe.runtime import session
@@ -50,6 +50,7 @@ class Weights:
     """A model file: its fingerprint is its name."""
 
     name: str = "v1"
+    preprocessing: Preprocessing = STANDARD
 
 
 @functools.cache
@@ -174,7 +175,6 @@ class Memory:
         for module in (ingest, reconcile, featurise):
             yield module, "fingerprint", lambda model: model.name
         yield from ((featurise, "extractor_for", extractor_for), (featurise, "decode", decoded))
-        yield from ((module, "FEATURES", DIMENSIONS) for module in (refit, version_replacement))
 
 
 @contextlib.contextmanager

@@ -9,15 +9,19 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
-from fruitpipe import objects
+from fruitpipe import load_reduction, objects
 from fruitpipe.errors import Damaged, DuplicateRows, MixedExtractors, NoImages, WrongModel
-from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack
+from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack, pack_wrapped
+from fruitpipe.identify.identification import Identifier
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
+from fruitpipe.pictures.decoding import decode
+from fruitpipe.pictures.preprocessing import Preprocessing
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
 from fruitpipe.table.snapshot import Snapshot
+from tests import networks
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
 from tests.rows import append_rows
@@ -120,6 +124,26 @@ def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up
     assert {row["extractor"] for row in table().values()} == {fingerprint(float32)}
     assert catch_up(extractor=INT8, model=str(int8)) == "ingest: 3 images featurised, 0 failed"
     assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(str(int8)))} != {fingerprint(float32)}
+
+
+def test_rows_of_another_network_take_the_place_of_ours_and_a_refit_follows(images, root, run, catch_up, table, tmp_path):
+    fill(images, 3, "Kiwi")
+    fill(images, 3, "Lemon", first=3)
+    run()
+    refit(RefitSettings(root=root, components=1, report=False))
+    wrapped = tmp_path / "wrapped.tflite"
+    wrapped.write_bytes(pack_wrapped(networks.small(), Preprocessing(32, 32, (0.0,) * 3, (255.0,) * 3)))
+    fill(images, 1, "Kiwi", first=6)
+    run(model=str(wrapped))
+    with pytest.raises(MixedExtractors, match="features of 2 extractors must not be mixed"):
+        refit(RefitSettings(root=root, components=1, report=False))
+    assert catch_up(model=str(wrapped)) == "ingest: 6 images featurised, 0 failed"
+    picture = decode(jpeg(3), Model.load(str(wrapped)).preprocessing)
+    np.testing.assert_allclose(table()["0003.jpg"]["features"], networks.expected(picture.pixels), rtol=1e-4)
+    refit(RefitSettings(root=root, components=2, report=False))
+    assert load_reduction(root).components.shape == (2, networks.FEATURES)
+    (found,) = Identifier.of(root, str(wrapped), wanted=1).identify([f"file://{images}/Lemon/0004.jpg"])
+    assert found.nearest[0].path == f"file://{images}/Lemon/0004.jpg"
 
 
 def test_stale_rows_are_computed_after_fresh_ones_and_a_refit_waits_for_the_last(spark, images, root, run, table, capsys):

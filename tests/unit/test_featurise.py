@@ -62,7 +62,7 @@ def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeyp
 def featurised(monkeypatch, decode):
     """The rows of three images, of which the second is what `decode` makes of it."""
     good = featurise.decode
-    monkeypatch.setattr(featurise, "decode", lambda body: decode() if body == b"odd" else good(body))
+    monkeypatch.setattr(featurise, "decode", lambda body, _: decode() if body == b"odd" else good(body))
     monkeypatch.setattr(featurise.Featuriser, "load", lambda _: lambda pixels: np.full(1280, pixels.mean(), np.float32))
     bodies = {"s3://b/0.jpg": jpeg(0), "s3://b/1.jpg": b"odd", "s3://b/2.jpg": jpeg(2)}
     stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}

@@ -54,15 +54,30 @@ def test_batches_are_summed_up_as_one():
 
 def test_a_partition_without_rows_gives_no_summary():
     assert list(summarise_batches([], 5)) == []
-    assert list(merge_batches([], 5)) == []
+    assert list(merge_batches([])) == []
 
 
 def test_summaries_merge_to_that_of_all_rows():
     partials = [row for part in (batch(stop=7), batch(start=7)) for row in summarise_batches([part], 5)]
-    (row,) = merge_batches(partials, 5)
+    (row,) = merge_batches(partials)
     merged = Summary.from_bytes(row.column(0)[0].as_py())
     np.testing.assert_allclose(merged.moments.m2, Moments.of(ROWS).m2, atol=1e-12)
     assert merged.label_counts.tolist() == [8, 8, 4]
+
+
+def test_vectors_are_as_long_as_the_first_where_no_length_is_said():
+    (row,) = summarise_batches([batch(stop=7), batch(start=7)])
+    np.testing.assert_array_equal(
+        Summary.from_bytes(row.column(0)[0].as_py()).moments.m2, summary_of(batch(stop=7), batch(start=7)).moments.m2
+    )
+    with pytest.raises(InvalidResult, match="vectors of 5 and of 4 numbers found together"):
+        list(summarise_batches([batch(), batch(ROWS[:, :4])]))
+
+
+def test_partitions_with_vectors_of_two_lengths_are_never_summed_up_together():
+    partials = [row for rows in (ROWS, ROWS[:, :4]) for row in summarise_batches([batch(rows)])]
+    with pytest.raises(InvalidResult, match="vectors of 5 and of 4 numbers found together"):
+        list(merge_batches(partials))
 
 
 def test_taking_a_summary_out_leaves_that_of_the_other_rows():
