@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fruitpipe import objects
-from fruitpipe.erasure import places, register
+from fruitpipe.erasure import image_objects, places, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NotFound
@@ -62,7 +61,7 @@ class Admission:
 def _is_late(event: ImageEvent) -> bool:
     """Whether an erased image's event only tells of the deletion by the erasure, or of an upload before it."""
     if event.event == "created":
-        return isinstance(objects.look(event.path, max_bytes=0), objects.Gone)
+        return image_objects.is_gone(event.path)
     return event.event == "removed"
 
 

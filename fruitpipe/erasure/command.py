@@ -56,9 +56,7 @@ def erase(
         return list(chosen.done)
     record = register.request(root, paths, requested_by=requested_by, keep_object=criteria.keep_object, asked_as=chosen.asked_as)
     say(f"{record.id}: {len(paths)} images requested to be erased")
-    if not criteria.keep_object:
-        _remove_objects(root, record)
-    _tell_the_stream(root, paths)  # last: it may lack the right to remove objects itself
+    _hand_over(root, record, paths, removing=not criteria.keep_object)
     say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
     return [*chosen.done, record.id]
 
@@ -79,9 +77,8 @@ def _resume(root: str, covered: dict[str, int]) -> None:
         if earlier.status == "done":
             continue
         tried = notes.objects_of(root, name)
-        if not earlier.keep_object and (tried is None or tried.left):
-            _remove_objects(root, earlier)
-        _tell_the_stream(root, notes.names(root, name))
+        removing = not earlier.keep_object and (tried is None or bool(tried.left))
+        _hand_over(root, earlier, notes.names(root, name), removing=removing)
 
 
 def wait(root: str, ids: Sequence[str]) -> None:
@@ -93,6 +90,15 @@ def wait(root: str, ids: Sequence[str]) -> None:
         if record.status == "incomplete":
             raise InvalidResult(f"{summary(record)} {_uri(root, name)}")
         say(f"{name}: {summary(record)}; certificate: {_uri(root, name)}")
+
+
+def _hand_over(root: str, record: Erasure, paths: Sequence[str], *, removing: bool) -> None:
+    """Removes the objects, as the stream may lack the right to, and tells it of the request, whatever became of them."""
+    try:
+        if removing:
+            _remove_objects(root, record)
+    finally:
+        _tell_the_stream(root, paths)
 
 
 def _remove_objects(root: str, record: Erasure) -> None:

@@ -28,7 +28,7 @@ from fruitpipe.erasure.admission import Admission
 from fruitpipe.erasure.register import Erasure
 from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
-from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound
+from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound, PlatformFault
 from fruitpipe.output import say
 from fruitpipe.pictures import names
 from fruitpipe.refit import changes
@@ -100,8 +100,10 @@ class Eraser:
     def _say(self, record: Erasure) -> None:
         say(f"erasure {record.id}: {certificate.summary(record)}")
         if record.status in ("waiting", "incomplete"):
-            seconds = _seconds_left(record) or RETRY_SECONDS
-            self._not_before = min(self._not_before or float("inf"), time.monotonic() + seconds)
+            self._again_in(_seconds_left(record) or RETRY_SECONDS)
+
+    def _again_in(self, seconds: float) -> None:
+        self._not_before = min(self._not_before or float("inf"), time.monotonic() + seconds)
 
     def _gathered(self, pending: Sequence[Erasure]) -> list[Request]:
         """The requests with what is searched for. One that cannot be carried out now is saved as incomplete and left out."""
@@ -182,17 +184,30 @@ class Eraser:
                     self._forget(concluded)
 
     def _forget(self, record: Erasure) -> None:
-        """Drops the notes of a request that has its certificate. An object put back meanwhile is new: a manifest names it."""
-        root, counts = self.settings.root, names.matcher(self.settings.glob)
+        """Drops the notes of a request that has its certificate. An object put back meanwhile is new: a manifest names it.
+
+        Where the images' store does not answer, the notes stay for another hour.
+        """
+        root = self.settings.root
         try:
-            paths = [] if record.keep_object else notes.names(root, record.id)
-        except NotFound:  # dropped already
-            paths = []
-        back = [path for path in image_objects.returned(paths) if counts.match(objects.name(path))]
+            back = self._put_back(record)
+        except (AccessDenied, PlatformFault):
+            say(f"erasure {record.id}: nobody can say yet whether an image was put back; its list of names stays until then")
+            self._again_in(RETRY_SECONDS)
+            return
         now = datetime.now(UTC)
         for body in manifests.manifests(manifests.ImageEvent("created", path, event_time=now) for path in back):
             objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("erased", now, body)), body)
         notes.drop(root, record.id)
+
+    def _put_back(self, record: Erasure) -> list[str]:
+        """The images whose objects are there again. Raises AccessDenied, PlatformFault."""
+        try:
+            paths = [] if record.keep_object else notes.names(self.settings.root, record.id)
+        except NotFound:  # dropped already
+            return []
+        counts = names.matcher(self.settings.glob)
+        return [path for path in image_objects.returned(paths) if counts.match(objects.name(path))]
 
 
 def _hindrance(error: Exception) -> dict[str, str]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, unquote_plus
 
 from fruitpipe import objects
 from fruitpipe.erasure import notes
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, FruitpipeError, NotFound
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 REMOVERS = 16  # objects removed at the same time
+MOST_FAILURES = 3
+NOT_TRIED = "not tried yet: its bucket failed for others"
 
 
 def remove(root: str, request: str) -> notes.Objects:
@@ -24,10 +27,10 @@ def remove(root: str, request: str) -> notes.Objects:
     An object that is there after its removal was put back since: it is a new image and is not touched.
     """
     paths, before = notes.names(root, request), notes.objects_of(root, request)
-    todo = list(range(len(paths))) if before is None else [place for place, _ in before.left]
+    todo = list(range(len(paths))) if before is None else [place for place, _ in sorted(before.left, key=_is_tried)]
     linked = _linked([paths[place] for place in todo])
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as removers:
-        outcomes = list(zip(todo, removers.map(_remove_one, [paths[place] for place in todo]), strict=True))
+        outcomes = list(zip(todo, removers.map(_Remover(), [paths[place] for place in todo]), strict=True))
     _abort_uploads_of({paths[place] for place in todo})
     before = before or notes.Objects()
     done = notes.Objects(
@@ -39,12 +42,37 @@ def remove(root: str, request: str) -> notes.Objects:
     return done
 
 
-def _remove_one(path: str) -> int | str:
-    """How many versions were removed, or why the store refused."""
-    try:
-        return objects.erase(path)
-    except AccessDenied as error:
-        return reason(error)
+class _Remover:
+    """Removes objects one by one: one image's store holds up neither the others nor the stream.
+
+    A bucket that failed MOST_FAILURES times is asked no more: each time takes all retries, and there may be 10,000 images in it.
+    """
+
+    def __init__(self) -> None:
+        self._failures = Counter[str]()
+
+    def __call__(self, path: str) -> int | str:
+        """How many versions were removed, or why the store did not."""
+        bucket = path.split("/")[2] if objects.is_s3(path) else ""
+        if bucket and self._failures[bucket] >= MOST_FAILURES:
+            return NOT_TRIED
+        try:
+            return objects.erase(path)
+        except AccessDenied as error:
+            return reason(error)
+        except FruitpipeError as error:
+            self._failures[bucket] += 1
+            return _failure(path, error)
+
+
+def _is_tried(left: tuple[int, str]) -> bool:
+    return left[1] != NOT_TRIED
+
+
+def _failure(path: str, error: FruitpipeError) -> str:
+    """What the store said of an image, in a few words, without its name."""
+    said = str(error).removeprefix(f"{path}: ").partition(";")[0]
+    return "the store failed" if any(objects.name(path) in one for one in (said, unquote(said), unquote_plus(said))) else said
 
 
 def _linked(paths: Sequence[str]) -> list[str]:
@@ -63,14 +91,24 @@ def _linked(paths: Sequence[str]) -> list[str]:
 
 
 def still_linked(linked: Sequence[str]) -> list[str]:
-    """The targets of symbolic links that are still there. Other hard links cannot be found any more."""
-    return [one for one in linked if one.startswith("file://") and objects.exists(one)]
+    """The targets of symbolic links that are still there, as far as is known. Other hard links cannot be found any more."""
+    return [one for one in linked if one.startswith("file://") and _may_exist(one)]
+
+
+def _may_exist(uri: str) -> bool:
+    try:
+        return objects.exists(uri)
+    except FruitpipeError:
+        return True
 
 
 def uploads_of(paths: Collection[str]) -> list[objects.Upload]:
     """The incomplete multipart uploads of the images; one request for all images of a folder. Raises AccessDenied."""
-    folders = {path.rpartition("/")[0] for path in paths}
-    return [upload for folder in folders for upload in objects.uploads(folder) if upload.path in paths]
+    return [upload for folder in _folders(paths) for upload in objects.uploads(folder) if upload.path in paths]
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    return {path.rpartition("/")[0] for path in paths}
 
 
 def abort_uploads(root: str, before: datetime) -> int:
@@ -82,17 +120,36 @@ def abort_uploads(root: str, before: datetime) -> int:
 
 
 def _abort_uploads_of(paths: Collection[str]) -> None:
-    with suppress(AccessDenied):  # the right to remove objects does not include this one: the certificate names them
-        for upload in uploads_of(paths):
-            objects.abort(upload)
+    """Aborts them in each bucket that allows it, as the right to remove objects does not. The certificate counts those left."""
+    by_bucket: dict[str, set[str]] = {}
+    for folder in _folders(paths):
+        by_bucket.setdefault(folder.split("/")[2], set()).add(folder)
+    for folders in by_bucket.values():
+        with suppress(FruitpipeError):
+            for upload in (upload for folder in folders for upload in objects.uploads(folder) if upload.path in paths):
+                objects.abort(upload)
 
 
 def returned(paths: Sequence[str]) -> list[str]:
-    """The images whose objects are there, as they were put back. Where the store refuses to say, none is assumed."""
+    """The images whose objects are there, as they were put back. Where the store refuses to say, none is assumed.
+
+    Raises AccessDenied where it knows the credentials for invalid, PlatformFault where it does not answer.
+    """
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as lookers:
-        looks = lookers.map(lambda path: objects.look(path, max_bytes=0), paths)
         there = (objects.Found, objects.TooLarge, objects.Withheld)
-        return [path for path, look in zip(paths, looks, strict=True) if isinstance(look, there)]
+        return [path for path, look in zip(paths, lookers.map(_look, paths), strict=True) if isinstance(look, there)]
+
+
+def is_gone(path: str) -> bool:
+    """Whether there is no object of an image. Raises PlatformFault where the store does not answer."""
+    return isinstance(_look(path), objects.Gone)
+
+
+def _look(path: str) -> objects.Look:
+    try:
+        return objects.look(path, max_bytes=0)
+    except NotFound:  # its bucket is gone as well
+        return objects.Gone()
 
 
 def reason(error: AccessDenied) -> str:

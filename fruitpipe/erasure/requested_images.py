@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
@@ -130,10 +131,17 @@ def _groups(root: str, criteria: Criteria, rows: Rows) -> Iterator[tuple[str, li
         check_outside(root, prefix)
         if layout.is_within(root, prefix):
             raise WrongUsage(f"{prefix}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
-        listed = {stat.path for stat in objects.list_all(prefix) if not _is_marker(stat, prefix)}
+        listed = {stat.path for stat in _below(prefix) if not _is_marker(stat, prefix)}
         yield f"prefix {prefix}", sorted({*listed, *rows.below(prefix)})
     if criteria.label:
         yield f"label {criteria.label}", _labelled(criteria.label, rows, naming.of(root))
+
+
+def _below(uri: str) -> list[objects.Stat]:
+    """The objects below a URI; none where its bucket is not there any more, as rows of its images may still be."""
+    with suppress(NotFound):
+        return list(objects.list_all(uri))
+    return []
 
 
 def _is_marker(stat: objects.Stat, prefix: str) -> bool:
@@ -145,7 +153,7 @@ def _labelled(label: str, rows: Rows, rule: naming.Naming) -> list[str]:
     """The images with this label that have rows, and those in the same folders that have none yet."""
     paths = rows.labelled(label)
     folders = {path.rpartition("/")[0] for path in paths}
-    beside = (stat.path for folder in folders for stat in objects.list_all(folder))
+    beside = (stat.path for folder in folders for stat in _below(folder))
     return sorted({*paths, *(path for path in beside if rule.label(path) == label)})
 
 

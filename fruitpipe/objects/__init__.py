@@ -88,7 +88,8 @@ def real(uri: str) -> str:
 def look(uri: str, known_etag: str | None = None, max_bytes: int | None = None) -> Look:
     """The object at `uri`, unless it still has `known_etag` or more than `max_bytes` bytes.
 
-    Raises PlatformFault where the store itself fails, after retries: that says nothing of the object.
+    Raises PlatformFault where the store itself fails, after retries: that says nothing of the object. Raises NotFound where there
+    is not even the bucket, AccessDenied where the credentials are not valid.
     """
     return _store(uri).look(uri, known_etag, max_bytes)
 
@@ -186,14 +187,18 @@ def region(uri: str) -> str:
 
 
 def has_versions(uri: str) -> bool:
-    """Whether the store keeps any version of the object, the current one or one that was removed or overwritten."""
+    """Whether the store keeps any version of the object, the current one or one that was removed or overwritten.
+
+    A bucket that is not there keeps none.
+    """
     return _store(uri).has_versions(uri)
 
 
 def erase(uri: str) -> int:
     """Removes the object at `uri` with every version of it that the store keeps, and says how many those were.
 
-    Raises AccessDenied where a version is locked or the permission to remove versions is missing.
+    A bucket that is not there keeps none. Raises AccessDenied where a version is locked or the permission to remove versions is
+    missing, PlatformFault where the store cannot remove anything.
     """
     return _store(uri).erase(uri)
 

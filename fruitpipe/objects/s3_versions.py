@@ -1,18 +1,25 @@
-"""Removes what a bucket keeps beside its current objects: earlier versions, delete markers, multipart uploads."""
+"""Removes what a bucket keeps beside its current objects: earlier versions, delete markers, multipart uploads.
+
+A bucket that is not there keeps nothing: who asks what is left of an image, or removes it, gets that answer and no error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fruitpipe.errors import NotFound
 from fruitpipe.objects import s3_removal
 from fruitpipe.objects.s3_connection import client
 from fruitpipe.objects.s3_errors import explain, explained, no_service
 from fruitpipe.objects.s3_look import look
 from fruitpipe.objects.s3_names import bucket_and_key
 from fruitpipe.objects.stat import Gone, Upload
+
+NO_UPLOADS = {"NoSuchBucket", "NotImplemented"}  # the latter by a server that takes no uploads in parts
 
 
 def drop_version(uri: str, etag: str) -> None:
@@ -25,20 +32,22 @@ def drop_version(uri: str, etag: str) -> None:
 
 def has_versions(uri: str) -> bool:
     bucket, key = bucket_and_key(uri)
-    with explained(uri):
+    with suppress(NotFound), explained(uri):
         if not _is_versioned(bucket):
             return not isinstance(look(uri, None, 0), Gone)
         return any(found["Key"] == key for found in _versions(bucket, key))
+    return False
 
 
 def erase(uri: str) -> int:
     bucket, key = bucket_and_key(uri)
-    with explained(uri):
+    with suppress(NotFound), explained(uri):
         if not _is_versioned(bucket):
             there = has_versions(uri)
             client().delete_object(Bucket=bucket, Key=key)
             return int(there)
         return _remove(bucket, [found for found in _versions(bucket, key) if found["Key"] == key])
+    return 0
 
 
 def purge(uri: str) -> int:
@@ -58,7 +67,7 @@ def uploads(uri: str) -> Iterator[Upload]:
                 if not key or f"{found['Key']}/".startswith(f"{key}/"):
                     yield Upload(f"s3://{bucket}/{found['Key']}", found["UploadId"], found["Initiated"])
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NotImplemented":  # by a server that takes no uploads in parts
+        if error.response["Error"]["Code"] not in NO_UPLOADS:
             raise explain(uri, error) from error
     except BotoCoreError as error:
         raise no_service(uri, error) from error

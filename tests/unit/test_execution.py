@@ -14,7 +14,7 @@ from fruitpipe.erasure import notes, places, register, steps
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.search import Search
 from fruitpipe.erasure.steps import Steps
-from fruitpipe.errors import AccessDenied, DuplicateRows
+from fruitpipe.errors import AccessDenied, DuplicateRows, PlatformFault
 from fruitpipe.root import manifests
 from fruitpipe.runtime import cache
 from fruitpipe.settings import IngestSettings
@@ -216,6 +216,28 @@ def test_a_picture_that_is_put_back_within_the_grace_period_is_named_to_the_stre
     (event,) = [manifests.parse_line(line) for line in objects.read(manifest).decode().splitlines()]
     assert (event.event, event.path) == ("created", f"file://{picture}")
     assert carrying.admit([event]) == [event]
+
+
+@pytest.mark.parametrize("failure", [PlatformFault, AccessDenied])
+def test_an_image_store_that_does_not_answer_at_the_end_ends_no_stream_and_is_asked_again(root, eraser, monkeypatch, failure):
+    record = request(root, "a.jpg")
+    look = objects.look
+
+    def failing(uri, *given, **named):
+        if uri == "file:///images/a.jpg":
+            raise failure(f"{uri}: Input/output error")
+        return look(uri, *given, **named)
+
+    carrying = eraser()
+    with monkeypatch.context() as broken:
+        broken.setattr(objects, "look", failing)
+        carrying.carry_out()
+        carrying.carry_out()
+        assert status(root) == [("done", "nothing")]
+        assert notes.names(root, record.id) == ["file:///images/a.jpg"]
+        assert carrying._not_before is not None
+    carrying.carry_out()
+    assert register.is_settled(root)
 
 
 def test_a_manifest_cannot_have_a_file_of_the_root_erased(root, eraser, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, image_objects, notes, register
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, PlatformFault
 
 
 @pytest.fixture
@@ -87,6 +88,63 @@ def test_only_what_was_refused_is_removed_again_and_a_picture_that_was_put_back_
     assert (done.removed, done.left) == (2, ())
     assert (gone.exists(), locked.exists()) == (True, False)
     assert image_objects.returned([f"file://{gone}", f"file://{locked}"]) == [f"file://{gone}"]
+
+
+def test_an_image_on_a_read_only_mount_is_left_with_the_reason_and_the_others_go(root, put, monkeypatch):
+    stays, goes = put("stays.jpg"), put("z.jpg")
+    record = request(root, stays, goes)
+    unlink = Path.unlink
+
+    def refusing(path, *given, **named):
+        if path == stays:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        unlink(path, *given, **named)
+
+    with monkeypatch.context() as mounted:
+        mounted.setattr(Path, "unlink", refusing)
+        assert image_objects.remove(root, record.id).left == ((0, "Read-only file system"),)
+    assert (stays.exists(), goes.exists()) == (True, False)
+    assert [one["why"] for one in remaining(root, record)[0]] == ["Read-only file system"]
+    assert image_objects.remove(root, record.id).left == ()
+
+
+def test_the_reason_that_an_object_is_left_never_names_it(root, put, monkeypatch):
+    image = put("a b.jpg")
+    record, said = request(root, image), f"S3 could not be reached (http://localhost{image.parent}/a%20b.jpg)"
+
+    def fails(uri):
+        raise PlatformFault(f"{uri}: {said}")
+
+    monkeypatch.setattr(objects, "erase", fails)
+    assert image_objects.remove(root, record.id).left == ((0, "the store failed"),)
+
+
+def test_a_bucket_that_fails_is_not_asked_for_each_image_and_none_waits_for_ever(root, monkeypatch):
+    asked, broken = [], {f"s3://down/{number:03}.jpg" for number in range(200)}
+    record = register.request(root, [*sorted(broken), "s3://up/1.jpg"], requested_by="")
+
+    def erase(path):
+        asked.append(path)
+        if path in broken:
+            raise PlatformFault(f"{path}: S3 answered InternalError (try again) after all retries")
+        return 1
+
+    monkeypatch.setattr(objects, "erase", erase)
+    monkeypatch.setattr(objects, "uploads", lambda _: iter(()))
+    first = image_objects.remove(root, record.id)
+    assert (first.removed, len(first.left)) == (1, 200)
+    assert len(asked) <= image_objects.REMOVERS + image_objects.MOST_FAILURES + 1
+    assert {why for _, why in first.left} == {"S3 answered InternalError (try again) after all retries", image_objects.NOT_TRIED}
+    broken.intersection_update(asked)  # the store works again, but for those that were asked for first
+    assert image_objects.remove(root, record.id).removed == 201 - len(broken)
+
+
+def test_a_links_target_that_nobody_can_look_for_counts_as_there(tmp_path, monkeypatch):
+    def fails(_):
+        raise PlatformFault("file:///mount/x.jpg: Input/output error")
+
+    monkeypatch.setattr(objects, "exists", fails)
+    assert image_objects.still_linked([f"file://{tmp_path}/x.jpg"]) == [f"file://{tmp_path}/x.jpg"]
 
 
 def test_a_folder_of_an_images_name_is_no_object_and_stays(root, put):

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import command, notes, register, requested_images
+from fruitpipe.erasure import command, image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.erasure.request_list import Named
 from fruitpipe.erasure.requested_images import Criteria
-from fruitpipe.errors import Conflict, WrongRoot, WrongUsage
+from fruitpipe.errors import AccessDenied, Conflict, WrongRoot, WrongUsage
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
 
@@ -102,6 +102,21 @@ def test_who_asked_may_not_be_said_with_the_images_name_in_it(root, image):
     with pytest.raises(WrongUsage, match="--requested-by names an image"):
         command.erase(root, asked(image), requested_by=f"somebody, for {image}")
     assert objects.exists(image)
+
+
+def test_the_stream_is_told_of_a_request_whatever_became_of_its_objects(root, image, monkeypatch):
+    objects.write(f"{root}/writer.json", b"{}")
+
+    def fails(*_):
+        raise AccessDenied(f"{root}/erasures/x.objects.json: access is denied (403)")
+
+    monkeypatch.setattr(image_objects, "remove", fails)
+    for _ in range(2):  # the request is new, and then it is known
+        with pytest.raises(AccessDenied):
+            command.erase(root, asked(image), requested_by="")
+        (manifest,) = [stat.path for stat in objects.list_all(f"{root}/events")]
+        assert manifests.parse_line(objects.read(manifest).decode()).event == "erase"
+        objects.delete(manifest)
 
 
 def test_another_requests_words_lose_the_name_and_its_record_stays(root, image):
