@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.errors import FruitpipeError, WrongModel
+from fruitpipe.errors import FruitpipeError, NotFound, WrongModel
 from fruitpipe.extractor.arrow_schema import REFERENCES, record_batch
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
 from fruitpipe.pictures.decoding import BadImage, Picture, decode
@@ -121,6 +121,8 @@ class Featuriser:
             return objects.Withheld(ARCHIVED, "archived")
         try:
             return objects.look(reference.path, reference.known_etag, self.max_image_bytes)
+        except NotFound as error:  # its bucket is gone, which other images need not be in
+            return objects.Unreadable(str(error).removeprefix(f"{reference.path}: ")[:MESSAGE_CHARACTERS])
         except (FruitpipeError, *NOT_THE_IMAGES):
             raise
         except Exception as error:  # noqa: BLE001 - of one object; where it is that of all, the judge of the chunk says so

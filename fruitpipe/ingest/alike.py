@@ -1,17 +1,19 @@
 """Decides, where all images of a chunk fail alike, whether the images are at fault or the platform.
 
 The platform is where a permission was revoked or a worker fails with every image. The images are where the store refuses one
-folder, or each of them crashes the decoder. Images of other folders, the controls, tell the two apart.
+folder or has no such bucket any more, or each of them crashes the decoder. Images of other folders, the controls, tell the two
+apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from fruitpipe import objects
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import FruitpipeError, NotFound, PlatformFault
 from fruitpipe.ingest.chunks import FeaturisedChunk
 from fruitpipe.table import lookup
 from fruitpipe.table.data_files import Group
@@ -69,7 +71,7 @@ class Judge:
     def _controls(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Images with features in the table; else others of the batch, one a folder; else others of the same folder."""
         chunk = frozenset(paths)
-        yield lookup.good_paths(self.root, CONTROLS, chunk)
+        yield lookup.good_paths(self.root, CONTROLS, chunk, _missing_buckets(paths))
         beside = (path for path in _one_a_folder(self.named, _folders(chunk)) if path not in chunk)
         yield list(islice(beside, CONTROLS))
         yield _neighbours(paths[0], chunk)
@@ -98,6 +100,23 @@ def _one_a_folder(paths: Iterable[str], but: set[str]) -> Iterator[str]:
 
 
 def _neighbours(path: str, but: frozenset[str]) -> list[str]:
-    """Other objects in the folder of an image."""
+    """Other objects in the folder of an image; none where even its bucket is gone."""
     beside = (stat.path for stat in objects.list_all(_folder(path)))
-    return list(islice((path for path in beside if path not in but), CONTROLS))
+    with suppress(NotFound):
+        return list(islice((path for path in beside if path not in but), CONTROLS))
+    return []
+
+
+def _missing_buckets(paths: Iterable[str]) -> list[str]:
+    """The buckets of these images that are not there, as ``s3://bucket/``: no image in one tells whether the platform works."""
+    buckets = {"/".join(path.split("/", 3)[:3]) for path in paths if objects.is_s3(path)}
+    return [f"{bucket}/" for bucket in sorted(buckets) if _is_missing(bucket)]
+
+
+def _is_missing(bucket: str) -> bool:
+    with suppress(FruitpipeError):  # of other kinds: nobody may list it
+        try:
+            objects.exists(bucket)
+        except NotFound:
+            return True
+    return False

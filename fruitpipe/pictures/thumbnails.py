@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps
 
 from fruitpipe import objects
+from fruitpipe.errors import FruitpipeError
 from fruitpipe.pictures import decoding
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MOST_LATE = 3  # pictures after which a report waits for no other
 
 
 def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
-    """A data: URI for each path, about 1.2 kB; None where an image is gone or does not decode, and once `max_bytes` are read."""
+    """A data: URI for each path, about 1.2 kB; None where there is no image or no picture, and once `max_bytes` are read."""
     found: list[str | None] = []
     left = max_bytes
     with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers, closing(InTime(thumbnail)) as made:
@@ -94,5 +95,8 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def _body(path: str) -> bytes:
-    found = objects.look(path, max_bytes=MAX_IMAGE_BYTES)
+    try:
+        found = objects.look(path, max_bytes=MAX_IMAGE_BYTES)
+    except FruitpipeError:  # its bucket is gone, or its mount fails: the report shows its name alone
+        return b""
     return found.body if isinstance(found, objects.Found) else b""

@@ -27,9 +27,9 @@ AGAIN = {"archived", "no-key", "too-slow", "decoder-error", "too-many-pixels", "
 RECENT = 100_000  # hashes kept apart from the sorted ones before they are sorted in: 1 s of work for every 20 times so many
 
 
-LATEST = "SELECT path FROM features WHERE error IS NULL ORDER BY ingested_at DESC"
+LATEST = "SELECT path FROM features WHERE {good} ORDER BY ingested_at DESC"
 LATEST_OF_LABELS = (
-    "SELECT last_value(path ORDER BY ingested_at) AS path FROM features WHERE error IS NULL"
+    "SELECT last_value(path ORDER BY ingested_at) AS path FROM features WHERE {good}"
     " GROUP BY label ORDER BY max(ingested_at) DESC"
 )
 
@@ -92,17 +92,18 @@ def _rows_of(paths: Sequence[str]) -> str:
     return f"SELECT {columns} FROM features WHERE {near} AND path IN (SELECT column1 FROM (VALUES {names}))"  # noqa: S608
 
 
-def good_paths(root: str, count: int, but: Collection[str]) -> list[str]:
+def good_paths(root: str, count: int, but: Collection[str], but_below: Sequence[str] = ()) -> list[str]:
     """Images that were featurised, none of `but`: the latest of each of the latest labels, then the latest of all.
 
-    Those in folders of `but` come last. Reads four columns of the table.
+    Those in folders of `but` come last, those below `but_below` not at all. Reads four columns of the table.
     """
     others, table = frozenset(but), Snapshot(root)
     avoided = {_folder(path) for path in others}
-    rows = table.query(f"{LATEST_OF_LABELS} LIMIT {count + len(avoided)}")
+    good = " AND ".join(["error IS NULL", *(f"NOT starts_with(path, {text(prefix)})" for prefix in but_below)])
+    rows = table.query(f"{LATEST_OF_LABELS.format(good=good)} LIMIT {count + len(avoided)}")
     found = [row["path"] for row in rows if _folder(row["path"]) not in avoided]
     if len(found) < count:
-        rows = table.query(f"{LATEST} LIMIT {count + len(others) + len(found)}")
+        rows = table.query(f"{LATEST.format(good=good)} LIMIT {count + len(others) + len(found)}")
         found += [row["path"] for row in rows if row["path"] not in others and row["path"] not in found]
     return found[:count]
 

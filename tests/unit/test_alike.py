@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.ingest.alike import REASONS, Judge
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk
@@ -32,11 +32,20 @@ def featurised(paths, reason, known=(), before=None):
 class Store:
     """What is there, and what becomes of each: features, or a reason, or it is gone. It notes what is looked at."""
 
-    def __init__(self, monkeypatch, *, good=(), named=(), listed=(), fates=()):
-        self.fates, self.looked, self.named = dict(fates), [], list(named)
-        monkeypatch.setattr(lookup, "good_paths", lambda _, count, but: [path for path in good if path not in but][:count])
+    def __init__(self, monkeypatch, *, good=(), named=(), listed=(), fates=(), deleted=()):
+        self.fates, self.looked, self.named, self.good, self.deleted = dict(fates), [], list(named), list(good), deleted
+        monkeypatch.setattr(lookup, "good_paths", self.good_paths)
+        monkeypatch.setattr(objects, "exists", self.exists)
         stats = [objects.Stat(path, "etag", 1, NOW) for path in listed]
         monkeypatch.setattr(objects, "list_all", lambda folder: [stat for stat in stats if stat.path.startswith(folder)])
+
+    def good_paths(self, _, count, but, but_below):
+        return [path for path in self.good if path not in but and not path.startswith(tuple(but_below))][:count]
+
+    def exists(self, bucket):
+        if bucket in self.deleted:
+            raise NotFound(f"{bucket}: there is no bucket")
+        return True
 
     def look_at(self, paths):
         self.looked.append(list(paths))
@@ -94,9 +103,28 @@ def test_at_most_three_others_are_looked_at_wherever_they_come_from(monkeypatch)
 def test_images_that_were_good_are_looked_for_in_the_roots_table_and_not_in_the_chunk(monkeypatch):
     asked = []
     store = Store(monkeypatch, fates=shut("too-slow"))
-    monkeypatch.setattr(lookup, "good_paths", lambda root, count, but: asked.append((root, count, but)) or [])
+    monkeypatch.setattr(lookup, "good_paths", lambda *given: asked.append(given) or [])
     store.check(SHUT[:1], "too-slow")
-    assert asked == [("root", 3, frozenset(SHUT[:1]))]
+    assert asked == [("root", 3, frozenset(SHUT[:1]), [])]
+
+
+def test_images_of_a_deleted_bucket_are_to_blame_though_the_latest_good_ones_were_there_too(monkeypatch):
+    there = "s3://other/Kiwi/0.jpg"
+    store = Store(monkeypatch, good=[*OTHERS, there], fates=shut("unreadable"), deleted=["s3://b"])
+    store.check(SHUT, "unreadable")
+    assert store.looked == [SHUT[:1], [there]]
+
+
+def test_where_a_deleted_bucket_is_all_there_is_the_platform_is_told_and_it_is_not_listed(monkeypatch):
+    store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"), deleted=["s3://b"])
+
+    def listed(folder):
+        raise NotFound(f"{folder}: there is no bucket b")
+        yield
+
+    monkeypatch.setattr(objects, "list_all", listed)
+    with pytest.raises(PlatformFault, match="all 6 images of this batch are unreadable"):
+        store.check(SHUT, "unreadable")
 
 
 def test_the_fault_says_how_many_images_of_what_and_why(monkeypatch):

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from fruitpipe import objects
 from fruitpipe.table import lookup, path_hashes
 from fruitpipe.table.lookup import Known, Lookup
-from tests.rows import empty_table
+from tests.rows import empty_table, put_rows
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -99,3 +100,12 @@ def test_names_that_go_on_are_found_whatever_stands_between_in_order(tmp_path):
     for names in (made[::7], made[:1], ["file:///b/a", "file:///b/ab", "file:///b/abb.", "file:///none"], []):
         expected = [path for path in made if any(path.startswith(name) and path != name for name in names)]
         assert sorted(lookup.that_begin_with(root, names)) == expected
+
+
+def test_good_images_are_looked_for_outside_the_buckets_that_are_named(tmp_path):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    paths = ["s3://it's/Kiwi/1.jpg", "s3://it's/Lime/1.jpg", "s3://it's-new/Kiwi/1.jpg"]
+    put_rows(root, [objects.Stat(path, "e", 1, NOW) for path in paths])
+    assert lookup.good_paths(root, 3, [], ["s3://it's/"]) == paths[2:]
+    assert sorted(lookup.good_paths(root, 3, [])) == sorted(paths)
