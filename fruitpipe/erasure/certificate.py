@@ -14,7 +14,7 @@ from fruitpipe.errors import MixedExtractors
 if TYPE_CHECKING:
     from fruitpipe.erasure.byte_search import Traces
     from fruitpipe.erasure.notes import Objects
-    from fruitpipe.erasure.register import Erasure
+    from fruitpipe.erasure.record import Erasure
     from fruitpipe.errors import AccessDenied, DuplicateRows
 
 ELSEWHERE = [

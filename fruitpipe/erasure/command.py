@@ -11,7 +11,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.certificate import summary
-from fruitpipe.erasure.register import Erasure
+from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.requested_images import Criteria, Selection
 from fruitpipe.errors import InvalidResult, NotFound, WrongUsage
 from fruitpipe.output import say

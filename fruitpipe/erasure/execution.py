@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, image_objects, notes, register, steps
 from fruitpipe.erasure.admission import Admission
-from fruitpipe.erasure.register import Erasure
+from fruitpipe.erasure.record import Erasure, Status
 from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound, PlatformFault
@@ -224,7 +224,7 @@ def _hindrance(error: Exception) -> dict[str, str]:
 def _nameless(root: str, record: Erasure) -> Erasure:
     """The record of a request whose list of names is lost: done once all its images were requested again and certified."""
     certified = {image for other in register.every(root) if other.status == "done" for image in other.images}
-    status: register.Status = "done" if certified.issuperset(record.images) else "incomplete"
+    status: Status = "done" if certified.issuperset(record.images) else "incomplete"
     return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
 
 

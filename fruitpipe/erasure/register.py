@@ -10,64 +10,30 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal, get_args
 
 from fruitpipe import objects
-from fruitpipe.erasure import notes
+from fruitpipe.erasure import notes, record
+from fruitpipe.erasure.bodies import Bodies
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.errors import Conflict, Damaged, NotFound, WrongRoot
+from fruitpipe.erasure.record import Erasure
+from fruitpipe.errors import Conflict, NotFound, WrongRoot
 from fruitpipe.root import layout
 
 SALT_BYTES = 32
 SALT = re.compile(rb"[0-9a-f]{64}")
-RECORDS = 10_000  # kept in memory by their etag, of some 500 bytes each: the stream reads all of them again and again
+RECORDS = 10_000  # kept in memory, of some 500 bytes each: the stream reads all of them again and again
 NAMELESS = {  # `remaining` of a request whose list of names somebody removed
     "what": "everything: the request's own list of names is gone",
     "until": "it is asked for again",
     "why": "its record holds hashes alone, and says nothing to whoever does not know the names",
 }
-Status = Literal["requested", "waiting", "searching", "incomplete", "done"]
-Step = Literal["withdraw", "remove", "search", "look again", "nothing"]
-
-
-@dataclass(frozen=True)
-class Erasure:
-    """One request and what has become of it; times are ISO 8601 in UTC.
-
-    images: salted hashes of their names. asked_as: salted hashes of the prefix and the label that were given in their place.
-    status, for people: ``requested``; ``waiting`` for the end of the grace period, at `files_go_after`; ``searching``;
-    ``incomplete``, where `remaining` says what could not be removed yet; ``done``. step: the next one, see `execution`.
-    features_table, features_version: Delta's id of the table, and its version without the rows. places: what was removed from
-    each place, by which rule. not_searched: places that this software cannot reach. elsewhere: what S3 answered about copies that
-    it makes itself.
-    """
-
-    id: str
-    requested_at: str
-    requested_by: str
-    keep_object: bool
-    images: list[str]
-    asked_as: list[str] = field(default_factory=list)
-    status: Status = "requested"
-    step: Step = "withdraw"
-    carried_out_at: str | None = None
-    files_go_after: str | None = None
-    features_table: str | None = None
-    features_version: int | None = None
-    places: dict[str, dict[str, Any]] = field(default_factory=dict)
-    verification: dict[str, Any] | None = None
-    remaining: list[dict[str, str]] = field(default_factory=list)
-    not_searched: list[str] = field(default_factory=list)
-    elsewhere: list[dict[str, str]] = field(default_factory=list)
-    completed_at: str | None = None
+_bodies = Bodies(RECORDS)
 
 
 def request(
@@ -87,14 +53,14 @@ def request(
 def find(root: str, name: str) -> Erasure:
     """The record called `name`. Raises NotFound."""
     uri = _uri(root, f"{name}.json")
-    return _erasure(uri, objects.read(uri))
+    return record.parsed(uri, objects.read(uri))
 
 
 def every(root: str) -> list[Erasure]:
     """All records, oldest first. Costs a listing, and a read of each record that is new or has changed since the last call."""
     stats = list(objects.list_all(layout.folder(root, "erasures")))
     records = [stat for stat in stats if stat.path.endswith(".json") and objects.name(stat.path).count(".") == 1]
-    found = [_erasure(stat.path, _body_of(stat.path, stat.etag)) for stat in records]
+    found = [record.parsed(uri, body) for uri, body in _bodies.of(records)]
     return sorted(found, key=lambda erasure: (erasure.requested_at, erasure.id))
 
 
@@ -112,8 +78,9 @@ def is_settled(root: str) -> bool:
 
 def save(root: str, erasure: Erasure) -> None:
     """Writes the record, over the one with its id."""
-    objects.write(_uri(root, f"{erasure.id}.json"), _body(erasure))
-    _body_of.cache_clear()  # a file's etag is its size and times, and a clock may stand still for some milliseconds
+    uri = _uri(root, f"{erasure.id}.json")
+    objects.write(uri, record.body(erasure))
+    _bodies.drop(uri)  # a file's etag is its size and times, and a clock may stand still for some milliseconds
 
 
 def complete(root: str, erasure: Erasure) -> Erasure:
@@ -228,34 +195,6 @@ def check_pinned(root: str, table: str, version: int) -> None:
 
 def _uri(root: str, name: str) -> str:
     return objects.join(layout.folder(root, "erasures"), name)
-
-
-@lru_cache(maxsize=RECORDS)
-def _body_of(uri: str, etag: str) -> bytes:  # noqa: ARG001 - a part of the cache's key
-    return objects.read(uri)
-
-
-def _erasure(uri: str, body: bytes) -> Erasure:
-    """The record. Raises Damaged where that cannot be told: what it keeps out would come back as rows."""
-    try:
-        found = Erasure(**json.loads(body))
-        if found.status in get_args(Status) and found.step in get_args(Step) and _are_hashes(found.images):
-            return found
-        reason = f"{len(body)} bytes that say something else"
-    except (ValueError, TypeError) as error:
-        reason = str(error)
-    raise Damaged(
-        f"{uri}: is no record of an erasure ({reason}); restore it, from a backup or its bucket, or remove it and ask for that "
-        "erasure again"
-    )
-
-
-def _are_hashes(images: object) -> bool:
-    return isinstance(images, list) and all(isinstance(image, str) for image in images)
-
-
-def _body(erasure: Erasure) -> bytes:
-    return json.dumps(asdict(erasure), indent=2).encode()
 
 
 def _iso(when: datetime) -> str:

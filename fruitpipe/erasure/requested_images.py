@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from fruitpipe import objects
 from fruitpipe.erasure import notes, register, request_list
 from fruitpipe.erasure.held_rows import Rows
+from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.request_list import Named
 from fruitpipe.errors import NotFound, WrongUsage
 from fruitpipe.pictures import naming
@@ -88,7 +89,7 @@ class Earlier:
     """
 
     salt: register.Salt | None
-    by_hash: dict[str, register.Erasure]
+    by_hash: dict[str, Erasure]
     removed: frozenset[str]
 
     @classmethod
@@ -99,12 +100,12 @@ class Earlier:
         removed = frozenset(one.id for one in records if one.status == "done" or _has_removed(root, one))
         return cls(register.Salt.of(root) if records else None, by_hash, removed)
 
-    def covers(self, name: str) -> register.Erasure | None:
+    def covers(self, name: str) -> Erasure | None:
         """The latest request for an image, a prefix or a label."""
         return self.by_hash.get(self.salt.hash(name)) if self.salt else None
 
 
-def _has_removed(root: str, pending: register.Erasure) -> bool:
+def _has_removed(root: str, pending: Erasure) -> bool:
     tried = notes.objects_of(root, pending.id)
     return tried is not None and not tried.left
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, places, register, search
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.erasure.register import Erasure
+from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.version_replacement import Versions
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import Fence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -150,6 +151,30 @@ def test_a_record_is_read_once_and_again_when_it_has_changed(root, monkeypatch):
     assert read == [f"{first.id}.json"]
     done(root, second)
     assert {record.status for record in register.every(root)} == {"incomplete", "done"}
+
+
+def test_a_change_of_one_record_costs_no_other_a_read(root, monkeypatch):
+    records = [request(root, f"file:///images/{number}.jpg") for number in range(3)]
+    register.every(root)
+    read, whole = [], objects.read
+    monkeypatch.setattr(objects, "read", lambda uri: read.append(objects.name(uri)) or whole(uri))
+    for status in ("waiting", "searching"):
+        register.save(root, replace(records[0], status=status))
+        assert [record.status for record in register.every(root)] == [status, "requested", "requested"]
+    assert read == [f"{records[0].id}.json"] * 2
+
+
+def test_a_record_of_a_later_version_is_understood_and_keeps_what_that_one_noted(root, image):
+    made = request(root, image)
+    uri = f"{root}/erasures/{made.id}.json"
+    told = json.loads(objects.read(uri))
+    assert "more" not in told
+    objects.write(uri, json.dumps(told | {"asked_by": {"name": "a later version's"}}).encode())
+    register.complete(root, register.find(root, made.id))
+    assert Tombstones.of(root).covers(image)
+    written = json.loads(objects.read(uri))
+    assert (written["status"], written["asked_by"]) == ("done", {"name": "a later version's"})
+    assert written.keys() == {*told, "asked_by"}
 
 
 def test_of_two_requests_in_one_second_the_later_decides(root, image, monkeypatch):

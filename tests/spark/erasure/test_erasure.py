@@ -11,6 +11,7 @@ from delta.tables import DeltaTable
 
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
+from fruitpipe.erasure.record import Erasure
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
@@ -54,7 +55,7 @@ def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_t
     erase(uris[0], uris[-1])
     assert "files go after" in run(erasure_grace_hours=1)
     record = certificate(root)
-    register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    register.save(root, Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
     assert certificate(root).status == "done"
     for gone in (uris[0], uris[-1]):
@@ -137,7 +138,7 @@ def test_readers_keep_their_files_for_the_grace_and_the_certificate_waits_for_it
         cli.main(["rollback", "--root", root, "v000001"])
     assert "v000001 is not a published version" in capsys.readouterr().err
     record = certificate(root)
-    register.save(root, register.Erasure(**{**vars(record), "files_go_after": record.requested_at}))
+    register.save(root, Erasure(**{**vars(record), "files_go_after": record.requested_at}))
     assert "no trace found" in run()
     assert found_in(root, uris[0].removeprefix("file://"), before[uris[0]]) == []
 
