@@ -41,7 +41,7 @@ def _of_file(uri: str, body: bytes, path: str, traces: Traces) -> dict[str, Any]
         return {"file": uri, "rows": "named in statistics"}
     if body.startswith(b"PK\x03\x04"):
         return {"file": uri, "rows": "named among examples"}
-    return {"file": uri, "lines": [line.decode("utf-8", "replace") for line in body.splitlines() if traces.named_in(line)]}
+    return {"file": uri, "lines": [line.decode("utf-8", "replace") for line in body.splitlines() if search.is_of(line, traces)]}
 
 
 def _erasures(root: str, path: str) -> list[dict[str, str]]:

@@ -1,7 +1,8 @@
 """Searches bytes for the names of images, in any spelling, and for their vectors.
 
 The haystack is decoded rather than the needles encoded, since a name has many percent-encoded and JSON-escaped spellings but one
-plain one. Needles are grouped by their first bytes, so that 10,000 cost hardly more than one.
+plain one. An image that stays may have a name in which an erased one's can be read: ``a.jpg (1).jpg``, or ``a%20b.jpg`` beside
+``a b.jpg``. Such names are taken out of the haystack, in each spelling, before anything in it counts.
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from fruitpipe.erasure.needles import Needles
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BEGINNING = 12  # first bytes by which needles are grouped: a bucket's or a folder's name, mostly
 ESCAPES = re.compile(rb'(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]')
 NESTING = 3  # JSON in JSON in JSON: Delta's statistics in a message in a log
-# What follows or precedes a needle that is only a part of another image's name.
-GOES_ON = re.compile(rb"[\w\-%+\x80-\xff]|\.\w")
-GOES_BEFORE = re.compile(rb"[\w.\-%\x80-\xff]")
 WINDOW = 8  # consecutive numbers that tell one vector from any other
 
 
@@ -35,21 +34,25 @@ class Traces:
     """What is searched for: names of images, and digests and windows of their vectors.
 
     paths: canonical URIs. digests: (m,) uint64, one a vector, see `digests_of`. windows: (m, WINDOW) uint32, the bits of WINDOW
-    consecutive numbers of each of those vectors. longer: other images' names that begin with one of `paths`, or become one when
-    they are decoded; they do not count as that one.
+    consecutive numbers of each of those vectors. others: names of images that stay and in which one of `paths` can be read; they
+    do not count as that one. They change while an erasure is carried out, so nobody keeps them.
     """
 
     paths: frozenset[str]
     digests: NDArray[np.uint64]
     windows: NDArray[np.uint32]
-    longer: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = (), longer: Iterable[str] = ()) -> Traces:
+    def of(cls, paths: Iterable[str], vectors: Sequence[NDArray[np.float32]] = ()) -> Traces:
         """The traces of `paths` and of `vectors`, each (d,) float32; without vectors of fewer than WINDOW non-zero numbers."""
         telling = [vector for vector in vectors if np.count_nonzero(vector) >= WINDOW]
         windows = {int(digests_of(vector[np.newaxis])[0]): _window(vector) for vector in telling}
-        return cls(frozenset(paths), *_columns(windows), frozenset(longer))
+        return cls(frozenset(paths), *_columns(windows))
+
+    def beside(self, others: Iterable[str]) -> Traces:
+        """These traces, where images of these names stay. Names that are to go themselves are left out."""
+        return replace(self, others=self.others.union(others) - self.paths)
 
     def of_names(self) -> Traces:
         """These traces without the vectors."""
@@ -58,7 +61,8 @@ class Traces:
     def to_json(self) -> bytes:
         """The traces as JSON, which `from_json` reads."""
         vectors = [[digest, window.tolist()] for digest, window in self.window_of.items()]
-        return json.dumps({"paths": sorted(self.paths), "longer": sorted(self.longer), "vectors": vectors}).encode()
+        none: list[str] = []  # of `others`, some of which version 0.1.0 kept and looks for
+        return json.dumps({"paths": sorted(self.paths), "longer": none, "vectors": vectors}).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> Traces:
@@ -67,7 +71,7 @@ class Traces:
         # Until 0.1.0 the windows were a list of their own, in another order than the digests.
         told = fields.get("vectors") or zip(fields.get("digests", ()), itertools.cycle(fields.get("windows", ())), strict=False)
         windows = {digest: np.array(window, np.uint32) for digest, window in told}
-        return cls(frozenset(fields["paths"]), *_columns(windows), frozenset(fields["longer"]))
+        return cls(frozenset(fields["paths"]), *_columns(windows))
 
     @classmethod
     def all_of(cls, several: Iterable[Traces]) -> Traces:
@@ -75,7 +79,7 @@ class Traces:
         every = list(several)
         windows = {digest: window for one in every for digest, window in one.window_of.items()}
         paths = frozenset[str]().union(*(one.paths for one in every))
-        return cls(paths, *_columns(windows), frozenset[str]().union(*(one.longer for one in every)) - paths)
+        return cls(paths, *_columns(windows), frozenset[str]().union(*(one.others for one in every)) - paths)
 
     @cached_property
     def window_of(self) -> dict[int, NDArray[np.uint32]]:
@@ -84,7 +88,14 @@ class Traces:
 
     def named_in(self, text: bytes) -> bool:
         """Whether `text` holds one of the names: plain, percent-encoded, JSON-escaped or as HTML."""
-        return any(self.stands_in(spelling) for spelling in spellings(text, self._without_encoded))
+        return any(self.stands_in(spelling) for spelling in spellings(text, self._without_others))
+
+    def among(self, names: Sequence[str]) -> list[str]:
+        """Those of `names` in which one of ours can be read, our own ones aside. Looks at all of them together first."""
+        left = [name for name in names if name not in self.paths]
+        if not left or not self.named_in("\n".join(left).encode("utf-8", "surrogatepass")):
+            return []
+        return left if len(left) == 1 else [*self.among(left[: len(left) // 2]), *self.among(left[len(left) // 2 :])]
 
     def vectors_in(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.uint64]]:
         """Which of the (n, d) rows are among the vectors, (n,) bool, and the digests of all rows, (n,) uint64."""
@@ -107,50 +118,31 @@ class Traces:
 
     def stands_in(self, text: bytes) -> bool:
         """Whether `text` holds one of the names in its plain spelling."""
-        for other in self.longer:
-            text = text.replace(needle_of(other), b"")
-        for beginning, (lengths, needles) in self._by_beginning.items():
-            at = text.find(beginning)
-            while at >= 0:
-                if not GOES_BEFORE.match(text, max(at - 1, 0), at) and any(
-                    text[at : at + length] in needles and not GOES_ON.match(text, at + length) for length in lengths
-                ):
-                    return True
-                at = text.find(beginning, at + 1)
-        return False
+        return self._needles.are_in(text) and (not self.others or self._needles.are_in(self._without_others(text)))
 
-    def _without_encoded(self, text: bytes) -> bytes:
-        """`text` without other images' names that read like one of ours when they are decoded: those are names as they are."""
-        for other in self.longer:
-            if "%" in other or "+" in other:
-                text = text.replace(needle_of(other), b"")
-        return text
+    def _without_others(self, text: bytes) -> bytes:
+        return self._staying.cut_from(text) if self.others else text
 
     @cached_property
-    def _by_beginning(self) -> dict[bytes, tuple[list[int], set[bytes]]]:
-        groups: dict[bytes, set[bytes]] = {}
-        for path in self.paths:
-            needle = needle_of(path)
-            groups.setdefault(needle[:BEGINNING], set()).add(needle)
-        return {beginning: (sorted({len(needle) for needle in group}), group) for beginning, group in groups.items()}
+    def _needles(self) -> Needles:
+        return Needles(self.paths)
 
-
-def needle_of(path: str) -> bytes:
-    """The bytes to search for: the URI without its scheme, ``//bucket/key`` or ``/folder/name``, as others may write ``s3a:``."""
-    return (path.removeprefix("file://") if path.startswith("file:") else path.partition(":")[2]).encode()
+    @cached_property
+    def _staying(self) -> Needles:
+        return Needles(self.others)
 
 
 def spellings(text: bytes, to_decode: Callable[[bytes], bytes] = bytes) -> Iterator[bytes]:
     """`text` as it is, and decoded from JSON, percent-encoding, HTML, or one within another.
 
-    to_decode: what of a text is to be read as percent-encoded.
+    to_decode: what of a text is to be read as encoded.
     """
     plain = [text]
     for _ in range(NESTING):
         if b"\\" in plain[-1] and ESCAPES.search(plain[-1]):  # one byte is found ten times as fast as a pattern
-            plain.append(ESCAPES.sub(_unescaped, plain[-1]))
+            plain.append(ESCAPES.sub(_unescaped, to_decode(plain[-1])))
     if b"&" in text and re.search(rb"&(?:#|\w+;)", text):
-        plain.append(html.unescape(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+        plain.append(html.unescape(to_decode(text).decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
     for one in plain:
         yield one
         if b"%" in one and b"%" in (encoded := to_decode(one)):

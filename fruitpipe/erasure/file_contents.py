@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fruitpipe.root import manifests
+
 PATHS = "path"  # the column of the image's name, in the features and in the reduced features
 ROWS = 2048  # decoded at a time: 10 MB of vectors
 MAX_UNPACKED_BYTES = 2_000_000_000
@@ -83,6 +85,30 @@ def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
         struct.error,
     ) as error:
         raise NotReadable(str(error)) from error
+
+
+def images(body: bytes) -> list[str]:
+    """The names of the images that a file is about: those of rows in Parquet, or of events, one a line. None of other files.
+
+    Raises NotReadable.
+    """
+    if not body.startswith(b"PAR1"):
+        return [event.path for line in body.splitlines() if (event := _event(line))]
+    try:
+        file = pq.ParquetFile(pa.BufferReader(body))
+        named = file.read([PATHS])[PATHS].unique().to_pylist() if PATHS in file.schema_arrow.names else []
+    except (pa.ArrowException, OSError) as error:
+        raise NotReadable(str(error)) from error
+    return [path for path in named if isinstance(path, str) and manifests.IMAGE_PATH.fullmatch(path)]
+
+
+def _event(line: bytes) -> manifests.ImageEvent | None:
+    if b'"event"' not in line:  # nor is any line of a large log parsed
+        return None
+    try:
+        return manifests.parse_line(line.decode())
+    except ValueError:
+        return None
 
 
 def _parquet(body: bytes, *, with_vectors: bool) -> Iterator[Part]:

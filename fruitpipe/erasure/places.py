@@ -49,7 +49,7 @@ def empty_files(root: str, uris: Iterable[str], sought: Mapping[str, Traces]) ->
         place = search.place_of(root, uri)
         if place in BY_LINES:
             for line in _take_lines(uri, body, every):
-                for name in (name for name, traces in sought.items() if traces.named_in(line)):
+                for name in (name for name, traces in sought.items() if search.is_of(line, traces)):
                     removed[name][place] += 1
         elif search.may_hold(uri, body, every):
             for name in [name for name, traces in sought.items() if search.may_hold(uri, body, traces)]:
@@ -74,7 +74,7 @@ def lines_apart(body: bytes, traces: Traces) -> tuple[bytes, list[bytes]]:
     """Splits a text into the lines that name none of the images, joined byte for byte, and the lines that do."""
     if not traces.named_in(body):
         return body, []
-    lines = [(line, traces.named_in(line)) for line in body.splitlines(keepends=True)]
+    lines = [(line, search.is_of(line, traces)) for line in body.splitlines(keepends=True)]
     return b"".join(line for line, is_named in lines if not is_named), [line for line, is_named in lines if is_named]
 
 

@@ -49,6 +49,7 @@ class Search:
     """What was read, and what it showed. unread: the files that could not be decoded, and why.
 
     is_of_all: whether everything under the root was read, or only what an earlier search found; shared_before: what that one saw.
+    staying: names of images that stay, known since then, in which one of ours can be read.
     """
 
     files: int = 0
@@ -57,6 +58,7 @@ class Search:
     unread: dict[str, str] = field(default_factory=dict)
     is_of_all: bool = True
     shared_before: frozenset[int] = frozenset()
+    staying: list[str] = field(default_factory=list)
 
     @property
     def shared(self) -> frozenset[int]:
@@ -95,12 +97,21 @@ def of_files(uris: Iterable[str], traces: Traces) -> Search:
 
 def of_one(found: Search, traces: Traces) -> list[str]:
     """The files with traces of one request's images, of those that a search for several requests found. Reads them again."""
-    hits = found.found
+    hits, traces = found.found, traces.beside(traces.among(found.staying))
     return [uri for uri, one in of_files(hits, traces).evidence.items() if one.is_trace(found.shared)] if hits else []
 
 
 def of_file(uri: str, body: bytes, traces: Traces) -> Evidence:
-    """What a file's name and bytes show. Raises NotReadable."""
+    """What a file's name and bytes show. Raises NotReadable.
+
+    The images that the file itself lists, as rows or events, are told from ours by their whole names.
+    """
+    shown = _of_file(uri, body, traces)
+    staying = traces.among(file_contents.images(body)) if shown.named else []
+    return _of_file(uri, body, traces.beside(staying)) if staying else shown
+
+
+def _of_file(uri: str, body: bytes, traces: Traces) -> Evidence:
     named, vectors, shared = traces.named_in(objects.name(uri).encode()), frozenset[int](), frozenset[int]()
     for part in file_contents.parts(body, with_vectors=bool(len(traces.digests))):
         named = named or traces.stands_in(part.binary) or any(traces.named_in(text) for text in part.texts)
@@ -119,6 +130,21 @@ def _in_rows(part: file_contents.Part, rows: NDArray[np.float32], traces: Traces
     named = list(zip(part.names_of(found), digests[found].tolist(), strict=True))
     others = frozenset(digest for path, digest in named if path is not None and path not in traces.paths)
     return frozenset(digest for path, digest in named if path is None or path in traces.paths), others
+
+
+def is_of(line: bytes, traces: Traces) -> bool:
+    """Whether a line of a manifest, or of another text, names one of the images: that of an event is told by its whole name."""
+    return traces.named_in(line) and traces.beside(traces.among(file_contents.images(line))).named_in(line)
+
+
+def has_row(uri: str, body: bytes, traces: Traces) -> bool:
+    """Whether a Parquet file has a row of one of the images, or may have, as it cannot be decoded; of other files, `may_hold`."""
+    if not body.startswith(b"PAR1"):
+        return may_hold(uri, body, traces)
+    try:
+        return not traces.paths.isdisjoint(file_contents.images(body))
+    except file_contents.NotReadable:
+        return True
 
 
 def may_hold(uri: str, body: bytes, traces: Traces) -> bool:

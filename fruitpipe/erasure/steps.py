@@ -6,11 +6,10 @@ Each may be repeated: what is done already is left as it is. `execution` says wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, places, register, search
@@ -55,24 +54,25 @@ def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
     names = {record.id: frozenset(notes.names(root, record.id)) for record in records if not kept[record.id]}
     every = frozenset[str]().union(*names.values())
     vectors = search.vectors_by_path(root, every) if every else {}
-    longer, encoded = lookup.that_begin_with(root, every), _encoded(root, every)
     for request, paths in names.items():
         held = [vector for path in paths for vector in vectors.get(path, ())]
-        others = [path for path in longer if path.startswith(tuple(paths))] + [path for path in encoded if path not in paths]
-        kept[request] = found = Traces.of(paths, held, others)
+        kept[request] = found = Traces.of(paths, held)
         notes.keep_traces(root, request, found)
-    return [Request(record, traces) for record in records if (traces := kept[record.id])]
+    return beside_rows(root, [Request(record, traces) for record in records if (traces := kept[record.id])])
 
 
-def _encoded(root: str, names: Collection[str]) -> set[str]:
-    """Other images whose names become one of `names` when they are decoded: those of rows, and usual ones in the store."""
-    found = set(lookup.that_decode_to(root, names))
-    for path in names:
-        scheme, separator, rest = path.partition("://")
-        for quoted in {quote(rest), quote_plus(rest, safe="/")} - {rest}:
-            if objects.has_versions(other := f"{scheme}{separator}{quoted}"):
-                found.add(other)
-    return found
+def beside_rows(root: str, requests: Sequence[Request]) -> list[Request]:
+    """The requests beside all images that have rows by now: while one waits, images come in whose names hold one of its own."""
+    every = together(requests).paths
+    if not every:
+        return list(requests)
+    staying = [*that_stay(root, every), *sorted(every)]
+    return [replace(one, traces=one.traces.beside(Traces.of(one.traces.paths).among(staying))) for one in requests]
+
+
+def that_stay(root: str, paths: frozenset[str]) -> list[str]:
+    """The images with rows in whose names one of `paths` can be read. Reads the names of all rows."""
+    return lookup.among(root, Traces.of(paths).among)
 
 
 @dataclass(frozen=True)
@@ -173,12 +173,14 @@ class Steps:
     def look(self, requests: Sequence[Request]) -> search.Search:
         """Searches every file under the root, or, where all requests were searched before, only what was left then."""
         root = self.settings.root
-        left = [notes.left(root, request.id) for request in requests]
-        if not all(left):
-            return search.of_root(root, together(requests))
-        uris = dict.fromkeys(uri for one in left if one for uri in one.uris)
-        found = search.of_files(uris, together(requests))
-        found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
+        left, sought = [notes.left(root, request.id) for request in requests], together(requests)
+        if all(left):
+            found = search.of_files(dict.fromkeys(uri for one in left if one for uri in one.uris), sought)
+            found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
+        else:
+            found = search.of_root(root, sought)
+        if found.found:  # perhaps in what the stream wrote beside the search, of images that came in
+            found.staying = that_stay(root, sought.paths)
         return found
 
     def conclude(self, request: Request, found: search.Search) -> Erasure:

@@ -31,9 +31,8 @@ class Versions:
     before_commit: Callable[[], None]
 
     def holding(self, traces: Traces) -> list[str]:
-        """The published versions whose rows or model name one of the images."""
-        named = traces.of_names()
-        return [version for version in publication.versions(self.root) if self._holds(version, named)]
+        """The published versions that have a row of one of the images, by its whole name, or whose model names one."""
+        return [version for version in publication.versions(self.root) if self._names(version, traces.of_names())]
 
     def replace(self, traces: Traces) -> int:
         """Publishes a version fitted on the rows that are left, and unpublishes those that hold the images; returns how many.
@@ -55,10 +54,15 @@ class Versions:
             publication.discard(self.root, version)
         return len(held)
 
+    def _names(self, version: str, traces: Traces) -> bool:
+        return any(search.has_row(uri, body, traces) for uri, body in search.bodies(self._files(version)))
+
     def _holds(self, version: str, traces: Traces) -> bool:
+        return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(self._files(version)))
+
+    def _files(self, version: str) -> list[str]:
         folders = (publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version))
-        files = [stat.path for folder in folders for stat in objects.list_all(folder)]
-        return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(files))
+        return [stat.path for folder in folders for stat in objects.list_all(folder)]
 
     def _publish_without(self, version: str) -> None:
         previous = self._model(version)

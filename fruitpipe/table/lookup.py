@@ -6,13 +6,9 @@ writer, so a hash of each path, read once and kept up to date, tells it for sure
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import partial
-from itertools import takewhile
-from typing import Any, NamedTuple
-from urllib.parse import unquote, unquote_plus
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -112,51 +108,13 @@ def _folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def that_begin_with(root: str, names: Collection[str]) -> list[str]:
-    """The images whose names begin with one of `names` and go on. Reads one column; keeps what it found, and nothing else."""
-    if not names:
-        return []
-    first, last = min(names), max(names)  # what they have in common, all names between them have
-    common = "".join(letter for letter, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-    below = f"SELECT path FROM features WHERE starts_with(path, {text(common)})"  # noqa: S608 - quoted
-    return [path for part in Snapshot(root).each(below, _Longer(names)) for path in part]
+def among(root: str, chosen: Callable[[list[str]], list[str]]) -> list[str]:
+    """The images with rows that `chosen` takes, of each batch of their names. Reads one column, and keeps nothing else."""
 
+    def of_batch(rows: pa.RecordBatch) -> list[str]:
+        return chosen([str(path) for path in rows["path"].to_pylist()])
 
-def that_decode_to(root: str, names: Collection[str]) -> list[str]:
-    """The images with other names that become one of `names` when percent-encoding is decoded: ``a%20b.jpg`` for ``a b.jpg``."""
-    if not names:
-        return []
-    encoded = "SELECT path FROM features WHERE strpos(path, '%') > 0 OR strpos(path, '+') > 0"
-    wanted = frozenset(names)
-    return [path for part in Snapshot(root).each(encoded, partial(_decoding_to, wanted)) for path in part]
-
-
-def _decoding_to(names: frozenset[str], rows: pa.RecordBatch) -> list[str]:
-    paths: list[Any] = rows["path"].to_pylist()
-    return [path for path in paths if not names.isdisjoint({unquote(path), unquote_plus(path)} - {path})]
-
-
-class _Longer:
-    """Which paths of a batch begin with one of `names`, without comparing each with each.
-
-    All that lies between a name and a path that begins with it, in order, begins with it too. So the last name that is not after
-    the path is that name, or begins with it.
-    """
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = sorted(names)
-        self._parents: list[int] = []  # of each name, the longest other one that it begins with; -1 where there is none
-        for at, name in enumerate(self._names):
-            self._parents.append(self._holder(name, at - 1))
-
-    def __call__(self, rows: pa.RecordBatch) -> list[str]:
-        paths: list[Any] = rows["path"].to_pylist()
-        return [path for path in paths if self._holder(path, bisect.bisect_left(self._names, path) - 1) >= 0]
-
-    def _holder(self, path: str, at: int) -> int:
-        while at >= 0 and not path.startswith(self._names[at]):
-            at = self._parents[at]
-        return at
+    return [path for part in Snapshot(root).each("SELECT path FROM features", of_batch) for path in part]
 
 
 class Lookup:

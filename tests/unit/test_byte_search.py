@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import time
 from urllib.parse import quote, quote_plus
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 
 from fruitpipe.erasure import file_contents, places, search
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.needles import Needles
+from fruitpipe.root.manifests import ImageEvent, to_line
 
 PATH = "s3://b/Apple Golden 2/a+b%20c&pêche\u00b2🍎'.jpg"
 VECTORS = np.random.default_rng(0).random((5, 1280), dtype=np.float32) * (np.random.default_rng(1).random((5, 1280)) > 0.5)
@@ -242,9 +245,8 @@ def test_traces_survive_being_kept(traces):
 @pytest.mark.parametrize("end", [" (1).jpg", "@2x.jpg", ":large.jpg", ",v.jpg", "~1.jpg", "/1.jpg"])
 def test_another_image_whose_name_goes_on_is_no_trace(end):
     erased, other = "s3://b/a.jpg", f"s3://b/a.jpg{end}"
-    known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
-    assert holds("f", parquet("none", other), Traces.of([erased]))  # what it would be taken for
-    assert not holds("f", parquet("none", other), known)
+    known = Traces.of([erased]).beside([other])
+    assert holds("f", json.dumps({"path": other}).encode(), Traces.of([erased]))  # what it would be taken for
     assert not holds("f", json.dumps({"path": other}).encode(), known)
     assert holds("f", json.dumps([other, erased]).encode(), known)
 
@@ -252,13 +254,73 @@ def test_another_image_whose_name_goes_on_is_no_trace(end):
 @pytest.mark.parametrize("other", ["s3://b/K/a%20b.jpg", "s3://b/K/a+b.jpg", "s3://b/K/%61 b.jpg"])
 def test_another_image_whose_name_reads_like_an_erased_one_when_it_is_decoded_is_no_trace(other):
     erased, beside = "s3://b/K/a b.jpg", "s3://b/K/100%.jpg"
-    known = Traces.from_json(Traces.of([erased], longer=[other]).to_json())
+    known = Traces.of([erased]).beside([other])
     lines = json.dumps({"path": other, "beside": beside}).encode()
     assert holds("f", lines, Traces.of([erased]))  # what it would be taken for
     assert not holds("f", lines, known)
     assert not holds("f", json.dumps({"stats": json.dumps({"maxValues": {"path": other}})}).encode(), known)
     assert holds("f", json.dumps([other, erased]).encode(), known)
     assert holds("f", f"{other} {quote_plus(erased)}".encode(), known)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "s3://b/K/a b.jpg (1).jpg",
+        "s3://b/K/a b.jpg/tile 0.jpg",
+        "s3://b/K/a%20b.jpg@2x.jpg",
+        "s3://b/K/a%20b.jpg",
+        "s3://b/copies (old)//b/K/a b.jpg",
+        "s3://b/K/a&#32;b.jpg",
+    ],
+)
+def test_an_image_that_a_file_lists_itself_is_told_from_an_erased_one_by_its_whole_name(other):
+    erased, late = "s3://b/K/a b.jpg", ImageEvent("removed", "s3://b/K/a b.jpg")
+    traces, event = Traces.of([erased]), ImageEvent("created", other)
+    assert traces.among(["s3://b/K/other.jpg", other, erased]) == [other]
+    assert not holds("f", parquet("none", other), traces)
+    assert holds("f", both_rows(other, erased), traces)
+    lines = [f"{to_line(one)}\n".encode() for one in (event, late)]
+    assert not holds("f", lines[0], traces)
+    assert holds("f", b"".join(lines), traces)
+    assert places.lines_apart(b"".join(lines), traces) == (lines[0], [lines[1]])
+    assert not traces.beside([other]).named_in(json.dumps({"stats": json.dumps({"minValues": {"path": other}})}).encode())
+    assert traces.beside([other]).named_in(json.dumps({"min": other, "max": erased}).encode())
+
+
+def both_rows(*paths):
+    body = io.BytesIO()
+    pq.write_table(pa.table({"path": list(paths)}), body)
+    return body.getvalue()
+
+
+def test_an_event_of_another_image_that_says_an_erased_ones_name_elsewhere_is_a_trace():
+    line = json.dumps({"event": "created", "path": "s3://b/a.jpg (1).jpg", "note": "was s3://b/a.jpg"}).encode()
+    assert search.is_of(line, Traces.of(["s3://b/a.jpg"]))
+
+
+@pytest.mark.parametrize("spelling", ["s3a://b/a.jpg", "s3://b/a.jpg", "seen at s3://b/a.jpg (twice)"])
+def test_a_column_of_paths_that_somebody_else_wrote_names_it_in_each_spelling(spelling):
+    assert holds("f", both_rows(spelling), Traces.of(["s3://b/a.jpg"]))
+
+
+def test_of_names_that_stay_and_begin_alike_the_longest_is_taken_out():
+    needles = Needles(["s3://b/a.jpg (1)", "s3://b/a.jpg (1).jpg", "s3://b/a.jpg (1).jpg, s3://b/c.jpg"])
+    text = b"<s3://b/a.jpg (1).jpg, s3://b/c.jpg> s3://b/a.jpg (1).jpg.bak"
+    assert needles.cut_from(text) == b"<s3:\n> s3://b/a.jpg (1).jpg.bak"
+    assert needles.cut_from(b"xs3://b/a.jpg") == b"xs3://b/a.jpg"
+
+
+def test_ten_thousand_names_that_stay_beside_as_many_erased_ones_are_each_told_apart():
+    """In a second: each of them costs a look where it stands, and none a pass over the text."""
+    erased = [f"s3://fruits/{number}.jpg" for number in range(10_000)]
+    staying = [f"{path} (1).jpg" for path in erased]
+    text, traces = "\n".join(staying).encode(), Traces.of(erased)
+    began = time.process_time()
+    assert traces.among([*staying, *erased, "s3://fruits/x.jpg"]) == staying
+    assert not traces.beside(staying).named_in(text)
+    assert traces.beside(staying).named_in(text + b"\n" + erased[5000].encode())
+    assert time.process_time() - began < 20  # 10,000 passes take minutes
 
 
 def test_a_name_in_a_log_or_in_sparks_working_files_on_this_machine_is_found(tmp_path, monkeypatch):

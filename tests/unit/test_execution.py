@@ -18,7 +18,7 @@ from fruitpipe.errors import AccessDenied, DuplicateRows, PlatformFault
 from fruitpipe.root import manifests
 from fruitpipe.runtime import cache
 from fruitpipe.settings import IngestSettings
-from tests.rows import empty_table
+from tests.rows import empty_table, put_rows
 
 PAST, FUTURE = (str(datetime.now(UTC) + timedelta(hours=hours)) for hours in (-1, 1))
 
@@ -216,6 +216,33 @@ def test_a_picture_that_is_put_back_within_the_grace_period_is_named_to_the_stre
     (event,) = [manifests.parse_line(line) for line in objects.read(manifest).decode().splitlines()]
     assert (event.event, event.path) == ("created", f"file://{picture}")
     assert carrying.admit([event]) == [event]
+
+
+@pytest.mark.parametrize("name", ["a b.jpg (1).jpg", "a b.jpg/tile.jpg", "a%20b.jpg"])
+def test_an_image_that_comes_in_within_the_grace_and_in_whose_name_the_erased_one_can_be_read_is_no_trace(root, eraser, name):
+    record = request(root, "a b.jpg")
+    waiting = eraser(FUTURE)
+    waiting.carry_out()
+    put_rows(root, [objects.Stat(f"file:///images/{name}", "e", 1, datetime.now(UTC))])
+    event = manifests.to_line(manifests.ImageEvent("created", f"file:///images/{name}")) + "\n"
+    objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", event.encode())
+    register.save(root, replace(register.find(root, record.id), files_go_after=PAST))
+    eraser().carry_out()
+    assert status(root) == [("done", "nothing")]
+
+
+def test_one_that_comes_in_while_the_search_reads_is_none_either(root, eraser):
+    request(root, "a.jpg")
+    carrying = eraser()
+    steps_look = carrying._steps.look
+
+    def look(requests):
+        put_rows(root, [objects.Stat("file:///images/a.jpg (1).jpg", "e", 1, datetime.now(UTC))])
+        return steps_look(requests)
+
+    object.__setattr__(carrying._steps, "look", look)
+    carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
 
 
 @pytest.mark.parametrize("failure", [PlatformFault, AccessDenied])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -189,3 +190,14 @@ def test_late_news_of_an_erased_image_without_a_row_is_left_out_of_the_batch(roo
     done(root, request(root, f"{image}2"))
     late, own = (manifests.ImageEvent("created", path) for path in (f"{image}2", image))
     assert Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit([late, own]) == [own]
+
+
+@pytest.mark.parametrize("end", [" (1).jpg", "@2x.jpg", "/tile.jpg"])
+def test_late_news_of_an_erased_image_takes_no_other_images_line_from_a_manifest(root, image, end):
+    done(root, request(root, image))
+    late, own = (manifests.ImageEvent("created", path) for path in (f"{image}", f"{image}{end}"))
+    os.remove(image.removeprefix("file://"))
+    lines = [manifests.to_line(event) + "\n" for event in (late, own)]
+    objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", "".join(lines).encode())
+    assert Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit([late, own]) == [own]
+    assert objects.read(f"{root}/events/2026/01/01/000000-test.jsonl").decode() == lines[1]

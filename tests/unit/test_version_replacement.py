@@ -80,3 +80,22 @@ def test_a_version_without_the_image_stays(root, asked):
         publication.switch(root, version)
     assert replaced(root) == (1, ("v000002",))
     assert asked == []
+
+
+@pytest.mark.parametrize("name", ["a.jpg (1).jpg", "a.jpg@2x.jpg", "a.jpg/tile.jpg"])
+def test_a_version_with_a_row_of_another_image_whose_name_goes_on_stays(root, asked, name):
+    with publication.attempt(root) as version:
+        write(root, version, [STAYS, f"file:///images/Kiwi/{name}"])
+        publication.switch(root, version)
+    versions = Versions(None, root, lambda: None)
+    assert versions.holding(Traces.of([ERASED])) == ["v000001"]
+    assert replaced(root) == (1, ("v000002",))
+    assert asked == []
+    assert versions.discard_unpublished(Traces.of([ERASED])) == 1
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("body", [ERASED.encode(), b"PAR1 cut off"])
+def test_one_whose_rows_cannot_be_read_may_hold_the_image(root, body):
+    objects.write(f"{publication.reduced_uri(root, 'v000001')}/part-0.parquet", body)
+    assert replaced(root) == (1, ("v000002",))
