@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.settings import IngestSettings
 
+EARLIER = "earlier versions of files"
 NEED_A_COMMIT = ("features", "reduced", "models")  # what lies there is removed by a commit, or with a version
 
 
@@ -137,7 +138,7 @@ class Steps:
         shared = Counter({"features log": upkeep.cut_log(self.spark, root, requests[0].id)})
         removed = places.empty(root, {request.id: request.traces for request in requests})
         shared["reduced versions removed"] = self.versions.discard_unpublished(sought)
-        shared["earlier versions of files"] = objects.purge(root)
+        shared[EARLIER] = objects.purge(root)
         begun = max(datetime.fromisoformat(request.record.carried_out_at or request.record.requested_at) for request in requests)
         shared["uploads in parts"] = image_objects.abort_uploads(root, begun)
         return [
@@ -179,6 +180,7 @@ class Steps:
             found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
         else:
             found = search.of_root(root, sought)
+        found.purged = objects.purge(root)  # of what the stream removed or wrote anew since `remove`, beside the search as well
         if found.found:  # perhaps in what the stream wrote beside the search, of images that came in
             found.staying = that_stay(root, sought.paths)
         return found
@@ -191,7 +193,7 @@ class Steps:
         left, told = certificate.remaining(root, record, hits, request.traces, gone)
         record = replace(
             record,
-            places=certificate.with_objects(record.places, gone),
+            places=certificate.with_objects(certificate.added(record.places, Counter({EARLIER: found.purged})), gone),
             verification=certificate.verification(root, record, found, hits, request.traces),
             remaining=[*left, *told],
             not_searched=certificate.ELSEWHERE,
