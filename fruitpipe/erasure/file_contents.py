@@ -94,8 +94,13 @@ def images(body: bytes) -> list[str]:
     """
     if not body.startswith(b"PAR1"):
         return [event.path for line in body.splitlines() if (event := _event(line))]
+    return images_of_rows(pa.BufferReader(body))
+
+
+def images_of_rows(parquet: Any) -> list[str]:
+    """The names of the images of which a Parquet file, open for reading, has rows. Reads one column. Raises NotReadable."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(body))
+        file = pq.ParquetFile(parquet, pre_buffer=True)
         named = file.read([PATHS])[PATHS].unique().to_pylist() if PATHS in file.schema_arrow.names else []
     except (pa.ArrowException, OSError) as error:
         raise NotReadable(str(error)) from error

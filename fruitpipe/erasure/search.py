@@ -139,16 +139,6 @@ def is_of(line: bytes, traces: Traces) -> bool:
     return traces.named_in(line) and traces.beside(traces.among(file_contents.images(line))).named_in(line)
 
 
-def has_row(uri: str, body: bytes, traces: Traces) -> bool:
-    """Whether a Parquet file has a row of one of the images, or may have, as it cannot be decoded; of other files, `may_hold`."""
-    if not body.startswith(b"PAR1"):
-        return may_hold(uri, body, traces)
-    try:
-        return not traces.paths.isdisjoint(file_contents.images(body))
-    except file_contents.NotReadable:
-        return True
-
-
 def may_hold(uri: str, body: bytes, traces: Traces) -> bool:
     """Whether a file, judged alone, may hold a trace; one that cannot be decoded may."""
     try:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
-from fruitpipe.erasure import search
+from fruitpipe.erasure import file_contents, search
 from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication, version_model
 from fruitpipe.runtime import progress
 from fruitpipe.settings import RefitSettings
+from fruitpipe.table import vector_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from fruitpipe.erasure.byte_search import Traces
     from fruitpipe.refit.version_model import Model
+
+READERS = 8
+ANSWERS = 10_000  # kept in memory: of each file of each published version, and of each set of requests
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,16 @@ class Versions:
         return len(held)
 
     def _names(self, version: str, traces: Traces) -> bool:
-        return any(search.has_row(uri, body, traces) for uri, body in search.bodies(self._files(version)))
+        stats = self._files(version)
+        rows = [stat for stat in stats if vector_files.is_data(objects.name(stat.path))]
+        return _have_row(rows, traces.paths) or _hold([stat for stat in stats if stat not in rows], traces)
 
     def _holds(self, version: str, traces: Traces) -> bool:
-        return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(self._files(version)))
+        return _hold(self._files(version), traces)
 
-    def _files(self, version: str) -> list[str]:
+    def _files(self, version: str) -> list[objects.Stat]:
         folders = (publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version))
-        return [stat.path for folder in folders for stat in objects.list_all(folder)]
+        return [stat for folder in folders for stat in objects.list_all(folder)]
 
     def _publish_without(self, version: str) -> None:
         previous = self._model(version)
@@ -94,6 +102,29 @@ class Versions:
             new_version.fit_anew(run)
         except WrongUsage:  # the rows that are left allow fewer components than were asked for: keep all of them
             new_version.fit_anew(replace(run, settings=settings.model_copy(update={"variance": 1.0, "components": None})))
+
+
+def _hold(stats: Sequence[objects.Stat], traces: Traces) -> bool:
+    return any(search.may_hold(uri, body, traces) for uri, body in search.bodies(stat.path for stat in stats))
+
+
+def _have_row(stats: Sequence[objects.Stat], paths: frozenset[str]) -> bool:
+    with ThreadPoolExecutor(READERS, "fruitpipe-search") as readers:
+        return any(list(readers.map(lambda stat: _has_row(stat, paths), stats)))
+
+
+@lru_cache(maxsize=ANSWERS)
+def _has_row(stat: objects.Stat, paths: frozenset[str]) -> bool:
+    """Whether a file of a version has a row of one of these images, or may have, as it cannot be decoded.
+
+    Asked several times for each erasure, and answered once: such a file never changes, and a stat tells one from another.
+    """
+    try:
+        return not paths.isdisjoint(file_contents.images_of_rows(objects.opened(stat)))
+    except file_contents.NotReadable:
+        return True
+    except NotFound:  # it was removed meanwhile
+        return False
 
 
 def _asked_of(previous: Model | None) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
 from fruitpipe.objects import local
+from fruitpipe.objects.pieces import Pieces
 from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld
 
 __all__ = ["Found", "Gone", "Link", "Look", "Stat", "TooLarge", "Unchanged", "Unreadable", "Upload", "Withheld"]
@@ -25,6 +27,7 @@ class Store(Protocol):
     """What `local` and `s3` have in common; a module is as good as an object."""
 
     def look(self, uri: str, known_etag: str | None, max_bytes: int | None) -> Look: ...
+    def read_piece(self, uri: str, start: int, count: int) -> bytes: ...
     def list_all(self, uri: str, on_denied: Callable[[str], None] | None) -> Iterator[Stat]: ...
     def children(self, uri: str) -> list[str]: ...
     def write(self, uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str: ...
@@ -107,6 +110,14 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
     if isinstance(found, Unreadable):
         raise AccessDenied(f"{uri}: {found.message}")
     raise NotFound(f"{uri}: there is no such object")
+
+
+def opened(stat: Stat) -> Pieces:
+    """The object that was listed, as a file of which only the pieces that are asked for are read.
+
+    Reading raises NotFound, AccessDenied, PlatformFault.
+    """
+    return Pieces(stat.length, partial(_store(stat.path).read_piece, stat.path))
 
 
 def exists(uri: str) -> bool:

@@ -32,6 +32,7 @@ __all__ = [
     "list_all",
     "look",
     "purge",
+    "read_piece",
     "uploads",
     "write",
 ]
@@ -64,6 +65,12 @@ def _read(uri: str, file: BinaryIO, status: os.stat_result, known_etag: str | No
     if max_bytes is not None and len(body) > max_bytes:  # it has grown since
         return TooLarge(stat_of(uri, os.fstat(file.fileno())))
     return Found(stat, body)
+
+
+def read_piece(uri: str, start: int, count: int) -> bytes:
+    with explained(uri), open(path_of(uri), "rb") as file:
+        file.seek(start)
+        return file.read(count)
 
 
 def device(uri: str) -> int | None:

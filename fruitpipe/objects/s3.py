@@ -16,7 +16,7 @@ from fruitpipe.objects import encryption, s3_removal
 from fruitpipe.objects.s3_connection import OF_AWS, client, connected, credentials_of, endpoint_of
 from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explained
 from fruitpipe.objects.s3_listing import children, list_all
-from fruitpipe.objects.s3_look import look
+from fruitpipe.objects.s3_look import look, read_piece
 from fruitpipe.objects.s3_names import bucket_and_key, etag_of, quoted
 from fruitpipe.objects.s3_versions import abort, drop_version, erase, has_versions, purge, uploads
 from fruitpipe.objects.stat import Link
@@ -41,6 +41,7 @@ __all__ = [
     "list_all",
     "look",
     "purge",
+    "read_piece",
     "region",
     "store_time",
     "uploads",

@@ -40,7 +40,7 @@ def _look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
             return _look_once(uri, known_etag, max_bytes)
         except BROKEN_BODIES as error:  # boto3 retries requests, but not a body that breaks off
             broken = error
-    raise PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({broken}); try again later")
+    raise _broken_off(uri, broken)
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -57,6 +57,25 @@ def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
         answer["Body"].close()
         return TooLarge(stat)
     return Found(stat, answer["Body"].read())
+
+
+def read_piece(uri: str, start: int, count: int) -> bytes:
+    bucket, key = bucket_and_key(uri)
+    for _ in range(BODY_ATTEMPTS):
+        try:
+            answer = client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{start + count - 1}")
+            return answer["Body"].read()
+        except BROKEN_BODIES as error:
+            broken = error
+        except ClientError as error:
+            raise explain(uri, error) from error
+        except BotoCoreError as error:
+            raise no_service(uri, error) from error
+    raise _broken_off(uri, broken)
+
+
+def _broken_off(uri: str, error: BaseException) -> PlatformFault:
+    return PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({error}); try again later")
 
 
 def _nothing_found(uri: str, error: ClientError) -> Look:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure import places
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.errors import NotFound
 from fruitpipe.objects import s3_connection, s3_removal
 from tests.s3_proxy import Proxy, started
 
@@ -82,3 +85,20 @@ def test_many_objects_and_versions_go_with_few_requests(bucket, versioned_s3, mo
         assert keys(versioned_s3, name) == []
         counts = proxy.counts()
     assert (counts["POST"], counts["DELETE"]) == (4 if kept else 1, 0)  # 3 objects; 6 versions and then 3 markers
+
+
+@pytest.mark.parametrize("bucket", ["Enabled", None], indirect=True)
+def test_an_object_is_read_piece_by_piece(bucket):
+    _, name = bucket
+    uri, body = f"s3://{name}/in/a b+c%20d.jpg", bytes(range(256)) * 40
+    objects.write(uri, body)
+    (stat,) = objects.list_all(f"s3://{name}/in")
+    with objects.opened(stat) as file:
+        assert (file.seek(-10, os.SEEK_END), file.read(), file.read(5)) == (len(body) - 10, body[-10:], b"")
+        assert (file.seek(1000), file.read(3), file.tell()) == (1000, body[1000:1003], 1003)
+        assert file.seek(0) == 0
+        assert file.read() == body
+        objects.erase(uri)
+        file.seek(0)
+        with pytest.raises(NotFound):
+            file.read(1)

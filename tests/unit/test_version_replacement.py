@@ -12,6 +12,8 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.version_replacement import Versions
+from fruitpipe.errors import AccessDenied
+from fruitpipe.objects import local
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import pointer, publication, version_model
@@ -99,3 +101,29 @@ def test_a_version_with_a_row_of_another_image_whose_name_goes_on_stays(root, as
 def test_one_whose_rows_cannot_be_read_may_hold_the_image(root, body):
     objects.write(f"{publication.reduced_uri(root, 'v000001')}/part-0.parquet", body)
     assert replaced(root) == (1, ("v000002",))
+
+
+def test_of_rows_the_column_of_names_is_read_alone_and_once(root, monkeypatch):
+    names, body = [f"file:///images/Kiwi/{number}.jpg" for number in range(2000)], io.BytesIO()
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.random.default_rng(0).random(2000 * 256, np.float32)), 256)
+    pq.write_table(pa.table({"path": names, "pca_features": vectors}), body, use_dictionary=False)
+    objects.write(f"{publication.reduced_uri(root, 'v000001')}/part-0.parquet", body.getvalue())
+    read, whole = [], local.read_piece
+    monkeypatch.setattr(local, "read_piece", lambda *given: read.append(given[2]) or whole(*given))
+    versions = Versions(None, root, lambda: None)
+    assert versions.holding(Traces.of([names[1234]])) == ["v000001"]
+    assert 0 < sum(read) < len(body.getvalue()) / 10
+    read.clear()
+    assert versions.holding(Traces.of([names[1234]])) == ["v000001"]
+    assert read == []
+    assert versions.holding(Traces.of([ERASED])) == []
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_store_that_refuses_the_rows_of_a_version_says_so(root, monkeypatch):
+    def refuses(uri, *_):
+        raise AccessDenied(f"{uri}: access is denied (403)")
+
+    monkeypatch.setattr(local, "read_piece", refuses)
+    with pytest.raises(AccessDenied):
+        replaced(root)
