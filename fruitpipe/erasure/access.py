@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.erasure import file_contents, register, search
+from fruitpipe.erasure import file_contents, held_rows, register, search
 from fruitpipe.erasure.byte_search import Traces
 
 
@@ -18,7 +18,7 @@ def show(root: str, path: str) -> dict[str, Any]:
 
     path: the canonical URI. Reads every file under the root. Raises AccessDenied.
     """
-    traces = Traces.of([path])
+    traces = Traces.of([path]).beside(held_rows.that_stay(root, frozenset({path})))
     files = [_of_file(uri, body, path, traces) for uri, body in search.bodies(search.uris_below(root))]
     return {
         "path": path,

@@ -1,4 +1,4 @@
-"""Looks up the rows of images that are to be erased: in the table, and in its old files."""
+"""Looks up rows of images that are to be erased, in the table and in its old files, and of others whose names are like theirs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from fruitpipe import objects
 from fruitpipe.erasure import search
-from fruitpipe.errors import NotFound
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.root import layout
 from fruitpipe.table import lookup
 from fruitpipe.table.snapshot import Snapshot, text
@@ -75,3 +76,14 @@ class Rows:
                 continue
             named = zip(rows["path"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
             yield from ((str(path), str(sha256 or "")) for path, sha256 in named)
+
+
+def that_stay(root: str, paths: frozenset[str]) -> list[str]:
+    """The images with rows in whose names one of `paths` can be read. Reads the names of all rows.
+
+    None where there is no table, or a damaged one: they are then taken for traces, until a later attempt can read it.
+    """
+    try:
+        return lookup.among(root, Traces.of(paths).among)
+    except (NotFound, Damaged):
+        return []

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.erasure import certificate, elsewhere, image_objects, notes, places, register, search
+from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, notes, places, register, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.version_replacement import Versions
@@ -67,13 +67,8 @@ def beside_rows(root: str, requests: Sequence[Request]) -> list[Request]:
     every = together(requests).paths
     if not every:
         return list(requests)
-    staying = [*that_stay(root, every), *sorted(every)]
+    staying = [*held_rows.that_stay(root, every), *sorted(every)]
     return [replace(one, traces=one.traces.beside(Traces.of(one.traces.paths).among(staying))) for one in requests]
-
-
-def that_stay(root: str, paths: frozenset[str]) -> list[str]:
-    """The images with rows in whose names one of `paths` can be read. Reads the names of all rows."""
-    return lookup.among(root, Traces.of(paths).among)
 
 
 @dataclass(frozen=True)
@@ -182,7 +177,7 @@ class Steps:
             found = search.of_root(root, sought)
         found.purged = objects.purge(root)  # of what the stream removed or wrote anew since `remove`, beside the search as well
         if found.found:  # perhaps in what the stream wrote beside the search, of images that came in
-            found.staying = that_stay(root, sought.paths)
+            found.staying = held_rows.that_stay(root, sought.paths)
         return found
 
     def conclude(self, request: Request, found: search.Search) -> Erasure:

@@ -231,6 +231,17 @@ def test_an_image_that_comes_in_within_the_grace_and_in_whose_name_the_erased_on
     assert status(root) == [("done", "nothing")]
 
 
+def test_a_table_of_which_a_data_file_is_gone_does_not_end_the_stream_before_a_step_has_met_that(root, eraser):
+    request(root, "a.jpg")
+    put_rows(root, [objects.Stat("file:///images/b.jpg", "e", 1, datetime.now(UTC))])
+    for stat in list(objects.list_all(f"{root}/features")):
+        if stat.path.endswith(".parquet"):
+            objects.delete(stat.path)
+    carrying = eraser()
+    carrying.carry_out()
+    assert carrying._steps.said[0] == ("withdraw", 1)
+
+
 def test_one_that_comes_in_while_the_search_reads_is_none_either(root, eraser):
     request(root, "a.jpg")
     carrying = eraser()
