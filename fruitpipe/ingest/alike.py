@@ -100,8 +100,8 @@ def _one_a_folder(paths: Iterable[str], but: set[str]) -> Iterator[str]:
 
 
 def _neighbours(path: str, but: frozenset[str]) -> list[str]:
-    """Other objects in the folder of an image; none where even its bucket is gone."""
-    beside = (stat.path for stat in objects.list_all(_folder(path)))
+    """Other objects in the folder of an image, of those that can be seen; none where even its bucket is gone."""
+    beside = (stat.path for stat in objects.list_all(_folder(path), lambda _: None))
     with suppress(NotFound):
         return list(islice((path for path in beside if path not in but), CONTROLS))
     return []

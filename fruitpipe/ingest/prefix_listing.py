@@ -41,7 +41,7 @@ HELD = 200_000  # new images that are named together with those that are gone: 7
 def images(prefix: str, choice: ImageFilter, on_denied: Callable[[str], None] | None = None) -> Iterator[objects.Stat]:
     """The objects below `prefix` that are images; `choice` counts the others.
 
-    Folders that may not be read are printed once, and given to `on_denied`.
+    Folders and files that cannot be read are printed once, and given to `on_denied`.
     """
 
     def skip(folder: str) -> None:
@@ -54,7 +54,7 @@ def images(prefix: str, choice: ImageFilter, on_denied: Callable[[str], None] | 
 
 @cache  # a stream lists its prefix again and again
 def _say_denied(folder: str) -> None:
-    say(f"{folder}: may not be read and is skipped; rows of images below it stay. Grant access", to=sys.stderr)
+    say(f"{folder}: may not be read and is skipped; rows of images there stay. Grant access, or check the disk", to=sys.stderr)
 
 
 def _hash_of(stat: objects.Stat) -> int:

@@ -1,7 +1,7 @@
 """Decides which rows to delete of images that are not listed any more.
 
 A folder may not be mounted, and a listing of a mistyped prefix lacks every image. So rows stay where nothing is listed, where
-another file system is mounted, where over a tenth of the images are missing at once, and below a folder that may not be read.
+another file system is mounted, where over a tenth of the images are missing at once, and below a folder that cannot be read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REST = 20  # pause from one read of the table to the next, in multiples of the t
 
 
 class Listed(NamedTuple):
-    """A whole listing. new_lengths: in bytes, of images that were not seen before. denied: folders that may not be read."""
+    """A whole listing. new_lengths: in bytes, of images not seen before. denied: folders and files that cannot be read."""
 
     images: Seen
     new_lengths: Collection[int]
@@ -107,9 +107,9 @@ class Removals:
         return NOTHING
 
 
-def lies_in(folders: Collection[str], path: str) -> bool:
-    """Whether the image lies in or below one of the folders."""
-    return any(path.startswith(f"{folder}/") for folder in folders)
+def lies_in(denied: Collection[str], path: str) -> bool:
+    """Whether the image is one of the files, or lies in or below one of the folders."""
+    return any(path == one or path.startswith(f"{one}/") for one in denied)
 
 
 def _hashes(paths: Iterable[str]) -> NDArray[np.int64]:

@@ -129,7 +129,7 @@ def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterat
     """Every object below `uri` (or at it), in no promised order; nothing where there is nothing.
 
     One S3 request for 1,000 objects. Raises NotFound for a bucket that does not exist, AccessDenied. on_denied: called with the
-    URI of a folder below that may not be read, which is then left out; without it, such a folder raises AccessDenied.
+    URI of a folder or file below that cannot be read, which is then left out; without it, such a one raises AccessDenied.
     """
     return _store(uri).list_all(uri, on_denied)
 

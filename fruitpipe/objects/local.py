@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from fruitpipe.errors import Conflict, PlatformFault
 from fruitpipe.objects.local_drive import check_drive
-from fruitpipe.objects.local_files import NO_FILE, explained, is_file, path_of, stat_of
+from fruitpipe.objects.local_files import NO_FILE, explained, is_file, is_gone, may_be_of_one_file, path_of, stat_of
 from fruitpipe.objects.local_listing import list_all
 from fruitpipe.objects.stat import Found, Gone, Link, Look, TooLarge, Unchanged, Unreadable, Upload
 
@@ -45,13 +45,11 @@ def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
         with open(uri.removeprefix("file://"), "rb", opener=_open) as file:
             status = os.fstat(file.fileno())
             return _read(uri, file, status, known_etag, max_bytes) if is_file(status) else Gone()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return Gone()
-    except PermissionError as error:
-        return Unreadable(str(error.strerror))
     except OSError as error:
-        if error.errno in NO_FILE:
+        if is_gone(error):
             return Gone()
+        if may_be_of_one_file(error):
+            return Unreadable(str(error.strerror))
         raise PlatformFault(f"{uri}: {error.strerror}; check the disk or the mount and start again") from error
 
 

@@ -14,6 +14,16 @@ from fruitpipe.errors import AccessDenied, NotFound, PlatformFault
 from fruitpipe.objects.stat import Stat
 
 NO_FILE = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}  # a link to itself, a name that none can have, a socket
+# Errors of a mount that is away, or of a process that has no more of something. Others may be of one file: a bad sector, a wrong
+# checksum, a missing key, a file of the kernel's.
+OF_ALL_FILES = {
+    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    *(errno.ESTALE, errno.ENODEV, errno.ENOMEDIUM, errno.ENOTCONN, errno.ESHUTDOWN, errno.EPIPE, errno.ETIMEDOUT),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+}
+# Seconds since 1970 that every reader of a timestamp takes, in every time zone: the years 1 to 9999, but for a day at either end.
+EARLIEST, LATEST = (datetime(*day, tzinfo=UTC).timestamp() for day in ((1, 1, 2), (9999, 12, 30)))
 
 
 def is_file(status: os.stat_result) -> bool:
@@ -25,8 +35,20 @@ def path_of(uri: str) -> Path:
 
 
 def stat_of(uri: str, status: os.stat_result) -> Stat:
+    """The stat of a file. A time that no timestamp can tell, as an unset clock or a faulty archive leaves, is the nearest one."""
     etag = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-    return Stat(uri, etag, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+    time = min(max(status.st_mtime, EARLIEST), LATEST)
+    return Stat(uri, etag, status.st_size, datetime.fromtimestamp(time, UTC))
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether there is no such file."""
+    return isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError) or error.errno in NO_FILE
+
+
+def may_be_of_one_file(error: OSError) -> bool:
+    """Whether other files of the same file system may well be read all the same."""
+    return error.errno not in OF_ALL_FILES
 
 
 @contextmanager

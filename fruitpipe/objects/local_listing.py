@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from fruitpipe.errors import AccessDenied, NotFound
-from fruitpipe.objects.local_files import explained, is_file, path_of, stat_of
+from fruitpipe.objects.local_files import explained, is_file, is_gone, may_be_of_one_file, path_of, stat_of
 from fruitpipe.objects.stat import Stat
 from fruitpipe.output import say
 
@@ -21,14 +20,22 @@ def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterat
     if top.is_file():
         yield stat_of(uri, top.stat())
     for folder, names in _walk(top, on_denied):
-        for name in names:
-            try:
-                stat = _listed(Path(folder, name))
-            except AccessDenied:  # a folder whose names may be read, and nothing else
-                if not on_denied:
+        yield from _in_folder(folder, names, on_denied)
+
+
+def _in_folder(folder: str, names: list[str], on_denied: Callable[[str], None] | None) -> Iterator[Stat]:
+    for path in (Path(folder, name) for name in names):
+        try:
+            stat = _listed(path)
+        except OSError as error:
+            if not on_denied or not may_be_of_one_file(error):
+                with explained(f"file://{path}"):
                     raise
+            if _is_shut_around(path):
                 on_denied(f"file://{folder}")
-                break
+                return
+            on_denied(f"file://{path}")  # a link, of a file or of a folder, to where nobody may look; or it is broken
+        else:
             if stat:
                 yield stat
 
@@ -36,14 +43,26 @@ def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterat
 def _listed(path: Path) -> Stat | None:
     """The file's stat. None for what can be no image (`_why_not`), for a file that was removed since, and for a broken link."""
     try:
-        with explained(f"file://{path}"):
-            status = path.stat()
-    except NotFound:
-        return None
+        status = path.stat()
+    except OSError as error:
+        if is_gone(error):
+            return None
+        raise
     if reason := _why_not(path, status):
         _say_skipped(os.fsencode(path), reason)
         return None
     return stat_of(f"file://{path}", status)
+
+
+def _is_shut_around(path: Path) -> bool:
+    """Whether the folder of a file is one whose names may be read, and nothing else."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _why_not(path: Path, status: os.stat_result) -> str | None:
@@ -79,7 +98,7 @@ def _refuse(top: Path, on_denied: Callable[[str], None] | None, error: OSError) 
     """Handles the error of os.walk for a folder that it cannot list; one that is gone meanwhile counts as empty."""
     if error.errno == errno.ENAMETOOLONG:
         _say_skipped(os.fsencode(error.filename), "its whole name is too long to be opened, and it is skipped")
-    elif on_denied and isinstance(error, PermissionError) and error.filename != str(top):
+    elif on_denied and not is_gone(error) and may_be_of_one_file(error) and error.filename != str(top):
         on_denied(f"file://{error.filename}")
     elif not isinstance(error, FileNotFoundError | NotADirectoryError):
         with explained(f"file://{error.filename}"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.extractor import arrow_schema
+from fruitpipe.ingest import alike
 from fruitpipe.ingest.alike import REASONS, Judge
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk
 from fruitpipe.table import lookup
@@ -37,7 +40,7 @@ class Store:
         monkeypatch.setattr(lookup, "good_paths", self.good_paths)
         monkeypatch.setattr(objects, "exists", self.exists)
         stats = [objects.Stat(path, "etag", 1, NOW) for path in listed]
-        monkeypatch.setattr(objects, "list_all", lambda folder: [stat for stat in stats if stat.path.startswith(folder)])
+        monkeypatch.setattr(objects, "list_all", lambda folder, *_: [stat for stat in stats if stat.path.startswith(folder)])
 
     def good_paths(self, _, count, but, but_below):
         return [path for path in self.good if path not in but and not path.startswith(tuple(but_below))][:count]
@@ -229,3 +232,17 @@ def test_images_that_are_gone_hide_no_refusal_of_all_others(monkeypatch):
         Judge("root", SHUT, store.look_at).check(refused)
     refused.groups[:] = refused.groups[1:]  # all are gone
     Judge("root", SHUT, store.look_at).check(refused)
+
+
+def test_a_link_to_where_nobody_may_look_beside_the_images_of_a_chunk_is_no_control_and_no_fault(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        objects.write(f"file://{tmp_path}/Kiwi/{name}", b"")
+    stat, uri = Path.stat, f"file://{tmp_path}/Kiwi"
+
+    def refused(path, **options):
+        if path.name == "a.jpg" and not options:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert alike._neighbours(f"{uri}/b.jpg", frozenset([f"{uri}/b.jpg"])) == [f"{uri}/c.jpg"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import Conflict, NotFound, WrongUsage
+from fruitpipe.errors import Conflict, NotFound, PlatformFault, WrongUsage
 from fruitpipe.objects import local, s3_listing
+from fruitpipe.objects.local_files import stat_of
 
 
 @pytest.mark.parametrize(
@@ -196,3 +199,23 @@ def test_a_folder_too_deep_to_be_named_whole_is_skipped(tmp_path, capsys):
         os.close(before)
     assert [stat.path for stat in objects.list_all(f"file://{tmp_path}")] == [f"file://{tmp_path}/a.jpg"]
     assert "its whole name is too long to be opened, and it is skipped" in capsys.readouterr().err
+
+
+def test_a_file_that_alone_cannot_be_read_is_unreadable_and_a_mount_that_is_away_is_a_fault(tmp_path, monkeypatch):
+    (tmp_path / "x.jpg").symlink_to("/proc/self/mem")  # the kernel gives EIO, as for a bad sector
+    assert objects.look(f"file://{tmp_path}/x.jpg", max_bytes=10) == objects.Unreadable("Input/output error")
+    (tmp_path / "y.jpg").write_bytes(b"y")
+
+    def away(*_):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(local, "_open", away)
+    with pytest.raises(PlatformFault, match="check the disk or the mount"):
+        objects.look(f"file://{tmp_path}/y.jpg")
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(300_000_000_000, 9999), (-80_000_000_000, 1), (1_700_000_000, 2023)])
+def test_a_file_of_a_time_that_no_timestamp_can_tell_is_listed_with_the_nearest(seconds, year):
+    """As of a clock that was never set, or of a faulty archive. Not every file system keeps such times."""
+    status = SimpleNamespace(st_size=1, st_mtime=float(seconds), st_mtime_ns=seconds * 10**9, st_ctime_ns=0)
+    assert stat_of("file:///x.jpg", status).modification_time.year == year

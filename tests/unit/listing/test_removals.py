@@ -6,11 +6,12 @@ import errno
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, PlatformFault
 from fruitpipe.ingest import removals
 from fruitpipe.ingest.seen import Seen
 from fruitpipe.root import manifests
@@ -123,12 +124,12 @@ def test_rows_elsewhere_and_of_other_names_are_not_taken_for_gone(images, root, 
     assert events() == {"removed": ["0004.jpg"]}
 
 
-def denied(folder):
+def denied(folder, code=errno.EACCES):
     """What os.scandir does where `folder` may not be read; who runs the tests may read everything."""
 
     def scandir(path=".", scandir=os.scandir):
         if os.fspath(path) == str(folder):
-            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            raise OSError(code, os.strerror(code), str(folder))
         return scandir(path)
 
     return scandir
@@ -145,8 +146,59 @@ def test_a_folder_that_may_not_be_read_is_skipped_said_once_and_not_taken_for_go
     monkeypatch.setattr(os, "scandir", denied(images / "lost+found"))
     assert (prefix.list_once(), prefix.list_once()) == (2, 0)
     assert events() == {"created": ["0022.jpg"], "removed": ["0003.jpg"]}
-    said = "may not be read and is skipped; rows of images below it stay. Grant access"
+    said = "may not be read and is skipped; rows of images there stay. Grant access, or check the disk"
     assert capsys.readouterr().err.splitlines() == [f"file://{images}/lost+found: {said}"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.EUCLEAN])
+def test_a_link_into_a_folder_that_may_not_be_searched_is_skipped_and_hides_nothing_else(
+    images, begin_with_rows, events, monkeypatch, capsys, code
+):
+    fill(images, 20)
+    prefix = begin_with_rows(allow_removals=True)
+    link, stat = images / "Kiwi" / "0003.jpg", Path.stat
+    link.unlink()
+    link.symlink_to(images.parent / "shut" / "0003.jpg")
+
+    def refused(path, **options):
+        if path == link and not options:
+            raise OSError(code, os.strerror(code), str(link))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    fill(images, 1, first=20)
+    assert (prefix.list_once(), prefix.list_once()) == (1, 0)
+    assert events() == {"created": ["0020.jpg"]}
+    assert capsys.readouterr().err.startswith(f"file://{link}: may not be read and is skipped; rows of images there stay")
+
+
+def test_a_folder_whose_names_alone_may_be_read_is_skipped_as_a_whole(images, begin_with_rows, events, monkeypatch, capsys):
+    fill(images, 20)
+    fill(images, 2, label="Names", first=20)
+    prefix = begin_with_rows(allow_removals=True)
+    stat = Path.stat
+
+    def refused(path, **options):
+        if path.parent == images / "Names":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    monkeypatch.setattr(Path, "lstat", refused)
+    assert (prefix.list_once(), events()) == (0, {})
+    assert [line.partition(": ")[0] for line in capsys.readouterr().err.splitlines()] == [f"file://{images}/Names"]
+
+
+def test_a_broken_folder_is_skipped_and_a_mount_that_is_away_is_not(images, begin_with_rows, events, monkeypatch):
+    fill(images, 20)
+    fill(images, 2, label="lost+found", first=20)
+    prefix = begin_with_rows(allow_removals=True)
+    monkeypatch.setattr(os, "scandir", denied(images / "lost+found", errno.EUCLEAN))
+    assert (prefix.list_once(), events()) == (0, {})
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "scandir", denied(images / "lost+found", errno.ESTALE))
+    with pytest.raises(PlatformFault, match="fix the disk or the mount"):
+        prefix.list_once()
 
 
 def test_a_prefix_that_may_not_be_read_itself_is_refused(images, begin, monkeypatch):
