@@ -36,7 +36,7 @@ def check_images(settings: IngestSettings, rule: Naming) -> None:
 def check_not_known(settings: IngestSettings, rule: Naming) -> None:
     """Raises WrongUsage where images of the folder have rows under another name of it, as through a link."""
     images, root = settings.images, settings.root
-    if objects.is_s3(images) or not delta.is_ours(root):
+    if objects.is_s3(images) or delta.is_new(root):
         return
     others = (Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images))
     for other in others:

@@ -48,7 +48,7 @@ def ingest(settings: IngestSettings) -> None:
     """Runs the stream until it has caught up (`once`) or is told to stop."""
     layout.check(settings.root)
     snapshot.check(settings.root)
-    rule = naming.proposed(settings, is_new=not delta.is_ours(settings.root))
+    rule = naming_rule(settings)
     check_images(settings, rule)
     model = Model.load(settings.model, settings.extractor)
     objects.check_drive(settings.root)
@@ -62,6 +62,11 @@ def ingest(settings: IngestSettings) -> None:
         else:
             done = stream(model, fence, prefix, hashes)
     say(f"ingest: {summary(done)}")
+
+
+def naming_rule(settings: IngestSettings) -> Naming:
+    """The root's rule for labels. A root that has a table and no rule of its own is an old one, whatever its table lacks."""
+    return naming.proposed(settings, is_new=delta.is_new(settings.root))
 
 
 def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Counter[str]:

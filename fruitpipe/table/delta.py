@@ -5,7 +5,7 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 | call | needs the lease | what a failure does |
 |---|---|---|
 | `create` | yes, it commits | raises, and nothing is committed |
-| `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `is_ours` | no | raises |
+| `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `is_new`, `is_ours` | no | raises |
 
 `commits` changes rows, `upkeep` compacts and removes files, `delta_java` holds the calls into Delta's private classes.
 """
@@ -92,6 +92,19 @@ def exists(spark: SparkSession, root: str) -> bool:
         return True
     if objects.children(folder(root)):
         raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
+    return False
+
+
+def is_new(root: str) -> bool:
+    """Whether there is no features table yet. Needs no Spark.
+
+    Raises WrongRoot for a table that the jobs cannot work with, or what is left of one, and Damaged, PlatformFault.
+    """
+    try:
+        requirements.check(Snapshot(root))
+    except NotFound:
+        _check_no_remains(root)
+        return True
     return False
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import Damaged, WrongUsage
+from fruitpipe.errors import Damaged, PlatformFault, WrongRoot, WrongUsage
+from fruitpipe.ingest.prefix_check import check_images
+from fruitpipe.jobs.ingest import naming_rule
 from fruitpipe.pictures import image_filter, names, naming, side_files
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import delta, first_commit, schema
+from tests.pictures import fill
+from tests.rows import put_rows
 from tests.side_files import SIDE_FILES
 
 GLOB = "*.{jpg,jpeg,png,webp}"
@@ -86,6 +92,51 @@ def test_the_rule_is_kept_with_the_root_and_later_starts_have_it(root):
 def test_a_new_root_labels_a_picture_at_the_top_with_nothing_and_an_old_one_as_before(root):
     assert proposed(root, FRUIT[0], is_new=True).label("s3://b/fruit/0.jpg") == ""
     assert proposed(root, FRUIT[0], is_new=False).label("s3://b/fruit/0.jpg") == "fruit"
+
+
+@pytest.mark.parametrize("lacks", [(), schema.ADDED_SINCE])
+def test_a_root_with_a_table_and_no_rule_is_an_old_one_whatever_its_table_lacks(root, lacks):
+    settings = IngestSettings(root=root, images=FRUIT[0])
+    assert naming_rule(settings).label("s3://b/fruit/0.jpg") == ""
+    properties = {key: value for key, value in schema.PROPERTIES.items() if key not in lacks}
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    assert naming_rule(settings).label("s3://b/fruit/0.jpg") == "fruit"
+
+
+@pytest.mark.parametrize("left", ["part-0.parquet", f"_delta_log/{7:020}.json"])
+def test_a_root_whose_table_cannot_be_read_is_not_taken_for_a_new_one(root, left):
+    objects.write(f"{delta.folder(root)}/{left}", b"left")
+    with pytest.raises((WrongRoot, Damaged), match="restore"):
+        naming_rule(IngestSettings(root=root, images=FRUIT[0]))
+
+
+def test_a_root_whose_store_fails_is_not_taken_for_a_new_one(root, monkeypatch):
+    def fails(_):
+        raise PlatformFault("as the test has it")
+
+    monkeypatch.setattr(delta, "Snapshot", fails)
+    with pytest.raises(PlatformFault):
+        naming_rule(IngestSettings(root=root, images=FRUIT[0]))
+
+
+def test_a_root_whose_table_others_have_changed_is_refused_before_anything_is_stored(root):
+    first_commit.write(
+        delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | {"delta.appendOnly": "true"}, datetime.now(UTC)
+    )
+    with pytest.raises(WrongRoot, match="appendOnly is true"):
+        naming_rule(IngestSettings(root=root, images=FRUIT[0]))
+
+
+@pytest.mark.parametrize("lacks", [(), schema.ADDED_SINCE])
+def test_a_folder_with_rows_under_another_name_is_refused_whatever_the_table_lacks(tmp_path, root, lacks):
+    fill(tmp_path / "images", 2)
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    properties = {key: value for key, value in schema.PROPERTIES.items() if key not in lacks}
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    put_rows(root, objects.list_all(f"file://{tmp_path}/images"))
+    settings = IngestSettings(root=root, images=f"file://{tmp_path}/link")
+    with pytest.raises(WrongUsage, match=r"is the same folder as .*/images, where 2 rows are"):
+        check_images(settings, naming_rule(settings))
 
 
 @pytest.mark.parametrize(("kept", "asked"), [(-1, 1), (2, -1), (None, -1)])
