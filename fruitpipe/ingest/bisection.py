@@ -1,6 +1,7 @@
 """Featurises references on Spark's workers, and finds the image that crashes its worker, so that the others get their vectors.
 
-A worker that its deadline ends says which image it was at. Where a worker crashes or is killed, bisection finds the image.
+A worker that its deadline ends says which image it was at, and the others run on in halves: one without such an image is done.
+Where a worker crashes or is killed, alone or with its container, bisection finds the image.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from fruitpipe.table.data_files import Group
 WORKER_DIED = "Python worker exited unexpectedly"
 # A worker whose memory ran out may live on to say so; where Java's ran out, no image is at fault.
 CRASHED = "decoding it, alone, took the worker process down"
-WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError")
+# A container is killed for the memory that its workers take together, by YARN or by the kernel (137; 143 after a request to end).
+# So Spark 4.0 to 4.2 word it on YARN and on clusters of their own, whose driver may know no more than that the executor is gone.
+KILLED = (
+    "Container killed by YARN for exceeding (?:physical|virtual) memory limits"
+    r"|(?:Exit status:|Command exited with code) 1(?:37|43)\b"
+    "|Remote RPC client disassociated. Likely due to containers exceeding thresholds"
+)
+CONTAINER_DIED = rf"ExecutorLostFailure \(executor \S+ exited caused by one of the running tasks\) Reason: .*(?:{KILLED})"
+WORKER_GAVE_UP = re.compile(rf"{WORKER_DIED}|(?<!OutOf)MemoryError|{CONTAINER_DIED}")
 
 
 class _WorkerDied(Exception):
@@ -56,17 +65,15 @@ class Bisection:
 
         again: whether a single image gets a second try, as a worker may be killed for other reasons than its image.
         """
-        while len(references):
-            try:
-                yield from self._run(references)
-            except _Overdue as overdue:
-                yield from self.writer.write(self._failed(overdue.path, "too-slow", self._too_slow()))
-                references = references.filter(pc.field("path") != overdue.path)
-            except _WorkerDied:
-                yield from self._bisect(references, again=again)
-                return
-            else:
-                return
+        if not len(references):
+            return
+        try:
+            yield from self._run(references)
+        except _Overdue as overdue:
+            yield from self.writer.write(self._failed(overdue.path, "too-slow", self._too_slow()))
+            yield from self._in_halves(references.filter(pc.field("path") != overdue.path))
+        except _WorkerDied:
+            yield from self._bisect(references, again=again)
 
     def _run(self, references: pa.Table) -> list[Group]:
         """Runs one Spark job. Raises _Overdue, _WorkerDied."""
@@ -84,15 +91,18 @@ class Bisection:
         return [Group(*row) for row in rows]
 
     def _bisect(self, references: pa.Table, *, again: bool) -> Iterator[Group]:
-        half = len(references) // 2
-        if half:
-            yield from self(references.slice(0, half))
-            yield from self(references.slice(half))
+        if len(references) > 1:
+            yield from self._in_halves(references)
         elif again:
             yield from self(references, again=False)
         else:
             path = references["path"][0].as_py()
             yield from self.writer.write(self._failed(path, "crashes-decoder", CRASHED))
+
+    def _in_halves(self, references: pa.Table) -> Iterator[Group]:
+        half = len(references) // 2
+        yield from self(references.slice(0, half))
+        yield from self(references.slice(half))
 
     def _too_slow(self) -> str:
         seconds = self.writer.featuriser.max_image_seconds
