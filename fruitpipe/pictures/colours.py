@@ -16,6 +16,7 @@ TIFF_DEPTH, TIFF_MEANING = 258, 262  # tags: bits a channel; 0 where white is ze
 GREY_BITS = range(9, 17)
 DEEP_MODES = {"I": "32-bit integer", "F": "32-bit float"}
 PROFILED_MODES = ("RGB", "CMYK", "L")
+KEPT_PROFILE_BYTES = 1_000_000  # of a profile whose transform is kept for the next picture; usual ones have 0.5 to 600 kB
 
 
 def as_seen(image: Image.Image) -> Image.Image:
@@ -77,8 +78,12 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-@lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The transform by a profile, which may be as large as its file."""
+    return (_kept if len(profile) <= KEPT_PROFILE_BYTES else _made)(profile, mode)
+
+
+def _made(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     if not profile:
         return None
     try:
@@ -88,3 +93,6 @@ def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
+
+
+_kept = lru_cache(maxsize=16)(_made)

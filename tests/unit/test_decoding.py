@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fruitpipe.pictures import decoding
+from fruitpipe.pictures import colours, decoding
 from fruitpipe.pictures.decoding import BadImage, decode
 from tests.encodings import COLOUR, FILES, JPEG, encoded, png
 from tests.odd_pictures import TURNS
@@ -82,6 +82,15 @@ def test_colours_are_what_the_embedded_profile_means_by_them(kind):
 def test_the_usual_profile_and_one_that_does_not_parse_change_nothing(profile):
     plain = decode(encoded(RED, "JPEG")).pixels
     np.testing.assert_array_equal(decode(encoded(RED, "JPEG", icc_profile=profile)).pixels, plain)
+
+
+def test_a_profile_as_large_as_a_picture_converts_its_colours_and_is_not_kept_for_the_next_one():
+    colours._kept.cache_clear()
+    large = EXCHANGED + bytes(2_000_000)
+    for profile, kept in ((large, 0), (EXCHANGED, 1), (large, 1)):
+        pixels = decode(encoded(RED, "TIFF", icc_profile=profile)).pixels
+        np.testing.assert_allclose(pixels[9, 9], [-1, -1, 1], atol=0.05)
+        assert colours._kept.cache_info().currsize == kept
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
