@@ -25,6 +25,7 @@ NAMESPACE = "Fruitpipe"
 UNITS = {"WaitingSeconds": "Seconds", "ErrorShare": "Percent"}
 LEASE_SECONDS = 60  # of a record that does not say
 ERRORS_OVER = timedelta(hours=1)
+LEAST_ROWS = 20  # of which the share of errors is told, as one broken upload of a quiet hour is no reason to wake anybody
 COMMITS = 400  # more than an hour of them, at one every ten seconds
 END_BYTES = 1 << 20  # some 5,000 entries of a checkpoint's list of files, which grows by all that the stream ever takes
 
@@ -79,14 +80,14 @@ def waiting_seconds(root: str, now: datetime) -> float:
 
 
 def error_share(root: str, since: datetime) -> float:
-    """The share of images with an error among those of Delta's commits since then, 0 to 1; 0 without any."""
+    """The share of images with an error among those of Delta's commits since then, or among LEAST_ROWS where they are fewer."""
     rows = errors = 0
     log = f"{root}/features/_delta_log/"
     for entry in _listed(log, f"{max(0, _last_checkpoint(log) - COMMITS):020d}"):
         if entry["LastModified"] >= since and entry["Key"].endswith(".json"):
             brought, failed = _brought(_read(f"s3://{_place(root)[0]}/{entry['Key']}"))
             rows, errors = rows + brought, errors + failed
-    return errors / rows if rows else 0.0
+    return errors / max(rows, LEAST_ROWS)
 
 
 def hours_since_refit(root: str, now: datetime) -> float | None:

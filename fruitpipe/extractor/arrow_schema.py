@@ -17,6 +17,7 @@ REFERENCES = pa.schema(
         pa.field("known_etag", pa.string()),  # what the table has for this extractor, if anything
         pa.field("known_sha256", pa.string()),
         pa.field("good_etag", pa.string()),  # of the row with features that the table has, of whatever extractor
+        pa.field("known_error", pa.string()),  # of the row that the table has for this extractor, where it has no etag
         pa.field("is_stale", pa.bool_()),  # that row is of another extractor, and does not say yet that it stays
         pa.field("archived_etag", pa.string()),  # what a listing says of an object that nobody can read before it is restored
     ]

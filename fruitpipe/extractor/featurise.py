@@ -55,6 +55,7 @@ class Reference:
     known_etag: str | None = None
     known_sha256: str | None = None
     good_etag: str | None = None
+    known_error: str | None = None
     is_stale: bool | None = None
     archived_etag: str | None = None
 
@@ -64,12 +65,12 @@ class Featuriser:
     """Looks at references and turns what it finds into rows. Goes to the workers, the model by broadcast.
 
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
-    etag), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features the table has under another name),
-    ``kept`` (the store does not give it now, and the features of its row stay), ``stale`` (so too, but they are another
-    extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the file in which each leaves its
-    mark, if any. naming: the root's rule for labels. preprocessing: the model's. copyable: the SHA-256 of bytes whose features
-    need not be computed, as a row has them that is to go. A picture whose decoding takes longer than `max_image_seconds` ends the
-    process.
+    etag, or is withheld for the known reason), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features
+    the table has under another name), ``kept`` (the store does not give it now, and the features of its row stay), ``stale``
+    (so too, but they are another extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the
+    file in which each leaves its mark, if any. naming: the root's rule for labels. preprocessing: the model's. copyable: the
+    SHA-256 of bytes whose features need not be computed, as a row has them that is to go. A picture whose decoding takes longer
+    than `max_image_seconds` ends the process.
     """
 
     model: Broadcast
@@ -178,13 +179,16 @@ def seen(stat: objects.Stat) -> dict[str, Any]:
 
 
 def _withheld(look: objects.Unreadable, reference: Reference) -> dict[str, Any]:
-    """A row without features, unless that would take the place of one that has some of the object as it is."""
+    """A row without features, unless that would take the place of one that has some of the object as it is, or says the same."""
     reason, stat = (look.reason, look.stat) if isinstance(look, objects.Withheld) else ("unreadable", None)
     listed = {"etag": reference.archived_etag, "length": reference.length} if reference.archived_etag else {}
     told: dict[str, Any] = seen(stat) if stat else listed
     good, etag = reference.good_etag, told.get("etag")
     is_same = good is not None and (etag is None or _content(good) == _content(etag))
-    stays = {"outcome": "stale" if reference.is_stale else "kept"} if is_same else {}
+    if is_same:
+        stays = {"outcome": "stale" if reference.is_stale else "kept"}
+    else:
+        stays = {"outcome": "unchanged"} if etag is None and reason == reference.known_error else {}
     return told | _failed(reason, look.message) | stays
 
 

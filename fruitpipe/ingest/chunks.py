@@ -115,6 +115,7 @@ def _reference(event: ImageEvent, current: Known | None, known: Known | None, ex
         "known_etag": current and current.etag,
         "known_sha256": current and current.sha256,
         "good_etag": known.etag if known and known.error is None else None,
+        "known_error": current.error if current and current.etag is None else None,
         "is_stale": True if known and known.is_stale(extractor) else None,
         "archived_etag": event.etag if event.archived else None,
     }

@@ -8,6 +8,7 @@ Cost: one pass over the rows that are new since the last version (40 µs a row o
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
@@ -56,7 +57,7 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     pinned = changes.pin(spark, settings.root)
     bar.step(new_version.READ, pinned.rows)
     found = pointer.find(settings.root)
-    previous = _previous(settings.root, found.basis) if found else None
+    previous = _previous(settings.root, found) if found else None
     gathered = changes.gather(spark, pinned, previous, full=settings.full)
     say(gathered.how)
     _name_set_aside(gathered.summary)
@@ -64,13 +65,18 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
 
 
-def _previous(root: str, version: str) -> Model | None:
-    """The model that the new version continues; None where it is damaged, and then all rows are read."""
+def _previous(root: str, found: pointer.Pointer) -> Model | None:
+    """The model that the new version continues; None where it is damaged, and then all rows are read.
+
+    Its features version is the latest of which it is known to have all rows: the change feed of older ones may be removed by now.
+    """
     try:
-        return version_model.load_model(root, version)
+        model = version_model.load_model(root, found.basis)
     except (Damaged, NotFound) as error:
         say(f"{error}: this refit reads all rows and goes on from no earlier version")
         return None
+    until = max(model.facts["features_version"], found.holds_until(found.basis))
+    return replace(model, facts=model.facts | {"features_version": until})
 
 
 def _publish(run: new_version.Run) -> None:
@@ -79,7 +85,7 @@ def _publish(run: new_version.Run) -> None:
         model = new_version.fit_anew(run)
     elif run.gathered.added is None:
         say(f"nothing changed since {run.previous.facts['version']}: nothing is published")
-        publication.confirm(run.settings.root)
+        publication.confirm(run.settings.root, run.previous.facts["version"], run.pinned.version)
         return
     else:
         model = _extend(run, run.previous, run.gathered.added)

@@ -29,11 +29,19 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What a refit found that published nothing: a version has all good rows of the table's `features_version`, and no others."""
+
+    version: str
+    features_version: int
+
+
+@dataclass(frozen=True)
 class Pointer:
     """The contents of the pointer: the current version, and all published ones, oldest first.
 
     held: where no refit may switch. switched_at: when the current version became it. checked_at: when a refit last found that
-    nothing is to be published. Times in ISO 8601, of UTC.
+    nothing is to be published, checked: what it found. Times in ISO 8601, of UTC.
     """
 
     version: str
@@ -41,6 +49,7 @@ class Pointer:
     held: Hold | None = None
     switched_at: str | None = None
     checked_at: str | None = None
+    checked: Check | None = None
     etag: str | None = None
 
     @property
@@ -52,6 +61,10 @@ class Pointer:
     def basis(self) -> str:
         """The version that a refit continues: the current one, or the last that was published since a rollback holds."""
         return self.newest if self.held and number(self.newest) > number(self.held.newest) else self.version
+
+    def holds_until(self, version: str) -> int:
+        """The features version until which a refit has found that nothing changed since a version; -1 where none has looked."""
+        return self.checked.features_version if self.checked and self.checked.version == version else -1
 
 
 def uri(root: str) -> str:
@@ -108,8 +121,16 @@ def now() -> str:
 
 
 def _parsed(content: dict[str, Any], etag: str) -> Pointer:
-    held, switched_at, checked_at = (content.get(name) for name in ("held", "switched_at", "checked_at"))
-    return Pointer(content["version"], tuple(content["versions"]), Hold(**held) if held else None, switched_at, checked_at, etag)
+    held, checked = content.get("held"), content.get("checked")
+    return Pointer(
+        content["version"],
+        tuple(content["versions"]),
+        Hold(**held) if held else None,
+        content.get("switched_at"),
+        content.get("checked_at"),
+        Check(**checked) if checked else None,
+        etag,
+    )
 
 
 def _body(wanted: Pointer) -> bytes:
@@ -121,5 +142,6 @@ def _body(wanted: Pointer) -> bytes:
         "held": asdict(wanted.held) if wanted.held else None,
         "switched_at": wanted.switched_at,
         "checked_at": wanted.checked_at,
+        "checked": asdict(wanted.checked) if wanted.checked else None,
     }
     return json.dumps(content, indent=2).encode()

@@ -152,11 +152,14 @@ def switch(root: str, version: str) -> Pointer:
     return pointer.update(root, add)
 
 
-def confirm(root: str) -> None:
-    """Notes that a refit looked and that the version it goes on from has all rows, so that who watches sees refits at work."""
-    at = pointer.now()
+def confirm(root: str, version: str, features_version: int) -> None:
+    """Notes that a refit looked, and that `version` has all rows of the table's `features_version`.
+
+    So who watches sees refits at work, and the next refit needs the table's changes since then and no older ones.
+    """
+    at, checked = pointer.now(), pointer.Check(version, features_version)
     if found := pointer.find(root):
-        pointer.update(root, lambda again: replace(again or found, checked_at=at))
+        pointer.update(root, lambda again: replace(again or found, checked_at=at, checked=checked))
 
 
 def prune(root: str, keep: int) -> list[str]:

@@ -162,17 +162,23 @@ def test_errors_are_counted_in_what_was_added_within_the_hour(root, watch):
     assert watch.error_share(root.uri, now - timedelta(hours=1)) == pytest.approx(0.25)
     assert watch.error_share(root.uri, now + timedelta(hours=1)) == 0
     root.put("features/_delta_log/_last_checkpoint", json.dumps({"version": 401}).encode())
-    assert watch.error_share(root.uri, now - timedelta(hours=1)) == pytest.approx(0.7)  # a long log is read near its end
+    assert watch.error_share(root.uri, now - timedelta(hours=1)) == pytest.approx(7 / 20)  # a long log is read near its end
+
+
+@pytest.mark.parametrize(("rows", "errors", "share"), [(1, 1, 0.05), (2, 2, 0.1), (3, 3, 0.15), (19, 2, 0.1), (40, 4, 0.1)])
+def test_a_broken_upload_of_a_quiet_hour_wakes_nobody_and_three_do(root, watch, rows, errors, share):
+    root.commit(0, rows=rows, errors=errors)
+    assert watch.error_share(root.uri, datetime.now(UTC) - timedelta(hours=1)) == pytest.approx(share)
 
 
 def test_of_a_merge_only_what_it_brought_counts_and_not_the_rows_beside_it(root, watch):
     since = datetime.now(UTC) - timedelta(hours=1)
-    brought = json.dumps({"featurised": 6, "failed": 2, "touched": 40, "gone": 1})
+    brought = json.dumps({"featurised": 60, "failed": 20, "touched": 40, "gone": 1})
     root.commit(0, rows=500, errors=400, operation="MERGE", userMetadata=brought)
     assert watch.error_share(root.uri, since) == pytest.approx(0.25)
     root.commit(1, rows=500, errors=400, operation="MERGE")  # an erasure brings nothing
     assert watch.error_share(root.uri, since) == pytest.approx(0.25)
-    root.commit(2, rows=8, errors=2, operation="WRITE")
+    root.commit(2, rows=80, errors=20, operation="WRITE")
     assert watch.error_share(root.uri, since) == pytest.approx(0.25)
 
 
@@ -199,7 +205,7 @@ def test_the_figures_arrive_as_metrics(root, watch, aws, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_ROOT", root.uri)
     monkeypatch.setenv("FRUITPIPE_STACK", root.bucket)
     root.commit(0, rows=4, errors=1)
-    assert watch.handler({}, None) == {"StreamAlive": 0.0, "WaitingSeconds": 0.0, "ErrorShare": 25.0}
+    assert watch.handler({}, None) == {"StreamAlive": 0.0, "WaitingSeconds": 0.0, "ErrorShare": 5.0}
     root.put("reduced/latest.json", b"{}")
     assert set(watch.handler({}, None)) == {"StreamAlive", "WaitingSeconds", "ErrorShare", "HoursSinceRefit"}
     names = aws.client("cloudwatch").list_metrics(Namespace="Fruitpipe")["Metrics"]

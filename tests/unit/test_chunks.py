@@ -99,6 +99,8 @@ def of_row(extractor="now", error=None, length=None):
         (of_row(error="truncated"), {"known_etag": "etag", "known_sha256": "sha"}),
         (of_row("older", "truncated"), {}),
         (of_row(error="no-key"), {}),
+        (of_row(error="unreadable")._replace(etag=None, sha256=None), {"known_error": "unreadable"}),
+        (of_row("older", "unreadable")._replace(etag=None, sha256=None), {}),
         (of_row(error="too-large", length=100), {}),
         (of_row(error="too-large", length=101), {"known_etag": "etag", "known_sha256": "sha"}),
     ],

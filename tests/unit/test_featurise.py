@@ -109,6 +109,18 @@ def test_a_row_of_another_extractor_that_stays_is_to_say_why(monkeypatch, is_sta
     assert outcome(monkeypatch, look, good_etag="old", is_stale=is_stale)[0] == "failed", "those features are of other bytes"
 
 
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        (objects.Unreadable("AccessDenied: today by another role"), ("unchanged", "unreadable", None)),
+        (objects.Withheld("KMS.DisabledException", "no-key"), ("failed", "no-key", None)),
+        (objects.Withheld("InvalidObjectState", "archived", STAT), ("failed", "archived", "new@v2")),
+    ],
+)
+def test_what_cannot_be_read_for_the_reason_that_the_row_has_changes_nothing(monkeypatch, look, expected):
+    assert outcome(monkeypatch, look, known_error="unreadable") == expected
+
+
 @pytest.mark.parametrize(("good_etag", "expected"), [(None, "failed"), ("etag@v1", "kept"), ("old", "failed")])
 def test_what_a_listing_has_found_in_an_archive_costs_no_request(monkeypatch, good_etag, expected):
     asked = outcome(monkeypatch, None, archived_etag="etag", good_etag=good_etag)

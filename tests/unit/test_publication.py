@@ -10,6 +10,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongRoot, WrongUsage
+from fruitpipe.jobs import refit
 from fruitpipe.objects import local
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
@@ -245,10 +246,25 @@ def test_pruning_and_withdrawing_leave_the_hold(root):
 def test_a_refit_that_finds_nothing_to_publish_leaves_a_sign_and_readers_their_version(root):
     publish(root)
     before = pointer.get(root)
-    publication.confirm(root)
+    publication.confirm(root, "v000001", 7)
     after = pointer.get(root)
     assert after.checked_at > before.switched_at
     assert (after.version, after.versions, after.switched_at) == (before.version, before.versions, before.switched_at)
+
+
+def test_a_refit_goes_on_from_where_the_last_one_found_nothing_changed(root):
+    """The change feed before that may be removed by now, and without it all rows are read, and a version is published."""
+    for _ in range(2):
+        with publication.attempt(root) as version:
+            version_model.save_model(root, version, model(version=version, features_version=3))
+            publication.switch(root, version)
+    assert refit._previous(root, pointer.get(root)).facts["features_version"] == 3
+    for seen in (5, 9):
+        publication.confirm(root, "v000002", seen)
+        assert refit._previous(root, pointer.get(root)).facts["features_version"] == seen
+    rollback.roll_back(root, "v000001")
+    previous = refit._previous(root, pointer.get(root))
+    assert (previous.facts["version"], previous.facts["features_version"]) == ("v000001", 3), "of it nobody knows more"
 
 
 def test_rollback_to_what_is_not_published_lists_what_is(root):
