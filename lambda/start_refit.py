@@ -58,7 +58,7 @@ def start(settings: Settings, arguments: list[str], ids: list[str]) -> Fields:
     """Adds the step, or says why there is nothing to do. Raises NotStarted."""
     cluster = living_cluster(settings)
     for _ in range(LOOKS):
-        last = find_step(settings.root, claims.read(settings.root))
+        last = find_step(settings.root, cluster["Id"], claims.read(settings.root))
         if reason := nothing_to_do(settings, cluster, last, ids):
             return {"started": False, "reason": reason}
         if not (last and last.is_held) and (mine := claims.take(settings.root, settings.guard_seconds, cluster["Id"], last, ids)):
@@ -80,7 +80,7 @@ def nothing_to_do(settings: Settings, cluster: Fields, last: Claim | None, ids: 
         cure = f"aws emr cancel-steps --cluster-id {cluster['Id']} --step-ids {step['Id']}"
         check_not_hung(settings, f"step {step['Id']} ({step['Name']})", step["Status"], cure)
         return f"a refit is {state}: step {step['Id']} on cluster {cluster['Id']}"
-    if last and last.step_id and _is_recent(last, settings):
+    if last and last.step_id and last.cluster_id == cluster["Id"] and _is_recent(last, settings):
         return f"the refit {last.step_id} was started just now; the least interval is {settings.min_interval_seconds} s"
     if active and cluster.get("StepConcurrencyLevel", 1) == 1:
         raise NotStarted(
@@ -125,14 +125,14 @@ def _cluster_by_id(cluster_id: str) -> Fields:
     return cluster
 
 
-def find_step(root: str, claim: Claim | None) -> Claim | None:
-    """The claim with its step, found by name where the claimant was killed, or lost EMR's answer, before it noted it."""
-    if claim is None or claim.step_id or not claim.token:
+def find_step(root: str, cluster_id: str, claim: Claim | None) -> Claim | None:
+    """The claim with its step, found by name where the claimant was killed, or lost EMR's answer, before it noted it.
+
+    A claim on another cluster than the present one is left as it is, and expires: this role may not list that one's steps.
+    """
+    if claim is None or claim.step_id or not claim.token or claim.cluster_id != cluster_id:
         return claim
-    try:
-        found = [step["Id"] for step in _steps(claim.cluster_id) if step["Name"] == PREFIX + claim.token]
-    except _emr().exceptions.InvalidRequestException:
-        return claim  # EMR has forgotten the cluster
+    found = [step["Id"] for step in _steps(cluster_id) if step["Name"] == PREFIX + claim.token]
     return claims.note(root, replace(claim, step_id=found[0])) if found else claim
 
 
@@ -144,7 +144,7 @@ def submit(settings: Settings, mine: Claim, arguments: list[str]) -> Fields:
     try:
         noted = claims.note(settings.root, replace(mine, step_id=add_step(mine.cluster_id, step)))
     except BotoCoreError:
-        noted = find_step(settings.root, mine) or mine
+        noted = find_step(settings.root, mine.cluster_id, mine) or mine
         if not noted.step_id:
             raise
     except ClientError as error:

@@ -228,6 +228,27 @@ def test_a_refit_of_a_cluster_that_is_gone_does_not_block_the_new_one(trigger, m
     assert trigger()["started"]
 
 
+@pytest.mark.parametrize("added", ["add_step(*arguments)", "None"])
+def test_a_claim_without_a_step_on_the_former_cluster_expires_though_its_steps_may_not_be_listed_any_more(
+    trigger, monkeypatch, added
+):
+    """IAM names the present cluster alone, and says no more of a former one than that it may not be looked at."""
+    killed("request-1", added)
+    former, listed = trigger.cluster_id, trigger.module._steps
+    trigger.cluster_id = start_cluster(trigger.emr)
+    monkeypatch.setenv("CLUSTER_ID", trigger.cluster_id)
+
+    def refused(cluster, **states):
+        assert cluster != former
+        return listed(cluster, **states)
+
+    monkeypatch.setattr(trigger.module, "_steps", refused)
+    with pytest.raises(trigger.module.NotStarted, match="expires by itself"):
+        trigger(request="request-2")
+    trigger.let_pass(121)
+    assert trigger(request="request-2")["started"]
+
+
 def test_a_step_whose_answer_was_lost_is_found_by_its_name_and_not_added_again(trigger, emr):
     emr.lost.add("AddJobFlowSteps")
     answer = trigger()
