@@ -16,6 +16,7 @@ OWN_DISKS = re.compile(r"(?:[a-z]+\d+[a-z]*d[a-z]*|[dhi]\d+[a-z]*|im\d+[a-z]*|is
 GRAVITON = re.compile(r"[a-z]+\d+g[a-z]*\.")
 RELEASE = "emr-spark-8.1.0"  # the template's default
 NAME = re.compile("[a-z][a-z0-9-]{1,19}")  # so that the buckets' names stay below 63 characters
+PREFIX = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*")  # as the template's: with a / at its end no key would match
 
 
 class Refused(Exception):
@@ -43,6 +44,10 @@ class Plan:
         if not NAME.fullmatch(stack):
             raise Refused(f"{path}: stack {stack!r}; give 2 to 20 of a-z, 0-9 and -, the first a letter")
         parameters = {name: str(value) for name, value in content.get("parameters", {}).items()}
+        for name in ("ImagesPrefix", "RootPrefix"):
+            if not PREFIX.fullmatch(parameters.get(name, "x")):
+                given = f"{path}: {name} {parameters[name]!r}"
+                raise Refused(f"{given}; give names of letters, digits, - and _ with / between them, as fruit/images")
         plan = cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
         if lanes.of_emr(plan.release) is None:
             tested = " or ".join(sorted(lane.emr for lane in lanes.LANES.values() if lane.emr))

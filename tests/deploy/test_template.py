@@ -10,6 +10,7 @@ import parliament
 import pytest
 
 from benchmarks import costs
+from deploy import plan
 from fruitpipe import regions
 from tests.deploy.policies import TEMPLATE, as_text, policies, template
 
@@ -202,6 +203,30 @@ def test_the_budget_does_not_warn_of_a_cluster_of_the_default_size_in_a_long_mon
     assert parameters["CoreNodes"]["Default"] == costs.Factors().nodes - 1
     long_month = 31 * 24 * costs.Factors().hour + 10  # and what runs beside
     assert long_month < 0.8 * parameters["MonthlyBudgetUsd"]["Default"]
+
+
+def test_events_that_nobody_collects_have_an_alarm_and_one_that_cannot_be_collected_has_another():
+    resources = template()["Resources"]
+    queue, waits = resources["EventsQueue"]["Properties"], resources["EventsWait"]["Properties"]
+    assert as_text(waits["Dimensions"]) == [{"Name": "QueueName", "Value": "EventsQueue.QueueName".lower()}]
+    assert (waits["Namespace"], waits["MetricName"]) == ("AWS/SQS", "ApproximateAgeOfOldestMessage")
+    assert waits["Threshold"] > queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+
+
+PREFIXES = {"images": True, "fruit/2026_a-b": True, "images/": False, "a//b": False, "/a": False, "": False, "a b": False}
+
+
+@pytest.mark.parametrize("name", ["ImagesPrefix", "RootPrefix"])
+@pytest.mark.parametrize(("prefix", "is_allowed"), PREFIXES.items())
+def test_a_prefix_with_a_slash_at_its_end_is_refused_as_no_key_would_match(tmp_path, name, prefix, is_allowed):
+    assert bool(re.fullmatch(template()["Parameters"][name]["AllowedPattern"], prefix)) is is_allowed
+    file = tmp_path / "parameters.toml"
+    file.write_text(f'stack = "fruits"\nregion = "eu-west-1"\n[parameters]\n{name} = "{prefix}"')
+    if is_allowed:
+        plan.Plan.read(file, transient=False)
+        return
+    with pytest.raises(plan.Refused, match=f"{name} '{prefix}'; give names of letters"):
+        plan.Plan.read(file, transient=False)
 
 
 def test_every_queue_of_the_dead_has_an_alarm_and_each_alarm_tells_somebody():
