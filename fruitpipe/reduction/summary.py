@@ -5,7 +5,7 @@ Mergeable like the moments in it, so that partitions, executors and refits add u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from fruitpipe.reduction.moments import Floats, Moments, finite_rows, npz, un_npz
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 EXAMPLES = 3
@@ -47,6 +49,18 @@ class Summary:
         names, sums, counts = _sums_by_label(good, labels[finite])
         return cls(Moments.of(good), names, counts, sums, len(bad), tuple(bad[:EXAMPLES]))
 
+    @classmethod
+    def total(cls, parts: Iterable[Summary], dimensions: int) -> Summary:
+        """The summary of the rows of all `parts`, of which one is held at a time."""
+        moments, labels = Moments.zero(dimensions), _LabelSums(dimensions)
+        set_aside, examples = 0, tuple[str, ...]()
+        for part in parts:
+            moments = moments.merge(part.moments)
+            labels.add(part)
+            set_aside += part.set_aside
+            examples = tuple(sorted((*examples, *part.examples))[:EXAMPLES])
+        return cls(moments, *labels.by_name(), set_aside, examples)
+
     @property
     def count(self) -> int:
         """The number of rows that were summarised or set aside."""
@@ -59,13 +73,19 @@ class Summary:
 
     def merge(self, other: Summary) -> Summary:
         """The summary of both sets of rows together."""
-        examples = tuple(sorted((*self.examples, *other.examples))[:EXAMPLES])
-        return self._combined(other, 1, self.moments.merge(other.moments), examples)
+        return Summary.total((self, other), self.moments.dimensions)
 
     def subtract(self, other: Summary) -> Summary:
         """The summary without the rows of `other`; see `Moments.subtract` for what that costs in digits."""
+        labels = _LabelSums(self.moments.dimensions)
+        labels.add(self)
+        labels.add(replace(other, label_counts=-other.label_counts, label_sums=-other.label_sums))
+        names, counts, sums = labels.by_name()
+        left = counts > 0
+        kept = tuple(label for label, is_left in zip(names, left, strict=True) if is_left)
         examples = tuple(path for path in self.examples if path not in other.examples)
-        return self._combined(other, -1, self.moments.subtract(other.moments), examples)
+        moments = self.moments.subtract(other.moments)
+        return Summary(moments, kept, counts[left], sums[left], self.set_aside - other.set_aside, examples)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """By name, what `from_arrays` takes: the form in which a summary is stored."""
@@ -97,16 +117,30 @@ class Summary:
         """The summary that `to_bytes` wrote, bit for bit."""
         return cls.from_arrays(un_npz(body))
 
-    def _combined(self, other: Summary, sign: int, moments: Moments, examples: tuple[str, ...]) -> Summary:
-        labels = tuple(sorted({*self.labels, *other.labels}))
-        counts, sums = np.zeros(len(labels), np.int64), np.zeros((len(labels), moments.dimensions))
-        for part, factor in ((self, 1), (other, sign)):
-            places = np.searchsorted(np.array(labels, np.str_), np.array(part.labels, np.str_))
-            counts[places] += factor * part.label_counts
-            sums[places] += factor * part.label_sums
-        left = counts > 0
-        kept = tuple(label for label, is_left in zip(labels, left, strict=True) if is_left)
-        return Summary(moments, kept, counts[left], sums[left], self.set_aside + sign * other.set_aside, examples)
+
+class _LabelSums:
+    """The number and the sum of the rows of each label, added up in place: a part costs what its own labels do."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+        self._counts: dict[str, int] = {}
+        self._sums: dict[str, Floats] = {}
+
+    def add(self, part: Summary) -> None:
+        for label, count, row in zip(part.labels, part.label_counts.tolist(), part.label_sums, strict=True):
+            if label in self._sums:
+                self._counts[label] += count
+                self._sums[label] += row
+            else:
+                self._counts[label], self._sums[label] = count, row.copy()
+
+    def by_name(self) -> tuple[tuple[str, ...], NDArray[np.int64], Floats]:
+        """The labels, sorted, their numbers (labels,) and sums (labels, d). Leaves nothing here."""
+        labels = sorted(self._sums)
+        sums = np.empty((len(labels), self._dimensions))
+        for place, label in enumerate(labels):
+            sums[place] = self._sums.pop(label)
+        return tuple(labels), np.array([self._counts[label] for label in labels], np.int64), sums
 
 
 def _sums_by_label(rows: NDArray[np.float32], labels: NDArray[Any]) -> tuple[tuple[str, ...], Floats, NDArray[np.int64]]:

@@ -6,6 +6,7 @@ rows of 13 MB at the most, however many rows and partitions there are.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -109,12 +110,18 @@ def _summary_of(batch: pa.RecordBatch, dimensions: int | None) -> Summary:
 
 def _merged(summaries: Iterable[Summary]) -> Summary | None:
     """All as one; None where there are none. Raises InvalidResult where their vectors differ in length."""
-    total: Summary | None = None
-    for one in summaries:
-        if total and one.moments.dimensions != total.moments.dimensions:
-            raise InvalidResult(f"vectors of {total.moments.dimensions} and of {one.moments.dimensions} numbers found together")
-        total = total.merge(one) if total else one
-    return total
+    left = iter(summaries)
+    first = next(left, None)
+    if first is None:
+        return None
+    dimensions = first.moments.dimensions
+    return Summary.total((_checked(one, dimensions) for one in itertools.chain([first], left)), dimensions)
+
+
+def _checked(summary: Summary, dimensions: int) -> Summary:
+    if summary.moments.dimensions != dimensions:
+        raise InvalidResult(f"vectors of {dimensions} and of {summary.moments.dimensions} numbers found together")
+    return summary
 
 
 def project_batches(batches: Iterable[pa.RecordBatch], reduction: Reduction) -> Iterator[pa.RecordBatch]:

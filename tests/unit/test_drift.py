@@ -1,5 +1,7 @@
 """What a version says of its predecessor."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,16 @@ def test_only_labels_that_both_know_are_compared():
     turned = compare(summary(CENTRES), summary(CENTRES, labels=("A", "B", "C")))
     assert turned["label_moves"] == {}
     assert turned["neighbours_changed"] == 0
+
+
+def test_the_nearest_labels_of_thousands_are_found_without_a_table_of_each_with_each():
+    points = np.random.default_rng(0).normal(size=(1500, 3)).astype(np.float32)
+    tracemalloc.start()
+    nearest = drift._nearest(points)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * len(points) ** 2
+    others = [np.linalg.norm(points - point, axis=1) for point in points]
+    for number, distances in enumerate(others):
+        distances[number] = np.inf
+    np.testing.assert_array_equal(nearest, np.argmin(others, axis=1))

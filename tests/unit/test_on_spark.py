@@ -1,5 +1,7 @@
 """Arrow batches of vectors to summaries and reduced vectors, as the Python workers do it."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from fruitpipe.errors import InvalidResult
 from fruitpipe.reduction.moments import Moments
 from fruitpipe.reduction.pca import fit
-from fruitpipe.reduction.summary import Summary
+from fruitpipe.reduction.summary import Summary, _LabelSums
 from fruitpipe.refit.on_spark import _levels, matrix, merge_batches, project_batches, summarise_batches, vectors_of
 
 ROWS = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
@@ -117,3 +119,40 @@ def test_projection_keeps_paths_labels_and_vectors_together():
 )
 def test_the_driver_gets_few_summaries_however_many_there_are(summaries, levels):
     assert list(_levels(summaries)) == levels
+
+
+def test_sums_of_many_labels_are_added_up_in_place_and_not_copied_for_each_part():
+    """As where each folder holds one image: the parts are small, and what they add up to is large."""
+    names = [np.array([f"visit-{first + number:05}" for number in range(10)], object) for first in range(0, 2000, 10)]
+    parts = [Summary.of(np.ones((10, 64), np.float32), some, some) for some in names]
+    held = Summary.total(parts, 64).label_sums.nbytes
+    labels, growth = _LabelSums(64), []
+    for part in parts:
+        tracemalloc.start()
+        labels.add(part)
+        growth.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(growth) < held / 4  # its own ten rows, and a larger dictionary now and then
+    np.testing.assert_array_equal(labels.by_name()[2], np.ones((2000, 64)))
+
+
+@pytest.mark.parametrize("labels", [["b", "a", "b", "c"], ["a"], []])
+def test_a_total_is_what_merging_one_after_the_other_gives_and_subtracting_takes_a_part_out_again(labels):
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(-100, 100, (3, 4)).astype(np.float32) for _ in labels]
+    parts = [
+        Summary.of(some, np.array([label] * 3, object), np.array(["p"] * 3, object))
+        for some, label in zip(rows, labels, strict=True)
+    ]
+    total = Summary.total(parts, 4)
+    assert total.labels == tuple(sorted(set(labels)))
+    for place, label in enumerate(total.labels):
+        own = np.concatenate([some for some, name in zip(rows, labels, strict=True) if name == label])
+        assert total.label_counts[place] == len(own)
+        np.testing.assert_array_equal(total.label_sums[place], own.sum(axis=0, dtype=np.float64))
+    if parts:
+        rest = total.subtract(parts[0])
+        others = Summary.total(parts[1:], 4)
+        assert rest.labels == others.labels
+        np.testing.assert_array_equal(rest.label_counts, others.label_counts)
+        np.testing.assert_array_equal(rest.label_sums, others.label_sums)
