@@ -35,30 +35,37 @@ def erase(
     of other images with the same bytes and says whether they are erased too. dry_run: only says what would be erased. Raises
     NotFound, WrongUsage.
     """
-    root = objects.canonical(root)
-    layout.check(root)
-    if not objects.children(root):
-        raise NotFound(f"{root}: there is nothing there; check --root")
+    root = _checked(root)
     chosen = requested_images.select(root, criteria)
-    paths = chosen.paths
     _say_without_row(chosen)
     if dry_run:
-        say(
-            f"{len(paths)} images would be erased, {len(chosen.same_bytes)} more have the same bytes; --dry-run: nothing was done"
-        )
+        _say_dry_run(chosen)
         return []
-    if chosen.same_bytes and with_same_bytes(chosen.same_bytes):
-        paths = [*paths, *chosen.same_bytes]
+    with_same = chosen.same_bytes and with_same_bytes(chosen.same_bytes)
+    paths = [*chosen.paths, *(chosen.same_bytes if with_same else ())]
     if Traces.of(paths).named_in(requested_by.encode()):
         raise WrongUsage("--requested-by names an image that is to go, and would keep its name; say it without")
     _resume(root, chosen.done)
     if not paths:
         return list(chosen.done)
     record = register.request(root, paths, requested_by=requested_by, keep_object=criteria.keep_object, asked_as=chosen.asked_as)
-    say(f"{record.id}: {len(paths)} images requested to be erased")
-    _hand_over(root, record, paths, removing=not criteria.keep_object)
-    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
+    _begin(root, record, paths)
     return [*chosen.done, record.id]
+
+
+def _checked(root: str) -> str:
+    """The root's canonical URI. Raises NotFound where nothing is, WrongUsage."""
+    root = objects.canonical(root)
+    layout.check(root)
+    if not objects.children(root):
+        raise NotFound(f"{root}: there is nothing there; check --root")
+    return root
+
+
+def _begin(root: str, record: Erasure, paths: Sequence[str]) -> None:
+    say(f"{record.id}: {len(paths)} images requested to be erased")
+    _hand_over(root, record, paths, removing=not record.keep_object)
+    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
 
 
 def _say_without_row(chosen: Selection) -> None:
@@ -67,6 +74,11 @@ def _say_without_row(chosen: Selection) -> None:
         kinds = Counter(image_filter.ending(objects.name(path)) for path in chosen.without_row)
         told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         say(f"{len(chosen.without_row)} of {len(chosen.paths)} have no row, and are other files or new images: {told}")
+
+
+def _say_dry_run(chosen: Selection) -> None:
+    same = f"{len(chosen.same_bytes)} more have the same bytes"
+    say(f"{len(chosen.paths)} images would be erased, {same}; --dry-run: nothing was done")
 
 
 def _resume(root: str, covered: dict[str, int]) -> None:
