@@ -52,7 +52,8 @@ class Traces:
 
     def beside(self, others: Iterable[str]) -> Traces:
         """These traces, where images of these names stay. Names that are to go themselves are left out."""
-        return replace(self, others=self.others.union(others) - self.paths)
+        every = self.others.union(others) - self.paths
+        return self if every == self.others else replace(self, others=every)  # with what it has prepared for its search
 
     def of_names(self) -> Traces:
         """These traces without the vectors."""

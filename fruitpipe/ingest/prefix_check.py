@@ -36,9 +36,12 @@ def check_images(settings: IngestSettings, rule: Naming) -> None:
 def check_not_known(settings: IngestSettings, rule: Naming) -> None:
     """Raises WrongUsage where images of the folder have rows under another name of it, as through a link."""
     images, root = settings.images, settings.root
-    if objects.is_s3(images) or delta.is_new(root):
+    if objects.is_s3(images):
         return
-    others = (Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images))
-    for other in others:
-        if other != images and (rows := snapshot.Snapshot(root).rows_below(other)):
+    others = {Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images)}
+    others.discard(images)
+    if not others or delta.is_new(root):
+        return
+    for other in sorted(others):
+        if rows := snapshot.Snapshot(root).rows_below(other):
             raise WrongUsage(f"{images}: is the same folder as {other}, where {rows} rows are; give --images {other}")

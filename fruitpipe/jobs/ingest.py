@@ -66,7 +66,7 @@ def ingest(settings: IngestSettings) -> None:
 
 def naming_rule(settings: IngestSettings) -> Naming:
     """The root's rule for labels. A root that has a table and no rule of its own is an old one, whatever its table lacks."""
-    return naming.proposed(settings, is_new=delta.is_new(settings.root))
+    return naming.proposed(settings, is_new=lambda: delta.is_new(settings.root))
 
 
 def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Counter[str]:

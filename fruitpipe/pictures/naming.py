@@ -7,6 +7,7 @@ an image with a row under one prefix gets no second one under another.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from fruitpipe import objects
@@ -57,13 +58,14 @@ def of(root: str) -> Naming:
     return _kept(root) or Naming()
 
 
-def proposed(settings: IngestSettings, *, is_new: bool) -> Naming:
-    """The root's rule with the settings' image prefix and choice of side files. Writes nothing. is_new: the root is new.
+def proposed(settings: IngestSettings, is_new: Callable[[], bool]) -> Naming:
+    """The root's rule with the settings' image prefix and choice of side files. Writes nothing.
 
-    Raises WrongUsage where the root has labels of another level.
+    is_new: whether the root is new, asked where it has no rule of its own. Raises WrongUsage where the root has labels of
+    another level.
     """
     root, images, level = settings.root, settings.images, settings.label_level
-    kept = _kept(root) or (Naming(HOLDER if level is None else level) if is_new else Naming())
+    kept = _kept(root) or (Naming(HOLDER if level is None else level) if is_new() else Naming())
     if level is not None and level != kept.level:
         has = "the folder that holds an image, whichever that is" if kept.level is None else f"of --label-level {kept.level}"
         raise WrongUsage(f"--label-level {level}: the labels under {root} are {has}; leave it out, or give another --root")

@@ -10,10 +10,11 @@ import parliament
 import pytest
 
 from benchmarks import costs
-from deploy import plan
 from fruitpipe import regions
 from tests.deploy.policies import TEMPLATE, as_text, policies, template
+from tests.scripts import load
 
+plan = load("plan")
 POLICIES = {name: (kind, document) for name, kind, document in policies()}
 DEFINITIONS = json.loads((Path(parliament.__file__).parent / "iam_definition.json").read_text())
 

@@ -121,7 +121,7 @@ def test_images_of_a_deleted_bucket_are_to_blame_though_the_latest_good_ones_wer
 def test_where_a_deleted_bucket_is_all_there_is_the_platform_is_told_and_it_is_not_listed(monkeypatch):
     store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"), deleted=["s3://b"])
 
-    def listed(folder):
+    def listed(folder, _on_denied):
         raise NotFound(f"{folder}: there is no bucket b")
         yield
 

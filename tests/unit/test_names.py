@@ -76,7 +76,7 @@ def root(tmp_path):
 
 
 def proposed(root, images, is_new, **flags):
-    return naming.proposed(IngestSettings(root=root, images=images, **flags), is_new=is_new)
+    return naming.proposed(IngestSettings(root=root, images=images, **flags), is_new=lambda: is_new)
 
 
 def test_the_rule_is_kept_with_the_root_and_later_starts_have_it(root):

@@ -35,7 +35,7 @@ def begin(images, root):
 
     def begin(seen=None, **given):
         settings = IngestSettings(images=str(images), root=root, **given)
-        rule = naming.proposed(settings, is_new=True)
+        rule = naming.proposed(settings, is_new=lambda: True)
         choice = ImageFilter(rule, settings.glob)
         removals = Removals(settings, f"{root}/checkpoints/ingest", Mount(settings.images), choice)
         return Listing(settings, lambda: seen or Seen(), removals, rule)

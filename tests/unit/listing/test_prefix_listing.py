@@ -45,7 +45,7 @@ def test_a_folder_of_other_formats_alone_is_told_so(images, root):
         put(images / name, b"")
     settings = IngestSettings(images=str(images), root=root)
     with pytest.raises(NoImages, match=r"no image matches .*: 2 \.heic, 1 \.mov\); check --images and --glob"):
-        check_images(settings, naming.proposed(settings, is_new=True))
+        check_images(settings, naming.proposed(settings, is_new=lambda: True))
 
 
 def test_what_a_listing_finds_in_an_archive_is_named_so_with_its_etag(root, begin, monkeypatch):
