@@ -1,7 +1,7 @@
 """Builds the packages for a cluster's nodes and for the Lambda functions, on any system: `make package`.
 
 The same checkout gives the same bytes, so a deployment that changes nothing keeps their names and replaces no cluster.
-Usage: python deploy/package.py OUTPUT MODEL [PARAMETERS]; PARAMETERS is a file as deploy/parameters.toml, for EMR's release.
+Usage: python deploy/package.py OUTPUT MODEL [PARAMETERS]; PARAMETERS is a file as deploy/parameters.toml: EMR's release, HEIC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from plan import RELEASE, Plan, Refused
+from plan import Plan, Refused
 
 from fruitpipe.runtime import lanes
 
@@ -29,7 +29,6 @@ GLIBC = (34, 28, 27, 24, 17)  # Amazon Linux 2023 has 2.34 and takes wheels made
 # EMR has pyspark of its own, which wants pandas and pyarrow; Delta's Python part would ask for another pyspark.
 OF_SPARK = ("pandas", "importlib_metadata")
 WITHOUT_DEPENDENCIES = "delta-spark"
-REFIT = "see"  # the extra whose libraries the refit's report is made with
 LAMBDAS = {
     "collect_events": ("collect_events",),
     "start_refit": ("start_refit", "start_cluster", "refit_request", "refit_settings", "claims"),
@@ -38,8 +37,8 @@ LAMBDAS = {
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def package(output: Path, model: Path, release: str = RELEASE) -> None:
-    """Writes the packages for a release of EMR into `output` and prints their sizes."""
+def package(output: Path, model: Path, plan: Plan) -> None:
+    """Writes the packages for a plan's release of EMR into `output` and prints their sizes."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     for name, modules in LAMBDAS.items():
@@ -47,10 +46,10 @@ def package(output: Path, model: Path, release: str = RELEASE) -> None:
     shutil.copy(CHECKOUT / "deploy" / "bootstrap.sh", output)
     with tempfile.TemporaryDirectory() as work:
         wheel, pins = own_wheel(Path(work)), Path(work, "constraints.txt")
-        pins.write_text(constraints(release))
+        pins.write_text(constraints(plan.release))
         for architecture in ARCHITECTURES:
             folder = Path(work, architecture)
-            fill(folder, architecture, wheel, model, pins)
+            fill(folder, architecture, f"{wheel}[{plan.extras}]", model, pins)
             (output / f"node-{architecture}.tar.gz").write_bytes(tarred(folder))
             wheels = sorted((folder / "wheels").iterdir(), key=lambda path: -path.stat().st_size)
             print(f"{architecture}: {len(wheels)} wheels, largest {', '.join(map(sized, wheels[:3]))}")
@@ -76,8 +75,8 @@ def constraints(release: str) -> str:
     return lanes.constraints(lane, (CHECKOUT / "constraints.txt").read_text())
 
 
-def fill(folder: Path, architecture: str, wheel: Path, model: Path, pins: Path) -> None:
-    """Fills the folder of one architecture's package, which install.sh reads on a node."""
+def fill(folder: Path, architecture: str, wheel: str, model: Path, pins: Path) -> None:
+    """Fills the folder of one architecture's package, which install.sh reads on a node. wheel: with extras, for pip."""
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
     platforms = [f"--platform=manylinux_2_{minor}_{architecture}" for minor in GLIBC] + [
@@ -85,7 +84,7 @@ def fill(folder: Path, architecture: str, wheel: Path, model: Path, pins: Path) 
     ]
     target = [f"--python-version={PYTHON}", "--implementation=cp", "--only-binary=:all:", *platforms]
     pinned = ["--constraint", str(pins), "--dest", str(wheels)]
-    pip("download", *target, *pinned, f"{wheel}[{REFIT}]", *OF_SPARK)
+    pip("download", *target, *pinned, wheel, *OF_SPARK)
     pip("download", *target, *pinned, "--no-deps", WITHOUT_DEPENDENCIES)
     (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in sorted(map(pinned_name, wheels.iterdir()))))
     for name in ("streaming", "batch"):
@@ -149,7 +148,7 @@ def sized(path: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        asked = Plan.read(Path(sys.argv[3]), transient=False).release if sys.argv[3:] else RELEASE
+        asked = Plan.read(Path(sys.argv[3]), transient=False) if sys.argv[3:] else Plan("fruitpipe", "")
     except Refused as error:
         sys.exit(f"error: {error}")
     package(Path(sys.argv[1]), Path(sys.argv[2]), asked)

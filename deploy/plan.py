@@ -30,6 +30,7 @@ class Plan:
     stack: str
     region: str
     parameters: dict[str, str] = field(default_factory=dict)
+    heic: bool = False  # whether the nodes decode HEIC: by a package under GPLv2
 
     @classmethod
     def read(cls, path: Path, transient: bool) -> Plan:
@@ -48,7 +49,10 @@ class Plan:
             if not PREFIX.fullmatch(parameters.get(name, "x")):
                 given = f"{path}: {name} {parameters[name]!r}"
                 raise Refused(f"{given}; give names of letters, digits, - and _ with / between them, as fruit/images")
-        plan = cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}))
+        heic = content.get("heic", False)
+        if not isinstance(heic, bool):
+            raise Refused(f"{path}: heic = {heic!r}; give true or false")
+        plan = cls(stack, region, parameters | ({"Mode": "transient"} if transient else {}), heic)
         if lanes.of_emr(plan.release) is None:
             tested = " or ".join(sorted(lane.emr for lane in lanes.LANES.values() if lane.emr))
             raise Refused(f"{path}: ReleaseLabel {plan.release!r} was not tested; give {tested}")
@@ -58,6 +62,11 @@ class Plan:
     def architecture(self) -> str:
         """The processor architecture of the nodes."""
         return "aarch64" if GRAVITON.match(self.instance_type) else "x86_64"
+
+    @property
+    def extras(self) -> str:
+        """Of fruitpipe, on the nodes: `see` has the libraries that the refit's report is made with."""
+        return "see,heic" if self.heic else "see"
 
     @property
     def release(self) -> str:

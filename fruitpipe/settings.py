@@ -16,6 +16,7 @@ from fruitpipe.errors import WrongUsage
 from fruitpipe.runtime import cache
 
 Precision = Literal["float32", "int8"]
+Decoding = Literal["scaled", "full"]
 
 
 def default_model(extractor: Precision = "float32") -> str:
@@ -46,7 +47,7 @@ def level(number: int | None) -> int | None:
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
 Regions = Annotated[str, AfterValidator(regions.parse)]
-GLOB = "*.{jpg,jpeg,png,webp}"
+GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
 UNION = ",".join(regions.UNION)
 
 
@@ -89,6 +90,8 @@ class IngestSettings(JobSettings):
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
+    decode: Decoding = "scaled"
+    """full: large photographs are decoded at their full size, as before, at a third of the rate; never both in one ROOT"""
     label_level: Annotated[int | None, AfterValidator(level)] = None
     """the folder that is the label: 1 the first below IMAGES, -1 (a new ROOT's) the one that holds the image; kept with ROOT"""
     side_files: bool = False
@@ -166,6 +169,8 @@ class ReconcileSettings(JobSettings):
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
+    decode: Decoding = "scaled"
+    """as the stream's: rows that are not computed that way are stale"""
     allow_removals: bool = False
     """delete rows even where more than a tenth of them are gone"""
     max_image_bytes: int = Field(50_000_000, ge=1)

@@ -32,7 +32,7 @@ Fields = dict[str, Any]
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
-GLOB = "*.{jpg,jpeg,png,webp}"
+GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
 # Side files, by the rule of fruitpipe/pictures/side_files.py: a file's name, or a folder that it lies in.
 SIDE_FILES = re.compile(
     r"(.*/)?(\._[^/]*|(__MACOSX|\.AppleDouble|\.DocumentRevisions-V100|\.fseventsd|\.Spotlight-V100|\.TemporaryItems"

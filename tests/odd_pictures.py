@@ -79,7 +79,7 @@ def _bad() -> dict[str, OddPicture]:
         "svg.png": bad("unsupported-format", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
         "pdf.jpg": bad("unsupported-format", b"%PDF-1.7\n..."),
         "zip.jpg": bad("unsupported-format", b"PK\x03\x04" + bytes(40)),
-        "heic.jpg": bad("unsupported-format", b"\0\0\0\x18ftypheic" + bytes(40)),
+        "heic.jpg": bad("truncated", b"\0\0\0\x18ftypheic" + bytes(40)),
         "mp4.jpg": bad("unsupported-format", b"\0\0\0\x18ftypisom" + bytes(40)),
         "bare.j2k.jpg": bad("unsupported-format", encoded(SEEN, "JPEG2000", no_jp2=True)),
         "12-bit.jpg": bad("unsupported-format", JPEG[: start + 4] + b"\x0c" + JPEG[start + 5 :]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, NotFound, WrongModel
 from fruitpipe.extractor.arrow_schema import REFERENCES, record_batch
 from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
+from fruitpipe.pictures import variants
 from fruitpipe.pictures.decoding import BadImage, Picture, decode
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -68,9 +69,9 @@ class Featuriser:
     etag, or is withheld for the known reason), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features
     the table has under another name), ``kept`` (the store does not give it now, and the features of its row stay), ``stale``
     (so too, but they are another extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the
-    file in which each leaves its mark, if any. naming: the root's rule for labels. preprocessing: the model's. copyable: the
-    SHA-256 of bytes whose features need not be computed, as a row has them that is to go. A picture whose decoding takes longer
-    than `max_image_seconds` ends the process.
+    file in which each leaves its mark, if any. naming: the root's rule for labels. preprocessing: the model's. in_full: as
+    `decode` has it. copyable: the SHA-256 of bytes whose features need not be computed, as a row has them that is to go, and
+    that row's extractor. A picture whose decoding takes longer than `max_image_seconds` ends the process.
     """
 
     model: Broadcast
@@ -80,7 +81,13 @@ class Featuriser:
     tally: str | None = field(default=None, kw_only=True)
     naming: Naming = field(default=Naming(), kw_only=True)
     preprocessing: Preprocessing = field(default=STANDARD, kw_only=True)
-    copyable: frozenset[str] = field(default=frozenset(), kw_only=True)
+    in_full: bool = field(default=False, kw_only=True)
+    copyable: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def current(self) -> variants.Current:
+        """The function that it computes."""
+        return variants.Current.of(self.extractor, self.preprocessing, in_full=self.in_full)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
@@ -148,23 +155,25 @@ class Featuriser:
         digest = {"sha256": hashlib.sha256(body).hexdigest()}
         if digest["sha256"] == reference.known_sha256:
             return digest | {"outcome": "touched"}
-        if digest["sha256"] in self.copyable:
-            return digest | {"outcome": "moved"}
+        if extractor_there := self.copyable.get(digest["sha256"]):
+            return digest | {"extractor": extractor_there, "outcome": "moved"}
         with limit.of(reference.path):
             picture = self._decoded(body)
         if not isinstance(picture, Picture):
             return digest | picture
         features = extractor(picture.pixels)
-        return digest | {"width": picture.width, "height": picture.height, "features": features, "outcome": "featurised"}
+        size = {"width": picture.width, "height": picture.height}
+        made_by = {"extractor": variants.named(self.extractor, picture.variant)}
+        return digest | size | made_by | {"features": features, "outcome": "featurised"}
 
     def _decoded(self, body: bytes) -> Picture | dict[str, Any]:
-        return decoded(body, self.preprocessing)
+        return decoded(body, self.preprocessing, in_full=self.in_full)
 
 
-def decoded(body: bytes, preprocessing: Preprocessing = STANDARD) -> Picture | dict[str, Any]:
+def decoded(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | dict[str, Any]:
     """The picture, or the columns that say why there is none."""
     try:
-        return decode(body, preprocessing)
+        return decode(body, preprocessing, in_full=in_full)
     except BadImage as bad:
         return _failed(bad.reason, bad.message)
     except NOT_THE_IMAGES:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from fruitpipe.extractor import arrow_schema, featurise
+from fruitpipe.pictures.variants import Current
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.lookup import Known
@@ -22,14 +23,14 @@ TAPER = 3  # parts of the last such chunk; their files are still too large to be
 class Chunk:
     """References for the workers (schema REFERENCES), and the rows that the table has of some of these images.
 
-    tally: the file in which workers count images for the progress bar, if there is one. copyable: the SHA-256 of rows of removed
-    images, whose features a moved image may copy. said_gone: the paths of images that events named as removed.
+    tally: the file in which workers count images for the progress bar, if there is one. copyable: SHA-256 and extractor of
+    rows of removed images, whose features a moved image may copy. said_gone: the paths of images that events named as removed.
     """
 
     references: pa.Table
     known: list[Known]
     tally: str | None = None
-    copyable: frozenset[str] = frozenset()
+    copyable: Mapping[str, str] = field(default_factory=dict)
     said_gone: frozenset[str] = frozenset()
 
     @property
@@ -97,17 +98,18 @@ def tapered(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:
     """The events as a table with schema REFERENCES. A row of another extractor, or of another limit, does not count as known."""
-    current = {
+    counting = {
         path: row
         for path, row in known.items()
-        if row.extractor == featuriser.extractor and not row.worth_another_look(featuriser.max_image_bytes)
+        if featuriser.current.made(row.extractor, row.width, row.height)
+        and not row.worth_another_look(featuriser.max_image_bytes)
     }
-    extractor = featuriser.extractor
-    columns = [_reference(event, current.get(event.path), known.get(event.path), extractor) for event in named]
+    now = featuriser.current
+    columns = [_reference(event, counting.get(event.path), known.get(event.path), now) for event in named]
     return pa.Table.from_pylist(columns, arrow_schema.REFERENCES)
 
 
-def _reference(event: ImageEvent, current: Known | None, known: Known | None, extractor: str) -> dict[str, object]:
+def _reference(event: ImageEvent, current: Known | None, known: Known | None, now: Current) -> dict[str, object]:
     """One reference. current: the image's row if it counts, see `reference_table`. known: its row in any case."""
     return {
         "path": event.path,
@@ -116,6 +118,6 @@ def _reference(event: ImageEvent, current: Known | None, known: Known | None, ex
         "known_sha256": current and current.sha256,
         "good_etag": known.etag if known and known.error is None else None,
         "known_error": current.error if current and current.etag is None else None,
-        "is_stale": True if known and known.is_stale(extractor) else None,
+        "is_stale": True if known and known.is_stale(now) else None,
         "archived_etag": event.etag if event.archived else None,
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fruitpipe.pictures.variants import Current
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.table.lookup import Known
 
@@ -36,7 +37,8 @@ def together(named: Sequence[ImageEvent], known: Mapping[str, Known]) -> Sequenc
     return side_by_side(named, {path: row.length for path, row in known.items()})
 
 
-def features_to_copy(events: Iterable[ImageEvent], known: Mapping[str, Known], extractor: str) -> frozenset[str]:
-    """The SHA-256 of rows with features of this extractor whose images were removed: a new image may copy their features."""
+def features_to_copy(events: Iterable[ImageEvent], known: Mapping[str, Known], current: Current) -> dict[str, str]:
+    """The SHA-256 and the extractor of current rows with features whose images were removed: a new image may copy them."""
     rows = (known[event.path] for event in events if event.event == "removed" and event.path in known)
-    return frozenset(row.sha256 for row in rows if row.sha256 and row.error is None and row.extractor == extractor)
+    good = (row for row in rows if row.error is None and current.made(row.extractor, row.width, row.height))
+    return {row.sha256: row.extractor for row in good if row.sha256}

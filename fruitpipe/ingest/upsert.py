@@ -87,7 +87,7 @@ class Upsert:
             if stopping():
                 return
             rows = [known[event.path] for event in part if event.path in known]
-            copyable = moves.features_to_copy(part, known, self.featuriser.extractor)
+            copyable = moves.features_to_copy(part, known, self.featuriser.current)
             said_gone = frozenset(event.path for event in part if event.event == "removed")
             yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)), copyable, said_gone)
 

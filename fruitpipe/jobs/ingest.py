@@ -108,9 +108,10 @@ def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, h
     """The job's Upsert; the model is sent to the workers once."""
     settings = prefix.settings
     broadcast = spark.sparkContext.broadcast(model)
+    rule = naming.of(settings.root)
     limits = settings.max_image_bytes, settings.max_image_seconds
     featuriser = featurise.Featuriser(
-        broadcast, fingerprint(model), *limits, naming=naming.of(settings.root), preprocessing=model.preprocessing
+        broadcast, fingerprint(model), *limits, naming=rule, preprocessing=model.preprocessing, in_full=settings.decode == "full"
     )
     look_up = Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
     return Upsert(spark, settings.root, featuriser, fence, look_up, prefix.found_gone)

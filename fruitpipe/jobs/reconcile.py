@@ -18,7 +18,7 @@ from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
 from fruitpipe.output import say
-from fruitpipe.pictures import naming
+from fruitpipe.pictures import naming, variants
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import session
@@ -32,19 +32,22 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from fruitpipe.ingest.reconciliation import Plan
+    from fruitpipe.pictures.variants import Current
 
 
 def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
-    extractor = fingerprint(Model.load(settings.model, settings.extractor))
+    model = Model.load(settings.model, settings.extractor)
+    extractor = fingerprint(model)
     choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
         open_session(settings)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
     listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
-    rows = table_rows(table, settings)
+    current = variants.Current.of(extractor, model.preprocessing, in_full=settings.decode == "full")
+    rows = table_rows(table, settings, current)
     check_prefix(table, settings, listed, rows)
     found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, denied))
     say(f"reconcile: {found}")
@@ -104,8 +107,10 @@ def is_to_be_listed(choice: ImageFilter, denied: set[str], path: str) -> bool:
     return choice.would_take(path) and not removals.lies_in(denied, path)
 
 
-def table_rows(table: Snapshot, settings: ReconcileSettings) -> pa.Table:
+def table_rows(table: Snapshot, settings: ReconcileSettings, current: Current) -> pa.Table:
     """What the comparison needs of every row under the prefix: some 150 bytes a row. Without Spark, whatever their number.
+
+    Rows that are up to date have the current fingerprint, whichever part of the preprocessing made them.
 
     Raises WrongRoot for a table that is not fruitpipe's, Damaged for one of which a file is lost.
     """
@@ -114,7 +119,8 @@ def table_rows(table: Snapshot, settings: ReconcileSettings) -> pa.Table:
     etag, archived = "split_part(etag, '@', 1) AS etag", "coalesce(error = 'archived', false) AS archived"
     again = f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
     below = f"starts_with(path, {text(f'{settings.images}/')}) OR path = {text(settings.images)}"
-    batches = table.each(f"SELECT path, {etag}, length, {archived}, extractor, {again} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
+    columns = f"path, {etag}, length, {archived}, {current.sql()} AS extractor, {again}"
+    batches = table.each(f"SELECT {columns} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
     return pa.concat_tables([reconciliation.ROWS.empty_table(), *batches])
 
 

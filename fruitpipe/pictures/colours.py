@@ -71,11 +71,19 @@ def _in_8_bits(image: Image.Image, colour: int | tuple[int, ...]) -> int | tuple
 
 def _in_srgb(image: Image.Image) -> Image.Image:
     """Colours converted by the embedded profile; as they are without one, or with one that does not parse."""
-    profile = image.info.get("icc_profile")
-    transform = _to_srgb(profile, image.mode) if isinstance(profile, bytes) and image.mode in PROFILED_MODES else None
-    if transform:
+    if transform := _transform(image):
         return ImageCms.applyTransform(image, transform) or image
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def has_other_profile(image: Image.Image) -> bool:
+    """Whether its colours are converted by a profile."""
+    return _transform(image) is not None
+
+
+def _transform(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    profile = image.info.get("icc_profile")
+    return _to_srgb(profile, image.mode) if isinstance(profile, bytes) and image.mode in PROFILED_MODES else None
 
 
 def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

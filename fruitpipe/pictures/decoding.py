@@ -2,7 +2,7 @@
 
 It decodes as the first pipeline did (RGB, bicubic to 224 x 224, x / 127.5 - 1), so that vectors stay comparable. Where that one
 was wrong, it decodes as viewers show a file: oriented by EXIF, transparency on white, 16 bits scaled to 8, an animation's first
-frame, the full picture of a TIFF that begins with a thumbnail.
+frame, the full picture of a TIFF that begins with a thumbnail. Large JPEGs are decoded at a fraction of their size (`scaling`).
 
 A file that ends before its format's end is ``truncated``, even where every pixel could be decoded. Missing pixels are never
 filled in. A file that is complete but damaged is ``not-an-image``, and so is one with other bytes before its signature.
@@ -24,7 +24,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from fruitpipe.pictures import bounds, colours, formats, jpeg, png, tiff
+from fruitpipe.pictures import bounds, colours, containers, formats, jpeg, png, scaling, tiff, variants
 from fruitpipe.pictures.bad_image import BadImage
 from fruitpipe.pictures.bounds import MAX_PIXELS
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PIXELS", "BadImage", "Picture", "decode", "decoder_version"]
 
-PREPROCESSING = "decode-1"  # change it with whatever changes a pixel: stored features are then computed again
+PREPROCESSING = "decode-1"  # change it with whatever changes a pixel of all pictures: stored features are then computed again
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,11 +47,12 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ON_ITS_SIDE = {turn for turn in TURNS.values() if turn.name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")}
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # What Pillow raises for bytes that are no proper picture. MemoryError is not among them: the machine is to blame for that.
 DECODER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, AttributeError,
-    ZeroDivisionError, NotImplementedError, AssertionError, struct.error, zlib.error,
+    ZeroDivisionError, NotImplementedError, AssertionError, RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer for all formats and no warning below it
@@ -59,16 +60,24 @@ Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer fo
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture. pixels: float32 as the preprocessing says. width, height: of the original in px, oriented by EXIF."""
+    """A decoded picture. pixels: float32 as the preprocessing says. width, height: of the original in px, oriented by EXIF.
+
+    variant: the name of the part of the preprocessing that it went through (`variants`).
+    """
 
     pixels: npt.NDArray[np.float32]
     width: int
     height: int
+    variant: str = ""
 
 
-def decode(body: bytes, preprocessing: Preprocessing = STANDARD) -> Picture:
-    """Decodes the picture in `body`, to (224, 224, 3) in [-1, 1] unless told otherwise. About 0.8 ms for a JPEG of 100 x 100.
+def decode(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture:
+    """Decodes the picture in `body`, to (224, 224, 3) in [-1, 1] unless told otherwise.
 
+    About 0.8 ms for a JPEG of 100 x 100, 40 ms for one of 4000 x 3000.
+
+    in_full: whether large JPEGs, too, are decoded at their full size, as the first pipeline did; for a network of another size
+    they always are.
     Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module or the machine; a caller
     with more images counts it as this image's, unless it is a MemoryError or an ImportError.
     """
@@ -76,20 +85,32 @@ def decode(body: bytes, preprocessing: Preprocessing = STANDARD) -> Picture:
         raise BadImage("empty", "0 bytes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
-        return _decoded(body, preprocessing)
+        return _decoded(prepared(body), preprocessing, in_full=in_full or not scaling.is_made_for(preprocessing))
 
 
-def _decoded(body: bytes, preprocessing: Preprocessing) -> Picture:
-    body = prepared(body)
-    image: Image.Image = opened(body)
+def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Picture:
+    file = opened(body)
+    size, by = file.size, 1 if in_full else _divisor(body, file)
+    scaling.draft(file, by)
+    image: Image.Image = file
     with _blaming(body, "its pixels do not decode"):
         image.load()
-    _check_whole(body, image)
+    _check_whole(body, image, by)
     turn = _turn(image)
     image = colours.as_seen(image)
-    if turn is not None:
-        image = image.transpose(turn)
-    return Picture(preprocessing(image), image.width, image.height)
+    if by > 1:
+        image = Image.fromarray(scaling.resample(image, size, by, scaling.SIDE_PX))
+    else:
+        size = image.size
+    width, height = size[::-1] if turn in ON_ITS_SIDE else size
+    variant = variants.of_picture(body, width, height, in_full=in_full)
+    return Picture(preprocessing(_turned(image, turn)), width, height, variant)
+
+
+def _divisor(body: bytes, image: ImageFile) -> int:
+    """How many times smaller a large JPEG is to be decoded; 1 for any other picture."""
+    is_scalable = body.startswith(jpeg.SIGNATURE) and jpeg.frame(body).marker not in jpeg.LOSSLESS
+    return scaling.divisor(*image.size, is_converted=colours.has_other_profile(image)) if is_scalable else 1
 
 
 def decoder_version() -> str:
@@ -118,7 +139,7 @@ def prepared(body: bytes) -> bytes:
 def opened(body: bytes) -> ImageFile:
     """Opens a file that is `prepared`; its pixels are not decoded yet. Raises BadImage."""
     with _blaming(body, "its header does not decode"):
-        image = Image.open(io.BytesIO(body), formats=FORMATS)
+        image = Image.open(io.BytesIO(body), formats=[containers.plugin(kind)] if (kind := containers.kind(body)) else FORMATS)
     _check_pixels(image.width, image.height)
     if body.startswith(png.SIGNATURE):
         image.info[colours.PNG_DEPTH] = body[png.DEPTH]
@@ -129,11 +150,13 @@ def opened(body: bytes) -> ImageFile:
 
 def _check_format(body: bytes) -> None:
     foreign = formats.foreign_format(body)
-    if foreign:
+    if foreign and not containers.begins(body):
         raise BadImage("unsupported-format", f"a file in the format {foreign}; convert it to JPEG (of 8 bits), PNG or WebP")
-    if any(signature.startswith(body) for signature in formats.SIGNATURES):
+    if needed := containers.needed(body):
+        raise BadImage("unsupported-format", needed)
+    if containers.begins(body) or any(signature.startswith(body) for signature in formats.SIGNATURES):
         raise BadImage("truncated", f"{len(body)} bytes, the beginning of an image and no more")
-    if not body.startswith(formats.SIGNATURES):
+    if not formats.is_taken(body):
         behind = formats.picture_behind(body)
         but = f"; one begins at byte {behind}: remove what stands before it" if behind else ""
         raise BadImage("not-an-image", f"{len(body)} bytes that begin like no image format{but}")
@@ -148,9 +171,9 @@ def _check_pixels(width: int, height: int) -> None:
         raise BadImage("not-an-image", f"damaged: {width} x {height} pixels")
 
 
-def _check_whole(body: bytes, image: Image.Image) -> None:
+def _check_whole(body: bytes, image: Image.Image, by: int) -> None:
     """Raises BadImage where pixels are missing or wrong and Pillow does not say so."""
-    if formats.is_cut(body) or _filled_up(body, image):
+    if formats.is_cut(body) or _filled_up(body, image, by):
         raise BadImage("truncated", f"{len(body)} bytes, without the end of a {image.format} file")
     if body.startswith(png.SIGNATURE) and not png.checksums_hold(body):
         raise BadImage("not-an-image", f"damaged: {len(body)} bytes, a checksum over its pixels does not hold")
@@ -163,12 +186,14 @@ def _blaming(body: bytes, what: str) -> Iterator[None]:
         yield
     except DECODER_FAULTS as error:
         reason, prefix = ("truncated", "cut short") if formats.is_cut(body) else ("not-an-image", "damaged")
-        said = "no picture is found in it" if isinstance(error, UnidentifiedImageError) else str(error)[:200]
+        said = "no picture is found in it" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:200]
         raise BadImage(reason, f"{prefix}: {len(body)} bytes, {what} ({said})") from error
 
 
-def _filled_up(body: bytes, image: Image.Image) -> bool:
+def _filled_up(body: bytes, image: Image.Image, by: int) -> bool:
     """Whether a JPEG's pixels end before its end marker: libjpeg then fills the rest with mid-grey and reports nothing.
+
+    by: how many times smaller `image` is than the file's picture.
 
     Where the last pixel is of that grey, the file is decoded again with other bytes in place of the end marker: a pixel that
     changes was not in the file. Files with several scans are not checked, as the first scan has every pixel, less sharp.
@@ -183,9 +208,14 @@ def _filled_up(body: bytes, image: Image.Image) -> bool:
     endless = JpegImageFile(io.BytesIO(body[:end] + bytes(8)))
     if jpeg.is_arithmetic(body):
         endless.decodermaxblock = len(body)
+    scaling.draft(endless, by)
     with suppress(*DECODER_FAULTS):
         endless.load()
     return bool(endless.im.getpixel(corner) != last)
+
+
+def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return image if turn is None else image.transpose(turn)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -1,7 +1,7 @@
 """Recognises formats by their first bytes, and finds out whether a file is cut.
 
 Pillow may fill up a file that is cut, or take it for whole. Standard library only. Sources: the
-specifications of GIF89a, BMP and RIFF; those of JPEG, PNG and TIFF have a module each.
+specifications of GIF89a, BMP and RIFF; those of JPEG, PNG, TIFF and of AVIF and HEIC have a module each.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from fruitpipe.pictures import jpeg, png, tiff
+from fruitpipe.pictures import containers, jpeg, png, tiff
 
 GIF, BMP, RIFF = b"GIF8", b"BM", b"RIFF"
 GIF_END, GIF_FRAME, GIF_EXTENSION = 0x3B, 0x2C, 0x21
@@ -31,24 +31,14 @@ FOREIGN = {
     b"FUJIFILM": "RAF (Fujifilm raw)",
     b"%!PS": "PostScript",
 }
-# The brands of ISO 14496-12's containers, which say what a container holds.
-BRANDS = {
-    "AVIF": {b"avif", b"avis"},
-    "HEIC": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"},
-    "CR3 (Canon raw)": {b"crx "},
-    "QuickTime video": {b"qt  "},
-}
-QUICKTIME = {b"moov", b"mdat", b"wide"}  # what older videos begin with
 SIGNATURES = (jpeg.SIGNATURE, png.SIGNATURE, GIF, RIFF, BMP, *tiff.SIGNATURES)
 NEAR_BYTES = 4096  # within which a picture is searched for behind other bytes
 
 
 def foreign_format(body: bytes) -> str | None:
     """The name of a format that is recognised but not supported; None for any other bytes."""
-    if body[4:8] == b"ftyp":
-        return _brand(body)
-    if body[4:8] in QUICKTIME:
-        return "QuickTime video"
+    if kind := containers.kind(body):
+        return None if kind in containers.PLUGINS else kind
     if body.startswith(jpeg.SIGNATURE):
         return jpeg.foreign_kind(body)
     if tiff.is_tiff(body):
@@ -58,13 +48,9 @@ def foreign_format(body: bytes) -> str | None:
     return next((name for magic, name in FOREIGN.items() if body.startswith(magic)), None)
 
 
-def _brand(body: bytes) -> str:
-    """The format of the first known brand: the major one comes before the compatible ones."""
-    end = min(int.from_bytes(body[:4]), NEAR_BYTES)
-    brands = [body[8:12], *(body[place : place + 4] for place in range(16, end, 4))]
-    specific = [brand for brand in brands if brand not in (b"mif1", b"msf1")]  # which are any codec's
-    named = (name for brand in (specific or brands) for name, known in BRANDS.items() if brand in known)
-    return next(named, "HEIC" if len(specific) < len(brands) else "MP4 video")
+def is_taken(body: bytes) -> bool:
+    """Whether it begins like a picture of a format that is decoded."""
+    return body.startswith(SIGNATURES) or containers.kind(body) in containers.PLUGINS
 
 
 def picture_behind(body: bytes) -> int | None:
@@ -76,6 +62,8 @@ def picture_behind(body: bytes) -> int | None:
 def is_cut(body: bytes) -> bool:
     """Whether the file ends before the end that its format defines."""
     try:
+        if containers.kind(body):
+            return containers.is_cut(body)
         return next((cut(body) for magic, cut in CUTS.items() if body.startswith(magic)), False)
     except (struct.error, IndexError, OverflowError):  # a field lies behind the last byte
         return True

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
-from fruitpipe.errors import DuplicateRows, InvalidResult, MixedExtractors, NotEnoughRows, NotFound
+from fruitpipe.errors import DuplicateRows, InvalidResult, NotEnoughRows, NotFound
+from fruitpipe.pictures import variants
 from fruitpipe.reduction.summary import Summary
+from fruitpipe.refit import fitted_rows
+from fruitpipe.refit.fitted_rows import FittedRows
 from fruitpipe.refit.on_spark import Source, of_files, of_rows, summarise
 from fruitpipe.runtime import session
 from fruitpipe.table import delta
-from fruitpipe.table.snapshot import text
 from fruitpipe.table.vector_files import LARGEST_BYTES, File
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pyspark.sql import DataFrame, SparkSession
 
     from fruitpipe.refit.version_model import Model
@@ -38,25 +37,30 @@ ADDING, REMOVING = ("insert", "update_postimage"), ("delete", "update_preimage")
 class Pinned:
     """The state of the features table that a refit works on, whatever is committed meanwhile.
 
-    rows: the good ones of the extractor. files: those that hold them. plain: whether all that a file holds is in the table.
-    left_out: rows with features of earlier extractors, which stay as the store does not give their images.
+    fitted: which rows are. rows: how many those are. files: those that hold them. plain: whether all that a file holds is in the
+    table. left_out: rows with features of earlier extractors, which stay as the store does not give their images.
     """
 
     root: str
     table: str
     version: int
-    extractor: str
+    fitted: FittedRows
     rows: int
     files: tuple[File, ...]
     plain: bool
     left_out: int = 0
 
+    @property
+    def extractor(self) -> str:
+        """The fingerprint that all rows have in common, whichever part of the preprocessing made them."""
+        return self.fitted.fingerprint
+
     def source(self, spark: SparkSession) -> Source:
         """All features: straight from the files, where those hold what the table does and are not too large for that."""
-        if self.plain and max(file.length for file in self.files) <= LARGEST_BYTES:
-            return of_files(spark, self.files, "features", self.extractor if self.left_out else None)
-        rows = delta.rows_at(spark, self.root, self.version)
-        return of_rows(rows.where(rows["extractor"] == self.extractor), "features")
+        are_small = max(file.length for file in self.files) <= LARGEST_BYTES
+        if self.plain and are_small and self.fitted.are_told_by_extractor:
+            return of_files(spark, self.files, "features", self.fitted.extractors if self.left_out else ())
+        return of_rows(delta.rows_at(spark, self.root, self.version).where(self.fitted.condition), "features")
 
 
 @dataclass(frozen=True)
@@ -86,37 +90,18 @@ def pin(spark: SparkSession, root: str) -> Pinned:
     """
     version = delta.version(spark, root)
     good = delta.rows_at(spark, root, version).where("error IS NULL")
-    stays = F.col("error_message").isNotNull().alias("stays")
-    counts = good.groupBy("extractor", stays, "_metadata.file_name", "_metadata.file_size").count().collect()
-    extractor = single_extractor(root, ((row["extractor"], row["stays"], row["count"]) for row in counts))
-    taken = [row for row in counts if row["extractor"] == extractor]
+    large, stays = F.expr(variants.LARGE_SQL).alias("large"), F.col("error_message").isNotNull().alias("stays")
+    counts = good.groupBy("extractor", large, stays, "_metadata.file_name", "_metadata.file_size").count().collect()
+    fitted = fitted_rows.of(root, ((row["extractor"], row["large"], row["stays"], row["count"]) for row in counts))
+    taken = [row for row in counts if (row["extractor"], row["large"]) in fitted.taken]
     rows, all_rows = (sum(row["count"] for row in some) for some in (taken, counts))
-    if extractor is None or rows < 2:  # noqa: PLR2004 - a variance takes two
+    if rows < 2:  # noqa: PLR2004 - a variance takes two
         raise NotEnoughRows(f"{root}: {rows} good rows; a reduction needs at least 2: ingest more images")
-    _check_single(good.where(F.col("extractor") == extractor), root, rows)
+    _check_single(good.where(fitted.condition), root, rows)
     sizes = {row["file_name"]: row["file_size"] for row in taken}
     files = tuple(File(delta.file_uri(root, name), size) for name, size in sizes.items())
     table = delta.describe(spark, root)
-    return Pinned(root, table.id, version, extractor, rows, files, table.plain, all_rows - rows)
-
-
-def single_extractor(root: str, counts: Iterable[tuple[str, bool, int]]) -> str | None:
-    """The extractor whose rows can be fitted together; none where there are no rows.
-
-    counts: of good rows, by extractor, and whether they stay as the store does not give their images. Raises MixedExtractors
-    where others' rows are still to be computed again.
-    """
-    due, staying = Counter[str](), Counter[str]()
-    for extractor, stays, rows in counts:
-        (staying if stays else due)[extractor] += rows
-    found = due or staying
-    if len(found) > 1:
-        told = ", ".join(f"{extractor} ({rows} rows)" for extractor, rows in sorted(found.items()))
-        raise MixedExtractors(
-            f"{root}: features of {len(found)} extractors must not be mixed: {told}; "
-            f"run fruitpipe reconcile --images URI --root {root} and let the stream compute the older ones again"
-        )
-    return next(iter(found), None)
+    return Pinned(root, table.id, version, fitted, rows, files, table.plain, all_rows - rows)
 
 
 def _check_single(good: DataFrame, root: str, rows: int) -> None:
@@ -194,7 +179,7 @@ def _changed(spark: SparkSession, pinned: Pinned, previous: Model) -> tuple[Summ
     if since >= pinned.version:
         return none, none, None
     changes = delta.changes(spark, pinned.root, since, pinned.version).where("error IS NULL")
-    changes = changes.where(f"extractor = {text(pinned.extractor)}")
+    changes = changes.where(pinned.fitted.condition)
     counts = _counts(changes)
     if _count(counts, REMOVING):
         changes = _net(changes)

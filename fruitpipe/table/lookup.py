@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from fruitpipe.table import path_hashes
 from fruitpipe.table.snapshot import Snapshot, text
+
+if TYPE_CHECKING:
+    from fruitpipe.pictures.variants import Current
 
 NAMES = 50_000  # asked for in one query, which takes 0.4 GB of memory
 # Reasons that another time, limit or version may take back. Nobody looks at such an image again unless an event names it.
@@ -40,12 +43,14 @@ class Known(NamedTuple):
     ingested_at: datetime
     error: str | None = None
     length: int | None = None
+    width: int | None = None
+    height: int | None = None
     error_message: str | None = None
     rows: int = 1  # that the image has: more than one where two streams once wrote at one time
 
-    def is_stale(self, extractor: str) -> bool:
+    def is_stale(self, now: Current) -> bool:
         """Whether it has features of another extractor, and does not say yet why they stay."""
-        return self.error is None and self.error_message is None and self.extractor != extractor
+        return self.error is None and self.error_message is None and not now.made(self.extractor, self.width, self.height)
 
     def worth_another_look(self, max_image_bytes: int) -> bool:
         """Whether the same object may give another row: it is restored, or a limit or the decoder is another by now.

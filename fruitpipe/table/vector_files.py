@@ -71,35 +71,35 @@ def shared(files: Sequence[File], count: int) -> list[list[str]]:
 
 
 def read(
-    numbers: Iterable[pa.RecordBatch], shares: list[list[str]], column: str, extractor: str | None = None
+    numbers: Iterable[pa.RecordBatch], shares: list[list[str]], column: str, extractors: Sequence[str] = ()
 ) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers: numbers of tasks to batches of path, label and `column`, without the rows where that is null.
 
-    extractor: rows of others are left out. Raises Damaged for a file that is gone, or whose pages do not have the checksum that
-    was written with them.
+    extractors: where there are some, rows of others are left out. Raises Damaged for a file that is gone, or whose pages do not
+    have the checksum that was written with them.
     """
     for batch in numbers:
         for number in batch.column(0).to_numpy():
             for uri in shares[number]:
-                yield from rows_at(uri, column, extractor)
+                yield from rows_at(uri, column, extractors)
 
 
-def rows_at(uri: str, column: str, extractor: str | None = None) -> Iterator[pa.RecordBatch]:
+def rows_at(uri: str, column: str, extractors: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """The rows of the Parquet file `uri`, as `read` gives them. Raises Damaged."""
     try:
-        yield from rows_of(objects.read(uri), column, extractor)
+        yield from rows_of(objects.read(uri), column, extractors)
     except NotFound as error:
         raise Damaged(f"{uri}: is missing; {NAMES_IT}") from error
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {NAMES_IT}") from error
 
 
-def rows_of(body: bytes, column: str, extractor: str | None = None) -> Iterator[pa.RecordBatch]:
+def rows_of(body: bytes, column: str, extractors: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """The rows in the bytes of a Parquet file, as `read` gives them."""
     file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
     names = ["path", "label", column]
-    for batch in file.iter_batches(BLOCK_ROWS, columns=[*names, "extractor"] if extractor else names, use_threads=False):
-        taken = batch.filter(pc.field("extractor") == extractor) if extractor else batch
+    for batch in file.iter_batches(BLOCK_ROWS, columns=[*names, "extractor"] if extractors else names, use_threads=False):
+        taken = batch.filter(pc.field("extractor").isin(list(extractors))) if extractors else batch
         rows = taken.select(names)
         yield rows.filter(rows.column(2).is_valid()) if rows.column(2).null_count else rows
 

@@ -56,6 +56,24 @@ def test_a_package_has_the_delta_of_its_release_of_emr(release):
     assert f"numpy=={importlib.metadata.version('numpy')}" in lines
 
 
+@pytest.mark.parametrize(("line", "extras"), [("", "see"), ("heic = false", "see"), ("heic = true", "see,heic")])
+def test_nodes_decode_heic_where_the_parameters_file_asks_for_it(tmp_path, monkeypatch, line, extras):
+    file, asked = tmp_path / "parameters.toml", []
+    file.write_text(f'stack = "fruits"\nregion = "eu-west-1"\n{line}')
+    monkeypatch.setattr(package, "own_wheel", lambda work: work / "fruitpipe-0-py3-none-any.whl")
+    monkeypatch.setattr(package, "pip", lambda *arguments: asked.extend(arguments))
+    (tmp_path / "model.tflite").write_bytes(b"a model")
+    package.package(tmp_path / "dist", tmp_path / "model.tflite", plan.Plan.read(file, transient=False))
+    assert {one.partition("[")[2] for one in asked if "fruitpipe" in one} == {f"{extras}]"}
+
+
+def test_a_wish_for_heic_that_is_neither_true_nor_false_is_refused(tmp_path):
+    file = tmp_path / "parameters.toml"
+    file.write_text('stack = "fruits"\nregion = "eu-west-1"\nheic = "yes"')
+    with pytest.raises(plan.Refused, match="heic = 'yes'; give true or false"):
+        plan.Plan.read(file, transient=False)
+
+
 @pytest.mark.parametrize(
     ("instance_type", "architecture"),
     [

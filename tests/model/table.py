@@ -26,7 +26,8 @@ from pyspark.errors import PySparkException
 from fruitpipe import objects
 from fruitpipe.errors import DuplicateRows, LeaseLost, NotEnoughRows, NotFound
 from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.refit.changes import Pinned, single_extractor
+from fruitpipe.refit import fitted_rows
+from fruitpipe.refit.changes import Pinned
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import APPLICATION
 from fruitpipe.table.schema import COLUMNS, GONE, MOVED, PROPERTIES, STALE, TOUCHED
@@ -218,15 +219,15 @@ class Table:
         version = self.version(_spark, root)
         all_good = [row for row in self.now.rows() if row["error"] is None]
         counts = Counter((row["extractor"], row["error_message"] is not None) for row in all_good)
-        extractor = single_extractor(root, ((*which, rows) for which, rows in counts.items()))
-        good = [row for row in all_good if row["extractor"] == extractor]
-        if extractor is None or len(good) < 2:
+        fitted = fitted_rows.of(root, ((name, False, stays, rows) for (name, stays), rows in counts.items()))
+        good = [row for row in all_good if row["extractor"] == fitted.fingerprint]
+        if len(good) < 2:
             raise NotEnoughRows(f"{root}: {len(good)} good rows")
         if max(Counter(row["path"] for row in good).values()) > 1:
             raise DuplicateRows(root)
         holding = (name for name, rows in self.now.files.items() if any(row in good for row in rows))
         files = tuple(File(f"{self.folder}/{name}", self._add(name)["size"]) for name in holding)
-        return Pinned(root, self.id, version, extractor, len(good), files, True, len(all_good) - len(good))
+        return Pinned(root, self.id, version, fitted, len(good), files, True, len(all_good) - len(good))
 
     def changes(self, after: int, to: int) -> list[Row]:
         """The feed. Raises NotFound, or as Spark does where a file is gone."""

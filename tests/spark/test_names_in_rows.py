@@ -106,12 +106,14 @@ def test_side_files_are_skipped_in_a_line_and_their_rows_go_with_a_reconciliatio
     put(images / "at the top.jpg", jpeg(7))
     put(images / "Kiwi" / "._0000.jpg", b"attributes of macOS")
     put(images / "@eaDir" / "0000.jpg" / "SYNOPHOTO_THUMB_M.jpg", jpeg(8))
-    put(images / "Kiwi" / "a.HEIC", b"no name of an image")
+    put(images / "Kiwi" / "a.DNG", b"no name of an image")
     assert run(side_files=True) == "ingest: 4 images featurised, 1 failed"
     assert {name: row["label"] for name, row in table().items()}["at the top.jpg"] == ""
     ingest(IngestSettings(images=str(images), root=root, once=True))
     said = capsys.readouterr().out.splitlines()
-    skipped = "1 side files of macOS, 1 thumbnails of a NAS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+    skipped = (
+        "1 side files of macOS, 1 thumbnails of a NAS; names that are not like *.{jpg,jpeg,png,webp,avif,heic,heif,hif}: 1 .dng"
+    )
     assert f"ingest: skipped: {skipped}" in said
     reconcile(ReconcileSettings(images=str(images), root=root, allow_removals=True))
     assert run() == "ingest: 0 images featurised, 0 failed, 2 gone"

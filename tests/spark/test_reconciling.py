@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from delta.tables import DeltaTable
+from PIL import Image
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import load_reduction, objects
@@ -22,9 +24,12 @@ from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
 from fruitpipe.table.snapshot import Snapshot
 from tests import networks
+from tests.encodings import encoded
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, png, put
 from tests.rows import append_rows
+
+PHOTOGRAPH = Image.open(io.BytesIO(jpeg(5))).resize((1400, 1350), Image.Resampling.BICUBIC)
 
 
 def test_an_overwritten_image_gets_the_new_vector_and_a_touched_one_no_model_call(images, catch_up, run, table):
@@ -109,6 +114,40 @@ def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root,
     DeltaTable.forPath(spark, delta.features_uri(root)).update(set={"extractor": "'older'"})
     assert catch_up() == "ingest: 2 images featurised, 0 failed"
     assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
+
+
+def test_an_upgrade_computes_rows_of_large_pictures_again_and_those_of_small_ones_cost_no_model_call(
+    images, root, run, catch_up, table
+):
+    """`--decode full` makes rows as all were made before large JPEGs were decoded at a fraction of their size."""
+    fill(images, 2)
+    put(images / "Kiwi" / "large.jpg", encoded(PHOTOGRAPH, "JPEG"))
+    run(decode="full")
+    before = table()
+    assert len({row["extractor"] for row in before.values()}) == 1
+    put(images / "Kiwi" / "another.jpg", encoded(PHOTOGRAPH, "JPEG", quality=80))
+    assert run() == "ingest: 1 images featurised, 0 failed"
+    with pytest.raises(MixedExtractors, match=r"features of 2 extractors must not be mixed: .*-scaled-1 \(1 rows\)"):
+        refit(RefitSettings(root=root, components=1, report=False))
+    assert catch_up() == "ingest: 1 images featurised, 0 failed"
+    after = table()
+    assert {name: row for name, row in after.items() if row["width"] == 100} == {
+        name: row for name, row in before.items() if row["width"] == 100
+    }
+    assert {row["extractor"] for row in after.values() if row["width"] > 100} == {before["0000.jpg"]["extractor"] + "-scaled-1"}
+    assert catch_up() == "ingest: 0 images featurised, 0 failed"
+    refit(RefitSettings(root=root, components=1, report=False))
+
+
+def test_a_large_picture_that_is_moved_keeps_its_features_and_what_made_them(images, run, table):
+    fill(images, 1)
+    put(images / "Kiwi" / "large.jpg", encoded(PHOTOGRAPH, "JPEG"))
+    run(decode="scaled")
+    before = table()["large.jpg"]
+    (images / "Kiwi" / "large.jpg").rename(images / "Kiwi" / "renamed.jpg")
+    assert run(allow_removals=True) == "ingest: 0 images featurised, 0 failed, 1 moved, 1 gone"
+    after = table()["renamed.jpg"]
+    assert (after["extractor"], after["features"], after["width"]) == (before["extractor"], before["features"], before["width"])
 
 
 def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up, table, tmp_path):

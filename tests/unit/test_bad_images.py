@@ -36,7 +36,7 @@ def reason(body):
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported-format"),
         (b"%PDF-1.7\n...", "unsupported-format"),
         (b"PK\x03\x04" + bytes(40), "unsupported-format"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "unsupported-format"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "truncated"),
         (encoded(COLOUR, "ICO"), "unsupported-format"),
         (encoded(COLOUR, "JPEG2000"), "unsupported-format"),
     ],

@@ -1,9 +1,10 @@
 """Which rows of the table a refit fits together."""
 
+import duckdb
 import pytest
 
 from fruitpipe.errors import MixedExtractors
-from fruitpipe.refit.changes import single_extractor
+from fruitpipe.refit import fitted_rows
 
 DUE, STAYS = False, True
 
@@ -11,7 +12,7 @@ DUE, STAYS = False, True
 @pytest.mark.parametrize(
     ("counts", "extractor"),
     [
-        ([], None),
+        ([], ""),
         ([("new", DUE, 3), ("new", DUE, 2)], "new"),
         ([("new", DUE, 3), ("old", STAYS, 9)], "new"),  # however many there are: the store does not give their images
         ([("new", DUE, 1), ("new", STAYS, 1)], "new"),
@@ -20,7 +21,9 @@ DUE, STAYS = False, True
     ],
 )
 def test_a_refit_leaves_out_rows_of_earlier_extractors_whose_images_the_store_does_not_give(counts, extractor):
-    assert single_extractor("s3://b/root", counts) == extractor
+    fitted = fitted_rows.of("s3://b/root", [(name, False, stays, rows) for name, stays, rows in counts])
+    assert fitted.fingerprint == extractor
+    assert fitted.condition == (f"extractor = '{extractor}'" if extractor else "")
 
 
 @pytest.mark.parametrize(
@@ -35,4 +38,22 @@ def test_a_refit_leaves_out_rows_of_earlier_extractors_whose_images_the_store_do
 )
 def test_rows_of_two_extractors_are_refused_where_those_of_one_can_still_be_computed(counts, told):
     with pytest.raises(MixedExtractors, match=told):
-        single_extractor("s3://b/root", counts)
+        fitted_rows.of("s3://b/root", [(name, False, stays, rows) for name, stays, rows in counts])
+
+
+SMALL, LARGE = False, True
+
+
+def test_rows_of_large_pictures_that_were_decoded_in_full_are_left_out_though_small_ones_have_the_same_extractor():
+    counts = [("f", SMALL, DUE, 5), ("f-scaled-1", LARGE, DUE, 2), ("f", LARGE, STAYS, 1)]
+    fitted = fitted_rows.of("s3://b/root", counts)
+    assert (fitted.fingerprint, fitted.left_out) == ("f", {("f", LARGE)})
+    assert not fitted.are_told_by_extractor
+    table = "(VALUES ('f', 100, 100), ('f', 4000, 3000), ('f-scaled-1', 4000, 3000), ('g', 100, 100)) t(extractor, width, height)"
+    taken = duckdb.sql(f"SELECT extractor, width FROM {table} WHERE {fitted.condition} ORDER BY ALL").fetchall()
+    assert taken == [("f", 100), ("f-scaled-1", 4000)]
+
+
+def test_rows_that_stay_and_are_of_the_same_function_are_fitted_too():
+    fitted = fitted_rows.of("s3://b/root", [("f", SMALL, DUE, 5), ("f-heif-1.23.6", LARGE, STAYS, 1), ("g", SMALL, STAYS, 1)])
+    assert (fitted.extractors, fitted.are_told_by_extractor) == (("f", "f-heif-1.23.6"), True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk, divided, reference_table, tapered
+from fruitpipe.pictures.variants import Current
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.lookup import Known
@@ -23,6 +24,10 @@ class Settings:
 
     extractor: str = "now"
     max_image_bytes: int = 100
+
+    @property
+    def current(self):
+        return Current(self.extractor)
 
 
 def sizes(chunks):

@@ -313,7 +313,7 @@ def test_a_missing_or_wrong_setting_is_named(collector, monkeypatch, variable, v
         collector.handler({"Records": []}, None)
 
 
-@pytest.mark.parametrize("glob", ["*.{jpg,jpeg,png,webp}", "*.jpg", "r_*.{png,gif}", "*"])
+@pytest.mark.parametrize("glob", ["*.{jpg,jpeg,png,webp,avif,heic,heif,hif}", "*.jpg", "r_*.{png,gif}", "*"])
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPG", "r_1.png", "b.gif", "a.jpg.txt", "jpg", "a b.WebP"])
 def test_names_are_matched_as_the_listing_matches_them(collector, glob, name):
     assert bool(collector.matcher(glob).match(name)) == bool(names.matcher(glob).match(name))

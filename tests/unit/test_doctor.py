@@ -49,15 +49,15 @@ def test_the_doctor_says_whether_readers_are_held_at_a_version(asked):
 
 def test_the_doctor_names_what_is_no_image_and_a_folder_without_any(asked, tmp_path):
     asked = replace(asked, images=f"file://{tmp_path}/images")
-    for name in ("a.HEIC", "b.heic", "c.MOV"):
+    for name in ("a.DNG", "b.dng", "c.MOV"):
         objects.write(f"{asked.images}/{name}", b"1")
-    with pytest.raises(NotFound, match=r"no image matches .* \(skipped: .*: 2 .heic, 1 .mov\); check --images"):
+    with pytest.raises(NotFound, match=r"no image matches .* \(skipped: .*: 2 .dng, 1 .mov\); check --images"):
         doctor.check_images(asked)
     objects.write(f"{asked.images}/d.jpg", b"1")
     objects.write(f"{asked.images}/._d.jpg", b"1")
     said = doctor.check_images(asked)
     assert "list and read (d.jpg); skipped: 1 side files of macOS; names" in said
-    assert said.endswith("names that are not like *.{jpg,jpeg,png,webp}: 2 .heic, 1 .mov")
+    assert said.endswith("names that are not like *.{jpg,jpeg,png,webp,avif,heic,heif,hif}: 2 .dng, 1 .mov")
 
 
 @pytest.mark.parametrize("verify", [False, True])

@@ -62,7 +62,7 @@ def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeyp
 def featurised(monkeypatch, decode):
     """The rows of three images, of which the second is what `decode` makes of it."""
     good = featurise.decode
-    monkeypatch.setattr(featurise, "decode", lambda body, _: decode() if body == b"odd" else good(body))
+    monkeypatch.setattr(featurise, "decode", lambda body, _, **how: decode() if body == b"odd" else good(body, **how))
     monkeypatch.setattr(featurise.Featuriser, "load", lambda _: lambda pixels: np.full(1280, pixels.mean(), np.float32))
     bodies = {"s3://b/0.jpg": jpeg(0), "s3://b/1.jpg": b"odd", "s3://b/2.jpg": jpeg(2)}
     stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}
@@ -175,8 +175,8 @@ def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_u
 def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():
     body = b"the bytes of a picture"
     digest = hashlib.sha256(body).hexdigest()
-    worker = featurise.Featuriser(None, "extractor", 50_000_000, copyable=frozenset({digest}))
+    worker = featurise.Featuriser(None, "extractor", 50_000_000, copyable={digest: "extractor-scaled-1"})
     found = objects.Found(objects.Stat("file:///b/0.jpg", "etag", len(body), datetime.now(UTC)), body)
     row = worker._outcome(None, None, featurise.Reference("file:///b/0.jpg"), found)
-    assert (row["outcome"], row["sha256"], row.get("features")) == ("moved", digest, None)
+    assert (row["outcome"], row["sha256"], row.get("features"), row["extractor"]) == ("moved", digest, None, "extractor-scaled-1")
     assert worker._outcome(None, None, featurise.Reference("file:///b/0.jpg", known_sha256=digest), found)["outcome"] == "touched"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fruitpipe.ingest import moves
+from fruitpipe.pictures.variants import Current
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.lookup import Known
 
@@ -36,7 +37,7 @@ def test_only_a_good_row_of_this_extractor_whose_image_is_said_to_be_gone_gives_
         "there": Known("there", "1", "sha of there", "now", NOW),
     }
     events = [ImageEvent("removed", path) for path in ("gone", "stale", "bad", "new")] + [ImageEvent("created", "there")]
-    assert moves.features_to_copy(events, rows, "now") == {"sha of gone"}
+    assert moves.features_to_copy(events, rows, Current("now")) == {"sha of gone": "now"}
 
 
 def test_an_event_that_tells_a_length_is_put_by_it_and_one_without_any_comes_first():

@@ -22,7 +22,7 @@ from tests.pictures import fill
 from tests.rows import put_rows
 from tests.side_files import SIDE_FILES
 
-GLOB = "*.{jpg,jpeg,png,webp}"
+GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
 FRUIT = ("s3://b/fruit",)
 
 
@@ -190,11 +190,11 @@ def test_a_prefix_that_lies_in_such_a_folder_was_asked_for():
 def test_what_is_skipped_is_counted_and_told_in_one_line():
     choice = ImageFilter(Naming(-1, FRUIT, False), GLOB)
     listed = [*(f"._{n}.jpg" for n in range(20)), *(f"@eaDir/{n}.jpg" for n in range(10)), "a.jpg", "@eaDir/x.txt", ".DS_Store"]
-    listed += ["a.HEIC", "b.heic", "c.MOV", "README", "Thumbs.db", "odd.\u202egpj", ".hidden"]
+    listed += ["a.DNG", "b.dng", "c.MOV", "README", "Thumbs.db", "odd.\u202egpj", ".hidden"]
     assert [name for name in listed if choice.takes(f"s3://b/fruit/{name}")] == ["a.jpg"]
     assert str(choice) == (
         "skipped: 20 side files of macOS, 10 thumbnails of a NAS; "
-        "names that are not like *.{jpg,jpeg,png,webp}: 3 without an ending, 2 .heic, 1 .mov"
+        "names that are not like *.{jpg,jpeg,png,webp,avif,heic,heif,hif}: 3 without an ending, 2 .dng, 1 .mov"
     )
     assert str(ImageFilter(Naming(-1, FRUIT, False), GLOB)) == ""
 

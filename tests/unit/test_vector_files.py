@@ -41,7 +41,7 @@ def test_rows_of_other_extractors_are_left_out_where_one_is_asked_for():
     body = io.BytesIO()
     rows = batch().append_column("extractor", pa.array(["old", "new", "new", "old", "new", "old", "old"]))
     pq.write_table(pa.Table.from_batches([rows]), body)
-    (read,) = vector_files.rows_of(body.getvalue(), "pca_features", "new")
+    (read,) = vector_files.rows_of(body.getvalue(), "pca_features", ["new"])
     assert read.schema.names == ["path", "label", "pca_features"]
     assert read["pca_features"].to_pylist() == ROWS[[1, 2, 4]].tolist()
 

@@ -31,20 +31,20 @@ from tests.rows import empty_table, put_rows
 def test_what_is_skipped_is_said_once_a_run_and_named_in_no_manifest(images, begin, named, capsys):
     fill(images, 1)
     put(images / "Kiwi" / "._0000.jpg", b"attributes")
-    put(images / "Kiwi" / "a.HEIC", b"")
+    put(images / "Kiwi" / "a.DNG", b"")
     prefix = begin()
     assert (prefix.list_once(), prefix.list_once()) == (1, 0)
     assert named()[0] == ["0000.jpg"]
     assert capsys.readouterr().out.splitlines() == [
-        "ingest: skipped: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp}: 1 .heic"
+        "ingest: skipped: 1 side files of macOS; names that are not like *.{jpg,jpeg,png,webp,avif,heic,heif,hif}: 1 .dng"
     ]
 
 
 def test_a_folder_of_other_formats_alone_is_told_so(images, root):
-    for name in ("a.HEIC", "b.heic", "c.MOV"):
+    for name in ("a.DNG", "b.dng", "c.MOV"):
         put(images / name, b"")
     settings = IngestSettings(images=str(images), root=root)
-    with pytest.raises(NoImages, match=r"no image matches .*: 2 \.heic, 1 \.mov\); check --images and --glob"):
+    with pytest.raises(NoImages, match=r"no image matches .*: 2 \.dng, 1 \.mov\); check --images and --glob"):
         check_images(settings, naming.proposed(settings, is_new=lambda: True))
 
 
