@@ -73,7 +73,7 @@ deploy: package
 destroy: $(VENV)/ready
 	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
 
-## bench: the product beside other engines, three rounds, some 40 minutes; interrupted, it goes on where it was
+## bench: the product beside other engines, three rounds, over an hour; interrupted, it goes on where it was
 PEERS := .venv-peers
 RESULTS := bench.jsonl
 .PHONY: bench
@@ -82,7 +82,11 @@ bench: $(PEERS)/ready $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python record_classes.py
 	$(BIN)/python benchmarks/compare.py throughput --peers $(PEERS)/bin/python --results $(RESULTS) $(ARGS)
 	$(BIN)/python benchmarks/compare.py small --peers $(PEERS)/bin/python --results $(RESULTS)
+	$(BIN)/python benchmarks/photographs.py run --peers $(PEERS)/bin/python --results $(RESULTS)
 	@$(BIN)/python benchmarks/compare.py table --results $(RESULTS)
+	@$(BIN)/python benchmarks/photographs.py table --results $(RESULTS)
+	$(BIN)/python benchmarks/photographs.py vectors
+	$(BIN)/python benchmarks/photographs.py memory
 
 ## lint: ruff, mypy and the direction of imports
 .PHONY: lint

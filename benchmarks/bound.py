@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,23 @@ from benchmarks import engine
 WARM_UPS = 20  # images before the clock starts
 
 
-def share(files: list[Path], model: str, ready: Any, go: Any) -> None:
+def share(files: list[Path], model: str, features: Callable[[str], Callable[[bytes], object]], ready: Any, go: Any) -> None:
     """The work of one process. ready, go: a queue and an event."""
-    features = engine.Features(model)
+    work = features(model)
     for file in files[:WARM_UPS]:
-        features(file.read_bytes())
+        work(file.read_bytes())
     ready.put(None)
     go.wait()
     for file in files:
-        features(file.read_bytes())
+        work(file.read_bytes())
 
 
-def bound(images: str, _out: str, model: str) -> None:
+def bound(images: str, _out: str, model: str, features: Callable[[str], Callable[[bytes], object]] = engine.Features) -> None:
     """Up when all are ready, done with the last."""
     files, cores = sorted(Path(images).glob("*/*.jpg")), os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     ready, go = context.Queue(), context.Event()
-    shares = [context.Process(target=share, args=(files[core::cores], model, ready, go)) for core in range(cores)]
+    shares = [context.Process(target=share, args=(files[core::cores], model, features, ready, go)) for core in range(cores)]
     for process in shares:
         process.start()
     for _ in shares:

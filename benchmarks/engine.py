@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +28,11 @@ class Features:
 
     def __init__(self, model: str) -> None:
         self._extract = Extractor(Model.load(model).body)
+        self._in_full = os.environ.get("FRUITPIPE_DECODE") == "full"  # as for the job itself
 
     def __call__(self, body: bytes) -> NDArray[np.float32]:
         """The features, (1280,) float32, of the picture in `body`."""
-        return self._extract(decode(body).pixels)
+        return self._extract(decode(body, in_full=self._in_full).pixels)
 
 
 def label(path: str) -> str:

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks import engine, written
@@ -27,13 +28,14 @@ SILENT = {  # no engine reports its use while it is measured
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 # What the figures depend on: with other code a results file begins anew.
-CODE = ("fruitpipe/**/*.py", *(f"benchmarks/{name}.py" for name in ("with_*", "bound", "*engine*", "keras_*")))
+CODE = ("fruitpipe/**/*.py", *(f"benchmarks/{name}.py" for name in ("with_*", "*bound", "*engine*", "keras_*")))
 
 
 class Engine(NamedTuple):
     """How an engine is run. packages: what its version is read from, in the peers' environment or in the product's.
 
     one_in: it is given one in so many of the images, such that a slow engine's run takes about as long as the others'.
+    environment: what it finds there beside all else. is_before, checkout: whether it is an earlier build, and where that lies.
     """
 
     name: str
@@ -43,6 +45,9 @@ class Engine(NamedTuple):
     own: bool = False
     one_in: int = 1
     flags: tuple[str, ...] = ()
+    environment: Mapping[str, str] = MappingProxyType({})
+    is_before: bool = False
+    checkout: Path | None = None
 
 
 class Took(NamedTuple):
@@ -86,7 +91,7 @@ SMALL = {
 
 def run(of: Engine, images: Path, out: Path, peers: str) -> Took:
     """Runs one process to its end. Raises CalledProcessError where it fails, ValueError where its rows are wrong."""
-    took = _timed(_command(of, images, out, peers))
+    took = _timed(_command(of, images, out, peers), of.checkout or CHECKOUT, of.environment)
     wrong = of.rows and written.fault(of.rows(out), images)
     if wrong:
         raise ValueError(f"{of.name}: {wrong}")
@@ -96,15 +101,15 @@ def run(of: Engine, images: Path, out: Path, peers: str) -> Took:
 def _command(of: Engine, images: Path, out: Path, peers: str) -> list[str]:
     job = ["--images", str(images), "--root", str(out), "--once"]
     script = [str(images), str(out), "--model", default_model(), *of.flags]
-    return [sys.executable if of.own else peers, str(CHECKOUT / of.script), *(job if of is JOB else script)]
+    return [sys.executable if of.own else peers, str((of.checkout or CHECKOUT) / of.script), *(job if of is JOB else script)]
 
 
-def _timed(command: list[str]) -> Took:
-    environment = os.environ | SILENT | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
+def _timed(command: list[str], checkout: Path, more: Mapping[str, str]) -> Took:
+    environment = os.environ | SILENT | {"PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1", **more}
     moments: dict[str, float] = {}
     with tempfile.TemporaryFile("w+") as noise:
         began = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment, cwd=CHECKOUT)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment, cwd=checkout)
         assert process.stdout is not None
         for line in process.stdout:
             if moment := engine.moment(line):

@@ -15,6 +15,7 @@ import ray
 from benchmarks import engine
 
 BATCH = 32
+PASSED = ("PYTHONPATH", "FRUITPIPE_DECODE")
 ACTOR_CPUS, READER_CPUS = 0.9, 0.05
 
 
@@ -34,7 +35,11 @@ class Model:
 
 def ingest(images: str, out: str, model: str) -> None:
     """A folder of Parquet files."""
-    ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": os.environ["PYTHONPATH"]}})
+    ray.init(
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {name: os.environ[name] for name in PASSED if name in os.environ}},
+    )
     engine.say(engine.UP)
     ray.data.DataContext.get_current().enable_progress_bars = False
     files = ray.data.read_binary_files(images, include_paths=True, num_cpus=READER_CPUS)

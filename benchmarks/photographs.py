@@ -1,0 +1,185 @@
+"""Camera photographs: the product beside its bound, Daft, Ray Data and its own build of before, on one machine.
+
+    python benchmarks/photographs.py run --peers PYTHON --results FILE    images/s, each engine in turn, some rounds
+    python benchmarks/photographs.py vectors                             cosines to full decoding, and whose label is nearest
+    python benchmarks/photographs.py memory                              what a picture takes of a worker's memory, by size
+    python benchmarks/photographs.py table --results FILE                 what FILE holds, as Markdown
+
+Photographs are drawn (`scenes.py`): 1920 x 1080, 4000 x 3000 plain and in Display P3, 8000 x 6000; quality 90, 4:2:0. The
+bound reads a file, decodes it at an eighth of its size, which is entropy decoding and little else, and runs the model. Daft and
+Ray Data decode once as their guides say, with their own decoders, and once with the decoder of 2e34f4e, which is the product's
+`--decode full`. The build of that commit is run from a copy of its files. Rates are those of compare.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import compare, engines, results, scenes
+from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.pictures.decoding import decode
+from fruitpipe.settings import default_model
+
+BEFORE = "2e34f4e"
+PART = "photographs"
+
+
+class Photographs(NamedTuple):
+    """What is drawn of a size, and how many of them."""
+
+    name: str
+    size: tuple[int, int]
+    images: int
+    is_p3: bool = False
+
+
+SIZES = (
+    Photographs("1920x1080", (1920, 1080), 600),
+    Photographs("4000x3000", (4000, 3000), 200),
+    Photographs("4000x3000 P3", (4000, 3000), 100, is_p3=True),
+    Photographs("8000x6000", (8000, 6000), 40),
+)
+PEAK = """
+import sys
+from fruitpipe.pictures import drawn
+from fruitpipe.pictures.decoding import decode
+def peak(): return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+decode(drawn.jpeg("Kiwi", 0))
+body = open(sys.argv[1], "rb").read()
+before = peak()
+decode(body, in_full=sys.argv[2] == "full")
+print(round(peak() - before))
+"""
+FULL = {"FRUITPIPE_DECODE": "full"}
+OURS = engines.THROUGHPUT["fruitpipe"]
+DAFT, RAY = engines.THROUGHPUT["daft"], engines.THROUGHPUT["ray"]
+ENGINES = {
+    "bound": engines.BOUND._replace(name="bound: read, entropy-decode, infer", script="benchmarks/entropy_bound.py"),
+    "fruitpipe": OURS,
+    "full": OURS._replace(name="fruitpipe --decode full", environment=FULL),
+    "before": OURS._replace(name=f"fruitpipe {BEFORE}", is_before=True),
+    "daft": DAFT._replace(name="Daft, its own decoder", script="benchmarks/with_daft_images.py"),
+    "daft_full": DAFT._replace(name=f"Daft, decoder of {BEFORE}", environment=FULL),
+    "ray": RAY._replace(name="Ray Data, its own decoder", script="benchmarks/with_ray_images.py"),
+    "ray_full": RAY._replace(name=f"Ray Data, decoder of {BEFORE}", environment=FULL),
+}
+
+
+def run(given: argparse.Namespace, folder: Path) -> None:
+    """The engines in turn, `rounds` times, for each size."""
+    before = checkout(folder / "before") if "before" in given.engines else None
+    for photographs in (some for some in SIZES if some.name in given.sizes):
+        count = given.images or photographs.images
+        images = folder / photographs.name.replace(" ", "-")
+        scenes.draw(images, photographs.size, count, is_p3=photographs.is_p3)
+        for round_ in range(given.rounds):
+            for engine in (ENGINES[name] for name in given.engines):
+                line = compare.facts(given, engine) | {"round": round_, "kind": photographs.name, "images": count}
+                line |= {"photographs": "drawn photographs"}
+                if not results.has(given.results, line):
+                    measured = engine._replace(checkout=before if engine.is_before else None)
+                    compare.measure(given, line, measured, images, folder / "out")
+                    shutil.rmtree(folder / "out", ignore_errors=True)
+        shutil.rmtree(images)
+
+
+def checkout(folder: Path) -> Path:
+    """The files of the commit of before."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=engines.CHECKOUT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    return folder
+
+
+def vectors(given: argparse.Namespace, folder: Path) -> None:
+    """How near vectors are to those of full decoding, and whether the nearest other picture's label is the same."""
+    extract = Extractor(Model.load(default_model()).body)
+    for photographs in (some for some in SIZES if some.name in given.sizes):
+        images = folder / photographs.name.replace(" ", "-")
+        scenes.draw(images, photographs.size, given.images or photographs.images, is_p3=photographs.is_p3)
+        files = sorted(images.glob("*/*.jpg"))
+        both = np.array([[extract(decode(file.read_bytes(), in_full=full).pixels) for full in (False, True)] for file in files])
+        both /= np.linalg.norm(both, axis=2, keepdims=True)
+        labels = np.array([file.parent.name for file in files])
+        cosines = (both[:, 0] * both[:, 1]).sum(axis=1)
+        scaled, full = (nearest(both[:, way], labels) for way in (0, 1))
+        print(
+            f"{photographs.name}: {len(files)} pictures, cosine mean {cosines.mean():.5f}, least {cosines.min():.5f}; label of "
+            f"the nearest other alike for {(scaled == full).mean():.3f}, right for {(scaled == labels).mean():.3f} scaled and "
+            f"{(full == labels).mean():.3f} in full",
+            flush=True,
+        )
+        shutil.rmtree(images)
+
+
+def memory(_: argparse.Namespace, folder: Path) -> None:
+    """What one picture adds to the peak of a process that has seen a small one, decoded at a fraction and in full."""
+    sizes = {"1 MP": (1152, 864), "12 MP": (4000, 3000), "12 MP P3": (4000, 3000), "48 MP": (8000, 6000)}
+    for name, size in sizes.items():
+        images = folder / name.replace(" ", "-")
+        scenes.draw(images, size, 1, is_p3=name.endswith("P3"))
+        (file,) = images.glob("*/*.jpg")
+        taken = [
+            subprocess.run(
+                [sys.executable, "-c", PEAK, str(file), way], capture_output=True, text=True, check=True, cwd=engines.CHECKOUT
+            )
+            for way in ("", "full")
+        ]
+        scaled, full = (run.stdout.strip() for run in taken)
+        print(f"{name}: {scaled} MB, in full {full} MB", flush=True)
+
+
+def nearest(units: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each row of unit vectors the label of the nearest other row."""
+    alike = units @ units.T
+    np.fill_diagonal(alike, -1)
+    found: np.ndarray = labels[alike.argmax(axis=1)]
+    return found
+
+
+def table(given: argparse.Namespace) -> str:
+    """Images/s by size and engine; medians, with the ratio to the build of before and to the bound of the same round."""
+    lines = [line for line in results.recorded(given.results) if line["part"] == PART]
+    said = [f"| photographs | engine | images/s | of {BEFORE} | of the bound |", "|---" * 5 + "|"]
+    for kind in dict.fromkeys(line["kind"] for line in lines):
+        runs = {(line["engine"], line["round"]): line["images"] / line["within"] for line in lines if line["kind"] == kind}
+        for engine in dict.fromkeys(name for name, _ in runs):
+            cells = [f"{median(rate for (name, _), rate in runs.items() if name == engine):.1f}"]
+            for other in (ENGINES["before"].name, ENGINES["bound"].name):
+                pairs = [rate / runs[other, r] for (name, r), rate in runs.items() if name == engine and (other, r) in runs]
+                cells.append(f"{median(pairs):.2f}" if pairs else "")
+            said.append(f"| {kind} | {engine} | {' | '.join(cells)} |")
+    return "\n".join(said)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "vectors", "memory", "table"))
+    parser.add_argument("--results", type=Path, default=Path("bench.jsonl"))
+    parser.add_argument("--peers", default="", help="the Python of the environment that holds the peers")
+    parser.add_argument("--images", type=int, help="of each size; by default 600, 200, 100 and 40")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", nargs="+", default=[some.name for some in SIZES], choices=[some.name for some in SIZES])
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
+    given = parser.parse_args()
+    given.part = PART
+    if given.what == "table":
+        print(table(given))
+        return
+    with tempfile.TemporaryDirectory(prefix="fruitpipe-photographs-") as folder:
+        {"run": run, "vectors": vectors, "memory": memory}[given.what](given, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
