@@ -50,8 +50,13 @@ def publish(root: str) -> None:
         publication.switch(root, version)
 
 
-def publish_pictures(root: str, paths: Sequence[Path], extractor: str | None = None) -> None:
-    """A version of the pictures in local files, with folders as labels, in two files; by our own extractor's vectors."""
+def publish_pictures(
+    root: str, paths: Sequence[Path], extractor: str | None = None, preprocessing: dict[str, str] | None = None
+) -> None:
+    """A version of the pictures in local files, with folders as labels, in two files; by our own extractor's vectors.
+
+    preprocessing: what its facts say of the parts that the rows went through.
+    """
     features = np.stack([vector_of(path.read_bytes()) for path in paths])
     labels, names = np.array([path.parent.name for path in paths], object), np.array([f"file://{path}" for path in paths], object)
     summary = Summary.of(features, labels, names)
@@ -64,5 +69,6 @@ def publish_pictures(root: str, paths: Sequence[Path], extractor: str | None = N
             vector_files.write([part], objects.join(folder, f"part-{number}.parquet"))
         facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()}
         facts["extractor"] = extractor or fingerprint(ModelFile.load(default_model()))
+        facts["preprocessing"] = preprocessing or {}
         version_model.save_model(root, version, Model(reduction, summary, facts, named))
         publication.switch(root, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
+class Decoding(enum.StrEnum):
+    """How large photographs are decoded."""
+
+    scaled = "scaled"
+    full = "full"
+
+
 @dataclass(frozen=True)
 class IdentifyFlags:
     """What `fruitpipe identify` is asked for."""
@@ -27,6 +35,9 @@ class IdentifyFlags:
     pictures: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Files, objects or folders.")]
     extractor: Annotated[Precision, typer.Option(help="Which extractor the root's features come from.")] = Precision.float32
     model: Annotated[str | None, typer.Option("--model", envvar="FRUITPIPE_MODEL", help="The model file.")] = None
+    decode: Annotated[
+        Decoding, typer.Option(envvar="FRUITPIPE_DECODE", help="As the stream's: whether large photographs are decoded in full.")
+    ] = Decoding.scaled
     nearest: Annotated[
         int, typer.Option("--nearest", min=0, max=100, help="Nearest images to name; 0 does not read the others' features.")
     ] = 3
@@ -45,7 +56,8 @@ def identify(given: IdentifyFlags) -> None:
     from fruitpipe.identify.identification import Identifier
 
     model = given.model or settings.default_model(given.extractor.value)
-    named_by = Identifier.of(given.root, model, wanted=given.nearest, equal_priors=given.equal_priors)
+    in_full = given.decode == Decoding.full
+    named_by = Identifier.of(given.root, model, wanted=given.nearest, equal_priors=given.equal_priors, in_full=in_full)
     well = True
     for found in named_by.identify(pictures.named_by(given.pictures)):
         if given.as_json:

@@ -13,6 +13,7 @@ from fruitpipe.extractor.inference import Model, extractor_for, fingerprint
 from fruitpipe.identify import nearest, pictures
 from fruitpipe.identify.nearest import Near
 from fruitpipe.identify.pictures import Bad
+from fruitpipe.pictures.variants import IN_FULL, SCALED, Current
 from fruitpipe.refit import publication, version_model
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fruitpipe.classifier.classifier import Answer, Classifier
     from fruitpipe.reduction.pca import Reduction
 
+DECODE = {IN_FULL: "full", SCALED: "scaled"}  # what the flag says for each
 AT_A_TIME = 64  # pictures: the reduced features are read once for so many
 
 
@@ -53,7 +55,7 @@ class Identified(NamedTuple):
 class Identifier:
     """The current version of a root, and the extractor that its features came from.
 
-    wanted: how many of the nearest images; 0 reads no other image's features.
+    wanted: how many of the nearest images; 0 reads no other image's features. in_full: whether large JPEGs are decoded in full.
     """
 
     root: str
@@ -63,19 +65,22 @@ class Identifier:
     reduction: Reduction | None
     wanted: int
     equal_priors: bool = False
+    in_full: bool = False
 
     @classmethod
-    def of(cls, root: str, model: str, *, wanted: int = 0, equal_priors: bool = False) -> Identifier:
-        """Raises NotFound, NotEnoughRows where the version has no classifier, WrongModel where the model file is another's."""
+    def of(cls, root: str, model: str, *, wanted: int = 0, equal_priors: bool = False, in_full: bool = False) -> Identifier:
+        """Raises NotFound, NotEnoughRows where the version has no classifier, WrongModel where its rows were made otherwise."""
         version = publication.current(root)
         classifier, loaded = publication.load_classifier(root, version), Model.load(model)
-        here, there = fingerprint(loaded), version_model.load_facts(root, version)["extractor"]
-        if here != there:
+        facts = version_model.load_facts(root, version)
+        here, there = Current.of(fingerprint(loaded), loaded.preprocessing, in_full=in_full), facts["extractor"]
+        if here.fingerprint != there:
             raise WrongModel(
-                f"{model}: its fingerprint is {here}, and {version} was made by {there}; give its model with --model"
+                f"{model}: its fingerprint is {here.fingerprint}, and {version} was made by {there}; give its model with --model"
             )
+        _check_parts(root, version, here, facts.get("preprocessing", {}))
         reduction = publication.load_reduction(root, version) if wanted else None
-        return cls(root, version, loaded, classifier, reduction, wanted, equal_priors)
+        return cls(root, version, loaded, classifier, reduction, wanted, equal_priors, in_full)
 
     def identify(self, uris: Iterable[str]) -> Iterator[Identified]:
         """One for each picture, in order."""
@@ -94,10 +99,20 @@ class Identifier:
         ]
 
     def _features(self, uri: str) -> Any:
-        found = pictures.look_at(uri, self.model.preprocessing)
+        found = pictures.look_at(uri, self.model.preprocessing, in_full=self.in_full)
         return found if isinstance(found, Bad) else extractor_for(self.model)(found.pixels)
 
     def _nearest(self, features: Any) -> list[list[Near]]:
         if self.reduction is None or not len(features):
             return [[] for _ in features]
         return nearest.nearest(self.root, self.version, self.reduction.transform(features), self.wanted)
+
+
+def _check_parts(root: str, version: str, here: Current, there: dict[str, str]) -> None:
+    """Raises WrongModel where pictures of a kind that the version holds would be decoded in another way now than theirs were."""
+    for part, name in there.items():
+        now = here.parts.get(part, name)  # without its decoder such a picture has no vector at all
+        if now != name:
+            again = f"run fruitpipe reconcile --images URI --root {root}, let the stream compute them again, and refit"
+            remedy = f"give --decode {DECODE[name]}" if {now, name} == set(DECODE) else again
+            raise WrongModel(f"{version}: the way of its {part} pictures is {name}, and here it is {now}; {remedy}")

@@ -44,11 +44,11 @@ def named_by(places: list[str]) -> Iterator[str]:
         yield from found
 
 
-def look_at(uri: str, preprocessing: Preprocessing = STANDARD) -> Picture | Bad:
-    """The picture at `uri`, or why there is none. Raises PlatformFault where the store fails."""
+def look_at(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | Bad:
+    """The picture at `uri`, decoded as the stream does, or why there is none. Raises PlatformFault where the store fails."""
     match objects.look(uri, max_bytes=MAX_BYTES):
         case objects.Found(_, body):
-            found = decoded(body, preprocessing)
+            found = decoded(body, preprocessing, in_full=in_full)
             return _bad(found) if isinstance(found, dict) else found
         case objects.TooLarge(stat):
             return Bad("too-large", f"{stat.length} bytes, at most {MAX_BYTES} are read")

@@ -26,6 +26,11 @@ class FittedRows:
         return next((variants.fingerprint_of(extractor) for extractor, _ in self.taken), "")
 
     @property
+    def parts(self) -> dict[str, str]:
+        """The parts of the preprocessing that they went through, with the one name that each has (`variants.parts`)."""
+        return {part: name for part, names in sorted(variants.parts(self.taken).items()) for name in names}
+
+    @property
     def extractors(self) -> tuple[str, ...]:
         """The extractors of which all rows are fitted."""
         return tuple(sorted({name for name, _ in self.taken} - {name for name, _ in self.left_out}))

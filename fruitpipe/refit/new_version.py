@@ -141,6 +141,7 @@ def facts_of(run: Run, reduction: Reduction) -> dict[str, Any]:
         "features_version": pinned.version,
         "features_table": pinned.table,
         "extractor": pinned.extractor,
+        "preprocessing": pinned.fitted.parts,
         "how": run.gathered.how,
         "cancellation": run.gathered.cancellation,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

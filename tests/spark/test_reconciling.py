@@ -20,6 +20,7 @@ from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.preprocessing import Preprocessing
+from fruitpipe.refit import version_model
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from fruitpipe.table import delta
 from fruitpipe.table.snapshot import Snapshot
@@ -137,6 +138,7 @@ def test_an_upgrade_computes_rows_of_large_pictures_again_and_those_of_small_one
     assert {row["extractor"] for row in after.values() if row["width"] > 100} == {before["0000.jpg"]["extractor"] + "-scaled-1"}
     assert catch_up() == "ingest: 0 images featurised, 0 failed"
     refit(RefitSettings(root=root, components=1, report=False))
+    assert version_model.load_facts(root, "v000001")["preprocessing"] == {"large": "scaled-1"}
 
 
 def test_a_large_picture_that_is_moved_keeps_its_features_and_what_made_them(images, run, table):

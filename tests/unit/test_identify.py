@@ -7,16 +7,26 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 
 from fruitpipe import cli, objects
 from fruitpipe.errors import Damaged, NotFound
+from fruitpipe.extractor.arrow_schema import REFERENCES
+from fruitpipe.extractor.featurise import Featuriser
+from fruitpipe.extractor.inference import Model, fingerprint
 from fruitpipe.identify import nearest, pictures
+from fruitpipe.identify.identification import Identifier
 from fruitpipe.pictures import drawn
 from fruitpipe.refit import publication
+from fruitpipe.settings import default_model
 from tests.commands import CHECKOUT, of_page, run
+from tests.encodings import COLOUR, JPEG, encoded
+from tests.heics import HEIC
 from tests.oracle import vector_of
 from tests.versions import publish_pictures
 
@@ -156,6 +166,55 @@ def test_the_model_file_of_another_extractor_is_refused(identify, images, tmp_pa
     code, _, errors = identify(last_of(images, "Kiwi"), root=f"file://{tmp_path}")
     assert code == 1
     assert "and v000001 was made by 0123456789abcdef; give its model with --model" in errors[0]
+
+
+PHOTOGRAPH = COLOUR.resize((1400, 1350), Image.Resampling.BICUBIC)
+FILES = {
+    "large.jpg": encoded(PHOTOGRAPH, "JPEG"),
+    "large.png": encoded(PHOTOGRAPH, "PNG"),
+    "small.jpg": JPEG,
+    "a.avif": encoded(COLOUR, "AVIF"),
+    "a.heic": HEIC["plain"],
+}
+
+
+@pytest.mark.parametrize("in_full", [False, True], ids=["scaled", "full"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_picture_gets_the_vector_that_the_stream_gives_it(root, tmp_path, name, in_full):
+    """Whatever its format and size, and though all rows of the version are of small JPEGs."""
+    path, model = tmp_path / name, Model.load(default_model())
+    path.write_bytes(FILES[name])
+    worker = Featuriser(SimpleNamespace(value=model), fingerprint(model), 50_000_000, in_full=in_full)
+    (rows,) = worker([pa.RecordBatch.from_pylist([{"path": f"file://{path}"}], REFERENCES)])
+    found = Identifier.of(root, default_model(), in_full=in_full)._features(f"file://{path}")
+    np.testing.assert_array_equal(found, np.array(rows.to_pylist()[0]["features"], np.float32))
+
+
+def test_the_two_ways_of_a_large_photograph_give_two_vectors(root, tmp_path):
+    path = tmp_path / "large.jpg"
+    path.write_bytes(FILES["large.jpg"])
+    scaled, full = (Identifier.of(root, default_model(), in_full=how)._features(f"file://{path}") for how in (False, True))
+    assert (scaled != full).any()
+
+
+@pytest.mark.parametrize(
+    ("there", "flags", "told"),
+    [
+        ({"large": "full"}, [], "the way of its large pictures is full, and here it is scaled-1; give --decode full"),
+        ({"large": "full"}, ["--decode", "full"], None),
+        ({"large": "scaled-1"}, [], None),
+        ({"large": "scaled-1"}, ["--decode", "full"], "is scaled-1, and here it is full; give --decode scaled"),
+        ({"large": "scaled-0"}, [], "is scaled-0, and here it is scaled-1; run fruitpipe reconcile"),
+        ({"heif": "heif-0.1"}, [], "the way of its heif pictures is heif-0.1, and here it is heif-"),
+        ({"another": "another-1"}, [], None),  # of a decoder that is not installed here: such a picture has no vector
+    ],
+)
+def test_a_version_whose_pictures_were_decoded_otherwise_is_refused(identify, images, tmp_path, there, flags, told):
+    root = f"file://{tmp_path}"
+    publish_pictures(root, sorted(images.rglob("*.jpg")), preprocessing=there)
+    code, lines, errors = identify(last_of(images, "Kiwi"), "--nearest", "0", *flags, root=root)
+    assert (code, len(lines), len(errors)) == ((1, 0, 1) if told else (0, 1, 0))
+    assert (told or "") in "".join(errors)
 
 
 def test_without_a_version_the_way_to_one_is_told(identify, images, tmp_path):
