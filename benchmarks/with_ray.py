@@ -7,6 +7,7 @@ no core of its own here, since two cores are all there is; with the defaults the
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -35,21 +36,31 @@ class Model:
 
 def ingest(images: str, out: str, model: str) -> None:
     """A folder of Parquet files."""
-    ray.init(
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": {name: os.environ[name] for name in PASSED if name in os.environ}},
+    write(
+        lambda: ray.data.read_binary_files(images, include_paths=True, num_cpus=READER_CPUS),
+        Model,
+        model,
+        out,
+        batch_format="pyarrow",
     )
+
+
+def write(read: Callable[[], ray.data.Dataset], work: type, model: str, out: str, **form: Any) -> None:
+    """What `work`, made of the model file in an actor a core, gives for the batches of what is read, as Parquet files.
+
+    form: of the batches, as `map_batches` takes it.
+    """
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": passed})
     engine.say(engine.UP)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    files = ray.data.read_binary_files(images, include_paths=True, num_cpus=READER_CPUS)
-    rows = files.map_batches(
-        Model,
+    rows = read().map_batches(
+        work,
         fn_constructor_args=(model,),
         batch_size=BATCH,
-        batch_format="pyarrow",
         num_cpus=ACTOR_CPUS,
         compute=ray.data.ActorPoolStrategy(size=os.cpu_count()),
+        **form,
     )
     rows.write_parquet(out, ray_remote_args={"num_cpus": READER_CPUS})
     ray.shutdown()

@@ -5,15 +5,13 @@ As its guide on images has it; otherwise as `with_ray.py`.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
 
-from benchmarks import engine
-from benchmarks.with_ray import ACTOR_CPUS, BATCH, PASSED, READER_CPUS
+from benchmarks import engine, with_ray
 from fruitpipe.extractor.inference import Extractor
 from fruitpipe.extractor.inference import Model as File
 
@@ -35,20 +33,8 @@ class Model:
 
 def ingest(images: str, out: str, model: str) -> None:
     """A folder of Parquet files."""
-    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
-    ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": passed})
-    engine.say(engine.UP)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    pictures = ray.data.read_images(images, size=(224, 224), mode="RGB", include_paths=True, num_cpus=READER_CPUS)
-    rows = pictures.map_batches(
-        Model,
-        fn_constructor_args=(model,),
-        batch_size=BATCH,
-        num_cpus=ACTOR_CPUS,
-        compute=ray.data.ActorPoolStrategy(size=os.cpu_count()),
-    )
-    rows.write_parquet(out, ray_remote_args={"num_cpus": READER_CPUS})
-    ray.shutdown()
+    pictures = {"size": (224, 224), "mode": "RGB", "include_paths": True}
+    with_ray.write(lambda: ray.data.read_images(images, **pictures, num_cpus=with_ray.READER_CPUS), Model, model, out)
 
 
 if __name__ == "__main__":

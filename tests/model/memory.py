@@ -36,9 +36,10 @@ from fruitpipe.refit import changes, on_spark
 from fruitpipe.root import lease
 from fruitpipe.runtime import session
 from fruitpipe.table import commits, delta, delta_java, snapshot, upkeep
+from tests.model.opened import Queries
 from tests.model.spark import Context, Feed, Query, Session
 from tests.model.store import Killed, Kind, Store
-from tests.model.table import Queries, Table
+from tests.model.table import Table
 
 DIMENSIONS = 16
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ from fruitpipe.errors import NotFound
 from fruitpipe.ingest import checkpoint
 from fruitpipe.refit.on_spark import Source
 from fruitpipe.root import layout
-from tests.model.table import ROWS
+from tests.model.rows import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

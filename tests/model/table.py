@@ -19,23 +19,21 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import Schema
 from deltalake.exceptions import TableNotFoundError
 from pyspark.errors import PySparkException
 
 from fruitpipe import objects
 from fruitpipe.errors import DuplicateRows, LeaseLost, NotEnoughRows, NotFound
-from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.refit import fitted_rows
 from fruitpipe.refit.changes import Pinned
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import APPLICATION
-from fruitpipe.table.schema import COLUMNS, GONE, MOVED, PROPERTIES, STALE, TOUCHED
+from fruitpipe.table.schema import COLUMNS, GONE, MOVED
 from fruitpipe.table.vector_files import File
+from tests.model.merge import Merge
+from tests.model.opened import Opened
+from tests.model.rows import CHANGED, ROWS, Row
 
-Row = dict[str, Any]
-ROWS = pa.schema([one for one in OUTCOMES if one.name != "outcome"])
-CHANGED = pa.schema([*ROWS, pa.field("_change_type", pa.string())])  # type: ignore[arg-type]
 # DataFusion's words in the product's SQL → DuckDB's. Its `sha256` gives text, the other's bytes.
 IN_DUCKDB = {"sha256(": "digest(", "column1": "col0", "last_value(": "last("}
 
@@ -132,7 +130,7 @@ class Table:
         number = int(spark.conf.get(commits.TXN_VERSION) or 0)
         if number and number <= self.now.number:
             raise LeaseLost(f"{root}/features: somebody else wrote it since this stream last did")
-        base, found = len(self.versions) - 1, _Merge(outcomes, commits.spans(ingested) if ingested else ())
+        base, found = len(self.versions) - 1, Merge(outcomes, commits.spans(ingested) if ingested else ())
         files = {name: rows for name, rows in self.now.files.items() if not any(map(found.matches, rows))}
         touched = self.now.files.keys() - files.keys()
         rows = [row for name in sorted(touched) for row in found.apply(self.now.files[name])] + found.inserted()
@@ -265,93 +263,6 @@ class Table:
         paths = sorted(row["path"] for row in rows)
         stats = {"numRecords": len(rows), "minValues": {"path": paths[:1]}, "maxValues": {"path": paths[-1:]}}
         return {"path": name, "size": size, "dataChange": True, "stats": json.dumps(stats)}
-
-
-@dataclass
-class Opened:
-    """The part of deltalake's DeltaTable that `snapshot` needs."""
-
-    table: Table
-    at: int
-
-    def version(self) -> int:
-        return self.at
-
-    def transaction_version(self, _application: str) -> int:
-        return self.table.versions[self.at].number
-
-    def schema(self) -> Any:
-        return Schema.from_arrow(ROWS)
-
-    def metadata(self) -> Any:
-        class Metadata:
-            partition_columns: tuple[str, ...] = ()
-            configuration = PROPERTIES
-
-        return Metadata
-
-    def protocol(self) -> Any:
-        class Protocol:
-            reader_features = None
-
-        return Protocol
-
-    def get_add_actions(self) -> pa.Table:
-        there = [
-            {"path": name, "size_bytes": len(objects.read(f"{self.table.folder}/{name}")), "num_records": len(rows)}
-            for name, rows in self.table.versions[self.at].files.items()
-        ]
-        return pa.table({name: [one[name] for one in there] for name in ("path", "size_bytes", "num_records")})
-
-
-class Queries:
-    """What stands in for deltalake's QueryBuilder."""
-
-    def register(self, _name: str, opened: Opened) -> Queries:
-        self._opened = opened
-        return self
-
-    def execute(self, sql: str) -> Iterator[pa.RecordBatch]:
-        return self._opened.table.query(self._opened.at, sql)
-
-
-class _Merge:
-    """What a MERGE makes of rows; `feed` takes what the change feed tells of it."""
-
-    def __init__(self, outcomes: list[Row], spans: Collection[tuple[datetime, datetime]]) -> None:
-        self._by_path, self._spans = {row["path"]: row for row in outcomes}, spans
-        assert len(self._by_path) == len(outcomes), "two outcomes of one image, which Delta refuses"
-        self._matched: set[str] = set()
-        self.feed: list[Row] = []
-
-    def matches(self, row: Row) -> bool:
-        near = not self._spans or any(first <= row["ingested_at"] <= last for first, last in self._spans)
-        return near and row["path"] in self._by_path
-
-    def apply(self, rows: list[Row]) -> Iterator[Row]:
-        for row in rows:
-            if not self.matches(row):
-                yield row
-                continue
-            source = self._by_path[row["path"]]
-            self._matched.add(row["path"])
-            if source["outcome"] == GONE:
-                self.feed.append(row | {"_change_type": "delete"})
-                continue
-            if source["outcome"] == STALE:
-                after = row | {"error_message": f"{source['error']}: {source['error_message']}"}
-            else:
-                taken = ("modification_time", "length", "etag") if source["outcome"] == TOUCHED else COLUMNS
-                after = row | {name: source[name] for name in taken}
-            self.feed += [row | {"_change_type": "update_preimage"}, after | {"_change_type": "update_postimage"}]
-            yield after
-
-    def inserted(self) -> list[Row]:
-        no_rows = (GONE, TOUCHED, STALE)
-        new = [row for path, row in self._by_path.items() if path not in self._matched and row["outcome"] not in no_rows]
-        rows = [{name: row[name] for name in COLUMNS} for row in new]
-        self.feed += [row | {"_change_type": "insert"} for row in rows]
-        return rows
 
 
 def _txn(number: int) -> Row:

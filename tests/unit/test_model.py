@@ -10,7 +10,8 @@ import pytest
 from fruitpipe.table import data_files
 from tests.model.history import run
 from tests.model.machine import Machine
-from tests.model.table import ROWS, Version
+from tests.model.rows import ROWS
+from tests.model.table import Version
 
 PICTURES = [0, 1, 2]
 

@@ -1,0 +1,114 @@
+"""Which step of an erasure follows which, without the steps themselves: those are tested on Spark."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from fruitpipe import objects
+from fruitpipe.erasure import register
+from fruitpipe.erasure.search import Search
+from fruitpipe.root import manifests
+from tests.erasing import FUTURE, PAST, request, status
+
+
+def test_all_pending_requests_go_through_each_step_together(root, eraser):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        request(root, name)
+    carrying = eraser()
+    carrying.carry_out()
+    assert carrying._steps.said == [("withdraw", 3), ("remove", 3), ("look", 3)]
+    assert status(root) == [("done", "nothing")] * 3
+    assert register.is_settled(root)
+
+
+def test_files_stay_until_the_readers_grace_ends(root, eraser):
+    request(root, "a.jpg")
+    carrying = eraser(FUTURE)
+    carrying.carry_out()
+    carrying.carry_out()
+    assert carrying._steps.said == [("withdraw", 1)]
+    assert status(root) == [("waiting", "remove")]
+    assert not carrying.is_due()
+
+
+def test_what_a_search_found_is_looked_at_again_and_nothing_else(root, eraser):
+    request(root, "a.jpg")
+    objects.write(f"{root}/events/2026/a.jsonl", b'{"path": "file:///images/b.jpg"}\n')
+    objects.write(f"{root}/stray.txt", b"file:///images/a.jpg")
+    carrying = eraser()
+    carrying.carry_out()
+    assert status(root) == [("incomplete", "look again")]
+    (record,) = register.every(root)
+    assert record.remaining == [
+        {"what": "stray.txt", "until": "the next attempt", "why": "it still names an image or holds its vector"}
+    ]
+    carrying.carry_out()
+    verified = register.every(root)[0].verification
+    assert verified["files"] == 1
+    assert verified["whole_root"]["files"] > 1
+    objects.delete(f"{root}/stray.txt")
+    carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
+    assert [said for said, _ in carrying._steps.said] == ["withdraw", "remove", "look", "look", "look"]
+
+
+def test_what_is_left_in_the_table_leads_back_to_the_beginning(root, eraser):
+    request(root, "a.jpg")
+    objects.write(f"{root}/features/foreign.txt", b"file:///images/a.jpg")
+    carrying = eraser()
+    carrying.carry_out()
+    carrying.carry_out()
+    assert [said for said, _ in carrying._steps.said] == ["withdraw", "remove", "look"] * 2
+
+
+def test_a_picture_that_is_put_back_within_the_grace_period_is_named_to_the_stream_once_certified(root, eraser, tmp_path):
+    picture = tmp_path / "Kiwi" / "a.jpg"
+    picture.parent.mkdir()
+    record = register.request(root, [f"file://{picture}", f"file://{picture.with_suffix('.txt')}"], requested_by="")
+    waiting = eraser(FUTURE)
+    waiting.carry_out()
+    picture.write_bytes(b"a new picture")
+    picture.with_suffix(".txt").write_bytes(b"no picture")
+    put_back = manifests.ImageEvent("created", f"file://{picture}")
+    assert waiting.admit([put_back]) == []
+    register.save(root, replace(register.find(root, record.id), files_go_after=PAST))
+    carrying = eraser()
+    carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
+    (manifest,) = [stat.path for stat in objects.list_all(f"{root}/events")]
+    (event,) = [manifests.parse_line(line) for line in objects.read(manifest).decode().splitlines()]
+    assert (event.event, event.path) == ("created", f"file://{picture}")
+    assert carrying.admit([event]) == [event]
+
+
+def test_a_manifest_cannot_have_a_file_of_the_root_erased(root, eraser, capsys):
+    kept = f"{root}/features/part.parquet"
+    objects.write(kept, b"rows")
+    carrying = eraser()
+    assert carrying.admit([manifests.ImageEvent("erase", kept)]) == []
+    assert (carrying.is_due(), register.every(root)) == (False, [])
+    assert "lies in the root" in capsys.readouterr().out
+    assert objects.read(kept) == b"rows"
+
+
+def test_the_search_goes_on_beside_the_query_and_its_end_is_due(root, eraser):
+    request(root, "a.jpg")
+    carrying, go_on = eraser(once=False), threading.Event()
+
+    def look(requests):
+        go_on.wait()
+        return Search(files=len(requests))
+
+    object.__setattr__(carrying._steps, "look", look)
+    carrying.carry_out()
+    assert status(root) == [("searching", "search")]
+    assert not carrying.is_due()
+    carrying.carry_out()  # another request comes: the search is left alone
+    assert status(root) == [("searching", "search")]
+    go_on.set()
+    carrying._searching.join()
+    assert carrying.is_due()
+    carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
+    assert not carrying.is_due()
