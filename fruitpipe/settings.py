@@ -47,6 +47,7 @@ def level(number: int | None) -> int | None:
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
 Regions = Annotated[str, AfterValidator(regions.parse)]
+MAX_IMAGE_BYTES = 50_000_000
 GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
 UNION = ",".join(regions.UNION)
 
@@ -104,7 +105,7 @@ class IngestSettings(JobSettings):
     """images that a batch takes, about: manifests are not divided"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
-    max_image_bytes: int = Field(50_000_000, ge=1)
+    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
     max_image_seconds: float = Field(30, gt=0, le=3600)
     """an image that takes longer to decode becomes a row with the reason too-slow"""
@@ -173,7 +174,7 @@ class ReconcileSettings(JobSettings):
     """as the stream's: rows that are not computed that way are stale"""
     allow_removals: bool = False
     """delete rows even where more than a tenth of them are gone"""
-    max_image_bytes: int = Field(50_000_000, ge=1)
+    max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1)
     """the stream's limit: an image that was too large, and is not for this one, is looked at again"""
     images_per_second: float = Field(385, gt=0)
     """for the plan: images that the stream featurises a second; by default on the cluster of docs/costs.md"""

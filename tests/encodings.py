@@ -56,3 +56,9 @@ ARITHMETIC = base64.b85decode(
     b"ng$s0>i#Ub&Gj1W1Gglu{kyF-y9t*DEdG54LGU#ylPkR2M1zBxunS}p+A3((xd-eggxqs;3ntjkFi;!p7DkZ5cU}$`6eM^o6M4$}+r<uuBUG#H"
     b"VXb`_++d@)hg_j{B|Uzq|Je"
 )
+
+
+def jpeg_frame(marker, bits):
+    """The JPEG with another kind of frame in its header."""
+    start = JPEG.index(b"\xff\xc0")
+    return JPEG[: start + 1] + bytes([marker]) + JPEG[start + 2 : start + 4] + bytes([bits]) + JPEG[start + 5 :]

@@ -98,7 +98,7 @@ def doctor(given: DoctorFlags) -> None:
     from fruitpipe import objects, regions, settings
     from fruitpipe.operations import doctor as doctor_
 
-    asked = doctor_.Targets(
+    targets = doctor_.Targets(
         root=objects.canonical(given.root),
         images=objects.canonical(given.images) if given.images else None,
         model=given.model or settings.default_model(),
@@ -107,7 +107,7 @@ def doctor(given: DoctorFlags) -> None:
         verify=given.verify,
     )
     well = True
-    for finding in doctor_.examine(asked):
+    for finding in doctor_.examine(targets):
         say(to_json(finding.as_dict()) if given.as_json else finding)
         well = well and finding.ok
     if not well:

@@ -9,9 +9,10 @@ A request is at one step. Each round does every step for all requests that are a
 | search | reads every byte under the root | nothing, `done` | look again, `incomplete`; search where the root is refused |
 | look again | every hour: tries again to remove what was left | search, of that alone | withdraw, for what needs a commit |
 
-Before `remove`, a version that was published meanwhile and holds an image leads back to `withdraw`. The steps run while no query
-runs, so nothing else reads or writes meanwhile. The search is the exception: it takes longest and only reads, so it runs beside
-the query. Every step may be repeated: after a kill the next stream begins with the step in the record.
+Before `remove`, a version that was published meanwhile and holds an image leads back to `withdraw`. The steps run while no
+query runs, so nothing else reads or writes meanwhile. The search is the exception: it takes longest, and removes nothing but
+earlier versions of files, so it runs beside the query. Every step may be repeated: after a kill the next stream begins with the
+step in the record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The thread on which an erasure searches beside the stream's query: the search takes longest of all steps and only reads."""
+"""The thread on which an erasure searches beside the stream's query: the search takes longest of all steps."""
 
 from __future__ import annotations
 

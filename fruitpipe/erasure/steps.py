@@ -59,16 +59,16 @@ def gather(root: str, records: Sequence[Erasure]) -> list[Request]:
         held = [vector for path in paths for vector in vectors.get(path, ())]
         kept[request] = found = Traces.of(paths, held)
         notes.keep_traces(root, request, found)
-    return beside_rows(root, [Request(record, traces) for record in records if (traces := kept[record.id])])
+    return _beside_rows(root, [Request(record, traces) for record in records if (traces := kept[record.id])])
 
 
-def beside_rows(root: str, requests: Sequence[Request]) -> list[Request]:
+def _beside_rows(root: str, requests: Sequence[Request]) -> list[Request]:
     """The requests beside all images that have rows by now: while one waits, images come in whose names hold one of its own."""
     every = together(requests).paths
     if not every:
         return list(requests)
     staying = [*held_rows.that_stay(root, every), *sorted(every)]
-    return [replace(one, traces=one.traces.beside(Traces.of(one.traces.paths).among(staying))) for one in requests]
+    return [replace(one, traces=one.traces.beside(one.traces.among(staying))) for one in requests]
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,10 @@ class Steps:
         return done
 
     def look(self, requests: Sequence[Request]) -> search.Search:
-        """Searches every file under the root, or, where all requests were searched before, only what was left then."""
+        """Searches every file under the root, or, where all requests were searched before, only what was left then.
+
+        Then removes earlier versions of files once more, as no certificate may be written before.
+        """
         root = self.settings.root
         left, sought = [notes.left(root, request.id) for request in requests], together(requests)
         if all(left):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from fruitpipe import objects
-from fruitpipe.refit import publication, version_files, version_model
+from fruitpipe.refit import publication
 from fruitpipe.table import vector_files
 
 if TYPE_CHECKING:
@@ -29,14 +29,12 @@ def nearest(root: str, version: str, reduced: NDArray[np.float32], wanted: int) 
 
     Reads all reduced features of the version, some at a time: 4 k bytes an image. Raises Damaged where some are missing.
     """
-    folder = publication.reduced_uri(objects.canonical(root), version)
-    version_files.check(folder, version_model.load_facts(root, version))
+    publication.check_files(root, version)
     found: list[list[Near]] = [[] for _ in reduced]
-    if wanted:
-        for file in vector_files.listed(folder):
-            for batch in vector_files.rows_at(file.uri, "pca_features"):
-                for place, near in enumerate(_of_batch(batch, reduced, wanted)):
-                    found[place] = sorted(found[place] + near, key=lambda one: (one.distance, one.path))[:wanted]
+    for file in vector_files.listed(publication.reduced_uri(objects.canonical(root), version)):
+        for batch in vector_files.rows_at(file.uri, "pca_features"):
+            for place, near in enumerate(_of_batch(batch, reduced, wanted)):
+                found[place] = sorted(found[place] + near, key=lambda one: (one.distance, one.path))[:wanted]
     return found
 
 

@@ -10,14 +10,12 @@ from fruitpipe.extractor.featurise import decoded
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
-from fruitpipe.settings import GLOB
+from fruitpipe.settings import GLOB, MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fruitpipe.pictures.decoding import Picture
-
-MAX_BYTES = 50_000_000  # as the stream has it
 
 
 class Bad(NamedTuple):
@@ -46,12 +44,12 @@ def named_by(places: list[str]) -> Iterator[str]:
 
 def look_at(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | Bad:
     """The picture at `uri`, decoded as the stream does, or why there is none. Raises PlatformFault where the store fails."""
-    match objects.look(uri, max_bytes=MAX_BYTES):
+    match objects.look(uri, max_bytes=MAX_IMAGE_BYTES):
         case objects.Found(_, body):
             found = decoded(body, preprocessing, in_full=in_full)
             return _bad(found) if isinstance(found, dict) else found
         case objects.TooLarge(stat):
-            return Bad("too-large", f"{stat.length} bytes, at most {MAX_BYTES} are read")
+            return Bad("too-large", f"{stat.length} bytes, at most {MAX_IMAGE_BYTES} are read")
         case objects.Withheld(message, reason):
             return Bad(reason, message)
         case objects.Unreadable(message):

@@ -98,13 +98,12 @@ def tapered(named: Sequence[ImageEvent], size: int) -> list[Sequence[ImageEvent]
 
 def reference_table(named: Sequence[ImageEvent], known: dict[str, Known], featuriser: featurise.Featuriser) -> pa.Table:
     """The events as a table with schema REFERENCES. A row of another extractor, or of another limit, does not count as known."""
+    now = featuriser.current
     counting = {
         path: row
         for path, row in known.items()
-        if featuriser.current.made(row.extractor, row.width, row.height)
-        and not row.worth_another_look(featuriser.max_image_bytes)
+        if now.made(row.extractor, row.width, row.height) and not row.worth_another_look(featuriser.max_image_bytes)
     }
-    now = featuriser.current
     columns = [_reference(event, counting.get(event.path), known.get(event.path), now) for event in named]
     return pa.Table.from_pylist(columns, arrow_schema.REFERENCES)
 

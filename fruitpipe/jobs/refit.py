@@ -2,7 +2,8 @@
 
 Cost: one pass over the rows that are new since the last version (40 µs a row on one core), an eigendecomposition on the driver
 (0.2 s at 1280 columns, about 80 MB, whatever the number of rows), one pass over all rows to reduce and write them (10 µs and
-47 ns x k a row) and one over the result to check it (11 ns x k). No step brings rows to the driver.
+47 ns x k a row), one over the result to check it (11 ns x k), and one over all rows for the sample on which classifier and report
+are measured: 1,500 vectors, 8 MB, are all that comes to the driver.
 """
 
 from __future__ import annotations

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import reader
 from fruitpipe.objects.s3_connection import Connection, client, connected, credentials_of, endpoint_of
-from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explain, no_service
+from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explain, explained, no_service
 from fruitpipe.objects.s3_names import bucket_and_key, etag_of, quoted
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld
+
+Answer = TypeVar("Answer")
 
 BODY_ATTEMPTS = 4
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
@@ -35,12 +38,17 @@ def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
 
 
 def _look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
+    return _retried(uri, lambda: _look_once(uri, known_etag, max_bytes))
+
+
+def _retried(uri: str, read: Callable[[], Answer]) -> Answer:
+    """What `read` gives: boto3 retries requests, but not a body that breaks off. Raises PlatformFault."""
     for _ in range(BODY_ATTEMPTS):
         try:
-            return _look_once(uri, known_etag, max_bytes)
-        except BROKEN_BODIES as error:  # boto3 retries requests, but not a body that breaks off
+            return read()
+        except BROKEN_BODIES as error:
             broken = error
-    raise _broken_off(uri, broken)
+    raise PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({broken}); try again later")
 
 
 def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -61,21 +69,13 @@ def _look_once(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
 
 def read_piece(uri: str, start: int, count: int) -> bytes:
     bucket, key = bucket_and_key(uri)
-    for _ in range(BODY_ATTEMPTS):
-        try:
-            answer = client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{start + count - 1}")
-            return answer["Body"].read()
-        except BROKEN_BODIES as error:
-            broken = error
-        except ClientError as error:
-            raise explain(uri, error) from error
-        except BotoCoreError as error:
-            raise no_service(uri, error) from error
-    raise _broken_off(uri, broken)
 
+    def read() -> bytes:
+        answer = client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{start + count - 1}")
+        return answer["Body"].read()
 
-def _broken_off(uri: str, error: BaseException) -> PlatformFault:
-    return PlatformFault(f"{uri}: the connection broke off {BODY_ATTEMPTS} times ({error}); try again later")
+    with explained(uri):
+        return _retried(uri, read)
 
 
 def _nothing_found(uri: str, error: ClientError) -> Look:

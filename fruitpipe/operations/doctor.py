@@ -195,7 +195,7 @@ def check_stream(targets: Targets) -> str:
 def check_clock(targets: Targets) -> str:
     """Compares this machine's clock with the store's: the ages of files, and S3's signatures, depend on both."""
     before, at_store, after = datetime.now(UTC), objects.store_time(targets.root), datetime.now(UTC)
-    # The store tells whole seconds, of some moment while it was targets.
+    # The store tells whole seconds, of some moment while it was asked.
     ahead, behind = (before - at_store).total_seconds() - 1, (at_store - after).total_seconds()
     if (off := max(ahead, behind)) > MOST_SECONDS_OFF:
         way = "ahead of" if ahead > 0 else "behind"

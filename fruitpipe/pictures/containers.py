@@ -1,22 +1,18 @@
 """AVIF and HEIC, as phones write them: pictures in boxes, of which the first says by its brands what the others hold.
 
-Pillow decodes AVIF, and pillow-heif (libheif, libde265) HEIC, where it is installed, which is for the user to say: its wheels are
-under the GPL. Sources: ISO 14496-12 (boxes), ISO 23008-12 (HEIF), AVIF 1.1.
+`decoders` says what decodes them. Sources: ISO 14496-12 (boxes), ISO 23008-12 (HEIF), AVIF 1.1.
 """
 
 from __future__ import annotations
 
 import struct
-from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
-
-from PIL import AvifImagePlugin, features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AVIF, HEIC = "AVIF", "HEIC"
+PICTURES = {AVIF, HEIC}
 # By the name of what a file holds: the brands by which one tells.
 BRANDS = {
     AVIF: {b"avif", b"avis"},
@@ -31,17 +27,6 @@ QUICKTIME = {b"moov", b"mdat", b"wide"}  # what older videos begin with
 LONGEST_BRANDS = 4096
 # What may follow the picture; other bytes behind it are not the file's any more, as behind a JPEG's end.
 BEHIND = {b"mdat", b"free", b"skip", b"moov", b"uuid", b"meta", b"mpvd", b"sefd", b"wide", b"udta"}
-PLUGINS = {AVIF: "AVIF", HEIC: "HEIF"}  # as Pillow calls them
-# What a reader of a row without its decoder is told, and how the picture comes in later.
-NEEDED = {
-    AVIF: "a Pillow that was built with libavif, as its wheels are",
-    HEIC: "pillow-heif, which is not installed here: pip install 'fruitpipe[heic]' on every node",
-}
-RETRY = "fruitpipe errors --reason unsupported-format --retry"
-
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker has one core
-
-
 LONGEST_HEADER_BYTES = 16  # of a box, where its size takes eight bytes
 SHORTEST_BYTES = 16  # of the box with the brands
 
@@ -69,48 +54,6 @@ def is_cut(body: bytes) -> bool:
         found.add(name)
         found |= {b"mdat"} if name == b"meta" and b"idat" in body[begin:end] else set()
     return not {b"mdat"} <= found
-
-
-def needed(body: bytes) -> str | None:
-    """What has to be installed to decode it, in a sentence; None where it can be decoded, and for other formats."""
-    name = kind(body)
-    if name not in PLUGINS or decoder(name):
-        return None
-    return f"{name}: needs {NEEDED[name]}; then run `{RETRY}`"
-
-
-def family(name: str) -> str:
-    """``avif`` or ``heif``: what a decoder's name begins with."""
-    return PLUGINS[name].lower()
-
-
-def plugin(name: str) -> str:
-    """What Pillow calls the format of the files of a kind, which it can open from now on."""
-    if name == HEIC:
-        _register_heif()
-    return PLUGINS[name]
-
-
-@cache
-def decoder(name: str) -> str | None:
-    """``avif-1.4.2`` or ``heif-1.23.6``: what decodes files of a kind; None where it is not installed."""
-    version = features.version("avif") if name == AVIF else _libheif_version()
-    return f"{family(name)}-{version}" if version else None
-
-
-def _libheif_version() -> str | None:
-    if find_spec("pillow_heif") is None:
-        return None
-    import pillow_heif  # 15 ms, for those who have such pictures
-
-    return str(pillow_heif.libheif_version())
-
-
-@cache
-def _register_heif() -> None:
-    import pillow_heif
-
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
 def _brand(body: bytes) -> str:

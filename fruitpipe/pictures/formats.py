@@ -37,8 +37,10 @@ NEAR_BYTES = 4096  # within which a picture is searched for behind other bytes
 
 def foreign_format(body: bytes) -> str | None:
     """The name of a format that is recognised but not supported; None for any other bytes."""
+    if containers.begins(body):
+        return None
     if kind := containers.kind(body):
-        return None if kind in containers.PLUGINS else kind
+        return None if kind in containers.PICTURES else kind
     if body.startswith(jpeg.SIGNATURE):
         return jpeg.foreign_kind(body)
     if tiff.is_tiff(body):
@@ -50,7 +52,7 @@ def foreign_format(body: bytes) -> str | None:
 
 def is_taken(body: bytes) -> bool:
     """Whether it begins like a picture of a format that is decoded."""
-    return body.startswith(SIGNATURES) or containers.kind(body) in containers.PLUGINS
+    return body.startswith(SIGNATURES) or containers.kind(body) in containers.PICTURES
 
 
 def picture_behind(body: bytes) -> int | None:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fruitpipe.pictures import containers, scaling
+from fruitpipe.pictures import containers, decoders, scaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,8 @@ def of_picture(body: bytes, width: int, height: int, *, in_full: bool) -> str:
     Large pictures have one in common whatever their format, as a row of the table tells the size alone.
     """
     kind = containers.kind(body)
-    if kind in containers.PLUGINS:
-        return containers.decoder(kind) or ""
+    if kind in decoders.PLUGINS:
+        return decoders.decoder(kind) or ""
     return SCALED if scaling.is_touched(width, height) and not in_full else ""
 
 
@@ -61,8 +61,8 @@ class Current:
     @property
     def parts(self) -> dict[str, str]:
         """The names of the parts, as `parts` of rows has them; without those whose decoder is not installed here."""
-        decoders = {containers.family(kind): containers.decoder(kind) for kind in containers.PLUGINS}
-        return {LARGE: IN_FULL if self.in_full else SCALED} | {part: name for part, name in decoders.items() if name}
+        installed = {decoders.family(kind): name for kind in decoders.PLUGINS if (name := decoders.decoder(kind))}
+        return {LARGE: IN_FULL if self.in_full else SCALED} | installed
 
     def made(self, extractor: str, width: int | None, height: int | None) -> bool:
         """Whether a row is as this function makes it; one without a size has no features.
@@ -92,7 +92,7 @@ class Current:
     @property
     def _not_decoded(self) -> tuple[str, ...]:
         """How rows begin of AVIF and HEIC whose decoder is not installed here."""
-        families = (containers.family(kind) for kind in containers.PLUGINS)
+        families = (decoders.family(kind) for kind in decoders.PLUGINS)
         return tuple(f"{self.fingerprint}-{family}-" for family in families if family not in self.parts)
 
     def _made_sql(self) -> str:

@@ -43,13 +43,15 @@ def vectors(sampled: pa.Table) -> NDArray[np.float32]:
 
 def texts(sampled: pa.Table, column: str) -> list[str]:
     """A column of strings."""
-    return _texts(sampled[column])
+    found: list[Any] = sampled[column].to_pylist()
+    return found
 
 
 def choose(batches: Iterable[pa.RecordBatch], below: int) -> Iterator[pa.RecordBatch]:
     """The rows of (path, label, features) whose path has a hash below `below` of 2**64."""
     for batch in batches:
-        chosen: NDArray[np.bool_] = np.array([place(path) < below for path in _texts(batch.column(0))], np.bool_)
+        paths: list[Any] = batch.column(0).to_pylist()
+        chosen: NDArray[np.bool_] = np.array([place(path) < below for path in paths], np.bool_)
         if chosen.any():
             columns: list[Any] = [column.filter(pa.array(chosen)) for column in batch.columns]
             yield pa.RecordBatch.from_arrays(columns, ["path", "label", "features"])
@@ -58,8 +60,3 @@ def choose(batches: Iterable[pa.RecordBatch], below: int) -> Iterator[pa.RecordB
 def place(path: str) -> int:
     """Where a path falls in 0 to 2**64, evenly."""
     return int.from_bytes(sha256(path.encode()).digest()[:8], "big")
-
-
-def _texts(column: Any) -> list[str]:
-    found: list[Any] = column.to_pylist()
-    return found

@@ -14,12 +14,10 @@ from functools import partial, reduce
 from operator import or_
 
 import pyarrow as pa
-from delta.tables import DeltaMergeBuilder
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
-from fruitpipe.errors import LeaseLost
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta, delta_java, lookup
 from fruitpipe.table.fence import APPLICATION, Fence
@@ -56,7 +54,7 @@ def remove_others(spark: SparkSession, root: str, kept: Mapping[str, datetime], 
     source = spark.createDataFrame(pa.table({"path": names, "kept": times}))
     others = delta.table(spark, root).alias("t").merge(source.alias("s"), "t.path = s.path AND t.ingested_at <> s.kept")
     with fenced(spark, fence):
-        _execute(others.whenMatchedDelete(), root)
+        delta.execute(others.whenMatchedDelete(), root)
 
 
 def add(
@@ -141,15 +139,7 @@ def merge(
         .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}', '{STALE}')", values=row)
     )
     with _settings(spark, {USER_METADATA: json.dumps(dict(counts or {}))}):
-        _execute(merging, root)
-
-
-def _execute(merging: DeltaMergeBuilder, root: str) -> None:
-    """Carries a merge out. Raises LeaseLost for one that is not the next, in a block of `fenced`."""
-    if not merging.execute().collect():  # its number has been used, so Delta takes it for one that was done before
-        raise LeaseLost(
-            f"{root}/features: somebody else wrote it since this stream last did; nothing was written. Start it again"
-        )
+        delta.execute(merging, root)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 
 | call | needs the lease | what a failure does |
 |---|---|---|
-| `create` | yes, it commits | raises, and nothing is committed |
+| `create`, `execute` | yes, they commit | raises, and nothing is committed |
 | `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `is_new`, `is_ours` | no | raises |
 
 `commits` changes rows, `upkeep` compacts and removes files, `delta_java` holds the calls into Delta's private classes.
@@ -16,13 +16,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound, PlatformFault, WrongRoot
+from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
 from fruitpipe.table import delta_java, first_commit, log_files, requirements
 from fruitpipe.table.schema import ADDED_SINCE, FEATURES, PROPERTIES
 from fruitpipe.table.snapshot import Snapshot
@@ -189,3 +189,11 @@ def _checked(root: str) -> Snapshot:
 def _lacking(table: Snapshot) -> str:
     """The properties that a table lacks which was made before there were all of PROPERTIES, as SQL sets them."""
     return ", ".join(f"'{key}' = '{PROPERTIES[key]}'" for key in ADDED_SINCE if key not in table.configuration)
+
+
+def execute(merging: DeltaMergeBuilder, root: str) -> None:
+    """Carries a merge out. Raises LeaseLost for one that is not the next, in a block of `commits.fenced`."""
+    if not merging.execute().collect():  # its number has been used, so Delta takes it for one that was done before
+        raise LeaseLost(
+            f"{root}/features: somebody else wrote it since this stream last did; nothing was written. Start it again"
+        )

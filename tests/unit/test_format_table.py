@@ -9,18 +9,13 @@ import pytest
 from PIL import Image
 
 from fruitpipe.pictures.decoding import BadImage, decode
-from tests.encodings import ARITHMETIC, COLOUR, FILES, JPEG, encoded, png
+from tests.encodings import ARITHMETIC, COLOUR, FILES, JPEG, encoded, jpeg_frame, png
 from tests.heics import HEIC, TILED
 from tests.tiffs import directory, tiff
 
 DOCS = Path(__file__).parents[2] / "docs"
 LINES = re.findall(r"^\| (?!file )(.+?) \| `?(.+?)`? \|", (DOCS / "formats.md").read_text(), re.MULTILINE)
 LARGE = COLOUR.resize((1400, 1350))
-START = JPEG.index(b"\xff\xc0")
-
-
-def frame(marker, bits):
-    return JPEG[: START + 1] + bytes([marker]) + JPEG[START + 2 : START + 4] + bytes([bits]) + JPEG[START + 5 :]
 
 
 def turned(kind):
@@ -58,10 +53,10 @@ MADE = {
     "JPEG, stereo or multi-picture (MPO)": [mpo()],
     "JPEG without its end": [JPEG[:-2], encoded(LARGE, "JPEG")[:-2]],
     "JPEG whose pixels end early": [body[: len(body) // 2] + b"\xff\xd9" for body in (JPEG, encoded(LARGE, "JPEG"))],
-    "JPEG, 12 bits": [frame(0xC1, 12)],
-    "JPEG, lossless of 16 bits": [frame(0xC3, 16)],
-    "JPEG, hierarchical": [frame(0xC5, 8)],
-    "JPEG-LS": [frame(0xF7, 8)],
+    "JPEG, 12 bits": [jpeg_frame(0xC1, 12)],
+    "JPEG, lossless of 16 bits": [jpeg_frame(0xC3, 16)],
+    "JPEG, hierarchical": [jpeg_frame(0xC5, 8)],
+    "JPEG-LS": [jpeg_frame(0xF7, 8)],
     "JPEG 2000": [encoded(COLOUR, "JPEG2000"), encoded(COLOUR, "JPEG2000", no_jp2=True)],
     "JPEG XL": [b"\xff\x0a" + bytes(40), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)],
     "PNG": [FILES["png"]],

@@ -10,10 +10,9 @@ from PIL import Image
 
 from fruitpipe.pictures import bounds, formats
 from fruitpipe.pictures.decoding import BadImage, decode
-from tests.encodings import ARITHMETIC, COLOUR, FILES, JPEG, encoded, png
+from tests.encodings import ARITHMETIC, COLOUR, FILES, JPEG, encoded, jpeg_frame, png
 from tests.tiffs import directory, tiff
 
-START = JPEG.index(b"\xff\xc0")
 SMALL = COLOUR.resize((40, 30))
 TINY = COLOUR.rotate(90).resize((16, 12))
 
@@ -24,11 +23,6 @@ def refusal(body):
     return caught.value
 
 
-def frame(marker, bits):
-    """The JPEG with another kind of frame in its header."""
-    return JPEG[: START + 1] + bytes([marker]) + JPEG[START + 2 : START + 4] + bytes([bits]) + JPEG[START + 5 :]
-
-
 def container(major, *others):
     box = b"ftyp" + major + bytes(4) + b"".join(others)
     return struct.pack(">I", len(box) + 4) + box + bytes(40)
@@ -37,11 +31,11 @@ def container(major, *others):
 @pytest.mark.parametrize(
     ("body", "name"),
     [
-        (frame(0xC1, 12), "12-bit JPEG"),
-        (frame(0xC3, 16), "16-bit lossless JPEG"),
-        (frame(0xC3, 12), "12-bit lossless JPEG"),
-        (frame(0xC5, 8), "hierarchical JPEG"),
-        (frame(0xF7, 8), "JPEG-LS"),
+        (jpeg_frame(0xC1, 12), "12-bit JPEG"),
+        (jpeg_frame(0xC3, 16), "16-bit lossless JPEG"),
+        (jpeg_frame(0xC3, 12), "12-bit lossless JPEG"),
+        (jpeg_frame(0xC5, 8), "hierarchical JPEG"),
+        (jpeg_frame(0xF7, 8), "JPEG-LS"),
         (encoded(COLOUR, "JPEG2000", no_jp2=True), "JPEG 2000"),
         (encoded(COLOUR, "JPEG2000"), "JPEG 2000"),
         (b"\xff\x0a" + bytes(40), "JPEG XL"),
