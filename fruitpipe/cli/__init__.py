@@ -2,7 +2,7 @@
 
 Each command imports what it needs when it runs, so that `fruitpipe --help` answers at once.
 
-In: a command line. Out: what was asked for, and an exit code. May import: all.
+In: a command line. Out: what was asked for, and an exit code. Imports: all.
 """
 
 from __future__ import annotations

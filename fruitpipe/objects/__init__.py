@@ -1,9 +1,9 @@
 """Objects by URI: a local folder and an S3 bucket behind the same few verbs.
 
 A URI is written as people type it and never percent-encoded: ``s3://bucket/a b+c%20d.jpg`` names the key ``a b+c%20d.jpg``.
-boto3 is imported by `s3` alone, and that only where a URI lies in S3.
+boto3 is imported by `s3_connection` alone here, and that only where a URI lies in S3.
 
-In: URIs. Out: bytes and stats, or one of our errors. May import: errors.
+In: URIs. Out: bytes and stats, or one of our errors. Imports: output, errors.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The features table, Delta at ROOT/features: one row an image. `delta`, `commits`, `upkeep` and `delta_java` write it by Spark;
 `snapshot` reads it without.
 
-In: outcomes of images. Out: commits, rows, what is known of paths. May import: reduction (moments of vectors), runtime, objects.
+In: outcomes of images. Out: commits, rows, what is known of paths. Imports: extractor, pictures, reduction, runtime, objects,
+errors.
 """

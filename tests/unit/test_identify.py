@@ -157,7 +157,7 @@ def test_nothing_to_look_at_is_told_in_a_line(identify, tmp_path, place, message
 
 
 def test_a_large_picture_is_not_read(monkeypatch, images):
-    monkeypatch.setattr(pictures, "MAX_BYTES", 10)
+    monkeypatch.setattr(pictures, "MAX_IMAGE_BYTES", 10)
     assert pictures.look_at(f"file://{last_of(images, 'Kiwi')}").reason == "too-large"
 
 
