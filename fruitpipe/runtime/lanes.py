@@ -49,7 +49,7 @@ class Lane(NamedTuple):
         return [f"pyspark=={self.spark}", f"delta-spark=={self.delta}"]
 
 
-DEFAULT = "spark-4.0"
+DEFAULT = "spark-4.1"
 LANES = {
     lane.name: lane
     for lane in (
