@@ -15,13 +15,16 @@ from fruitpipe.errors import MissingRequirement
 
 SCALA = "2.13"  # of every Spark 4
 OLDEST_JAVA = 17
+STREAMING = "org.apache.spark.sql.execution.streaming"
+CHECKPOINTING = f"{STREAMING}.checkpointing"
 
 
 class Lane(NamedTuple):
     """One combination of versions.
 
     newest_java: Java 24 removed the security manager's subjects, which Hadoop needs before 3.5. artifact: Delta's in Maven, whose
-    name has Spark's version from 4.1 on. emr: the release of EMR that has these versions, if there is one.
+    name has Spark's version from 4.1 on. checkpoints: the Java package with a stream's checkpoint files, which Spark 4.1 moved.
+    emr: the release of EMR that has these versions, if there is one.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Lane(NamedTuple):
     hadoop: str
     newest_java: int
     artifact: str
+    checkpoints: str
     emr: str = ""
 
     @property
@@ -53,10 +57,10 @@ DEFAULT = "spark-4.1"
 LANES = {
     lane.name: lane
     for lane in (
-        Lane("spark-4.0", "4.0.2", "4.0.1", "4.0.1", "3.4.1", 23, "delta-spark"),
-        Lane("spark-4.1", "4.1.1", "4.2.0", "4.2.0", "3.4.2", 23, "delta-spark_4.1", "emr-spark-8.1.0"),
-        Lane("spark-4.2", "4.2.0", "4.4.1", "4.4.0", "3.5.0", 25, "delta-spark_4.2"),  # Maven has no Delta 4.4.1
-        Lane("emr-8.0", "4.0.2", "4.0.0", "4.0.0", "3.4.1", 23, "delta-spark", "emr-spark-8.0.0"),
+        Lane("spark-4.0", "4.0.2", "4.0.1", "4.0.1", "3.4.1", 23, "delta-spark", STREAMING),
+        Lane("spark-4.1", "4.1.1", "4.2.0", "4.2.0", "3.4.2", 23, "delta-spark_4.1", CHECKPOINTING, "emr-spark-8.1.0"),
+        Lane("spark-4.2", "4.2.0", "4.4.1", "4.4.0", "3.5.0", 25, "delta-spark_4.2", CHECKPOINTING),  # Maven has no Delta 4.4.1
+        Lane("emr-8.0", "4.0.2", "4.0.0", "4.0.0", "3.4.1", 23, "delta-spark", STREAMING, "emr-spark-8.0.0"),
     )
 }
 

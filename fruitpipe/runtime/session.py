@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 from fruitpipe import errors, objects
 from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import encryption
-from fruitpipe.runtime import cache, class_archive, jars, local_folders
+from fruitpipe.runtime import cache, class_archive, jars, lanes, local_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,10 +81,6 @@ ALWAYS = {
 # The requests that are left out repeat the writer's own checks; the lease makes sure that a root has one writer.
 ON_S3 = {
     "spark.hadoop.fs.s3a.performance.flags": "create,mkdir,delete",
-    # The default, through FileContext, asks the same questions three times for each rename, and is no more atomic on S3.
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
-    ),
     # Checksums of the table beside each commit, which only the first commit of the next start would read.
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
 }
@@ -97,7 +93,7 @@ def open(  # noqa: A001 - session.open says what it does
 
     java: options for a laptop's Java, by default those for a run of some minutes. Raises MissingRequirement, PlatformFault.
     """
-    on_s3 = ON_S3 if any(objects.is_s3(uri) for uri in uris) else {}
+    on_s3 = ON_S3 | _checkpoints() if any(objects.is_s3(uri) for uri in uris) else {}
     builder = SparkSession.builder.appName(name).config(map={**ALWAYS, **on_s3, **encryption.spark(os.environ)})
     if is_submitted():  # the cluster decides the rest
         return _checked(builder.getOrCreate())
@@ -112,6 +108,17 @@ def open(  # noqa: A001 - session.open says what it does
         return _checked(builder.master(master or LOCAL).config(map={**settings}).getOrCreate())
     except PySparkRuntimeError as error:
         raise PlatformFault(f"Spark did not start; {log} says why") from error
+
+
+def _checkpoints() -> dict[str, str]:
+    """How a stream writes its checkpoint on S3; Spark's default where no lane has this Spark.
+
+    The default, through FileContext, asks the same questions three times for each rename, and is no more atomic on S3.
+    """
+    lane = lanes.of_spark(pyspark.__version__)
+    if not lane:
+        return {}
+    return {"spark.sql.streaming.checkpointFileManagerClass": f"{lane.checkpoints}.FileSystemBasedCheckpointFileManager"}
 
 
 def _check_user() -> None:
