@@ -55,7 +55,8 @@ def started(folder: Path, python: str, workers: int = 2) -> Iterator[Cluster]:
 
 def submit_command(cluster: Cluster, python: str, driver_python: str, **settings: str) -> list[str]:
     """The beginning of a spark-submit that lacks the job, with what a cluster's own settings would hold."""
-    jar_path = ":".join(jars.paths(*jars.wanted(s3=False)))
+    # Spark's own jars first: Delta's may bring an older Jackson, with which no session starts.
+    jar_path = ":".join([str(SPARK_HOME / "jars" / "*"), *jars.paths(*jars.wanted(s3=False))])
     given = {
         "spark.driver.extraClassPath": jar_path,
         "spark.executor.extraClassPath": jar_path,
