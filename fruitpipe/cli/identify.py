@@ -15,7 +15,7 @@ from fruitpipe.cli.model import Precision
 from fruitpipe.output import quoted, say, to_json
 
 if TYPE_CHECKING:
-    from fruitpipe.identify.identification import Identified
+    from fruitpipe.identification.identifier import Identified
 
 commands = typer.Typer()
 
@@ -52,14 +52,14 @@ class IdentifyFlags:
 def identify(given: IdentifyFlags) -> None:
     """Name what pictures show, or say that it is unknown; exit with 1 where one cannot be read."""
     from fruitpipe import settings
-    from fruitpipe.identify import pictures
-    from fruitpipe.identify.identification import Identifier
+    from fruitpipe.identification import input_pictures
+    from fruitpipe.identification.identifier import Identifier
 
     model = given.model or settings.default_model(given.extractor.value)
     in_full = given.decode == Decoding.full
     named_by = Identifier.of(given.root, model, wanted=given.nearest, equal_priors=given.equal_priors, in_full=in_full)
     well = True
-    for found in named_by.identify(pictures.named_by(given.pictures)):
+    for found in named_by.identify(input_pictures.named_by(given.pictures)):
         if given.as_json:
             say(to_json(found.as_dict()))
         else:

@@ -31,7 +31,7 @@ from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound, PlatformFault
 from fruitpipe.output import say
-from fruitpipe.pictures import names
+from fruitpipe.pictures import globs
 from fruitpipe.refit import changes
 from fruitpipe.root import manifests
 from fruitpipe.runtime import session
@@ -207,7 +207,7 @@ class Eraser:
             paths = [] if record.keep_object else notes.names(self.settings.root, record.id)
         except NotFound:  # dropped already
             return []
-        counts = names.matcher(self.settings.glob)
+        counts = globs.matcher(self.settings.glob)
         return [path for path in image_objects.returned(paths) if counts.match(objects.name(path))]
 
 

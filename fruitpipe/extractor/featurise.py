@@ -68,17 +68,19 @@ class Featuriser:
     An outcome is one of ``featurised`` (with features), ``failed`` (with a reason), ``unchanged`` (the object has the known
     etag, or is withheld for the known reason), ``touched`` (a new etag, but the known bytes), ``moved`` (bytes whose features
     the table has under another name), ``kept`` (the store does not give it now, and the features of its row stay), ``stale``
-    (so too, but they are another extractor's, and the row is to say why) and ``gone``, as are side files of systems. tally: the
-    file in which each leaves its mark, if any. naming: the root's rule for labels. preprocessing: the model's. in_full: as
-    `decode` has it. copyable: the SHA-256 of bytes whose features need not be computed, as a row has them that is to go, and
-    that row's extractor. A picture whose decoding takes longer than `max_image_seconds` ends the process.
+    (so too, but they are another extractor's, and the row is to say why) and ``gone``, as are side files of systems.
+
+    count_file: the file in which each leaves its mark for the progress bar, if any. naming: the root's rule for labels.
+    preprocessing: the model's. in_full: as `decode` has it. copyable: the SHA-256 of bytes whose features need not be computed,
+    as a row has them that is to go, and that row's extractor. A picture whose decoding takes longer than `max_image_seconds`
+    ends the process.
     """
 
     model: Broadcast
     extractor: str
     max_image_bytes: int
     max_image_seconds: float = 30
-    tally: str | None = field(default=None, kw_only=True)
+    count_file: str | None = field(default=None, kw_only=True)
     naming: Naming = field(default=Naming(), kw_only=True)
     preprocessing: Preprocessing = field(default=STANDARD, kw_only=True)
     in_full: bool = field(default=False, kw_only=True)
@@ -96,7 +98,7 @@ class Featuriser:
         with deadline(self.max_image_seconds) as limit:
             looks = self._looks(_references(batches))
             outcomes = (self._outcome(extractor, limit, reference, look) for reference, look in looks)
-            seen = image_count.marked(outcomes, self.tally) if self.tally else outcomes
+            seen = image_count.marked(outcomes, self.count_file) if self.count_file else outcomes
             while chunk := list(islice(seen, ROWS_PER_BATCH)):
                 yield record_batch(chunk)
 

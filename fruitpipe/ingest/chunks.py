@@ -23,13 +23,13 @@ TAPER = 3  # parts of the last such chunk; their files are still too large to be
 class Chunk:
     """References for the workers (schema REFERENCES), and the rows that the table has of some of these images.
 
-    tally: the file in which workers count images for the progress bar, if there is one. copyable: SHA-256 and extractor of
+    count_file: the file in which workers count images for the progress bar, if there is one. copyable: SHA-256 and extractor of
     rows of removed images, whose features a moved image may copy. said_gone: the paths of images that events named as removed.
     """
 
     references: pa.Table
     known: list[Known]
-    tally: str | None = None
+    count_file: str | None = None
     copyable: Mapping[str, str] = field(default_factory=dict)
     said_gone: frozenset[str] = frozenset()
 

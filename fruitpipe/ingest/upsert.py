@@ -19,9 +19,9 @@ from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, LeaseLost, PlatformFault
 from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest import moves, overlap
-from fruitpipe.ingest.alike import Judge
 from fruitpipe.ingest.bisection import Bisection
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
+from fruitpipe.ingest.platform_fault import Judge
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
@@ -53,7 +53,8 @@ class Upsert:
         """Featurises new and changed images among `named`, one event an image; yields each commit.
 
         The next chunks are featurised while one is committed. When `stopping`, no other chunk begins, and those that were begun
-        are finished. Raises PlatformFault where all images of a chunk fail alike, see `alike`; that chunk is not committed.
+        are finished. Raises PlatformFault where all images of a chunk fail alike and the platform is at fault; that chunk is not
+        committed.
         """
         judge = Judge(self.root, [event.path for event in named], self._looked_at)
         chunks = self._chunks(named, stopping)
@@ -89,7 +90,7 @@ class Upsert:
             rows = [known[event.path] for event in part if event.path in known]
             copyable = moves.features_to_copy(part, known, self.featuriser.current)
             said_gone = frozenset(event.path for event in part if event.event == "removed")
-            yield Chunk(reference_table(part, known, self.featuriser), rows, self._tally(len(part)), copyable, said_gone)
+            yield Chunk(reference_table(part, known, self.featuriser), rows, self._count_file(len(part)), copyable, said_gone)
 
     def _known(self, paths: Sequence[str]) -> dict[str, Known]:
         """The table's rows of images, by path. Where an image has more than one, all but the best are deleted first."""
@@ -113,14 +114,14 @@ class Upsert:
         self.fence()
         commits.remove(self.spark, self.root, still, self.fence)
 
-    def _tally(self, images: int) -> str | None:
+    def _count_file(self, images: int) -> str | None:
         """The file in which workers on this machine count the images of a chunk for the progress bar; None without one."""
         here = str(self.spark.sparkContext.master).startswith("local")
         return self.bar.begin(images) if here else None
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
-        writer = self._writer(to_merge=bool(chunk.known), tally=chunk.tally, copyable=chunk.copyable)
+        writer = self._writer(to_merge=bool(chunk.known), count_file=chunk.count_file, copyable=chunk.copyable)
         groups = list(Bisection(self.spark, writer, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
 

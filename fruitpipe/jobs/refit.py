@@ -16,7 +16,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.output import say
-from fruitpipe.pictures import names
+from fruitpipe.pictures import look_alikes
 from fruitpipe.reduction.pca import ROUNDING
 from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_model
 from fruitpipe.refit.version_model import Model
@@ -97,7 +97,7 @@ def _publish(run: new_version.Run) -> None:
     published = publication.switch(run.settings.root, run.version)
     facts, kept = model.facts, new_version.percent(model.facts["variance_kept"])
     say(f"{run.version}: {facts['rows']} rows, {facts['labels']} labels; k = {facts['k']} keeps {kept} of the variance")
-    if alike := names.look_alikes(model.summary.labels):
+    if alike := look_alikes.listed(model.summary.labels):
         say(f"labels that differ by case, blanks or Unicode form alone: {alike}; rename folders to make them one")
     if published.held:
         say(f"{run.version} is published, and readers do not get it: {rollback.told(published, run.settings.root)}")

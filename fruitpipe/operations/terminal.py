@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fruitpipe.operations import failed_images
 from fruitpipe.output import plain, quoted, say, say_cells, to_json
-from fruitpipe.pictures import names
+from fruitpipe.pictures import look_alikes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
     return [
         ("images", Text(f"{status.images:,}: {status.featurised:,} featurised, ") + failed),
         ("labels", Text(_named(status.labels))),
-        *([("look alike", Text(plain(alike), "yellow"))] if (alike := names.look_alikes(status.labels)) else []),
+        *([("look alike", Text(plain(alike), "yellow"))] if (alike := look_alikes.listed(status.labels)) else []),
         ("errors", Text(_named(status.errors) if status.errors else "none")),
         ("last batch", Text(_last_batch(status.last_batch))),
         ("extractor", Text(_named(status.extractors) or "none")),

@@ -1,6 +1,6 @@
 """AVIF and HEIC, as phones write them: pictures in boxes, of which the first says by its brands what the others hold.
 
-`decoders` says what decodes them. Sources: ISO 14496-12 (boxes), ISO 23008-12 (HEIF), AVIF 1.1.
+`codecs` says what decodes them. Sources: ISO 14496-12 (boxes), ISO 23008-12 (HEIF), AVIF 1.1.
 """
 
 from __future__ import annotations

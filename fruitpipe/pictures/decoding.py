@@ -24,7 +24,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from fruitpipe.pictures import bounds, colours, containers, decoders, formats, jpeg, png, scaling, tiff, variants
+from fruitpipe.pictures import bounds, codecs, colours, containers, formats, jpeg, png, scaling, tiff, variants
 from fruitpipe.pictures.bad_image import BadImage
 from fruitpipe.pictures.bounds import MAX_PIXELS
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -139,7 +139,7 @@ def prepared(body: bytes) -> bytes:
 def opened(body: bytes) -> ImageFile:
     """Opens a file that is `prepared`; its pixels are not decoded yet. Raises BadImage."""
     with _blaming(body, "its header does not decode"):
-        image = Image.open(io.BytesIO(body), formats=[decoders.plugin(kind)] if (kind := containers.kind(body)) else FORMATS)
+        image = Image.open(io.BytesIO(body), formats=[codecs.plugin(kind)] if (kind := containers.kind(body)) else FORMATS)
     _check_pixels(image.width, image.height)
     if body.startswith(png.SIGNATURE):
         image.info[colours.PNG_DEPTH] = body[png.DEPTH]
@@ -152,7 +152,7 @@ def _check_format(body: bytes) -> None:
     foreign = formats.foreign_format(body)
     if foreign:
         raise BadImage("unsupported-format", f"a file in the format {foreign}; convert it to JPEG (of 8 bits), PNG or WebP")
-    if needed := decoders.needed(body):
+    if needed := codecs.needed(body):
         raise BadImage("unsupported-format", needed)
     if containers.begins(body) or any(signature.startswith(body) for signature in formats.SIGNATURES):
         raise BadImage("truncated", f"{len(body)} bytes, the beginning of an image and no more")

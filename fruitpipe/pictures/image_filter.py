@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from fruitpipe.pictures import names
+from fruitpipe.pictures import globs
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
 
@@ -25,7 +25,7 @@ class ImageFilter:
     endings: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._glob = names.matcher(self.glob)
+        self._glob = globs.matcher(self.glob)
         self._links = Links(self.naming.prefixes if len(self.naming.prefixes) > 1 else ())
 
     def takes(self, path: str) -> bool:

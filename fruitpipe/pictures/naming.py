@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
-from fruitpipe.pictures import names, side_files
+from fruitpipe.pictures import globs, side_files
 from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings
 
@@ -70,7 +70,7 @@ def proposed(settings: IngestSettings, is_new: Callable[[], bool]) -> Naming:
         has = "the folder that holds an image, whichever that is" if kept.level is None else f"of --label-level {kept.level}"
         raise WrongUsage(f"--label-level {level}: the labels under {root} are {has}; leave it out, or give another --root")
     # A prefix may be a single image. It is not stored, as an erasure of the image would have to remove its name here.
-    is_image = names.matcher(settings.glob).match(objects.name(images))
+    is_image = globs.matcher(settings.glob).match(objects.name(images))
     prefixes = kept.prefixes if is_image or images in kept.prefixes else (*kept.prefixes, images)
     return Naming(kept.level, prefixes, settings.side_files)
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fruitpipe.pictures import containers, decoders, scaling
+from fruitpipe.pictures import codecs, containers, scaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,8 @@ def of_picture(body: bytes, width: int, height: int, *, in_full: bool) -> str:
     Large pictures have one in common whatever their format, as a row of the table tells the size alone.
     """
     kind = containers.kind(body)
-    if kind in decoders.PLUGINS:
-        return decoders.decoder(kind) or ""
+    if kind in codecs.PLUGINS:
+        return codecs.decoder(kind) or ""
     return SCALED if scaling.is_touched(width, height) and not in_full else ""
 
 
@@ -61,7 +61,7 @@ class Current:
     @property
     def parts(self) -> dict[str, str]:
         """The names of the parts, as `parts` of rows has them; without those whose decoder is not installed here."""
-        installed = {decoders.family(kind): name for kind in decoders.PLUGINS if (name := decoders.decoder(kind))}
+        installed = {codecs.family(kind): name for kind in codecs.PLUGINS if (name := codecs.decoder(kind))}
         return {LARGE: IN_FULL if self.in_full else SCALED} | installed
 
     def made(self, extractor: str, width: int | None, height: int | None) -> bool:
@@ -92,7 +92,7 @@ class Current:
     @property
     def _not_decoded(self) -> tuple[str, ...]:
         """How rows begin of AVIF and HEIC whose decoder is not installed here."""
-        families = (decoders.family(kind) for kind in decoders.PLUGINS)
+        families = (codecs.family(kind) for kind in codecs.PLUGINS)
         return tuple(f"{self.fingerprint}-{family}-" for family in families if family not in self.parts)
 
     def _made_sql(self) -> str:

@@ -19,7 +19,7 @@ AT_ONCE = 8  # images a write, 60 ms of work: a write gives the interpreter to t
 
 
 @dataclass(frozen=True)
-class Tally:
+class ImageCount:
     """The count of one chunk. path: its file. images: how many the chunk has."""
 
     path: Path

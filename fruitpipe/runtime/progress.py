@@ -30,7 +30,7 @@ from rich.progress import (
 from rich.text import Text
 
 from fruitpipe.output import to_json
-from fruitpipe.runtime.image_count import Tally
+from fruitpipe.runtime.image_count import ImageCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +91,7 @@ class Bar:
         self._progress, self._folder, self._steps = progress, Path(folder), steps
         self._done = self._failed = self._begun = self._images = 0
         self._step, self._since = 0, time.monotonic()
-        self._tallies: deque[Tally] = deque()
+        self._counts: deque[ImageCount] = deque()
         self._lock = threading.Lock()
         total = len(steps) or None
         self._task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else TaskID(0)
@@ -116,21 +116,21 @@ class Bar:
         """Begins a chunk; returns the path of its `image_count` file, which moves the bar until `advance` counts the chunk."""
         if not self._progress:
             return None
-        tally = Tally(self._folder / f"{self._begun}", images)
-        tally.path.touch()
+        count = ImageCount(self._folder / f"{self._begun}", images)
+        count.path.touch()
         with self._lock:
-            self._tallies.append(tally)
+            self._counts.append(count)
         self._begun += 1
         if self._begun == 1:
-            threading.Thread(target=self._watch, args=(self._progress,), daemon=True, name="fruitpipe-tally").start()
-        return str(tally.path)
+            threading.Thread(target=self._watch, args=(self._progress,), daemon=True, name="fruitpipe-watch").start()
+        return str(count.path)
 
     def advance(self, images: int, failed: int = 0) -> None:
         """Counts images as done, `failed` of them as failed, in place of the oldest chunk that was begun."""
         if self._progress:
             with self._lock:
-                if self._tallies:
-                    self._tallies.popleft()
+                if self._counts:
+                    self._counts.popleft()
                 self._done += images
                 self._failed += failed
             self._draw(self._progress)
@@ -138,7 +138,7 @@ class Bar:
     def close(self) -> None:
         """Drops the chunks that were begun and never counted, before their files are removed."""
         with self._lock:
-            self._tallies.clear()
+            self._counts.clear()
 
     def follow(self, tracker: StatusTracker) -> None:
         """Moves the bar with the tasks of the running Spark stages, as a share of the step, until it ends."""
@@ -160,7 +160,7 @@ class Bar:
 
     def _draw(self, progress: Progress) -> None:
         with self._lock:
-            marks = [tally.counted() for tally in self._tallies]
+            marks = [count.counted() for count in self._counts]
             done, failed = self._done + sum(done for done, _ in marks), self._failed + sum(failed for _, failed in marks)
             task = progress.tasks[0]
             progress.update(self._task, completed=max(done, task.completed))  # a commit is told a moment after its last mark

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from fruitpipe import load_reduction, objects
 from fruitpipe.errors import Damaged, DuplicateRows, MixedExtractors, NoImages, WrongModel
 from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack, pack_wrapped
-from fruitpipe.identify.identification import Identifier
+from fruitpipe.identification.identifier import Identifier
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fruitpipe.pictures import names, side_files
+from fruitpipe.pictures import globs, side_files
 from fruitpipe.root import manifests
 from fruitpipe.root.manifests import ImageEvent
 from tests.side_files import SIDE_FILES
@@ -316,4 +316,4 @@ def test_a_missing_or_wrong_setting_is_named(collector, monkeypatch, variable, v
 @pytest.mark.parametrize("glob", ["*.{jpg,jpeg,png,webp,avif,heic,heif,hif}", "*.jpg", "r_*.{png,gif}", "*"])
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPG", "r_1.png", "b.gif", "a.jpg.txt", "jpg", "a b.WebP"])
 def test_names_are_matched_as_the_listing_matches_them(collector, glob, name):
-    assert bool(collector.matcher(glob).match(name)) == bool(names.matcher(glob).match(name))
+    assert bool(collector.matcher(glob).match(name)) == bool(globs.matcher(glob).match(name))

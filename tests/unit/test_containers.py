@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fruitpipe.pictures import decoders as libraries
-from fruitpipe.pictures import thumbnails, variants
+from fruitpipe.pictures import codecs, thumbnails, variants
 from fruitpipe.pictures.decoding import BadImage, decode
 from fruitpipe.table.lookup import Known
 from tests.encodings import COLOUR, encoded
@@ -130,21 +129,21 @@ def test_the_reports_small_picture_stands_as_the_picture_does(name):
 def test_a_decoder_takes_no_second_core():
     with Image.open(io.BytesIO(avif())) as image:
         image.load()
-    assert libraries.AvifImagePlugin.DEFAULT_MAX_THREADS == 1
+    assert codecs.AvifImagePlugin.DEFAULT_MAX_THREADS == 1
 
 
 @pytest.fixture
 def decoders(monkeypatch):
     """Has it looked for again which decoders are installed, now and after the test."""
-    libraries.decoder.cache_clear()
+    codecs.decoder.cache_clear()
     yield monkeypatch
-    libraries.decoder.cache_clear()
+    codecs.decoder.cache_clear()
 
 
 @pytest.fixture
 def without_heic(decoders):
     """As where pillow-heif is not installed."""
-    decoders.setattr(libraries, "find_spec", {"pillow_heif": None}.__getitem__)
+    decoders.setattr(codecs, "find_spec", {"pillow_heif": None}.__getitem__)
 
 
 MESSAGE = (
@@ -174,6 +173,6 @@ def test_rows_of_heic_pictures_stay_where_no_decoder_could_make_them_again():
 
 
 def test_an_avif_that_this_pillow_cannot_decode_says_so(decoders):
-    decoders.setattr(libraries.features, "version", {"avif": None}.__getitem__)
+    decoders.setattr(codecs.features, "version", {"avif": None}.__getitem__)
     with pytest.raises(BadImage, match="AVIF: needs a Pillow that was built with libavif"):
         decode(FILES["avif"])

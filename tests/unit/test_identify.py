@@ -19,8 +19,8 @@ from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.extractor.arrow_schema import REFERENCES
 from fruitpipe.extractor.featurise import Featuriser
 from fruitpipe.extractor.inference import Model, fingerprint
-from fruitpipe.identify import nearest, pictures
-from fruitpipe.identify.identification import Identifier
+from fruitpipe.identification import input_pictures, nearest
+from fruitpipe.identification.identifier import Identifier
 from fruitpipe.pictures import drawn
 from fruitpipe.refit import publication
 from fruitpipe.settings import default_model
@@ -157,8 +157,8 @@ def test_nothing_to_look_at_is_told_in_a_line(identify, tmp_path, place, message
 
 
 def test_a_large_picture_is_not_read(monkeypatch, images):
-    monkeypatch.setattr(pictures, "MAX_IMAGE_BYTES", 10)
-    assert pictures.look_at(f"file://{last_of(images, 'Kiwi')}").reason == "too-large"
+    monkeypatch.setattr(input_pictures, "MAX_IMAGE_BYTES", 10)
+    assert input_pictures.look_at(f"file://{last_of(images, 'Kiwi')}").reason == "too-large"
 
 
 def test_the_model_file_of_another_extractor_is_refused(identify, images, tmp_path):
@@ -234,10 +234,10 @@ def test_a_missing_file_of_the_version_is_named(images, tmp_path):
 def test_named_pictures_come_in_their_order_and_side_files_of_systems_are_no_pictures(tmp_path):
     for name in ("b.jpg", "a.PNG", "._a.jpg", "x.txt"):
         (tmp_path / name).write_bytes(b"")
-    found = list(pictures.named_by([str(tmp_path / "x.txt"), str(tmp_path)]))
+    found = list(input_pictures.named_by([str(tmp_path / "x.txt"), str(tmp_path)]))
     assert [objects.name(uri) for uri in found] == ["x.txt", "a.PNG", "b.jpg"]
     with pytest.raises(NotFound, match="no such picture or folder"):
-        list(pictures.named_by([str(tmp_path / "c.jpg")]))
+        list(input_pictures.named_by([str(tmp_path / "c.jpg")]))
 
 
 def test_the_commands_and_the_snippet_of_the_page_run_as_they_stand_there(root, images, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from fruitpipe import objects
 from fruitpipe.errors import Damaged, PlatformFault, WrongRoot, WrongUsage
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.jobs.ingest import naming_rule
-from fruitpipe.pictures import image_filter, names, naming, side_files
+from fruitpipe.pictures import globs, image_filter, look_alikes, naming, side_files
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
@@ -157,16 +157,16 @@ def test_there_is_no_level_0(root):
 
 @pytest.mark.parametrize("name", ["a.jpg", "b.JPG", "c d.JpEg", "é.png", ".e.webp", "_f.PNG"])
 def test_the_default_glob_takes_images_in_any_case(name):
-    assert names.matcher(GLOB).match(name)
+    assert globs.matcher(GLOB).match(name)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jpg.tmp", "jpg", "a.jpgx", "a.gif"])
 def test_the_default_glob_takes_nothing_else(name):
-    assert not names.matcher(GLOB).match(name)
+    assert not globs.matcher(GLOB).match(name)
 
 
 def test_alternatives_may_nest():
-    assert [bool(names.matcher("*.{jp{,e}g,png}").match(name)) for name in ("a.jpg", "a.jpeg", "a.png", "a.jp")] == [1, 1, 1, 0]
+    assert [bool(globs.matcher("*.{jp{,e}g,png}").match(name)) for name in ("a.jpg", "a.jpeg", "a.png", "a.jp")] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize(("below", "kind"), SIDE_FILES.items())
@@ -244,7 +244,7 @@ def test_what_is_kept_is_json_that_the_root_may_hold(root):
     ],
 )
 def test_labels_that_a_person_takes_for_one_are_told_apart(labels, said):
-    assert names.look_alikes(labels) == said
+    assert look_alikes.listed(labels) == said
 
 
 @pytest.mark.parametrize("body", [b"", b'{"level": -1, "prefixes"', b"[]", b'{"level": -1}'])

@@ -10,9 +10,9 @@ import numpy as np
 
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor.inference import Model, extractor_for, fingerprint
-from fruitpipe.identify import nearest, pictures
-from fruitpipe.identify.nearest import Near
-from fruitpipe.identify.pictures import Bad
+from fruitpipe.identification import input_pictures, nearest
+from fruitpipe.identification.input_pictures import Bad
+from fruitpipe.identification.nearest import Near
 from fruitpipe.pictures.variants import IN_FULL, SCALED, Current
 from fruitpipe.refit import publication, version_model
 
@@ -99,7 +99,7 @@ class Identifier:
         ]
 
     def _features(self, uri: str) -> Any:
-        found = pictures.look_at(uri, self.model.preprocessing, in_full=self.in_full)
+        found = input_pictures.look_at(uri, self.model.preprocessing, in_full=self.in_full)
         return found if isinstance(found, Bad) else extractor_for(self.model)(found.pixels)
 
     def _nearest(self, features: Any) -> list[list[Near]]:

@@ -12,9 +12,9 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.extractor import arrow_schema
-from fruitpipe.ingest import alike
-from fruitpipe.ingest.alike import REASONS, Judge
+from fruitpipe.ingest import platform_fault
 from fruitpipe.ingest.chunks import Chunk, FeaturisedChunk
+from fruitpipe.ingest.platform_fault import REASONS, Judge
 from fruitpipe.table import lookup
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.lookup import Known
@@ -245,4 +245,4 @@ def test_a_link_to_where_nobody_may_look_beside_the_images_of_a_chunk_is_no_cont
         return stat(path, **options)
 
     monkeypatch.setattr(Path, "stat", refused)
-    assert alike._neighbours(f"{uri}/b.jpg", frozenset([f"{uri}/b.jpg"])) == [f"{uri}/c.jpg"]
+    assert platform_fault._neighbours(f"{uri}/b.jpg", frozenset([f"{uri}/b.jpg"])) == [f"{uri}/c.jpg"]
