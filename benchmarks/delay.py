@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import s3_server, stream
 from fruitpipe import objects
-from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
@@ -77,7 +77,7 @@ def events(prefix: str, count: int) -> float:
 def binary_files(prefix: str, _: int) -> float:
     """Seconds of one query that reads the content of the images, and writes their features."""
     spark = session.open("fruitpipe benchmark: delay", images(prefix))
-    model = spark.sparkContext.broadcast(Model.load(IngestSettings(images="x", root="x").model))
+    model = spark.sparkContext.broadcast(ModelFile.load(IngestSettings(images="x", root="x").model))
     featurise = partial(_featurise, model=model)
     for folder in (images(f"{prefix}-warm"), images(prefix)):
         began = time.perf_counter()
@@ -88,11 +88,11 @@ def binary_files(prefix: str, _: int) -> float:
     return seconds
 
 
-def _featurise(batches: Iterable[pa.RecordBatch], model: Broadcast[Model]) -> Iterator[pa.RecordBatch]:
+def _featurise(batches: Iterable[pa.RecordBatch], model: Broadcast[ModelFile]) -> Iterator[pa.RecordBatch]:
     """Runs in the Python workers."""
-    extractor = extractor_for(model.value)
+    network = network_for(model.value)
     for batch in batches:
-        vectors = [extractor(decode(body.as_py()).pixels) for body in batch.column("content")]
+        vectors = [network(decode(body.as_py()).pixels) for body in batch.column("content")]
         yield pa.RecordBatch.from_arrays([batch.column("path"), vectors_of(np.stack(vectors))], ["path", "features"])
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures.decoding import decode
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Features:
     """The product's own way from a file's bytes to its features; one for each process, with one thread."""
 
     def __init__(self, model: str) -> None:
-        self._extract = Extractor(Model.load(model).body)
+        self._extract = Network(ModelFile.load(model).body)
         self._in_full = os.environ.get("FRUITPIPE_DECODE") == "full"  # as for the job itself
 
     def __call__(self, body: bytes) -> NDArray[np.float32]:

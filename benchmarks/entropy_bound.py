@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import bound, engine
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class Features:
     """A file's bytes to features that are near those of the picture."""
 
     def __init__(self, model: str) -> None:
-        self._extract = Extractor(Model.load(model).body)
+        self._extract = Network(ModelFile.load(model).body)
 
     def __call__(self, body: bytes) -> NDArray[np.float32]:
         """The features, (1280,) float32."""

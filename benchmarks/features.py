@@ -25,7 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
-from fruitpipe.extractor.inference import Extractor, Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, Network, fingerprint
 from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.pictures import decoding
 from fruitpipe.refit.on_spark import vectors_of
@@ -58,7 +58,7 @@ def base(photographs: Path = PHOTOGRAPHS) -> Base:
     """Real features where the photographs and the model file are, drawn ones otherwise."""
     if not photographs.is_dir() or not Path(default_model()).exists():
         return _drawn()
-    model = Model.load(default_model())
+    model = ModelFile.load(default_model())
     kept = Path(tempfile.gettempdir()) / f"fruitpipe-benchmark-{fingerprint(model)}.npz"
     if not kept.exists():
         _extract(model, sorted(photographs.glob("*/*.jpg")), kept)
@@ -97,8 +97,8 @@ def _rows(batches: Iterable[pa.RecordBatch], base: Base) -> Iterator[pa.RecordBa
             yield pa.RecordBatch.from_arrays([pa.array(paths), pa.array(labels), vectors], ["path", "label", "features"])
 
 
-def _extract(model: Model, photographs: list[Path], kept: Path) -> None:
-    extract = Extractor(model.body)
+def _extract(model: ModelFile, photographs: list[Path], kept: Path) -> None:
+    extract = Network(model.body)
     features = np.stack([extract(decoding.decode(photograph.read_bytes()).pixels) for photograph in photographs])
     with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npz", delete=False) as file:
         np.savez(file, features=features, labels=np.array([photograph.parent.name for photograph in photographs]))

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 
 from benchmarks import s3_server, stream
 from fruitpipe import objects
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.refit.on_spark import vectors_of
 from fruitpipe.runtime import session
@@ -63,7 +63,7 @@ def fill(spark: SparkSession, server: s3_server.S3Server, first: int, end: int) 
     keys = [key(number) for number in range(first, end)]
     etag = server.put_beside("fruits", keys, TINY)
     made = spark.range(first, end, numPartitions=-(-(end - first) // ROWS_PER_FILE)).mapInArrow(_rows, SCHEMA)
-    extractor = fingerprint(Model.load(IngestSettings(images=IMAGES, root=ROOT).model))
+    extractor = fingerprint(ModelFile.load(IngestSettings(images=IMAGES, root=ROOT).model))
     have = {
         "path": F.col("path"),
         "label": F.col("label"),

@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.features import PHOTOGRAPHS
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
@@ -32,7 +32,7 @@ VARIANCE = 0.95
 
 def features(model: str, pictures: list[NDArray[np.float32]]) -> tuple[NDArray[np.float32], float]:
     """(n, 1280) float32, and images/s on one core."""
-    extract = Extractor(Model.load(model).body)
+    extract = Network(ModelFile.load(model).body)
     extract(pictures[0])
     began = time.perf_counter()
     vectors = np.stack([extract(picture) for picture in pictures])

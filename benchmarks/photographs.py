@@ -27,7 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import compare, engines, results, scenes
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
@@ -104,7 +104,7 @@ def checkout(folder: Path) -> Path:
 
 def vectors(given: argparse.Namespace, folder: Path) -> None:
     """How near vectors are to those of full decoding, and whether the nearest other picture's label is the same."""
-    extract = Extractor(Model.load(default_model()).body)
+    extract = Network(ModelFile.load(default_model()).body)
     for photographs in (some for some in SIZES if some.name in given.sizes):
         images = folder / photographs.name.replace(" ", "-")
         scenes.draw(images, photographs.size, given.images or photographs.images, is_p3=photographs.is_p3)

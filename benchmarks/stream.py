@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.erasure.execution import Eraser
-from fruitpipe.extractor.inference import Model
+from fruitpipe.extractor.inference import ModelFile
 from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.ingest.query import start
 from fruitpipe.ingest.repeated_listing import RepeatedListing
@@ -98,7 +98,9 @@ def running(
     prefix = ingest.listing(settings, naming.of(settings.root), hashes)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
-        watched = Watched(upsert or ingest.upserter(spark, Model.load(settings.model, settings.extractor), fence, prefix, hashes))
+        watched = Watched(
+            upsert or ingest.upserter(spark, ModelFile.load(settings.model, settings.extractor), fence, prefix, hashes)
+        )
         batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
         repeated = RepeatedListing(prefix)
         with contextlib.redirect_stdout(io.StringIO()), listed(settings, prefix, repeated):

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/ is not installed
 from benchmarks import stream
 from benchmarks.growth import NEW_IMAGES, SCHEMA, key, spread
 from fruitpipe import objects
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.extractor.mobilenet import FEATURES
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE
 from fruitpipe.refit.on_spark import vectors_of
@@ -67,7 +67,7 @@ def fill(spark: SparkSession, settings: IngestSettings, first: int, end: int) ->
     delta.create(spark, settings.root)
     made = spark.range(first, end, numPartitions=-(-(end - first) // ROWS_PER_FILE))
     made = made.mapInArrow(partial(_rows, folder=settings.images), SCHEMA)
-    extractor = {"extractor": F.lit(fingerprint(Model.load(settings.model))), "ingested_at": F.lit(datetime.now(UTC))}
+    extractor = {"extractor": F.lit(fingerprint(ModelFile.load(settings.model))), "ingested_at": F.lit(datetime.now(UTC))}
     have = {name: F.col(name) for name in ("path", "label", "features")} | {"etag": F.lit("none")} | extractor
     columns = [have.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in schema.FEATURES]
     append_rows(settings.root, made.select(*columns))

@@ -14,8 +14,7 @@ from daft.functions import decode_image, resize
 
 from benchmarks import engine
 from benchmarks.with_daft import BATCH
-from fruitpipe.extractor.inference import Extractor
-from fruitpipe.extractor.inference import Model as File
+from fruitpipe.extractor.inference import ModelFile, Network
 
 
 @daft.cls(max_concurrency=os.cpu_count(), use_process=True)
@@ -23,7 +22,7 @@ class Model:
     """The product's model, of pictures that are decoded."""
 
     def __init__(self, model: str) -> None:
-        self.extract = Extractor(File.load(model).body)
+        self.extract = Network(ModelFile.load(model).body)
 
     @daft.method.batch(return_dtype=DataType.list(DataType.float32()), batch_size=BATCH)
     def __call__(self, pictures: Series) -> list[object]:

@@ -12,15 +12,14 @@ import pyarrow as pa
 import ray
 
 from benchmarks import engine, with_ray
-from fruitpipe.extractor.inference import Extractor
-from fruitpipe.extractor.inference import Model as File
+from fruitpipe.extractor.inference import ModelFile, Network
 
 
 class Model:
     """The product's model, of pictures that are decoded."""
 
     def __init__(self, model: str) -> None:
-        self.extract = Extractor(File.load(model).body)
+        self.extract = Network(ModelFile.load(model).body)
 
     def __call__(self, batch: dict[str, Any]) -> pa.Table:
         """One row for each picture of the batch."""

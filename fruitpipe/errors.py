@@ -66,7 +66,7 @@ class PlatformFault(FruitpipeError):
 
 
 class WrongModel(FruitpipeError):
-    """The model file is not the extractor that it claims to be."""
+    """The model file is not what it claims to be, or another than the root's features were made with."""
 
 
 class MissingRequirement(FruitpipeError):

@@ -19,14 +19,14 @@ Precision = Literal["float32", "int8"]
 Decoding = Literal["scaled", "full"]
 
 
-def default_model(extractor: Precision = "float32") -> str:
+def default_model(precision: Precision = "float32") -> str:
     """Where `make` and `fruitpipe model build` write the model file."""
-    suffix = "" if extractor == "float32" else f"-{extractor}"
+    suffix = "" if precision == "float32" else f"-{precision}"
     return str(cache.folder() / f"mobilenetv2-1.0-224{suffix}.tflite")
 
 
 def model_file(path: str, given: ValidationInfo) -> str:
-    """`path`, or where the model file of the extractor that is asked for is looked for."""
+    """`path`, or where the model file of the precision that `--extractor` asks for is looked for."""
     return path or default_model(given.data.get("extractor", "float32"))
 
 
@@ -90,9 +90,9 @@ class IngestSettings(JobSettings):
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
-    """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
+    """the model file; without it, where `fruitpipe model build` writes it"""
     decode: Decoding = "scaled"
-    """full: large photographs are decoded at their full size, as before, at a third of the rate; never both in one ROOT"""
+    """full: large photographs are decoded at their full size, at a third of the rate; never both in one ROOT"""
     label_level: Annotated[int | None, AfterValidator(level)] = None
     """the folder that is the label: 1 the first below IMAGES, -1 (a new ROOT's) the one that holds the image; kept with ROOT"""
     side_files: bool = False
@@ -169,7 +169,7 @@ class ReconcileSettings(JobSettings):
     extractor: Precision = "float32"
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
-    """the model file; without it, where `fruitpipe model build` writes that of the extractor"""
+    """the model file; without it, where `fruitpipe model build` writes it"""
     decode: Decoding = "scaled"
     """as the stream's: rows that are not computed that way are stale"""
     allow_removals: bool = False

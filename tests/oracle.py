@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
 
@@ -55,7 +55,7 @@ def files(folder: Path, *suffixes: str) -> dict[str, bytes]:
 @functools.cache
 def vector_of(body: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The extractor's vector, (1280,) float32."""
-    return extractor_for(Model.load(default_model()))(decode(body).pixels)
+    return network_for(ModelFile.load(default_model()))(decode(body).pixels)
 
 
 def _expected(prefix: str, path: str, body: bytes, reason: str | None) -> Row:

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.classifier import classifier
-from fruitpipe.extractor.inference import Model as ModelFile
-from fruitpipe.extractor.inference import fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import publication, version_files, version_model

@@ -58,7 +58,7 @@ class Classifier:
         d² + d · labels multiplications a row. Raises ValueError for other than d columns.
         """
         answers = []
-        for scores, novelty in self._looks(features, equal_priors=equal_priors):
+        for scores, novelty in self._scored(features, equal_priors=equal_priors):
             answers += [
                 self._answer(*row) for row in zip(probabilities(scores, self.calibration.temperature), novelty, strict=True)
             ]
@@ -71,13 +71,13 @@ class Classifier:
     def predict_proba(self, features: NDArray[Any], *, equal_priors: bool = False) -> Floats:
         """(n, labels) float64: the probability of each of `labels`, for (n, d) features."""
         parts = [
-            probabilities(scores, self.calibration.temperature) for scores, _ in self._looks(features, equal_priors=equal_priors)
+            probabilities(scores, self.calibration.temperature) for scores, _ in self._scored(features, equal_priors=equal_priors)
         ]
         return np.vstack([np.zeros((0, len(self.labels))), *parts])
 
     def novelty(self, features: NDArray[Any]) -> Floats:
         """(n,): how far each of (n, d) features is from what any label explains; above `calibration.most_novel` it is unknown."""
-        return np.concatenate([np.zeros(0), *(novelty for _, novelty in self._looks(features, equal_priors=True))])
+        return np.concatenate([np.zeros(0), *(novelty for _, novelty in self._scored(features, equal_priors=True))])
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """By name, what `from_arrays` takes: the form in which a classifier is stored, plain arrays and numbers."""
@@ -99,7 +99,7 @@ class Classifier:
         calibration = Calibration(**measured | {name: numbers[name] for name in MEASURED})
         return cls(Discriminant(tuple(arrays["labels"].tolist()), **of_fit), calibration)
 
-    def _looks(self, features: NDArray[Any], *, equal_priors: bool) -> Iterator[tuple[Floats, Floats]]:
+    def _scored(self, features: NDArray[Any], *, equal_priors: bool) -> Iterator[tuple[Floats, Floats]]:
         """Scores (block, labels), log posteriors but for a sum, and novelty (block,): some rows at a time."""
         fitted = self.discriminant
         priors = 0.0 if equal_priors else np.log(fitted.counts / fitted.rows)

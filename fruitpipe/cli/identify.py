@@ -33,7 +33,7 @@ class IdentifyFlags:
 
     root: Root
     pictures: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Files, objects or folders.")]
-    extractor: Annotated[Precision, typer.Option(help="Which extractor the root's features come from.")] = Precision.float32
+    extractor: Annotated[Precision, typer.Option(help="The precision of the root's features.")] = Precision.float32
     model: Annotated[str | None, typer.Option("--model", envvar="FRUITPIPE_MODEL", help="The model file.")] = None
     decode: Annotated[
         Decoding, typer.Option(envvar="FRUITPIPE_DECODE", help="As the stream's: whether large photographs are decoded in full.")

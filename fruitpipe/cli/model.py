@@ -12,11 +12,11 @@ from fruitpipe.cli.flags import taking
 from fruitpipe.errors import WrongUsage
 
 MODEL = "Model"
-commands = typer.Typer(no_args_is_help=True, help="The extractor's model file.")
+commands = typer.Typer(no_args_is_help=True, help="The network's model file.")
 
 
 class Precision(enum.StrEnum):
-    """What the extractor computes in."""
+    """What the network computes in."""
 
     float32 = "float32"
     int8 = "int8"

@@ -63,7 +63,7 @@ def remaining(
     root: str, erasure: Erasure, hits: Sequence[str], traces: Traces, gone: Objects
 ) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """Entries of `remaining`, with what, until when and why: first those to be tried again, then those left to the user."""
-    let_go = "access is granted, its lock ends or its store is mended"
+    let_go = "access is granted, its lock ends or its store works again"
     left = [_left("an object, or a version of it", let_go, why) for _, why in gone.left]
     left += [
         _left(_redacted(root, uri, traces), "the next attempt", "it still names an image or holds its vector") for uri in hits

@@ -14,7 +14,7 @@ from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import flatbuffer, mobilenet, weights
 from fruitpipe.extractor.flatbuffer import SIDE_PX
-from fruitpipe.extractor.inference import FLOAT32, INT8, Extractor, Model, fingerprint, pack, quiet
+from fruitpipe.extractor.inference import FLOAT32, INT8, ModelFile, Network, fingerprint, pack, quiet
 from fruitpipe.output import say
 from fruitpipe.pictures import decoding, drawn
 
@@ -34,7 +34,7 @@ def build(path: str, precision: str = FLOAT32) -> None:
     convert = quantised if precision == INT8 else flatbuffer.of_mobilenet
     body = pack(convert(obtained), weights.digest(obtained), precision)
     objects.write(uri, body)
-    say(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(Model.parse(body))})")
+    say(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(ModelFile.parse(body))})")
 
 
 def keras_model(obtained: bytes) -> Any:
@@ -74,7 +74,7 @@ def quantised(obtained: bytes) -> bytes:
     converter.representative_dataset = lambda: ([picture] for picture in pictures)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converted = _silently(converter)
-    extract, checked = Extractor(converted), pictures[:: len(pictures) // CHECKED_PICTURES]
+    extract, checked = Network(converted), pictures[:: len(pictures) // CHECKED_PICTURES]
     pairs = [(extract(picture[0]), model(picture).numpy()[0]) for picture in checked]
     cosine = float(np.mean([a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs]))
     if not cosine >= LEAST_COSINE:

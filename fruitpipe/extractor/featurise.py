@@ -21,7 +21,7 @@ import pyarrow as pa
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, NotFound, WrongModel
 from fruitpipe.extractor.arrow_schema import REFERENCES, record_batch
-from fruitpipe.extractor.inference import Extractor, Model, extractor_for, fingerprint
+from fruitpipe.extractor.inference import ModelFile, Network, fingerprint, network_for
 from fruitpipe.pictures import variants
 from fruitpipe.pictures.decoding import BadImage, Picture, decode
 from fruitpipe.pictures.naming import Naming
@@ -44,7 +44,7 @@ class Broadcast(Protocol):
     """The part of Spark's broadcast variables that a worker needs."""
 
     @property
-    def value(self) -> Model: ...
+    def value(self) -> ModelFile: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Featuriser:
     """
 
     model: Broadcast
-    extractor: str
+    fingerprint: str
     max_image_bytes: int
     max_image_seconds: float = 30
     count_file: str | None = field(default=None, kw_only=True)
@@ -88,27 +88,30 @@ class Featuriser:
 
     @property
     def current(self) -> variants.Current:
-        """The function that it computes."""
-        return variants.Current.of(self.extractor, self.preprocessing, in_full=self.in_full)
+        """What it computes features with."""
+        return variants.Current.of(self.fingerprint, self.preprocessing, in_full=self.in_full)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Record batches with the schema REFERENCES → record batches with the schema OUTCOMES, one row each."""
         workers.keep_warm()
-        extractor = self.load()
+        network = self.load()
         with deadline(self.max_image_seconds) as limit:
             looks = self._looks(_references(batches))
-            outcomes = (self._outcome(extractor, limit, reference, look) for reference, look in looks)
+            outcomes = (self._outcome(network, limit, reference, look) for reference, look in looks)
             seen = image_count.marked(outcomes, self.count_file) if self.count_file else outcomes
             while chunk := list(islice(seen, ROWS_PER_BATCH)):
                 yield record_batch(chunk)
 
-    def load(self) -> Extractor:
-        """The extractor of the worker. Raises WrongModel where it gives other vectors than the driver's."""
+    def load(self) -> Network:
+        """The network, ready to run. Raises WrongModel where this worker would compute other vectors than the driver."""
         model = self.model.value
         here = fingerprint(model)
-        if here != self.extractor:
-            raise WrongModel(f"this worker's extractor is {here}, the driver's {self.extractor}; install the same on every node")
-        return extractor_for(model)
+        if here != self.fingerprint:
+            raise WrongModel(
+                f"this worker's model and decoders have the fingerprint {here}, the driver's {self.fingerprint}; "
+                "install the same on every node"
+            )
+        return network_for(model)
 
     def _looks(self, references: Iterator[Reference]) -> Iterator[tuple[Reference, objects.Look]]:
         """Each reference and what was found there, in order, read ahead within the two bounds."""
@@ -138,12 +141,12 @@ class Featuriser:
         except Exception as error:  # noqa: BLE001 - of one object; where it is that of all, the judge of the chunk says so
             return objects.Unreadable(f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
 
-    def _outcome(self, extractor: Extractor, limit: Deadline, reference: Reference, look: objects.Look) -> dict[str, Any]:
+    def _outcome(self, network: Network, limit: Deadline, reference: Reference, look: objects.Look) -> dict[str, Any]:
         row: dict[str, Any] = {"path": reference.path, "label": self.naming.label(reference.path)}
-        row |= {"extractor": self.extractor, "ingested_at": datetime.now(UTC)}
+        row |= {"extractor": self.fingerprint, "ingested_at": datetime.now(UTC)}
         match look:
             case objects.Found(stat, body):
-                return row | seen(stat) | self._found(extractor, limit, reference, body)
+                return row | seen(stat) | self._found(network, limit, reference, body)
             case objects.TooLarge(stat):
                 return row | seen(stat) | _failed("too-large", f"{stat.length} bytes, at most {self.max_image_bytes} are read")
             case objects.Unreadable():
@@ -153,7 +156,7 @@ class Featuriser:
             case objects.Gone():
                 return row | {"outcome": "gone"}
 
-    def _found(self, extractor: Extractor, limit: Deadline, reference: Reference, body: bytes) -> dict[str, Any]:
+    def _found(self, network: Network, limit: Deadline, reference: Reference, body: bytes) -> dict[str, Any]:
         digest = {"sha256": hashlib.sha256(body).hexdigest()}
         if digest["sha256"] == reference.known_sha256:
             return digest | {"outcome": "touched"}
@@ -163,9 +166,9 @@ class Featuriser:
             picture = self._decoded(body)
         if not isinstance(picture, Picture):
             return digest | picture
-        features = extractor(picture.pixels)
+        features = network(picture.pixels)
         size = {"width": picture.width, "height": picture.height}
-        made_by = {"extractor": variants.named(self.extractor, picture.variant)}
+        made_by = {"extractor": variants.extractor(self.fingerprint, picture.variant)}
         return digest | size | made_by | {"features": features, "outcome": "featurised"}
 
     def _decoded(self, body: bytes) -> Picture | dict[str, Any]:

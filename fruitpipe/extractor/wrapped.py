@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongModel, WrongUsage
-from fruitpipe.extractor.inference import Extractor, Model, fingerprint, pack_wrapped, quiet
+from fruitpipe.extractor.inference import ModelFile, Network, fingerprint, pack_wrapped, quiet
 from fruitpipe.output import say
 from fruitpipe.pictures.preprocessing import Preprocessing
 
@@ -37,7 +37,7 @@ def wrap(path: str, to: str, mean: Sequence[float], scale: Sequence[float], size
     features = _features(path, flatbuffer, preprocessing)
     body = pack_wrapped(flatbuffer, preprocessing)
     objects.write(objects.canonical(to), body)
-    say(f"Model: {to} ({len(body) / 1e6:.1f} MB, {features} features, fingerprint {fingerprint(Model.parse(body))})")
+    say(f"Model: {to} ({len(body) / 1e6:.1f} MB, {features} features, fingerprint {fingerprint(ModelFile.parse(body))})")
 
 
 def _without_archive(path: str, body: bytes) -> bytes:
@@ -75,7 +75,7 @@ def _features(path: str, flatbuffer: bytes, preprocessing: Preprocessing) -> int
     outputs = _interpreter(path, flatbuffer).get_output_details()
     _only(path, "output", outputs)
     try:
-        extract = Extractor(flatbuffer, preprocessing)
+        extract = Network(flatbuffer, preprocessing)
         features = extract(np.zeros((preprocessing.height_px, preprocessing.width_px, CHANNELS), np.float32))
     except (RuntimeError, ValueError) as error:
         raise WrongModel(f"{path}: LiteRT does not run it ({str(error).splitlines()[0]})") from error

@@ -1,4 +1,4 @@
-"""Pictures to answers: decoded, featurised by the version's own extractor, named by its classifier."""
+"""Pictures to answers: decoded, featurised by the model that made the version, named by its classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fruitpipe.errors import WrongModel
-from fruitpipe.extractor.inference import Model, extractor_for, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for
 from fruitpipe.identification import input_pictures, nearest
 from fruitpipe.identification.input_pictures import Bad
 from fruitpipe.identification.nearest import Near
@@ -53,14 +53,14 @@ class Identified(NamedTuple):
 
 @dataclass(frozen=True)
 class Identifier:
-    """The current version of a root, and the extractor that its features came from.
+    """The current version of a root, and the model that its features came from.
 
     wanted: how many of the nearest images; 0 reads no other image's features. in_full: whether large JPEGs are decoded in full.
     """
 
     root: str
     version: str
-    model: Model
+    model: ModelFile
     classifier: Classifier
     reduction: Reduction | None
     wanted: int
@@ -71,14 +71,14 @@ class Identifier:
     def of(cls, root: str, model: str, *, wanted: int = 0, equal_priors: bool = False, in_full: bool = False) -> Identifier:
         """Raises NotFound, NotEnoughRows where the version has no classifier, WrongModel where its rows were made otherwise."""
         version = publication.current(root)
-        classifier, loaded = publication.load_classifier(root, version), Model.load(model)
+        classifier, loaded = publication.load_classifier(root, version), ModelFile.load(model)
         facts = version_model.load_facts(root, version)
         here, there = Current.of(fingerprint(loaded), loaded.preprocessing, in_full=in_full), facts["extractor"]
         if here.fingerprint != there:
             raise WrongModel(
                 f"{model}: its fingerprint is {here.fingerprint}, and {version} was made by {there}; give its model with --model"
             )
-        _check_parts(root, version, here, facts.get("preprocessing", {}))
+        _check_variants(root, version, here, facts.get("preprocessing", {}))
         reduction = publication.load_reduction(root, version) if wanted else None
         return cls(root, version, loaded, classifier, reduction, wanted, equal_priors, in_full)
 
@@ -89,18 +89,18 @@ class Identifier:
             yield from self._identified(chunk)
 
     def _identified(self, uris: list[str]) -> list[Identified]:
-        looks = {uri: self._features(uri) for uri in uris}
-        good = [uri for uri, look in looks.items() if not isinstance(look, Bad)]
-        features = np.array([looks[uri] for uri in good], np.float32).reshape(len(good), len(self.classifier.discriminant.mean))
+        found = {uri: self._features(uri) for uri in uris}
+        good = [uri for uri, features in found.items() if not isinstance(features, Bad)]
+        features = np.array([found[uri] for uri in good], np.float32).reshape(len(good), len(self.classifier.discriminant.mean))
         answers = dict(zip(good, self.classifier.identify(features, equal_priors=self.equal_priors), strict=True))
         near = dict(zip(good, self._nearest(features), strict=True))
         return [
-            Identified(uri, answers[uri], tuple(near[uri])) if uri in answers else Identified(uri, bad=looks[uri]) for uri in uris
+            Identified(uri, answers[uri], tuple(near[uri])) if uri in answers else Identified(uri, bad=found[uri]) for uri in uris
         ]
 
     def _features(self, uri: str) -> Any:
-        found = input_pictures.look_at(uri, self.model.preprocessing, in_full=self.in_full)
-        return found if isinstance(found, Bad) else extractor_for(self.model)(found.pixels)
+        found = input_pictures.read(uri, self.model.preprocessing, in_full=self.in_full)
+        return found if isinstance(found, Bad) else network_for(self.model)(found.pixels)
 
     def _nearest(self, features: Any) -> list[list[Near]]:
         if self.reduction is None or not len(features):
@@ -108,11 +108,14 @@ class Identifier:
         return nearest.nearest(self.root, self.version, self.reduction.transform(features), self.wanted)
 
 
-def _check_parts(root: str, version: str, here: Current, there: dict[str, str]) -> None:
-    """Raises WrongModel where pictures of a kind that the version holds would be decoded in another way now than theirs were."""
-    for part, name in there.items():
-        now = here.parts.get(part, name)  # without its decoder such a picture has no vector at all
-        if now != name:
+def _check_variants(root: str, version: str, here: Current, there: dict[str, str]) -> None:
+    """Raises WrongModel where pictures of a class would be decoded in another way now than those of the version were.
+
+    there: the version's variants by class. A class that nothing here decodes does not count: its pictures get no vector at all.
+    """
+    for name, variant in there.items():
+        now = here.variants.get(name, variant)
+        if now != variant:
             again = f"run fruitpipe reconcile --images URI --root {root}, let the stream compute them again, and refit"
-            remedy = f"give --decode {DECODE[name]}" if {now, name} == set(DECODE) else again
-            raise WrongModel(f"{version}: the way of its {part} pictures is {name}, and here it is {now}; {remedy}")
+            remedy = f"give --decode {DECODE[variant]}" if {now, variant} == set(DECODE) else again
+            raise WrongModel(f"{version}: its {name} pictures were decoded as {variant}, and here it would be {now}; {remedy}")

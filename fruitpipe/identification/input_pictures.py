@@ -42,7 +42,7 @@ def named_by(places: list[str]) -> Iterator[str]:
         yield from found
 
 
-def look_at(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | Bad:
+def read(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | Bad:
     """The picture at `uri`, decoded as the stream does, or why there is none. Raises PlatformFault where the store fails."""
     match objects.look(uri, max_bytes=MAX_IMAGE_BYTES):
         case objects.Found(_, body):

@@ -117,7 +117,7 @@ class Bisection:
             "label": self.writer.featuriser.naming.label(path),
             "error": reason,
             "error_message": message,
-            "extractor": self.writer.featuriser.extractor,
+            "extractor": self.writer.featuriser.fingerprint,
             "ingested_at": datetime.now(UTC),
             "outcome": "failed",
         }

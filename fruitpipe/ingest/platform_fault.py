@@ -27,13 +27,13 @@ ALIKE = 5  # without a control: so many images in one chunk do not crash a decod
 class Judge:
     """Judges the chunks of one batch.
 
-    named: the paths of the images of the batch. look_at: fetches and featurises images now, without writing rows, and returns the
-    outcomes.
+    named: the paths of the images of the batch. featurise: fetches and featurises images now, without writing rows, and returns
+    the outcomes.
     """
 
     root: str
     named: Sequence[str]
-    look_at: Callable[[Sequence[str]], list[Group]]
+    featurise: Callable[[Sequence[str]], list[Group]]
 
     def check(self, featurised: FeaturisedChunk) -> None:
         """Raises PlatformFault where the platform is at fault. Images that were unreadable before and still are do not count."""
@@ -66,7 +66,7 @@ class Judge:
         return next(filter(None, looks), [])
 
     def _there(self, paths: Sequence[str]) -> list[Group]:
-        return [group for group in self.look_at(paths) if group.outcome != "gone"]
+        return [group for group in self.featurise(paths) if group.outcome != "gone"]
 
     def _controls(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Images with features in the table; else others of the batch, one a folder; else others of the same folder."""

@@ -16,7 +16,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor import featurise
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, prefix_listing, recompute, root_upkeep, waiting_manifests
 from fruitpipe.ingest.micro_batch import Batches, summary
 from fruitpipe.ingest.mount import Mount, OtherPrefixes
@@ -50,7 +50,7 @@ def ingest(settings: IngestSettings) -> None:
     snapshot.check(settings.root)
     rule = naming_rule(settings)
     check_images(settings, rule)
-    model = Model.load(settings.model, settings.extractor)
+    model = ModelFile.load(settings.model, settings.extractor)
     objects.check_drive(settings.root)
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
@@ -69,7 +69,7 @@ def naming_rule(settings: IngestSettings) -> Naming:
     return naming.proposed(settings, is_new=lambda: delta.is_new(settings.root))
 
 
-def stream(model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Counter[str]:
+def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Counter[str]:
     """Starts Spark and runs the stream to its end; images by outcome."""
     settings = prefix.settings
     spark = session.open("fruitpipe ingest", settings.images, settings.root)
@@ -104,7 +104,7 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
     )
 
 
-def upserter(spark: SparkSession, model: Model, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
+def upserter(spark: SparkSession, model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
     """The job's Upsert; the model is sent to the workers once."""
     settings = prefix.settings
     broadcast = spark.sparkContext.broadcast(model)

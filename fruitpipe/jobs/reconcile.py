@@ -15,7 +15,7 @@ import pyarrow as pa
 from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
 from fruitpipe.output import say
 from fruitpipe.pictures import naming, variants
@@ -38,18 +38,17 @@ if TYPE_CHECKING:
 def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
-    model = Model.load(settings.model, settings.extractor)
-    extractor = fingerprint(model)
+    model = ModelFile.load(settings.model, settings.extractor)
     choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
         open_session(settings)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
     listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
-    current = variants.Current.of(extractor, model.preprocessing, in_full=settings.decode == "full")
+    current = variants.Current.of(fingerprint(model), model.preprocessing, in_full=settings.decode == "full")
     rows = table_rows(table, settings, current)
     check_prefix(table, settings, listed, rows)
-    found = reconciliation.compare(listed, rows, extractor, partial(is_to_be_listed, choice, denied))
+    found = reconciliation.compare(listed, rows, current.fingerprint, partial(is_to_be_listed, choice, denied))
     say(f"reconcile: {found}")
     if str(choice):
         say(f"reconcile: {choice}")

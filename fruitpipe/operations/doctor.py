@@ -17,7 +17,7 @@ from itertools import islice
 
 from fruitpipe import objects, regions, settings
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.operations import aws, aws_checks, root_checks
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
@@ -111,7 +111,7 @@ def check_jars(targets: Targets) -> str:
 
 
 def check_model(targets: Targets) -> str:
-    return f"{targets.model}, fingerprint {fingerprint(Model.load(targets.model))}"
+    return f"{targets.model}, fingerprint {fingerprint(ModelFile.load(targets.model))}"
 
 
 def check_credentials(_: Targets) -> str:

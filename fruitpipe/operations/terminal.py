@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from fruitpipe.operations import failed_images
 from fruitpipe.output import plain, quoted, say, say_cells, to_json
-from fruitpipe.pictures import look_alikes
+from fruitpipe.pictures import look_alikes, variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,7 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
         *([("look alike", Text(plain(alike), "yellow"))] if (alike := look_alikes.listed(status.labels)) else []),
         ("errors", Text(_named(status.errors) if status.errors else "none")),
         ("last batch", Text(_last_batch(status.last_batch))),
-        ("extractor", Text(_named(status.extractors) or "none")),
+        ("extractor", Text(_named(_by_fingerprint(status.extractors)) or "none")),
         ("storage", Text(_storage(status.storage_bytes))),
         ("published", Text(_published(status))),
         *(("damaged", Text(plain(fault), "red")) for fault in status.damaged),
@@ -119,6 +120,14 @@ def _named(counts: dict[str, int]) -> str:
     named = ", ".join(f"{quoted(name) or NO_NAME} {count:,}" for name, count in list(counts.items())[:NAMED])
     more = f", and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
     return f"{len(counts)}: {named}{more}" if counts else ""
+
+
+def _by_fingerprint(extractors: dict[str, int]) -> dict[str, int]:
+    """Images by fingerprint, whatever their variants: those are computed alike, and one table may hold them all."""
+    images: Counter[str] = Counter()
+    for extractor, count in extractors.items():
+        images[variants.fingerprint_of(extractor)] += count
+    return dict(images.most_common())
 
 
 def _versions(versions: Sequence[Version]) -> Table:

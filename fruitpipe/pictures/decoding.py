@@ -1,8 +1,8 @@
-"""Decodes a file's bytes into a picture of the extractor's size, or raises the reason why not. Pillow and NumPy only.
+"""Decodes a file's bytes into a picture of the network's size, or raises the reason why not. Pillow and NumPy only.
 
-It decodes as the first pipeline did (RGB, bicubic to 224 x 224, x / 127.5 - 1), so that vectors stay comparable. Where that one
-was wrong, it decodes as viewers show a file: oriented by EXIF, transparency on white, 16 bits scaled to 8, an animation's first
-frame, the full picture of a TIFF that begins with a thumbnail. Large JPEGs are decoded at a fraction of their size (`scaling`).
+A picture becomes RGB, is resized to 224 x 224 (bicubic) and scaled by x / 127.5 - 1, as Keras's `preprocess_input` does it. Its
+pixels are those that viewers show: oriented by EXIF, transparency on white, 16 bits scaled to 8, an animation's first frame, the
+full picture of a TIFF that begins with a thumbnail. Large JPEGs are decoded at a fraction of their size (`scaling`).
 
 A file that ends before its format's end is ``truncated``, even where every pixel could be decoded. Missing pixels are never
 filled in. A file that is complete but damaged is ``not-an-image``, and so is one with other bytes before its signature.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PIXELS", "BadImage", "Picture", "decode", "decoder_version"]
 
-PREPROCESSING = "decode-1"  # change it with whatever changes a pixel of all pictures: stored features are then computed again
+VERSION = "decode-1"  # change it with whatever changes a pixel of all pictures: stored features are then computed again
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -62,7 +62,7 @@ Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer fo
 class Picture:
     """A decoded picture. pixels: float32 as the preprocessing says. width, height: of the original in px, oriented by EXIF.
 
-    variant: the name of the part of the preprocessing that it went through (`variants`).
+    variant: the name of the way in which it was decoded (`variants`).
     """
 
     pixels: npt.NDArray[np.float32]
@@ -76,8 +76,8 @@ def decode(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: boo
 
     About 0.8 ms for a JPEG of 100 x 100, 40 ms for one of 4000 x 3000.
 
-    in_full: whether large JPEGs, too, are decoded at their full size, as the first pipeline did; for a network of another size
-    they always are.
+    in_full: whether large JPEGs are decoded at their full size, too; for a network of another size they always are.
+
     Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module or the machine; a caller
     with more images counts it as this image's, unless it is a MemoryError or an ImportError.
     """
@@ -85,7 +85,7 @@ def decode(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: boo
         raise BadImage("empty", "0 bytes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
-        return _decoded(prepared(body), preprocessing, in_full=in_full or not scaling.is_made_for(preprocessing))
+        return _decoded(prepared(body), preprocessing, in_full=scaling.is_in_full(preprocessing, asked=in_full))
 
 
 def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Picture:
@@ -114,9 +114,9 @@ def _divisor(body: bytes, image: ImageFile) -> int:
 
 
 def decoder_version() -> str:
-    """The versions that decide which pixels a file gives: of the preprocessing, Pillow and its codecs."""
+    """The versions that decide which pixels a file gives: of this decoding, of Pillow and of its codecs."""
     codecs = ", ".join(f"{codec} {features.version(codec)}" for codec in ("libjpeg_turbo", "webp", "littlecms2"))
-    return f"{PREPROCESSING}, Pillow {PIL.__version__}, {codecs}"
+    return f"{VERSION}, Pillow {PIL.__version__}, {codecs}"
 
 
 def prepared(body: bytes) -> bytes:

@@ -40,5 +40,5 @@ class Preprocessing:
         return pixels
 
 
-# Of MobileNetV2, as the first pipeline did it: x / 127.5 - 1, of 224 x 224.
+# Of MobileNetV2, as Keras's `preprocess_input` has it: x / 127.5 - 1, of 224 x 224.
 STANDARD = Preprocessing(224, 224, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))

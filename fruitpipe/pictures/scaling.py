@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[Any]
 
-SIDE_PX = 224  # of a network for which pictures are scaled: others' rows would be large from another size on (`is_made_for`)
+SIDE_PX = 224  # height and width of the pictures that the network takes; for any other network nothing is scaled (`is_in_full`)
 LEAST_SIDE_PX = 3 * SIDE_PX  # of a scaled picture; with two pixels for one of the network's, cosines fall below 0.999
 DIVISORS = (8, 4, 2)  # libjpeg has others, but without vector instructions, which takes longer than the full size
-TOUCHED_FROM_PX = LEAST_SIDE_PX * min(DIVISORS)  # shorter side of the smallest picture that is decoded at a fraction
+LARGE_FROM_PX = LEAST_SIDE_PX * min(DIVISORS)  # shorter side from which on a picture is large: 1344
 BICUBIC, SUPPORT = -0.5, 2  # Pillow's parameter, and its reach in pixels of the smaller picture
 SMOOTHNESS_PX = 1000.0  # two pixels' likeness falls by e over so many; what matters is that it is far more than one
 MARGIN = 4  # scaled pixels on both sides of the bicubic's reach
@@ -44,13 +44,13 @@ class Rows:
     weights: Floats
 
 
-def is_made_for(preprocessing: Preprocessing) -> bool:
-    """Whether pictures are decoded at a fraction for such a network; for any other all are decoded in full.
+def is_in_full(preprocessing: Preprocessing, *, asked: bool) -> bool:
+    """Whether large JPEGs are decoded at their full size: where that was `asked` for, and for networks of another size.
 
-    The size from which on a picture is large would follow from the network's, and who refits, or reads the table, has no network
-    at hand: a row tells by its own width and height which part of the preprocessing it went through.
+    For another network pictures would be large from another size on. Who reads a row of the table knows its width and height, and
+    not the network.
     """
-    return (preprocessing.height_px, preprocessing.width_px) == (SIDE_PX, SIDE_PX)
+    return asked or (preprocessing.height_px, preprocessing.width_px) != (SIDE_PX, SIDE_PX)
 
 
 def divisor(width: int, height: int, *, is_converted: bool = False) -> int:
@@ -63,9 +63,9 @@ def divisor(width: int, height: int, *, is_converted: bool = False) -> int:
     return next((some for some in DIVISORS if min(width, height) >= least * some), 1)
 
 
-def is_touched(width: int, height: int) -> bool:
-    """Whether a JPEG of this size is decoded at a fraction of it."""
-    return min(width, height) >= TOUCHED_FROM_PX
+def is_large(width: int, height: int) -> bool:
+    """Whether a picture of this size is large: a JPEG is then decoded at a fraction of it."""
+    return min(width, height) >= LARGE_FROM_PX
 
 
 def draft(image: ImageFile, by: int) -> None:

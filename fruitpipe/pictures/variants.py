@@ -1,9 +1,11 @@
-"""Which preprocessing made a row's vector, and whether that is what would be done today.
+"""Names the way in which a row's picture was decoded, and tells whether it would be decoded in the same way today.
 
-Preprocessing is one function, in parts: what is done with small pictures in the formats of old, with large ones, with AVIF and
-with HEIC. Each part that came later has a name, which stands behind the extractor's fingerprint (``0123456789abcdef-scaled-1``).
-So a new way for large pictures leaves all rows of small ones as they are. Two rows are of different functions only where the same
-part has different names, or the fingerprints differ.
+Pictures are of four classes, each decoded in a way of its own: AVIF; HEIC; of the other formats the large ones, 1344 px or more
+on the shorter side; and the small ones. The variant is the name of that way: ``avif-1.4.2``, ``heif-1.23.6``, ``scaled-1``.
+Small pictures have none, and neither have large ones that were decoded in full. A row's `extractor` is the fingerprint with the
+variant behind it (``0123456789abcdef-scaled-1``). So where the way of one class changes, rows of the others stay up to date.
+
+Rows must not be fitted together where their fingerprints differ, or where pictures of one class have two variants.
 """
 
 from __future__ import annotations
@@ -20,80 +22,84 @@ if TYPE_CHECKING:
     from fruitpipe.pictures.preprocessing import Preprocessing
 
 SCALED = "scaled-1"  # change it with whatever changes a pixel of large pictures; their stored features are then computed again
-IN_FULL = "full"  # as a large picture's row is called that has no name, where it is to have one
-LARGE = "large"  # the part that both of them name
-LARGE_SQL = f"coalesce(width >= {scaling.TOUCHED_FROM_PX} AND height >= {scaling.TOUCHED_FROM_PX}, false)"
+IN_FULL = "full"  # what a version's facts say of large pictures whose rows have no variant, as they were decoded in full
+LARGE = "large"  # the class that both are variants of; the others are named by `codecs.family`
+LARGE_SQL = f"coalesce(width >= {scaling.LARGE_FROM_PX} AND height >= {scaling.LARGE_FROM_PX}, false)"
 
 
 def of_picture(body: bytes, width: int, height: int, *, in_full: bool) -> str:
-    """The name of the part that this picture goes through; empty for a small one in a format of old.
+    """The variant of a picture; empty for a small one, and for a large one that is decoded in full.
 
-    Large pictures have one in common whatever their format, as a row of the table tells the size alone.
+    A large PNG or TIFF has the variant of large JPEGs, though it is always decoded in full: a row of the table tells the size of
+    its picture, and not the format. AVIF and HEIC of any size have their own, which their rows tell.
     """
     kind = containers.kind(body)
     if kind in codecs.PLUGINS:
         return codecs.decoder(kind) or ""
-    return SCALED if scaling.is_touched(width, height) and not in_full else ""
+    return SCALED if scaling.is_large(width, height) and not in_full else ""
 
 
-def named(fingerprint: str, variant: str) -> str:
-    """What stands in a row: ``0123456789abcdef`` or ``0123456789abcdef-scaled-1``."""
+def extractor(fingerprint: str, variant: str) -> str:
+    """What the column `extractor` holds: ``0123456789abcdef`` or ``0123456789abcdef-scaled-1``."""
     return f"{fingerprint}-{variant}" if variant else fingerprint
 
 
 def fingerprint_of(extractor: str) -> str:
-    """What all rows of one function have in common."""
+    """The fingerprint in what the column `extractor` holds."""
     return extractor.partition("-")[0]
 
 
 @dataclass(frozen=True)
 class Current:
-    """The function that is computed now: the extractor's fingerprint, and whether large JPEGs are decoded in full."""
+    """What features are computed with today: the model's fingerprint, and whether large JPEGs are decoded in full."""
 
     fingerprint: str
     in_full: bool = False
 
     @classmethod
     def of(cls, fingerprint: str, preprocessing: Preprocessing, *, in_full: bool = False) -> Current:
-        """That of a network, for which a user may have asked that all be decoded in full."""
-        return cls(fingerprint, in_full or not scaling.is_made_for(preprocessing))
+        """For a model with this preprocessing. in_full: whether the user asked for full decoding."""
+        return cls(fingerprint, scaling.is_in_full(preprocessing, asked=in_full))
 
     @property
-    def parts(self) -> dict[str, str]:
-        """The names of the parts, as `parts` of rows has them; without those whose decoder is not installed here."""
-        installed = {codecs.family(kind): name for kind in codecs.PLUGINS if (name := codecs.decoder(kind))}
+    def variants(self) -> dict[str, str]:
+        """The variant of each class of pictures but the small; AVIF and HEIC are left out where nothing here decodes them."""
+        installed = {codecs.family(kind): variant for kind in codecs.PLUGINS if (variant := codecs.decoder(kind))}
         return {LARGE: IN_FULL if self.in_full else SCALED} | installed
 
     def made(self, extractor: str, width: int | None, height: int | None) -> bool:
-        """Whether a row is as this function makes it; one without a size has no features.
+        """Whether a row with this `extractor` is what would be computed today. A row without a size has no features.
 
-        Rows that another decoder made are, where none is installed: it would have to be, to make them again.
+        Rows of AVIF and HEIC count as up to date where no decoder is installed, as they could not be computed again here.
         """
-        is_large = width is not None and height is not None and scaling.is_touched(width, height)
+        is_large = width is not None and height is not None and scaling.is_large(width, height)
         if extractor == (self._for_large if is_large else self.fingerprint):
             return True
         return extractor in self._for_containers or extractor.startswith(self._not_decoded)
 
     def sql(self) -> str:
-        """What made a row, of the columns of the features table: the fingerprint where it is up to date, and never elsewhere."""
-        in_full = f"WHEN extractor = '{self.fingerprint}' THEN '{named(self.fingerprint, IN_FULL)}'"
+        """The SQL of a row's `extractor`, but the fingerprint alone for each row that is up to date, and for no other.
+
+        So a large picture that was decoded in full, and should not have been, gives ``0123456789abcdef-full``.
+        """
+        in_full = f"WHEN extractor = '{self.fingerprint}' THEN '{extractor(self.fingerprint, IN_FULL)}'"
         return f"CASE WHEN {self._made_sql()} THEN '{self.fingerprint}' {in_full} ELSE extractor END"
 
     @property
     def _for_large(self) -> str:
-        """What stands in a row of a large picture in a format of old."""
-        return named(self.fingerprint, "" if self.in_full else SCALED)
+        """The `extractor` of a large picture that is neither AVIF nor HEIC."""
+        return extractor(self.fingerprint, "" if self.in_full else SCALED)
 
     @property
     def _for_containers(self) -> tuple[str, ...]:
-        """What stands in rows of AVIF and HEIC."""
-        return tuple(named(self.fingerprint, name) for part, name in self.parts.items() if part != LARGE)
+        """The `extractor` of AVIF and that of HEIC, of those that can be decoded here."""
+        return tuple(extractor(self.fingerprint, variant) for name, variant in self.variants.items() if name != LARGE)
 
     @property
     def _not_decoded(self) -> tuple[str, ...]:
-        """How rows begin of AVIF and HEIC whose decoder is not installed here."""
+        """What the `extractor` of AVIF or HEIC begins with, of those that cannot be decoded here."""
         families = (codecs.family(kind) for kind in codecs.PLUGINS)
-        return tuple(f"{self.fingerprint}-{family}-" for family in families if family not in self.parts)
+        return tuple(f"{self.fingerprint}-{family}-" for family in families if family not in self.variants)
 
     def _made_sql(self) -> str:
         by_size = f"extractor = CASE WHEN {LARGE_SQL} THEN '{self._for_large}' ELSE '{self.fingerprint}' END"
@@ -102,24 +108,24 @@ class Current:
         return f"({' OR '.join([by_size, *of_containers, *not_decoded])})"
 
 
-def parts(rows: Iterable[tuple[str, bool]]) -> dict[str, set[str]]:
-    """The names that rows have of each part; of each row what stands in it, and whether its picture is large.
+def by_class(rows: Iterable[tuple[str, bool]]) -> dict[str, set[str]]:
+    """The variants that rows have, by class of pictures; of each row its `extractor`, and whether its picture is large.
 
-    Small pictures in the formats of old have no name, and no part here.
+    Rows of small pictures are left out, as those have no variant.
     """
-    names = defaultdict(set)
-    for extractor, is_large in rows:
-        variant = extractor.partition("-")[2]
-        part = variant.partition("-")[0]
-        if part == SCALED.partition("-")[0] or (is_large and not part):
-            names[LARGE].add(variant or IN_FULL)
-        elif part:
-            names[part].add(variant)
-    return dict(names)
+    found = defaultdict(set)
+    for row, is_large in rows:
+        variant = row.partition("-")[2]
+        family = variant.partition("-")[0]
+        if family == SCALED.partition("-")[0] or (is_large and not family):
+            found[LARGE].add(variant or IN_FULL)
+        elif family:
+            found[family].add(variant)
+    return dict(found)
 
 
 def are_mixed(rows: Iterable[tuple[str, bool]]) -> bool:
-    """Whether rows are of more than one function."""
+    """Whether rows must not be fitted together; of each its `extractor`, and whether its picture is large."""
     found = list(rows)
-    fingerprints = {fingerprint_of(extractor) for extractor, _ in found}
-    return len(fingerprints) > 1 or any(len(names) > 1 for names in parts(found).values())
+    fingerprints = {fingerprint_of(row) for row, _ in found}
+    return len(fingerprints) > 1 or any(len(variants) > 1 for variants in by_class(found).values())

@@ -51,8 +51,8 @@ class Pinned:
     left_out: int = 0
 
     @property
-    def extractor(self) -> str:
-        """The fingerprint that all rows have in common, whichever part of the preprocessing made them."""
+    def fingerprint(self) -> str:
+        """The fingerprint that all fitted rows have in common, whatever their variants."""
         return self.fitted.fingerprint
 
     def source(self, spark: SparkSession) -> Source:
@@ -143,8 +143,8 @@ def _usable(pinned: Pinned, previous: Model | None, *, full: bool) -> Model:
     if previous is None:
         raise _ReadAllError("there is no earlier version")
     facts = previous.facts
-    if facts["extractor"] != pinned.extractor:
-        raise _ReadAllError(f"the extractor changed from {facts['extractor']} to {pinned.extractor}")
+    if facts["extractor"] != pinned.fingerprint:
+        raise _ReadAllError(f"the extractor changed from {facts['extractor']} to {pinned.fingerprint}")
     if facts["features_table"] != pinned.table or facts["features_version"] > pinned.version:
         raise _ReadAllError(f"{facts['version']} was fitted on a table that was here before")
     return previous

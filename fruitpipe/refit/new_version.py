@@ -66,8 +66,8 @@ class Run:
 
 def fit_anew(run: Run) -> Model:
     """A version with components of its own, which vectors of other versions cannot be compared with."""
-    extractor, summary, settings = run.pinned.extractor, run.gathered.summary, run.settings
-    previous = run.previous if run.previous and run.previous.facts["extractor"] == extractor else None
+    fingerprint, summary, settings = run.pinned.fingerprint, run.gathered.summary, run.settings
+    previous = run.previous if run.previous and run.previous.facts["extractor"] == fingerprint else None
     basis = previous.reduction if previous else None
     run.bar.step(FIT)
     reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
@@ -140,8 +140,8 @@ def facts_of(run: Run, reduction: Reduction) -> dict[str, Any]:
         "constant_columns": reduction.constant_columns,
         "features_version": pinned.version,
         "features_table": pinned.table,
-        "extractor": pinned.extractor,
-        "preprocessing": pinned.fitted.parts,
+        "extractor": pinned.fingerprint,
+        "preprocessing": pinned.fitted.variants,  # by class of pictures
         "how": run.gathered.how,
         "cancellation": run.gathered.cancellation,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

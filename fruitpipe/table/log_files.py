@@ -144,5 +144,5 @@ def _files_in(parts: list[bytes]) -> dict[str, int]:
 def _unusable(table: str, version: int, why: str) -> str:
     return (
         f"{table}: the checkpoint of version {version} cannot stand for the log before it ({why}); "
-        "nothing of the log was removed. Mend what keeps it from being written, and start again"
+        "nothing of the log was removed. Fix what keeps it from being written, and start again"
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import IngestSettings
 from tests.aws.collecting import Collector
@@ -167,8 +167,8 @@ def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as
     bucket.delete(percent)
     eventually(bucket.is_in_the_table)
     rows = table.rows
-    extractor = Extractor(Model.load(IngestSettings(images="x", root="x").model).body)
-    np.testing.assert_allclose(rows[collector.uri(spaced)]["features"], extractor(decode(jpeg(70)).pixels), atol=1e-6)
+    network = Network(ModelFile.load(IngestSettings(images="x", root="x").model).body)
+    np.testing.assert_allclose(rows[collector.uri(spaced)]["features"], network(decode(jpeg(70)).pixels), atol=1e-6)
     assert (rows[collector.uri(plus)]["error"], rows[collector.uri(plus)]["features"]) == ("truncated", None)
 
     bucket.put({f"Training/Kiwi/{number:03}.jpg": jpeg(100 + number) for number in range(AT_ONCE)})

@@ -5,7 +5,7 @@
 | `store.Store` | a folder or S3 | `objects.local`, `objects.s3` |
 | `table.Table` | Delta's writing and reading | what `delta`, `commits` and `delta_java` ask of Java; deltalake |
 | `spark.Session`, `Query` | Spark | `session.open`, `query.start` |
-| a sum over the pixels | MobileNetV2 | `extractor_for`, `fingerprint` and `Model` |
+| a sum over the pixels | MobileNetV2 | `network_for`, `fingerprint` and `ModelFile` |
 | a lease that never ends | the lock | `lease.held`: the fence alone keeps a second writer out |
 
 All else is the product: listing, manifests, checkpoint's reading, batches, chunks, workers' code, decoder, judge, removals,
@@ -57,10 +57,10 @@ class Weights:
 @functools.cache
 def vector_of(body: bytes, name: str) -> list[float]:
     """What the stand-in for the network makes of a picture."""
-    return extractor_for(Weights(name))(decoded(body).pixels).tolist()
+    return network_for(Weights(name))(decoded(body).pixels).tolist()
 
 
-def extractor_for(model: Weights) -> Any:
+def network_for(model: Weights) -> Any:
     """Sums of the pixels in stripes, other ones for another model."""
     shift = int(model.name.removeprefix("v"))
     return lambda pixels: (pixels.reshape(DIMENSIONS, -1).mean(axis=1) * shift + shift).astype(np.float32)
@@ -175,7 +175,7 @@ class Memory:
             yield job, "Model", mock.Mock(load=lambda *_: self.model)
         for module in (ingest, reconcile, featurise):
             yield module, "fingerprint", lambda model: model.name
-        yield from ((featurise, "extractor_for", extractor_for), (featurise, "decode", decoded))
+        yield from ((featurise, "network_for", network_for), (featurise, "decode", decoded))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from fruitpipe.extractor import arrow_schema, featurise  # noqa: E402
-from fruitpipe.extractor.inference import Model, extractor_for, fingerprint  # noqa: E402
+from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for  # noqa: E402
 from fruitpipe.jobs.ingest import ingest  # noqa: E402
 from fruitpipe.pictures.decoding import decode  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
@@ -49,7 +49,7 @@ LOWEST_COSINE = 0.98
 
 def worker() -> None:
     """Featurises each path that a line of stdin names and answers with a line of JSON."""
-    model = Model.load(default_model())
+    model = ModelFile.load(default_model())
     featuriser = featurise.Featuriser(SimpleNamespace(value=model), fingerprint(model), MAX_IMAGE_BYTES)
     for line in sys.stdin:
         Path("/proc/self/clear_refs").write_text("5")
@@ -72,7 +72,7 @@ def ask(process: subprocess.Popen[str], path: str) -> dict[str, Any]:
 
 def cosine_to_what_is_seen(picture: OddPicture, features: list[float]) -> float:
     """Between the vector that was made and that of the plain twin, saved without loss."""
-    seen = extractor_for(Model.load(default_model()))(decode(encoded(picture.seen())).pixels).astype(np.float64)
+    seen = network_for(ModelFile.load(default_model()))(decode(encoded(picture.seen())).pixels).astype(np.float64)
     made = np.array(features)
     return float(made @ seen / np.linalg.norm(made) / np.linalg.norm(seen))
 

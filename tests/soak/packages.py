@@ -34,12 +34,12 @@ assert not absent, absent
 assert importlib.util.find_spec("delta")  # wants the cluster's pyspark when it is imported
 import numpy, pandas, platform, pyarrow, boto3
 from fruitpipe.extractor import featurise
-from fruitpipe.extractor.inference import Extractor, Model, fingerprint
+from fruitpipe.extractor.inference import Network, ModelFile, fingerprint
 from fruitpipe.pictures import decoding
 from pathlib import Path
 (picture,) = Path(sys.argv[2]).rglob("*.jpg")
-model = Model.load(sys.argv[1])
-features = Extractor(model.body)(decoding.decode(picture.read_bytes()).pixels)
+model = ModelFile.load(sys.argv[1])
+features = Network(model.body)(decoding.decode(picture.read_bytes()).pixels)
 numpy.save(sys.argv[2] + "/features.npy", features)
 print(f"{platform.machine()}: {features.shape}, sum {features.sum():.3f}, fingerprint {fingerprint(model)}")
 """

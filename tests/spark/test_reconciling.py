@@ -13,7 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import load_reduction, objects
 from fruitpipe.errors import Damaged, DuplicateRows, MixedExtractors, NoImages, WrongModel
-from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Model, _label, fingerprint, pack, pack_wrapped
+from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, ModelFile, _label, fingerprint, pack, pack_wrapped
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
@@ -114,13 +114,15 @@ def test_rows_of_another_extractor_are_stale_and_recomputed(spark, images, root,
     run()
     DeltaTable.forPath(spark, delta.features_uri(root)).update(set={"extractor": "'older'"})
     assert catch_up() == "ingest: 2 images featurised, 0 failed"
-    assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(IngestSettings(images="x", root="x").model))}
+    assert {row["extractor"] for row in table().values()} == {
+        fingerprint(ModelFile.load(IngestSettings(images="x", root="x").model))
+    }
 
 
 def test_an_upgrade_computes_rows_of_large_pictures_again_and_those_of_small_ones_cost_no_model_call(
     images, root, run, catch_up, table
 ):
-    """`--decode full` makes rows as all were made before large JPEGs were decoded at a fraction of their size."""
+    """`--decode full` makes rows as an older fruitpipe made them."""
     fill(images, 2)
     put(images / "Kiwi" / "large.jpg", encoded(PHOTOGRAPH, "JPEG"))
     run(decode="full")
@@ -128,7 +130,7 @@ def test_an_upgrade_computes_rows_of_large_pictures_again_and_those_of_small_one
     assert len({row["extractor"] for row in before.values()}) == 1
     put(images / "Kiwi" / "another.jpg", encoded(PHOTOGRAPH, "JPEG", quality=80))
     assert run() == "ingest: 1 images featurised, 0 failed"
-    with pytest.raises(MixedExtractors, match=r"features of 2 extractors must not be mixed: .*-scaled-1 \(1 rows\)"):
+    with pytest.raises(MixedExtractors, match=r"large pictures decoded as full \(1 rows\), scaled-1 \(1 rows\); run"):
         refit(RefitSettings(root=root, components=1, report=False))
     assert catch_up() == "ingest: 1 images featurised, 0 failed"
     after = table()
@@ -155,16 +157,16 @@ def test_a_large_picture_that_is_moved_keeps_its_features_and_what_made_them(ima
 def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up, table, tmp_path):
     fill(images, 2)
     run()
-    float32 = Model.load(IngestSettings(images="x", root="x").model)
+    float32 = ModelFile.load(IngestSettings(images="x", root="x").model)
     int8 = tmp_path / "int8.tflite"  # the same function under another label: which of them computes is what is looked at
     flatbuffer = float32.body[: _label(float32.body, "the model file")["flatbuffer_bytes"]]
     int8.write_bytes(pack(flatbuffer, WEIGHTS_SHA256, INT8))
     fill(images, 1, first=2)
-    with pytest.raises(WrongModel, match="its extractor is int8, expected float32"):
+    with pytest.raises(WrongModel, match="its precision is int8, expected float32"):
         run(model=str(int8))
     assert {row["extractor"] for row in table().values()} == {fingerprint(float32)}
     assert catch_up(extractor=INT8, model=str(int8)) == "ingest: 3 images featurised, 0 failed"
-    assert {row["extractor"] for row in table().values()} == {fingerprint(Model.load(str(int8)))} != {fingerprint(float32)}
+    assert {row["extractor"] for row in table().values()} == {fingerprint(ModelFile.load(str(int8)))} != {fingerprint(float32)}
 
 
 def test_rows_of_another_network_take_the_place_of_ours_and_a_refit_follows(images, root, run, catch_up, table, tmp_path):
@@ -179,7 +181,7 @@ def test_rows_of_another_network_take_the_place_of_ours_and_a_refit_follows(imag
     with pytest.raises(MixedExtractors, match="features of 2 extractors must not be mixed"):
         refit(RefitSettings(root=root, components=1, report=False))
     assert catch_up(model=str(wrapped)) == "ingest: 6 images featurised, 0 failed"
-    picture = decode(jpeg(3), Model.load(str(wrapped)).preprocessing)
+    picture = decode(jpeg(3), ModelFile.load(str(wrapped)).preprocessing)
     np.testing.assert_allclose(table()["0003.jpg"]["features"], networks.expected(picture.pixels), rtol=1e-4)
     refit(RefitSettings(root=root, components=2, report=False))
     assert load_reduction(root).components.shape == (2, networks.FEATURES)

@@ -7,7 +7,7 @@ import pytest
 
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import build, flatbuffer, mobilenet, weights
-from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, Extractor, Model, fingerprint
+from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, ModelFile, Network, fingerprint
 from fruitpipe.pictures.decoding import decode
 from tests import pictures
 
@@ -56,16 +56,16 @@ def test_the_flatbuffer_is_the_same_bytes_each_time():
 def test_with_tensorflows_reciprocal_root_the_vectors_are_those_of_its_own_conversion_bit_for_bit(tensorflow, keras, monkeypatch):
     """What is left between the two is that root, which TensorFlow takes from an approximation of the processor's."""
     converter = tensorflow.lite.TFLiteConverter.from_keras_model(keras)
-    theirs = Extractor(build._silently(converter))
+    theirs = Network(build._silently(converter))
 
     def folded(layer, values):
         kernel, gamma, beta, mean, variance = values
         scale = tensorflow.math.rsqrt(tensorflow.constant(variance) + np.float32(mobilenet.EPSILON)).numpy() * gamma
         return kernel * (scale[:, np.newaxis] if layer.is_depthwise else scale), beta - mean * scale
 
-    exact = Extractor(flatbuffer.of_mobilenet(weights.obtain()))
+    exact = Network(flatbuffer.of_mobilenet(weights.obtain()))
     monkeypatch.setattr(mobilenet.Layer, "folded", folded)
-    ours = Extractor(flatbuffer.of_mobilenet(weights.obtain()))
+    ours = Network(flatbuffer.of_mobilenet(weights.obtain()))
     for seed in range(16):
         np.testing.assert_array_equal(ours(pixels_of(seed)), theirs(pixels_of(seed)))
         np.testing.assert_allclose(exact(pixels_of(seed)), theirs(pixels_of(seed)), atol=5e-5)
@@ -77,7 +77,10 @@ def test_what_is_built_is_said_with_its_place_size_and_fingerprint(monkeypatch, 
     monkeypatch.setattr(weights, "digest", lambda _weights: WEIGHTS_SHA256)
     monkeypatch.setattr(flatbuffer, "of_mobilenet", lambda _weights: bytes(1_234_567))
     build.build(str(path))
-    assert capsys.readouterr().out.splitlines()[-1] == f"Model: {path} (1.2 MB, fingerprint {fingerprint(Model.load(str(path)))})"
+    assert (
+        capsys.readouterr().out.splitlines()[-1]
+        == f"Model: {path} (1.2 MB, fingerprint {fingerprint(ModelFile.load(str(path)))})"
+    )
 
 
 def test_nothing_is_written_where_the_weights_are_refused(monkeypatch, tmp_path):
@@ -102,7 +105,7 @@ def test_int8_is_calibrated_on_the_drawn_sample_which_is_the_same_each_time():
 
 
 def test_int8_is_near_keras_on_pictures_it_was_not_calibrated_on(keras):
-    int8 = Extractor(build.quantised(weights.obtain()))
+    int8 = Network(build.quantised(weights.obtain()))
     for seed in range(8):
         ours, theirs = int8(pixels_of(seed)), keras(pixels_of(seed)[np.newaxis]).numpy()[0]
         assert ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs) > 0.9
@@ -114,6 +117,6 @@ def test_an_int8_model_that_lost_its_way_is_refused(monkeypatch):
     monkeypatch.setattr(build, "tensorflow", MagicMock())
     monkeypatch.setattr(build, "keras_model", lambda _weights: keras)
     monkeypatch.setattr(build, "_silently", lambda _converter: b"flatbuffer")
-    monkeypatch.setattr(build, "Extractor", lambda _flatbuffer: lambda _pixels: np.array([1.0, 0.0]))
+    monkeypatch.setattr(build, "Network", lambda _flatbuffer: lambda _pixels: np.array([1.0, 0.0]))
     with pytest.raises(WrongModel, match=r"cosine to Keras is 0\.000, at least 0\.9"):
         build.quantised(b"")

@@ -48,7 +48,7 @@ def test_rows_of_large_pictures_that_were_decoded_in_full_are_left_out_though_sm
     counts = [("f", SMALL, DUE, 5), ("f-scaled-1", LARGE, DUE, 2), ("f", LARGE, STAYS, 1)]
     fitted = fitted_rows.of("s3://b/root", counts)
     assert (fitted.fingerprint, fitted.left_out) == ("f", {("f", LARGE)})
-    assert fitted.parts == {"large": "scaled-1"}
+    assert fitted.variants == {"large": "scaled-1"}
     assert not fitted.are_told_by_extractor
     table = "(VALUES ('f', 100, 100), ('f', 4000, 3000), ('f-scaled-1', 4000, 3000), ('g', 100, 100)) t(extractor, width, height)"
     taken = duckdb.sql(f"SELECT extractor, width FROM {table} WHERE {fitted.condition} ORDER BY ALL").fetchall()
@@ -57,5 +57,23 @@ def test_rows_of_large_pictures_that_were_decoded_in_full_are_left_out_though_sm
 
 def test_rows_that_stay_and_are_of_the_same_function_are_fitted_too():
     fitted = fitted_rows.of("s3://b/root", [("f", SMALL, DUE, 5), ("f-heif-1.23.6", LARGE, STAYS, 1), ("g", SMALL, STAYS, 1)])
-    assert fitted.parts == {"heif": "heif-1.23.6"}
+    assert fitted.variants == {"heif": "heif-1.23.6"}
     assert (fitted.extractors, fitted.are_told_by_extractor) == (("f", "f-heif-1.23.6"), True)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        (
+            [("f", SMALL, DUE, 5), ("f", LARGE, DUE, 3), ("f-scaled-1", LARGE, DUE, 2), ("f-avif-1.4.2", SMALL, DUE, 9)],
+            r"root: features must not be mixed of large pictures decoded as full \(3 rows\), scaled-1 \(2 rows\); run",
+        ),
+        (
+            [("f", SMALL, DUE, 5), ("f-scaled-1", LARGE, DUE, 2), ("g", SMALL, DUE, 1)],
+            r"root: features of 2 extractors must not be mixed: f \(7 rows\), g \(1 rows\); run",
+        ),
+    ],
+)
+def test_what_must_not_be_mixed_is_told_without_the_rows_that_fit_both(counts, told):
+    with pytest.raises(MixedExtractors, match=told):
+        fitted_rows.of("s3://b/root", counts)

@@ -22,12 +22,12 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 class Settings:
     """What counts of a featuriser."""
 
-    extractor: str = "now"
+    fingerprint: str = "now"
     max_image_bytes: int = 100
 
     @property
     def current(self):
-        return Current(self.extractor)
+        return Current(self.fingerprint)
 
 
 def sizes(chunks):

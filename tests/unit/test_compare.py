@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import compare, engine, engines, results, written
-from fruitpipe.extractor.inference import Extractor, Model
+from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures import drawn
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
@@ -84,7 +84,7 @@ def test_without_photographs_pictures_are_drawn(tmp_path, monkeypatch):
 def test_rows_that_an_engine_got_wrong_are_found(tmp_path):
     drawn.draw(tmp_path, labels=2, images_per_label=2)
     files = sorted(tmp_path.glob("*/*.jpg"))
-    extract = Extractor(Model.load(default_model()).body)
+    extract = Network(ModelFile.load(default_model()).body)
     paths, labels = [file.as_uri() for file in files], [file.parent.name for file in files]
     rows = written.Rows(paths, labels, np.stack([extract(decode(file.read_bytes()).pixels) for file in files]))
     assert written.fault(rows, tmp_path) is None

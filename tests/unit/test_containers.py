@@ -165,7 +165,7 @@ def test_a_heic_whose_decoder_is_not_installed_says_what_to_install_and_comes_in
 @pytest.mark.usefixtures("without_heic")
 def test_rows_of_heic_pictures_stay_where_no_decoder_could_make_them_again():
     current = variants.Current("f")
-    assert "heif" not in current.parts
+    assert "heif" not in current.variants
     for extractor, is_made in (("f-heif-1.0.0", True), ("f-avif-0.0.1", False), ("g-heif-1.0.0", False)):
         assert current.made(extractor, 100, 100) is is_made
         row = f"SELECT {current.sql()} FROM (SELECT '{extractor}' AS extractor, 100 AS width, 100 AS height)"

@@ -217,6 +217,6 @@ def test_odd_metadata_warns_nobody():
 
 def test_the_decoder_version_names_the_rules_and_the_libraries():
     version = decoding.decoder_version()
-    assert decoding.PREPROCESSING in version
+    assert decoding.VERSION in version
     assert Image.__version__ in version
     assert version == decoding.decoder_version()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe.errors import NotFound, WrongUsage
-from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.drawn import FRUITS, draw, jpeg
 from fruitpipe.settings import default_model
@@ -97,10 +97,10 @@ def test_a_fruit_is_never_cut_off_by_the_edge(label):
 
 
 def test_the_nearest_neighbour_of_a_picture_has_its_label(drawn):
-    extractor = extractor_for(Model.load(default_model()))
+    network = network_for(ModelFile.load(default_model()))
     bodies = bytes_by_name(drawn[0])
     labels = np.array([name.split("/")[0] for name in bodies])
-    vectors = np.stack([extractor(decode(body).pixels) for body in bodies.values()]).astype(np.float64)
+    vectors = np.stack([network(decode(body).pixels) for body in bodies.values()]).astype(np.float64)
     squares = (vectors**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * vectors @ vectors.T
     np.fill_diagonal(distances, np.inf)

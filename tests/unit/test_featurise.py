@@ -27,7 +27,7 @@ def test_what_is_read_ahead_is_bounded_by_bytes_whether_their_number_is_announce
     monkeypatch.setattr(objects, "look", look)
     monkeypatch.setattr(featurise, "_bytes_of", lambda together, _: sum(map(featurise._announced, together)))
     references = iter([featurise.Reference(f"s3://b/{number}.jpg", length, None, None) for number in range(200)])
-    found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(references)
+    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._looks(references)
     next(found)
     assert 200 - len(list(references)) <= most
 
@@ -36,7 +36,7 @@ def test_what_is_read_counts_with_its_own_bytes(monkeypatch):
     monkeypatch.setattr(featurise, "UNKNOWN_BYTES", 1)
     body = bytes(30_000_000)
     monkeypatch.setattr(objects, "look", lambda *_: objects.Found(objects.Stat("p", "e", len(body), datetime.now(UTC)), body))
-    read = featurise.Featuriser(None, "extractor", 50_000_000)
+    read = featurise.Featuriser(None, "fingerprint", 50_000_000)
     ahead = [_read(read, [featurise.Reference("p")] * number) for number in (1, 2)]
     assert featurise._bytes_ahead(ahead) == 90_000_000
 
@@ -55,7 +55,7 @@ def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeyp
     assert [reference for some in together for reference in some] == given
     assert {len(some) for some in together[: featurise.READERS]} == {1}
     assert max(map(len, together)) == (featurise.READ_TOGETHER if length == 1_000 else 1)
-    found = featurise.Featuriser(None, "extractor", 50_000_000)._looks(iter(given))
+    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._looks(iter(given))
     assert [reference for reference, _ in found] == given
 
 
@@ -68,7 +68,7 @@ def featurised(monkeypatch, decode):
     stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}
     monkeypatch.setattr(objects, "look", lambda path, *_: objects.Found(stats[path], bodies[path]))
     references = pa.RecordBatch.from_pylist([{"path": path} for path in bodies], arrow_schema.REFERENCES)
-    (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
+    (rows,) = featurise.Featuriser(None, "fingerprint", 50_000_000)([references])
     return rows.to_pylist()
 
 
@@ -77,7 +77,7 @@ def outcome(monkeypatch, look, **known):
     monkeypatch.setattr(featurise.Featuriser, "load", lambda _: None)
     monkeypatch.setattr(objects, "look", lambda *_: look)
     references = pa.RecordBatch.from_pylist([{"path": "s3://b/Kiwi/0.jpg", "length": 7, **known}], arrow_schema.REFERENCES)
-    (rows,) = featurise.Featuriser(None, "extractor", 50_000_000)([references])
+    (rows,) = featurise.Featuriser(None, "fingerprint", 50_000_000)([references])
     (row,) = rows.to_pylist()
     return row["outcome"], row["error"], row["etag"]
 
@@ -132,7 +132,7 @@ def test_what_a_look_raises_that_is_none_of_the_stores_known_faults_is_that_imag
         raise ValueError("as the test has it")
 
     monkeypatch.setattr(objects, "look", look)
-    found = featurise.Featuriser(None, "extractor", 50_000_000)._look(featurise.Reference("s3://b/0.jpg"))
+    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._look(featurise.Reference("s3://b/0.jpg"))
     assert found == objects.Unreadable("ValueError: as the test has it")
 
 
@@ -175,7 +175,7 @@ def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_u
 def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():
     body = b"the bytes of a picture"
     digest = hashlib.sha256(body).hexdigest()
-    worker = featurise.Featuriser(None, "extractor", 50_000_000, copyable={digest: "extractor-scaled-1"})
+    worker = featurise.Featuriser(None, "fingerprint", 50_000_000, copyable={digest: "extractor-scaled-1"})
     found = objects.Found(objects.Stat("file:///b/0.jpg", "etag", len(body), datetime.now(UTC)), body)
     row = worker._outcome(None, None, featurise.Reference("file:///b/0.jpg"), found)
     assert (row["outcome"], row["sha256"], row.get("features"), row["extractor"]) == ("moved", digest, None, "extractor-scaled-1")

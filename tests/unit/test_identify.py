@@ -18,7 +18,7 @@ from fruitpipe import cli, objects
 from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.extractor.arrow_schema import REFERENCES
 from fruitpipe.extractor.featurise import Featuriser
-from fruitpipe.extractor.inference import Model, fingerprint
+from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.identification import input_pictures, nearest
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.pictures import drawn
@@ -158,7 +158,7 @@ def test_nothing_to_look_at_is_told_in_a_line(identify, tmp_path, place, message
 
 def test_a_large_picture_is_not_read(monkeypatch, images):
     monkeypatch.setattr(input_pictures, "MAX_IMAGE_BYTES", 10)
-    assert input_pictures.look_at(f"file://{last_of(images, 'Kiwi')}").reason == "too-large"
+    assert input_pictures.read(f"file://{last_of(images, 'Kiwi')}").reason == "too-large"
 
 
 def test_the_model_file_of_another_extractor_is_refused(identify, images, tmp_path):
@@ -182,7 +182,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_picture_gets_the_vector_that_the_stream_gives_it(root, tmp_path, name, in_full):
     """Whatever its format and size, and though all rows of the version are of small JPEGs."""
-    path, model = tmp_path / name, Model.load(default_model())
+    path, model = tmp_path / name, ModelFile.load(default_model())
     path.write_bytes(FILES[name])
     worker = Featuriser(SimpleNamespace(value=model), fingerprint(model), 50_000_000, in_full=in_full)
     (rows,) = worker([pa.RecordBatch.from_pylist([{"path": f"file://{path}"}], REFERENCES)])
@@ -200,12 +200,12 @@ def test_the_two_ways_of_a_large_photograph_give_two_vectors(root, tmp_path):
 @pytest.mark.parametrize(
     ("there", "flags", "told"),
     [
-        ({"large": "full"}, [], "the way of its large pictures is full, and here it is scaled-1; give --decode full"),
+        ({"large": "full"}, [], "its large pictures were decoded as full, and here it would be scaled-1; give --decode full"),
         ({"large": "full"}, ["--decode", "full"], None),
         ({"large": "scaled-1"}, [], None),
-        ({"large": "scaled-1"}, ["--decode", "full"], "is scaled-1, and here it is full; give --decode scaled"),
-        ({"large": "scaled-0"}, [], "is scaled-0, and here it is scaled-1; run fruitpipe reconcile"),
-        ({"heif": "heif-0.1"}, [], "the way of its heif pictures is heif-0.1, and here it is heif-"),
+        ({"large": "scaled-1"}, ["--decode", "full"], "as scaled-1, and here it would be full; give --decode scaled"),
+        ({"large": "scaled-0"}, [], "as scaled-0, and here it would be scaled-1; run fruitpipe reconcile"),
+        ({"heif": "heif-0.1"}, [], "its heif pictures were decoded as heif-0.1, and here it would be heif-"),
         ({"another": "another-1"}, [], None),  # of a decoder that is not installed here: such a picture has no vector
     ],
 )

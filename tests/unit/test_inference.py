@@ -15,7 +15,7 @@ from PIL import Image
 
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import build, inference, weights
-from fruitpipe.extractor.inference import WEIGHTS_SHA256, Extractor, Model, extractor_for, fingerprint, pack
+from fruitpipe.extractor.inference import WEIGHTS_SHA256, ModelFile, Network, fingerprint, network_for, pack
 from fruitpipe.pictures import decoding
 from fruitpipe.runtime import cache
 from tests import pictures
@@ -34,7 +34,7 @@ def model_file():
 
 @pytest.fixture(scope="module")
 def model(model_file):
-    return Model.load(str(model_file))
+    return ModelFile.load(str(model_file))
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +57,21 @@ def photographs():
 @pytest.mark.parametrize("bodies", [drawn, photographs])
 def test_64_pictures_give_the_vectors_that_keras_gives(model, keras, bodies):
     batch = np.stack([decoding.decode(body).pixels for body in bodies()])
-    ours = np.stack([Extractor(model.body)(pixels) for pixels in batch])
+    ours = np.stack([Network(model.body)(pixels) for pixels in batch])
     assert np.abs(ours - keras.predict(batch, batch_size=16, verbose=0)).max() <= 1e-4
 
 
 def test_the_published_vector_is_met(model):
     if not GOLDEN.is_dir():
         pytest.skip(f"needs golden: {GOLDEN} is not there; FRUITPIPE_SHARED names the folder that holds golden/")
-    ours = extractor_for(model)(decoding.decode((GOLDEN / "Watermelon_r_109_100.jpg").read_bytes()).pixels)
+    ours = network_for(model)(decoding.decode((GOLDEN / "Watermelon_r_109_100.jpg").read_bytes()).pixels)
     assert np.corrcoef(ours, np.load(GOLDEN / "Watermelon_r_109_100.npy").ravel())[0, 1] >= 0.96
 
 
 def features_of(model, image, kind, **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return extractor_for(model)(decoding.decode(buffer.getvalue()).pixels)
+    return network_for(model)(decoding.decode(buffer.getvalue()).pixels)
 
 
 def cosine(a, b):
@@ -102,19 +102,19 @@ def test_a_16_bit_ramp_gives_the_vector_of_its_8_bit_twin(model):
 
 def test_a_vector_does_not_depend_on_what_was_computed_before(model):
     first, second = (decoding.decode(pictures.jpeg(seed)).pixels for seed in (1, 2))
-    extract = Extractor(model.body)
+    extract = Network(model.body)
     once = extract(first)
     extract(second)
     np.testing.assert_array_equal(extract(first), once)
     assert (once.shape, once.dtype) == ((1280,), np.float32)
 
 
-def test_one_process_keeps_one_extractor_for_a_model(model):
-    assert extractor_for(pickle.loads(pickle.dumps(model))) is extractor_for(model)
+def test_one_process_keeps_one_network_for_a_model(model):
+    assert network_for(pickle.loads(pickle.dumps(model))) is network_for(model)
 
 
 def test_loading_the_model_says_nothing(model_file):
-    code = f"from fruitpipe.extractor.inference import Extractor, Model; Extractor(Model.load({str(model_file)!r}).body)"
+    code = f"from fruitpipe.extractor.inference import Network, ModelFile; Network(ModelFile.load({str(model_file)!r}).body)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert (answer.stdout, answer.stderr) == ("", "")
@@ -130,8 +130,8 @@ def test_the_model_file_is_a_flatbuffer_and_an_archive_that_names_it(model):
 def test_the_fingerprint_follows_preprocessing_and_decoder_but_not_the_files_bytes(model, monkeypatch):
     here = fingerprint(model)
     assert len(here) == 16
-    assert fingerprint(Model(model.body + b"x", model.weights_sha256)) == here
-    assert fingerprint(Model(model.body, "other")) != here
+    assert fingerprint(ModelFile(model.body + b"x", model.weights_sha256)) == here
+    assert fingerprint(ModelFile(model.body, "other")) != here
     monkeypatch.setattr(inference.decoding, "decoder_version", lambda: "another")
     assert fingerprint(model) != here
 
@@ -140,25 +140,25 @@ def test_a_changed_byte_is_refused_with_both_digests(model):
     body = bytearray(model.body)
     body[5000] ^= 1
     with pytest.raises(WrongModel, match=r"flatbuffer is [0-9a-f]{64}, expected [0-9a-f]{64}.*fruitpipe model build"):
-        Model.parse(bytes(body))
+        ModelFile.parse(bytes(body))
 
 
 def test_other_weights_are_refused():
     with pytest.raises(WrongModel, match=f"weights is {'0' * 64}, expected {WEIGHTS_SHA256}"):
-        Model.parse(pack(b"flatbuffer", "0" * 64))
+        ModelFile.parse(pack(b"flatbuffer", "0" * 64))
 
 
 @pytest.mark.parametrize("cut", [0, 100, -1, -30, -200])
 def test_a_file_that_is_cut_is_no_model(model, cut):
     with pytest.raises(WrongModel):
-        Model.parse(model.body[:cut])
+        ModelFile.parse(model.body[:cut])
 
 
 def test_a_text_file_is_no_model_and_its_name_and_size_are_told(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_text("<html>404</html>")
     with pytest.raises(WrongModel, match=r"model\.tflite: 16 bytes without a readable fruitpipe\.json.*fruitpipe model build"):
-        Model.load(str(path))
+        ModelFile.load(str(path))
 
 
 def test_a_label_that_is_damaged_anywhere_is_a_wrong_model_and_nothing_else():
@@ -167,7 +167,7 @@ def test_a_label_that_is_damaged_anywhere_is_a_wrong_model_and_nothing_else():
         for mask in (0x01, 0x08, 0xFF):
             damaged = body[:place] + bytes([body[place] ^ mask]) + body[place + 1 :]
             try:
-                accepted = Model.parse(damaged)
+                accepted = ModelFile.parse(damaged)
             except WrongModel:
                 continue
             assert accepted.body[:10] == b"flatbuffer", "only a date or the like may be another"
@@ -178,10 +178,10 @@ def test_packing_the_same_flatbuffer_gives_the_same_bytes():
 
 
 def test_each_int8_model_is_an_extractor_of_its_own(model):
-    int8, other = (Model.parse(pack(flatbuffer, WEIGHTS_SHA256, "int8")) for flatbuffer in (b"one", b"other"))
+    int8, other = (ModelFile.parse(pack(flatbuffer, WEIGHTS_SHA256, "int8")) for flatbuffer in (b"one", b"other"))
     assert (int8.precision, model.precision) == ("int8", "float32")
     assert len({fingerprint(int8), fingerprint(other), fingerprint(model)}) == 3
-    assert fingerprint(int8) == fingerprint(Model.parse(pack(b"one", WEIGHTS_SHA256, "int8")))
+    assert fingerprint(int8) == fingerprint(ModelFile.parse(pack(b"one", WEIGHTS_SHA256, "int8")))
 
 
 def test_a_file_of_old_whose_label_names_no_precision_is_of_float32():
@@ -190,19 +190,19 @@ def test_a_file_of_old_whose_label_names_no_precision_is_of_float32():
         label = json.loads(new.read("fruitpipe.json"))
         assert label.pop("precision") == "float32"
         old.writestr("fruitpipe.json", json.dumps(label))
-    assert fingerprint(Model.parse(file.getvalue())) == fingerprint(Model.parse(pack(b"flatbuffer", WEIGHTS_SHA256)))
+    assert fingerprint(ModelFile.parse(file.getvalue())) == fingerprint(ModelFile.parse(pack(b"flatbuffer", WEIGHTS_SHA256)))
 
 
 def test_a_model_of_another_precision_than_asked_for_is_refused(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(pack(b"flatbuffer", WEIGHTS_SHA256, "int8"))
-    assert Model.load(str(path)).precision == Model.load(str(path), "int8").precision == "int8"
-    with pytest.raises(WrongModel, match=r"its extractor is int8, expected float32; build it with: fruitpipe model build PATH"):
-        Model.load(str(path), "float32")
+    assert ModelFile.load(str(path)).precision == ModelFile.load(str(path), "int8").precision == "int8"
+    with pytest.raises(WrongModel, match=r"its precision is int8, expected float32; build it with: fruitpipe model build PATH"):
+        ModelFile.load(str(path), "float32")
     with pytest.raises(NotFound, match=r"fruitpipe model build --extractor int8 .*none\.tflite"):
-        Model.load(str(tmp_path / "none.tflite"), "int8")
+        ModelFile.load(str(tmp_path / "none.tflite"), "int8")
 
 
 def test_a_missing_model_file_says_how_to_build_it(tmp_path):
     with pytest.raises(NotFound, match="fruitpipe model build"):
-        Model.load(str(tmp_path / "none.tflite"))
+        ModelFile.load(str(tmp_path / "none.tflite"))

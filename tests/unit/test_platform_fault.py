@@ -50,7 +50,7 @@ class Store:
             raise NotFound(f"{bucket}: there is no bucket")
         return True
 
-    def look_at(self, paths):
+    def featurise(self, paths):
         self.looked.append(list(paths))
         fates = [self.fates.get(path) for path in paths]
         return [
@@ -58,7 +58,7 @@ class Store:
         ]
 
     def check(self, *given, **named):
-        Judge("root", [*self.named, *SHUT], self.look_at).check(featurised(*given, **named))
+        Judge("root", [*self.named, *SHUT], self.featurise).check(featurised(*given, **named))
 
 
 def shut(reason):
@@ -145,7 +145,7 @@ def test_a_chunk_in_which_one_image_fares_better_is_nobodys_fault(monkeypatch):
     store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"))
     failed = featurised(SHUT, "unreadable")
     groups = [Group("featurised", None, 1, 0.1, None, "{}"), *failed.groups]
-    Judge("root", SHUT, store.look_at).check(FeaturisedChunk(failed.chunk, groups, 0.0))
+    Judge("root", SHUT, store.featurise).check(FeaturisedChunk(failed.chunk, groups, 0.0))
     assert not store.looked
 
 
@@ -229,9 +229,9 @@ def test_images_that_are_gone_hide_no_refusal_of_all_others(monkeypatch):
     refused.groups[:] = [refused.groups[0]._replace(images=len(SHUT)), Group("gone", None, len(GONE), None, None, None, GONE)]
     store = Store(monkeypatch, good=OTHERS, fates=shut("unreadable"))
     with pytest.raises(PlatformFault, match="all 6 images of this batch are unreadable"):
-        Judge("root", SHUT, store.look_at).check(refused)
+        Judge("root", SHUT, store.featurise).check(refused)
     refused.groups[:] = refused.groups[1:]  # all are gone
-    Judge("root", SHUT, store.look_at).check(refused)
+    Judge("root", SHUT, store.featurise).check(refused)
 
 
 def test_a_link_to_where_nobody_may_look_beside_the_images_of_a_chunk_is_no_control_and_no_fault(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe.extractor.featurise import Featuriser
-from fruitpipe.extractor.inference import Model, extractor_for
+from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures import scaling
 from fruitpipe.pictures.decoding import BadImage, decode
 from fruitpipe.pictures.preprocessing import Preprocessing
@@ -98,7 +98,7 @@ def test_sums_are_whole_numbers_that_a_float_holds_in_any_order(length, by):
 @pytest.mark.parametrize("size", [(1800, 1350), (2751, 2703), (5381, 5379)], ids=["half", "quarter", "eighth"])
 def test_the_features_of_a_large_photograph_are_those_of_full_decoding(size):
     body = jpeg(photograph(*size), subsampling="4:2:0")
-    extract = extractor_for(Model.load(default_model()))
+    extract = network_for(ModelFile.load(default_model()))
     scaled, full = (extract(decode(body, in_full=in_full).pixels).astype(np.float64) for in_full in (False, True))
     assert scaled @ full / np.linalg.norm(scaled) / np.linalg.norm(full) > 0.999
     assert (decode(body).width, decode(body).height) == size
@@ -173,7 +173,7 @@ def test_for_a_network_of_another_size_all_are_decoded_in_full():
     assert picture.variant == ""
     current = Featuriser(None, "f", 1, preprocessing=other).current
     assert (current.made("f", WIDE, HIGH), current.made("f-scaled-1", WIDE, HIGH)) == (True, False)
-    assert current.parts["large"] == "full"  # as a version of such rows says, whatever their sizes
+    assert current.variants["large"] == "full"  # as a version of such rows says, whatever their sizes
 
 
 def test_another_network_of_our_size_gets_the_scaled_pictures_levels_in_its_own_way():

@@ -10,7 +10,7 @@ from fruitpipe.pictures import scaling, variants
 from fruitpipe.pictures.decoding import decode
 from tests.encodings import JPEG, encoded
 
-AVIF, HEIC = (f"f-{variants.Current('f').parts[part]}" for part in ("avif", "heif"))
+AVIF, HEIC = (f"f-{variants.Current('f').variants[name]}" for name in ("avif", "heif"))
 LARGE, SMALL = (4000, 3000), (100, 100)
 
 
@@ -32,7 +32,7 @@ LARGE, SMALL = (4000, 3000), (100, 100)
         ("g-scaled-1", LARGE, False, False),
     ],
 )
-def test_a_row_is_up_to_date_where_its_part_of_the_preprocessing_is(extractor, size, scaled, in_full):
+def test_a_row_is_up_to_date_where_pictures_of_its_class_are_decoded_so(extractor, size, scaled, in_full):
     """Told alike by the driver, image by image, and by the reconciliation's SQL, which another engine runs here."""
     for current, expected in ((variants.Current("f"), scaled), (variants.Current("f", in_full=True), in_full)):
         assert current.made(extractor, *size) is expected
@@ -56,13 +56,13 @@ def test_a_row_is_up_to_date_where_its_part_of_the_preprocessing_is(extractor, s
         ([("f", False), ("g-scaled-1", True)], True),
     ],
 )
-def test_rows_are_mixed_where_one_part_of_the_preprocessing_has_two_names(rows, mixed):
+def test_rows_are_mixed_where_one_class_of_pictures_has_two_variants(rows, mixed):
     assert all(variants.are_mixed(order) is mixed for order in itertools.permutations(rows))
 
 
-def test_the_part_of_a_picture_goes_by_its_size_and_its_container():
-    large = Image.new("RGB", (scaling.TOUCHED_FROM_PX, scaling.TOUCHED_FROM_PX))
+def test_the_variant_of_a_picture_goes_by_its_size_and_its_container():
+    large = Image.new("RGB", (scaling.LARGE_FROM_PX, scaling.LARGE_FROM_PX))
     assert decode(JPEG).variant == ""
     assert decode(encoded(large, "JPEG")).variant == decode(encoded(large, "PNG")).variant == "scaled-1"
     assert decode(encoded(large, "JPEG"), in_full=True).variant == decode(encoded(large, "PNG"), in_full=True).variant == ""
-    assert variants.named("f", decode(encoded(large.resize((40, 40)), "AVIF"), in_full=True).variant) == AVIF
+    assert variants.extractor("f", decode(encoded(large.resize((40, 40)), "AVIF"), in_full=True).variant) == AVIF

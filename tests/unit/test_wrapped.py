@@ -13,7 +13,7 @@ from PIL import Image
 from fruitpipe import cli
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor import build
-from fruitpipe.extractor.inference import Model, extractor_for, fingerprint, pack_wrapped
+from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for, pack_wrapped
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from tests import networks, pictures
@@ -37,14 +37,14 @@ def wrap(tmp_path, capsys):
 
 def test_a_wrapped_network_gives_its_own_vectors_of_pictures_prepared_as_it_was_told(wrap):
     code, printed, path = wrap(networks.small(), "--mean", "103,116,123", "--scale", "58,57,57.5")
-    model, body = Model.load(path), pictures.jpeg(3)
+    model, body = ModelFile.load(path), pictures.jpeg(3)
     assert code == 0
     assert printed.strip() == f"Model: {path} (0.0 MB, 8 features, fingerprint {fingerprint(model)})"
     picture = decode(body, model.preprocessing)
     plain = Image.open(io.BytesIO(body)).convert("RGB").resize((32, 32), Image.Resampling.BICUBIC)
     prepared = (np.asarray(plain, np.float64) - CAFFE.mean) / CAFFE.scale
     np.testing.assert_allclose(picture.pixels, prepared, atol=1e-5)
-    features = extractor_for(model)(picture.pixels)
+    features = network_for(model)(picture.pixels)
     assert (features.shape, features.dtype) == ((8,), np.float32)
     np.testing.assert_allclose(features, networks.expected(prepared), rtol=1e-4)
 
@@ -58,10 +58,10 @@ def test_a_network_of_keras_is_wrapped_and_gives_what_keras_gives(wrap):
     converted = build._silently(tensorflow.lite.TFLiteConverter.from_keras_model(keras))
     code, printed, path = wrap(converted, "--mean", "127.5", "--scale", "127.5")
     assert (code, "576 features" in printed) == (0, True)
-    model = Model.load(path)
+    model = ModelFile.load(path)
     pixels = decode(pictures.jpeg(3), model.preprocessing).pixels
     assert pixels.shape == (96, 64, 3)
-    np.testing.assert_allclose(extractor_for(model)(pixels), keras(pixels[np.newaxis]).numpy()[0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(network_for(model)(pixels), keras(pixels[np.newaxis]).numpy()[0], rtol=1e-3, atol=1e-5)
 
 
 def test_the_standard_preprocessing_gives_the_very_pixels_of_before():
@@ -72,10 +72,10 @@ def test_the_standard_preprocessing_gives_the_very_pixels_of_before():
 
 
 def test_the_fingerprint_follows_network_and_preprocessing(wrap):
-    one = Model.load(wrap(networks.small(), "--mean", "0", "--scale", "255")[2])
-    same = Model.load(wrap(networks.small(), "--mean", "0,0,0", "--scale", "255,255,255", "--size", "32x32")[2])
-    other_network = Model.load(wrap(networks.small(seed=1), "--mean", "0", "--scale", "255")[2])
-    other_mean = Model.load(wrap(networks.small(), "--mean", "1", "--scale", "255")[2])
+    one = ModelFile.load(wrap(networks.small(), "--mean", "0", "--scale", "255")[2])
+    same = ModelFile.load(wrap(networks.small(), "--mean", "0,0,0", "--scale", "255,255,255", "--size", "32x32")[2])
+    other_network = ModelFile.load(wrap(networks.small(seed=1), "--mean", "0", "--scale", "255")[2])
+    other_mean = ModelFile.load(wrap(networks.small(), "--mean", "1", "--scale", "255")[2])
     prints = [fingerprint(model) for model in (one, same, other_network, other_mean)]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
@@ -87,8 +87,8 @@ def test_files_that_a_tool_put_behind_the_network_are_left_off(wrap):
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("labels.txt", "apple\n")
     assert (
-        Model.load(wrap(file.getvalue(), "--mean", "0", "--scale", "255")[2]).body
-        == Model.load(wrap(networks.small(), "--mean", "0", "--scale", "255")[2]).body
+        ModelFile.load(wrap(file.getvalue(), "--mean", "0", "--scale", "255")[2]).body
+        == ModelFile.load(wrap(networks.small(), "--mean", "0", "--scale", "255")[2]).body
     )
 
 
@@ -128,7 +128,7 @@ def test_a_wrapped_file_whose_network_was_changed_is_refused():
     body = bytearray(pack_wrapped(networks.small(), CAFFE))
     body[300] ^= 1
     with pytest.raises(WrongModel, match="the SHA-256 of its flatbuffer is"):
-        Model.parse(bytes(body))
+        ModelFile.parse(bytes(body))
 
 
 def test_a_label_without_what_the_network_is_given_is_refused():
@@ -136,4 +136,4 @@ def test_a_label_without_what_the_network_is_given_is_refused():
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("fruitpipe.json", json.dumps({"extractor": "wrapped", "preprocessing": {"mean": [1]}}))
     with pytest.raises(WrongModel, match=r"without a readable fruitpipe\.json"):
-        Model.parse(file.getvalue())
+        ModelFile.parse(file.getvalue())
