@@ -1,7 +1,8 @@
 """The jobs as commands: `fruitpipe ingest`, `refit` and `reconcile`.
 
 A job's settings read its flags themselves, so that a flag, its help and its bounds stand in one place and the scripts for
-spark-submit take the same ones. The command line only hands them over, and completes them in the shell.
+spark-submit take the same ones. The command line only hands them over, and completes them in the shell. The job is imported once
+its settings are right: `--help` and wrong flags are answered without Spark.
 """
 
 from __future__ import annotations
@@ -45,34 +46,46 @@ class JobCommand(TyperCommand):
 @commands.command(cls=JobCommand, rich_help_panel=RUN)
 def ingest(context: typer.Context) -> None:
     """Compute the features of new images, once or as they come."""
-    check_spark()
-    from fruitpipe.jobs.ingest import ingest
     from fruitpipe.operations import job
     from fruitpipe.settings import IngestSettings
 
-    raise typer.Exit(job.run(ingest, IngestSettings, context.args))
+    def run(settings: IngestSettings) -> None:
+        check_spark()
+        from fruitpipe.jobs.ingest import ingest
+
+        ingest(settings)
+
+    raise typer.Exit(job.run(run, IngestSettings, context.args))
 
 
 @commands.command(cls=JobCommand, rich_help_panel=RUN)
 def refit(context: typer.Context) -> None:
     """Standardise and reduce the features, and publish them as the next version."""
-    check_spark()
-    from fruitpipe.jobs.refit import refit
     from fruitpipe.operations import job
     from fruitpipe.settings import RefitSettings
 
-    raise typer.Exit(job.run(refit, RefitSettings, context.args))
+    def run(settings: RefitSettings) -> None:
+        check_spark()
+        from fruitpipe.jobs.refit import refit
+
+        refit(settings)
+
+    raise typer.Exit(job.run(run, RefitSettings, context.args))
 
 
 @commands.command(cls=JobCommand, rich_help_panel=RUN)
 def reconcile(context: typer.Context) -> None:
     """Compare images and table, and have the stream look at what differs."""
-    check_spark()
-    from fruitpipe.jobs.reconcile import reconcile
     from fruitpipe.operations import job
     from fruitpipe.settings import ReconcileSettings
 
-    raise typer.Exit(job.run(reconcile, ReconcileSettings, context.args))
+    def run(settings: ReconcileSettings) -> None:
+        check_spark()
+        from fruitpipe.jobs.reconcile import reconcile
+
+        reconcile(settings)
+
+    raise typer.Exit(job.run(run, ReconcileSettings, context.args))
 
 
 def check_spark() -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from fruitpipe.cli.flags import Root
-from fruitpipe.cli.jobs import check_spark
 from fruitpipe.output import say
 
 REPAIR = "Repair"
@@ -35,14 +34,3 @@ def release(root: Root) -> None:
         say(f"{root}: {before.version} is no longer held; readers keep it until the next refit")
     else:
         say(f"{root}: {before.version} is not held; nothing is to be released")
-
-
-@commands.command(rich_help_panel=REPAIR)
-def jars(
-    s3: Annotated[bool, typer.Option("--s3", help="Those for S3 too, 558 MB.")] = False,
-) -> None:
-    """Fetch the jars that Spark needs, which otherwise the first job does."""
-    check_spark()
-    from fruitpipe.runtime import jars
-
-    jars.paths(*jars.wanted(s3=s3))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fruitpipe.cli.jobs import RUN
+from fruitpipe.cli.jobs import RUN, check_spark
 from fruitpipe.errors import WrongUsage
 from fruitpipe.output import say
 
@@ -31,3 +31,14 @@ def sample(
         raise WrongUsage(f"{folder}: pictures are drawn into a local folder; upload it with: aws s3 cp --recursive")
     drawn = draw(Path(uri.removeprefix("file://")), labels, images_per_label)
     say(f"{folder}: {drawn} pictures drawn, {labels * images_per_label - drawn} were there; {labels} labels")
+
+
+@commands.command(rich_help_panel=RUN)
+def jars(
+    s3: Annotated[bool, typer.Option("--s3", help="Those for S3 too, 558 MB.")] = False,
+) -> None:
+    """Fetch the jars that Spark needs, which otherwise the first job does."""
+    check_spark()
+    from fruitpipe.runtime import jars
+
+    jars.paths(*jars.wanted(s3=s3))

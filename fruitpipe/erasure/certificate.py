@@ -118,5 +118,8 @@ def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:
     """The entry for versions that stay, as none can be fitted on the rows that are left. It names no image."""
     until, why = "all rows are of one extractor", str(error)
     if not isinstance(error, MixedExtractors):
-        until, why = "each image has one row", "run fruitpipe reconcile, and the stream repairs images with more than one"
+        until, why = (
+            "each image has one row",
+            "run fruitpipe reconcile --images URI --root ROOT: the stream repairs the others",
+        )
     return _left("versions that hold the images", until, why)

@@ -65,7 +65,8 @@ def _checked(root: str) -> str:
 def _begin(root: str, record: Erasure, paths: Sequence[str]) -> None:
     say(f"{record.id}: {len(paths)} images requested to be erased")
     _hand_over(root, record, paths, removing=not record.keep_object)
-    say(f"{record.id}: the stream does the rest, or the next fruitpipe ingest --once; certificate: {_uri(root, record.id)}")
+    once = f"fruitpipe ingest --images URI --root {root} --once"
+    say(f"{record.id}: the stream does the rest, or the next {once}; certificate: {_uri(root, record.id)}")
 
 
 def _say_without_row(chosen: Selection) -> None:

@@ -20,7 +20,7 @@ RULES = {
     "features": "rows deleted; the files that held them, of rows and of changes, removed after the grace period; log cut then",
     "reduced": "a version that holds them is replaced at once and removed after the grace period",
     "models": "a model fitted with them is replaced at once and removed after the grace period",
-    "reports": "removed, all of them: they show pictures; fruitpipe report makes them again",
+    "reports": "removed, all of them: they show pictures; fruitpipe report --root ROOT makes them again",
     "events": "lines that name them removed",
     "stale": "lines that name them removed",
     "rejected": "lines that name them removed",

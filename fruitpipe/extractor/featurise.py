@@ -37,7 +37,7 @@ READ_TOGETHER = 8  # small objects that a reader takes at a time: to hand over e
 ROWS_PER_BATCH = 256  # 1.3 MB of features
 NOT_THE_IMAGES = (MemoryError, ImportError)  # the machine's, or the installation's, whatever image meets them
 MESSAGE_CHARACTERS = 300
-ARCHIVED = "in an archive, as the listing tells; restore it, then run `fruitpipe errors --reason archived --retry`"
+ARCHIVED = "in an archive, as the listing tells; restore it, then run `fruitpipe errors --root ROOT --reason archived --retry`"
 
 
 class Broadcast(Protocol):

@@ -37,8 +37,9 @@ WRAPPED = "wrapped"  # any network that a user wrapped
 FLOAT32, INT8 = "float32", "int8"
 
 _MEMBER = "fruitpipe.json"
-_REBUILD = "build it again with: fruitpipe model build"
-_WRAP = "or make one of another network with: fruitpipe model wrap"
+_BUILD = "fruitpipe model build PATH"
+_BUILD_INT8 = "fruitpipe model build --extractor int8 PATH"
+_WRAP = "fruitpipe model wrap MODEL.tflite PATH --mean NUMBERS --scale NUMBERS"
 
 
 @dataclass(frozen=True)
@@ -72,23 +73,23 @@ class ModelFile:
         precision: ``float32`` or ``int8``, where another is a mistake.
         """
         uri = objects.canonical(path)
-        build = f"fruitpipe model build --extractor {INT8}" if precision == INT8 else "fruitpipe model build"
+        build = _BUILD_INT8 if precision == INT8 else _BUILD
         try:
             model = cls._verified(objects.read(uri), path)
         except NotFound as error:
-            raise NotFound(f"{path}: there is no model file; build it with: {build} {path}") from error
+            raise NotFound(f"{path}: there is no model file; build it with: {build.replace('PATH', path)}") from error
         if precision not in {None, model.precision}:
-            raise WrongModel(f"{path}: its precision is {model.precision}, expected {precision}; build it with: {build} PATH")
+            raise WrongModel(f"{path}: its precision is {model.precision}, expected {precision}; build it with: {build}")
         return model
 
     @classmethod
     def _verified(cls, body: bytes, name: str) -> ModelFile:
         label = _label(body, name)
         flatbuffer = hashlib.sha256(memoryview(body)[: label["flatbuffer_bytes"]]).hexdigest()
-        _expect(name, "its flatbuffer", flatbuffer, label["flatbuffer_sha256"])
+        _expect(name, "its flatbuffer", flatbuffer, label["flatbuffer_sha256"], label)
         if label["extractor"] == WRAPPED:
             return cls(body, flatbuffer, network=WRAPPED, preprocessing=label["preprocessing"])
-        _expect(name, "its weights", label["weights_sha256"], WEIGHTS_SHA256)
+        _expect(name, "its weights", label["weights_sha256"], WEIGHTS_SHA256, label)
         precision = label["precision"]
         return cls(body, label["weights_sha256"], "" if precision == FLOAT32 else f"{precision} {flatbuffer}")
 
@@ -185,7 +186,8 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
     except _UNREADABLE as error:
         raise WrongModel(
-            f"{name}: {len(body)} bytes without a readable {_MEMBER}, so not a model of fruitpipe; {_REBUILD}, {_WRAP}"
+            f"{name}: {len(body)} bytes without a readable {_MEMBER}, so not a model of fruitpipe; "
+            f"build it again with: {_BUILD}, or make one of another network with: {_WRAP}"
         ) from error
 
 
@@ -201,6 +203,7 @@ _LABEL_TYPES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _expect(name: str, part: str, found: str, expected: str) -> None:
+def _expect(name: str, part: str, found: str, expected: str, label: dict[str, Any]) -> None:
     if found != expected:
-        raise WrongModel(f"{name}: the SHA-256 of {part} is {found}, expected {expected}; {_REBUILD}")
+        again = _WRAP if label["extractor"] == WRAPPED else _BUILD_INT8 if label["precision"] == INT8 else _BUILD
+        raise WrongModel(f"{name}: the SHA-256 of {part} is {found}, expected {expected}; make it again with: {again}")

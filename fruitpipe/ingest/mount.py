@@ -48,6 +48,7 @@ class Mount:
 class OtherPrefixes:
     """The prefixes of the root that this stream does not list. Manifests may name images below them."""
 
+    root: str
     prefixes: tuple[str, ...]
 
     def within_reach(self, named: Sequence[ImageEvent]) -> list[ImageEvent]:
@@ -59,7 +60,8 @@ class OtherPrefixes:
         away = {prefix for prefix in set(held.values()) if is_empty(prefix)}
         for prefix in sorted(away):
             images = sum(1 for one in held.values() if one == prefix)
-            say(f"{prefix} is empty or not there: {images} images are left as they are; mount it and run fruitpipe reconcile")
+            again = f"mount it and run fruitpipe reconcile --images {prefix} --root {self.root}"
+            say(f"{prefix} is empty or not there: {images} images are left as they are; {again}")
         return [event for event in named if held.get(event.path) not in away]
 
     def _of(self, path: str) -> str | None:

@@ -80,9 +80,10 @@ def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashe
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with progress.bar("ingest", wanted=settings.once) as bar:
         upkeep = RootUpkeep(spark, settings, fence)
-        others = OtherPrefixes(tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images))
+        beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
         eraser = Eraser(spark, settings, fence)
-        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, others.within_reach)
+        within_reach = OtherPrefixes(settings.root, beside).within_reach
+        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach)
         Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 

@@ -75,12 +75,9 @@ def take_out_lost_files(settings: ReconcileSettings) -> bool:
     say(*(f"reconcile: {loss}: {done}" for loss in found))
     say(f"reconcile: {len(found)} files lost or damaged, with {data_integrity.rows_lost(found)} rows, whose images come again")
     others = [prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images] if found else []
-    say(
-        *(
-            f"reconcile: images below {prefix} may be among them: run fruitpipe reconcile --images {prefix} too"
-            for prefix in others
-        )
-    )
+    for prefix in others:
+        again = f"run fruitpipe reconcile --images {prefix} --root {settings.root} too"
+        say(f"reconcile: images below {prefix} may be among them: {again}")
     return settings.dry_run and bool(found)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.operations import aws
 
-REDEPLOY = "deploy the stack again: make deploy"
+REDEPLOY = "deploy the stack again, in a checkout: make deploy"
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
 # With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
 DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
@@ -42,17 +42,20 @@ def cluster(cluster_id: str) -> str:
     try:
         found = aws.cluster(cluster_id)
     except NotFound as error:
-        raise NotFound(f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one: make deploy") from error
+        raise NotFound(
+            f"{str(error).rstrip('.')}; give --cluster the id of a living one, or start one, in a checkout: make deploy"
+        ) from error
     state = found["Status"]["State"]
     if state not in ALIVE:
-        raise NotFound(f"cluster {cluster_id} is {state}; start another: make deploy")
+        raise NotFound(f"cluster {cluster_id} is {state}; start another, in a checkout: make deploy")
     if found.get("StepConcurrencyLevel", 1) < 2:  # noqa: PLR2004 - the stream and the refit
         raise PlatformFault(
             f"cluster {cluster_id} runs one step at a time, so the stream blocks the refit; run aws emr modify-cluster "
             f"--cluster-id {cluster_id} --step-concurrency-level 4"
         )
     hours = (datetime.now(UTC) - found["Status"]["Timeline"]["CreationDateTime"]).total_seconds() / 3600
-    return f"{cluster_id} is {state} for {hours:.0f} h{cost(aws.instances(cluster_id), hours)}; stop it: make destroy"
+    spent = cost(aws.instances(cluster_id), hours)
+    return f"{cluster_id} is {state} for {hours:.0f} h{spent}; stop it, in a checkout: make destroy"
 
 
 def cost(instances: dict[str, int], hours: float) -> str:

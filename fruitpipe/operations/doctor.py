@@ -89,12 +89,18 @@ def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], st
             checks["events"] = (check_events, "")
     if targets.cluster:
         checks["cluster"] = (check_cluster, "")
-    start = f"start it: fruitpipe ingest --images {targets.images or 'URI'} --root {targets.root}"
     checks["table"] = (check_table, "")
-    checks["manifests"] = (check_manifests, "have them read: fruitpipe ingest")
-    checks["stream"] = (check_stream, f"{start}; on AWS its step; a transient set-up has none between two runs")
+    checks["manifests"] = (check_manifests, f"have them read: {_ingest(targets)}")
+    checks["stream"] = (
+        check_stream,
+        f"start it: {_ingest(targets)}; on AWS its step; a transient set-up has none between two runs",
+    )
     checks["pointer"] = (check_pointer, "")
     return checks
+
+
+def _ingest(targets: Targets) -> str:
+    return f"fruitpipe ingest --images {targets.images or 'URI'} --root {targets.root}"
 
 
 def check_java(_: Targets) -> str:
@@ -184,7 +190,7 @@ def check_stream(targets: Targets) -> str:
     if holder is None and objects.is_s3(targets.root):
         raise NotFound(f"{targets.root}: no stream runs")
     if holder is None:
-        return "none runs now; fruitpipe ingest --once catches up"
+        return f"none runs now; {_ingest(targets)} --once catches up"
     name, since, left = holder
     if left == 0:
         raise NotFound(f"{targets.root}: {name} wrote it since {since} and is silent; the next takes over in about a minute")

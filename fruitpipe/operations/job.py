@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from argparse import Action, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import CliApp
+from pydantic_settings import CliApp, CliSettingsSource
 
 from fruitpipe import regions
 from fruitpipe.errors import FruitpipeError, WrongUsage
@@ -17,6 +20,28 @@ from fruitpipe.output import say
 from fruitpipe.settings import JobSettings
 
 S = TypeVar("S", bound=JobSettings)
+REQUIRED = "(required)"  # so pydantic-settings ends the help of a flag without a default
+NO_DEFAULT = re.compile(r" \(default: (?:None|False)?\)$")  # and so that of one whose default says nothing
+
+
+class Help(RawDescriptionHelpFormatter):
+    """The text of a job's `--help`, where required flags have no brackets.
+
+    To argparse none is required, as each may come from the environment.
+    """
+
+    def add_usage(self, usage: str | None, actions: Iterable[Action], groups: Any, prefix: str | None = None) -> None:
+        """Begins the text."""
+        super().add_usage(usage, [_as_required(action) for action in actions], groups, prefix)
+
+    def _get_help_string(self, action: Action) -> str:
+        return NO_DEFAULT.sub("", action.help or "")
+
+
+def _as_required(action: Action) -> Action:
+    shown = copy(action)
+    shown.required = (action.help or "").endswith(REQUIRED)
+    return shown
 
 
 def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] | None = None) -> int:
@@ -26,7 +51,9 @@ def run(job: Callable[[S], None], settings_type: type[S], arguments: list[str] |
     that a stream takes as the wish to end after the batch in progress.
     """
     try:
-        settings = CliApp.run(settings_type, cli_args=sys.argv[1:] if arguments is None else arguments)
+        source = CliSettingsSource[Any](settings_type, formatter_class=Help)
+        given = sys.argv[1:] if arguments is None else arguments
+        settings = CliApp.run(settings_type, cli_args=given, cli_settings_source=source)
         encryption.use(settings.kms_key)
         regions.check(settings.places, settings.regions)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the job has something to end cleanly, as Ctrl-C

@@ -93,11 +93,11 @@ def _facts(status: Status) -> list[tuple[str, Text]]:
 
 def _published(status: Status) -> str:
     if status.current is None:
-        return "nothing yet; run fruitpipe refit"
+        return plain(f"nothing yet; run fruitpipe refit --root {status.root}")
     behind = f"{status.not_in_current:,} images are newer" if status.not_in_current else "it has all images"
     since = (status.held_since or "")[:16].replace("T", " ")
-    held = f"; held since {since} UTC, until fruitpipe release" if since else ""
-    return f"{status.current} of {len(status.versions)}; {behind}{held}"
+    held = f"; held since {since} UTC, until fruitpipe release --root {status.root}" if since else ""
+    return plain(f"{status.current} of {len(status.versions)}; {behind}{held}")
 
 
 def _last_batch(batch: LastBatch | None) -> str:

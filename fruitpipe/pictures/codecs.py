@@ -20,7 +20,7 @@ NEEDED = {
     AVIF: "a Pillow that was built with libavif, as its wheels are",
     HEIC: "pillow-heif, which is not installed here: pip install 'fruitpipe[heic]' on every node",
 }
-RETRY = "fruitpipe errors --reason unsupported-format --retry"
+RETRY = "fruitpipe errors --root ROOT --reason unsupported-format --retry"
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker has one core
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILES = "files"  # the fact that names them
-WAY_OUT = "readers get another version after fruitpipe rollback, and a new one after fruitpipe refit --full"
+
+
+def way_out(root: str) -> str:
+    """What a user can do about a version that is damaged."""
+    return (
+        f"readers get another version after fruitpipe rollback --root {root} VERSION, "
+        f"and a new one after fruitpipe refit --root {root} --full"
+    )
 
 
 def files(folder: str) -> dict[str, int]:
@@ -35,13 +42,13 @@ def check(folder: str, facts: Mapping[str, Any]) -> None:
     named, there = facts[FILES], files(folder)
     for name in sorted(there.keys() | named.keys()):
         if there.get(name) != named.get(name):
-            raise Damaged(f"{objects.join(folder, name)}: {_fault(there.get(name), named.get(name))}; {WAY_OUT}")
+            raise Damaged(f"{objects.join(folder, name)}: {_fault(there.get(name), named.get(name))}; {_way_out(folder)}")
 
 
 def verify(folder: str, facts: Mapping[str, Any]) -> int:
     """Reads all files of a version against their checksums, and returns its rows. Raises Damaged, for too few rows as well."""
     check(folder, facts)
-    rows = sum(_rows(objects.join(folder, name)) for name in files(folder))
+    rows = sum(_rows(folder, name) for name in files(folder))
     check_rows(folder, rows, facts)
     return rows
 
@@ -49,14 +56,19 @@ def verify(folder: str, facts: Mapping[str, Any]) -> int:
 def check_rows(folder: str, rows: int, facts: Mapping[str, Any]) -> None:
     """Raises Damaged for another number of rows than was published."""
     if rows != facts["rows"]:
-        raise Damaged(f"{folder}: {rows} of the {facts['rows']} rows that were published are there; {WAY_OUT}")
+        raise Damaged(f"{folder}: {rows} of the {facts['rows']} rows that were published are there; {_way_out(folder)}")
 
 
-def _rows(uri: str) -> int:
+def _way_out(folder: str) -> str:
+    return way_out(folder.rsplit("/", 2)[0])  # ROOT/reduced/VERSION
+
+
+def _rows(folder: str, name: str) -> int:
+    uri = objects.join(folder, name)
     try:
         return data_integrity.verify(objects.read(uri))
     except (pa.ArrowException, OSError) as error:
-        raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {WAY_OUT}") from error
+        raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {_way_out(folder)}") from error
 
 
 def _fault(there: int | None, named: int | None) -> str:

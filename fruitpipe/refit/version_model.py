@@ -92,4 +92,5 @@ def _read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
     try:
         return parse(body)
     except (*UNREADABLE, KeyError) as error:
-        raise Damaged(f"{uri}: does not read back ({error}); {version_files.WAY_OUT}") from error
+        root = uri.rsplit("/", 3)[0]  # of ROOT/models/VERSION/FILE
+        raise Damaged(f"{uri}: does not read back ({error}); {version_files.way_out(root)}") from error

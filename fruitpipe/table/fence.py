@@ -64,7 +64,8 @@ class Fence:
         """The error where another process has changed rows."""
         return LeaseLost(
             f"{self._root}/features: somebody else changed rows after version {self._version}; nothing more is written. "
-            "Two streams must not write one root: stop the other one (fruitpipe doctor tells who holds it), and start again"
+            "Two streams must not write one root: stop the other one, and start again "
+            f"(fruitpipe doctor --root {self._root} tells who holds it)"
         )
 
     def _see(self, table: Snapshot) -> None:

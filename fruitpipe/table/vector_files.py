@@ -32,7 +32,7 @@ OPTIONS: Any = {  # of Parquet; the stub knows a dictionary for all columns or f
     "use_dictionary": ["label"],
     "write_page_checksum": True,
 }
-NAMES_IT = "fruitpipe doctor --root ROOT names what is lost and how to repair it"
+NAMES_IT = "fruitpipe doctor --root ROOT --verify names what is lost and how to repair it"
 
 
 class File(NamedTuple):

@@ -148,7 +148,7 @@ def without_heic(decoders):
 
 MESSAGE = (
     "HEIC: needs pillow-heif, which is not installed here: pip install 'fruitpipe[heic]' on every node; "
-    "then run `fruitpipe errors --reason unsupported-format --retry`"
+    "then run `fruitpipe errors --root ROOT --reason unsupported-format --retry`"
 )
 
 

@@ -50,7 +50,7 @@ def test_in_s3_what_is_not_there_is_gone():
 @pytest.mark.parametrize("emptied", [False, True])
 def test_images_below_another_prefix_that_is_away_are_not_looked_at_and_those_seen_as_removed_are(images, emptied, capsys):
     here, there = (f"file://{images.with_name(name)}" for name in ("here", "images"))
-    others = OtherPrefixes((there, "s3://nowhere/in"))
+    others = OtherPrefixes("s3://b/root", (there, "s3://nowhere/in"))
     named = [ImageEvent("created", f"{folder}/Kiwi/0000.jpg") for folder in (here, there, "s3://nowhere/in")]
     named.append(ImageEvent("removed", f"{there}/Kiwi/0001.jpg"))
     assert others.within_reach(named) == named
@@ -58,4 +58,7 @@ def test_images_below_another_prefix_that_is_away_are_not_looked_at_and_those_se
     if emptied:
         images.mkdir()
     assert others.within_reach(named) == [named[0], *named[2:]]
-    assert f"{there} is empty or not there: 1 images are left as they are" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        f"{there} is empty or not there: 1 images are left as they are; "
+        f"mount it and run fruitpipe reconcile --images {there} --root s3://b/root\n"
+    )
