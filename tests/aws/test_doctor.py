@@ -113,9 +113,8 @@ def test_a_healthy_set_up_is_well(setup, capsys):
 
 def test_what_a_cluster_has_cost_is_said_with_how_to_stop_it(setup, capsys):
     lines, _ = examine(setup, capsys)
-    assert (
-        "for 0 h, about $0 at list prices; it does not end itself while a stream runs; stop it, in a checkout: make destroy" in lines["cluster"]
-    )
+    said = "for 0 h, about $0 at list prices; it does not end itself while a stream runs; stop it, in a checkout: make destroy"
+    assert said in lines["cluster"]
     assert aws_checks.cost({"m5.xlarge": 3}, 400) == ", about $324 at list prices; it does not end itself while a stream runs"
     assert aws_checks.cost({"x9.huge": 3}, 400) == aws_checks.cost({}, 400) == ""
 
