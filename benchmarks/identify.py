@@ -13,22 +13,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import time
-import tracemalloc
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import classifier_costs
 from benchmarks.features import PHOTOGRAPHS, base
 from fruitpipe.classifier import classifier, discriminant
-from fruitpipe.classifier.calibration import calibrate, calibration_error, probabilities
+from fruitpipe.classifier.calibration import calibration_error, probabilities
 from fruitpipe.classifier.classifier import Classifier
-from fruitpipe.reduction import pca
-from fruitpipe.reduction.moments import Moments, npz
+from fruitpipe.reduction.moments import Moments
 from fruitpipe.reduction.summary import Summary
 
 if TYPE_CHECKING:
@@ -38,9 +36,6 @@ if TYPE_CHECKING:
 
 FOLDS = 6
 SHRINKAGES = (0.001, 0.01, 0.03, 0.1, 0.3, 0.6)
-LABEL_COUNTS = (36, 1_000, 20_000)
-ROWS_A_LABEL = 2  # at least; a calibration measures on labels with two rows
-DIMENSIONS = 1280
 
 
 class Rows(NamedTuple):
@@ -57,7 +52,7 @@ class Rows(NamedTuple):
         return Summary.of(self.features, self.labels.astype(object), np.array(self.names, object))
 
     def classifier(self) -> Classifier:
-        return classifier.fit(self.summary(), self.features, self.labels)
+        return classifier.fit(self.summary(), lambda: (self.features, self.labels))
 
 
 def half(rows: Rows, seed: int, each: int | None) -> NDArray[np.bool_]:
@@ -187,51 +182,12 @@ def erasure(rows: Rows) -> None:
     gone = np.arange(len(rows.labels)) == len(rows.labels) // 2
     after, never = rows.summary().subtract(rows.where(gone).summary()), rows.where(~gone).summary()
     left = rows.where(~gone)
-    first, second = (classifier.fit(one, left.features, left.labels).arrays() for one in (after, never))
+    first, second = (classifier.fit(one, lambda: (left.features, left.labels)).arrays() for one in (after, never))
     largest = {
         name: float(np.abs(first[name] - second[name]).max() / np.abs(second[name]).max()) for name in first if name != "labels"
     }
     print("\nafter an erasure, largest difference to one that never had the image, relative to the largest number: "
           + ", ".join(f"{name} {apart:.1e}" for name, apart in largest.items()))  # fmt: skip
-
-
-def costs() -> None:
-    print(
-        "\n| labels | rows measured on | components, s | discriminant, s | measured, s | peak MB beyond the summary | file, MB |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for labels in LABEL_COUNTS:
-        summary, features, numbers = _drawn(labels)
-        seconds = {"components": _timed(lambda: pca.fit(summary.moments))[0]}  # noqa: B023 - called at once
-        seconds["discriminant"], fitted = _timed(lambda: discriminant.fit(summary))  # noqa: B023
-        seconds["measured"], measured = _timed(lambda: calibrate(fitted, features, numbers))  # noqa: B023
-        tracemalloc.start()
-        named = Classifier(again := discriminant.fit(summary), calibrate(again, features, numbers))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        times = " | ".join(f"{took:.2f}" for took in seconds.values())
-        print(
-            f"| {labels:,} | {measured.rows:,} | {times} | {peak / 1e6:.0f} | {len(npz(named.arrays())) / 1e6:.0f} |", flush=True
-        )
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    made = work()
-    return time.perf_counter() - began, made
-
-
-def _drawn(labels: int) -> tuple[Summary, NDArray[np.float32], NDArray[np.str_]]:
-    """A summary of as many labels, and 1,500 of their rows."""
-    rng = np.random.default_rng(labels)
-    rows = max(2_000, ROWS_A_LABEL * labels)
-    centres, names = rng.random((labels, DIMENSIONS), np.float32), np.array([f"label {number:05}" for number in range(labels)])
-    summary = Summary.zero(DIMENSIONS)
-    for start in range(0, rows, 8_000):
-        numbers = np.arange(start, min(rows, start + 8_000)) % labels
-        features = centres[numbers] + 0.5 * rng.normal(size=(len(numbers), DIMENSIONS)).astype(np.float32)
-        summary = summary.merge(Summary.of(features, names[numbers].astype(object), names[numbers].astype(object)))
-    return summary, features[:1_500], names[numbers[:1_500]]
 
 
 def main() -> None:
@@ -242,7 +198,7 @@ def main() -> None:
     parser.add_argument("--costs", action="store_true", help="only what a refit pays")
     given = parser.parse_args()
     if given.costs:
-        costs()
+        classifier_costs.costs()
         return
     found = base(given.photographs)
     files = [f"{file.parent.name}/{file.name}" for file in sorted(given.photographs.glob("*/*.jpg"))]

@@ -118,46 +118,71 @@ def _cut() -> dict[str, OddPicture]:
 
 
 def _good() -> dict[str, OddPicture]:
+    return _encodings() | _depths() | _transparent() | _animated() | _profiled()
+
+
+def _seen(body: bytes, seen: Image.Image = SEEN) -> OddPicture:
+    return OddPicture(lambda: body, None, lambda: seen)
+
+
+def _encodings() -> dict[str, OddPicture]:
+    one = Image.new("RGB", (1, 1), (10, 200, 30))
+    return {
+        "plain.jpg": _seen(JPEG),
+        "progressive.jpg": _seen(encoded(SEEN, "JPEG", progressive=True, quality=95)),
+        "cmyk.jpg": _seen(encoded(SEEN.convert("CMYK"), "JPEG", quality=95)),
+        "ycck.jpg": _seen(_ycck(SEEN)),
+        "interlaced.png": _seen(_interlaced(), Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0]]] * 2, np.uint8))),
+        "a-png-called.jpg": _seen(encoded(SEEN)),
+        "a-jpeg-called.png": _seen(JPEG),
+        "1x1.png": _seen(encoded(one), one),
+        "1x5000.png": _seen(encoded(one.resize((1, 5000))), one.resize((1, 5000))),
+        "large-text.png": _seen(png(*SEEN.size, 8, 2, _rows(SEEN), (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000))))),
+        "arithmetic.jpg": _seen(ARITHMETIC, Image.open(io.BytesIO(encoded(SEEN.resize((24, 24)), "JPEG")))),
+        "thumbnail-first.tiff.jpg": _seen(tiff(directory(SMALLER, (254, 4, [1])), directory(SEEN))),
+        "upper-case.JPG": _seen(JPEG),
+    }
+
+
+def _depths() -> dict[str, OddPicture]:
+    grey = SEEN.convert("L")
+    deep = Image.fromarray((np.asarray(grey, np.uint16) << 8) + 7)
+    wide = np.asarray(SEEN, np.uint16).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.tobytes() for row in wide)
+    return {
+        "16-bit-grey.png": _seen(encoded(deep), grey.convert("RGB")),
+        "16-bit-colour.png": _seen(png(*SEEN.size, 16, 2, rows)),
+        "1-bit.png": _seen(encoded(SEEN.convert("1")), SEEN.convert("1").convert("RGB")),
+        "palette.png": _seen(encoded(SEEN.quantize(32)), SEEN.quantize(32).convert("RGB")),
+    }
+
+
+def _transparent() -> dict[str, OddPicture]:
     see_through = SEEN.convert("RGBA")
     see_through.putalpha(Image.linear_gradient("L").resize(SEEN.size).point(lambda level: 255 if level > 99 else 0))
     on_white = Image.new("RGB", SEEN.size, "white")
     on_white.paste(see_through, mask=see_through)
-    grey, turned = SEEN.convert("L"), [SEEN.rotate(90)]
-    deep = Image.fromarray((np.asarray(grey, np.uint16) << 8) + 7)
-    wide = np.asarray(SEEN, np.uint16).astype(">u2") * 257
-    rows = b"".join(b"\0" + row.tobytes() for row in wide)
-    lossless = {"save_all": True, "append_images": turned, "lossless": True}
     clear = png(2, 1, 8, 3, b"\0\0\1", (b"PLTE", b"\xff\0\0\0\0\xff"), (b"tRNS", b"\0"))
-
-    def good(body: bytes, seen: Image.Image = SEEN) -> OddPicture:
-        return OddPicture(lambda: body, None, lambda: seen)
-
     return {
-        "plain.jpg": good(JPEG),
-        "progressive.jpg": good(encoded(SEEN, "JPEG", progressive=True, quality=95)),
-        "cmyk.jpg": good(encoded(SEEN.convert("CMYK"), "JPEG", quality=95)),
-        "ycck.jpg": good(_ycck(SEEN)),
-        "16-bit-grey.png": good(encoded(deep), grey.convert("RGB")),
-        "16-bit-colour.png": good(png(*SEEN.size, 16, 2, rows)),
-        "1-bit.png": good(encoded(SEEN.convert("1")), SEEN.convert("1").convert("RGB")),
-        "palette.png": good(encoded(SEEN.quantize(32)), SEEN.quantize(32).convert("RGB")),
-        "palette-with-transparency.png": good(clear, Image.fromarray(np.array([[[255, 255, 255], [0, 0, 255]]], np.uint8))),
-        "rgba.png": good(encoded(see_through), on_white),
-        "la.png": good(encoded(see_through.convert("LA")), on_white.convert("L").convert("RGB")),
-        "interlaced.png": good(_interlaced(), Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0]]] * 2, np.uint8))),
-        "animated.gif.png": good(encoded(SEEN, "GIF", save_all=True, append_images=turned), SEEN.quantize(256).convert("RGB")),
-        "animated.webp": good(encoded(SEEN, "WEBP", **lossless)),
-        "a-png-called.jpg": good(encoded(SEEN)),
-        "a-jpeg-called.png": good(JPEG),
-        "srgb-profile.jpg": good(encoded(SEEN, "JPEG", quality=95, icc_profile=_srgb())),
-        "a-profile-that-exchanges-red-and-blue.png": good(encoded(_exchanged(SEEN), icc_profile=_exchanging())),
-        "a-damaged-profile.jpg": good(encoded(SEEN, "JPEG", quality=95, icc_profile=b"no profile" * 30)),
-        "1x1.png": good(encoded(Image.new("RGB", (1, 1), (10, 200, 30))), Image.new("RGB", (1, 1), (10, 200, 30))),
-        "1x5000.png": good(encoded(Image.new("RGB", (1, 5000), (10, 200, 30))), Image.new("RGB", (1, 5000), (10, 200, 30))),
-        "large-text.png": good(png(*SEEN.size, 8, 2, _rows(SEEN), (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000))))),
-        "arithmetic.jpg": good(ARITHMETIC, Image.open(io.BytesIO(encoded(SEEN.resize((24, 24)), "JPEG")))),
-        "thumbnail-first.tiff.jpg": good(tiff(directory(SMALLER, (254, 4, [1])), directory(SEEN))),
-        "upper-case.JPG": good(JPEG),
+        "palette-with-transparency.png": _seen(clear, Image.fromarray(np.array([[[255, 255, 255], [0, 0, 255]]], np.uint8))),
+        "rgba.png": _seen(encoded(see_through), on_white),
+        "la.png": _seen(encoded(see_through.convert("LA")), on_white.convert("L").convert("RGB")),
+    }
+
+
+def _animated() -> dict[str, OddPicture]:
+    frames = {"save_all": True, "append_images": [SEEN.rotate(90)]}
+    return {
+        "animated.gif.png": _seen(encoded(SEEN, "GIF", **frames), SEEN.quantize(256).convert("RGB")),
+        "animated.webp": _seen(encoded(SEEN, "WEBP", lossless=True, **frames)),
+    }
+
+
+def _profiled() -> dict[str, OddPicture]:
+    return {
+        "srgb-profile.jpg": _seen(encoded(SEEN, "JPEG", quality=95, icc_profile=_srgb())),
+        "a-profile-that-exchanges-red-and-blue.png": _seen(encoded(_exchanged(SEEN), icc_profile=_exchanging())),
+        "a-damaged-profile.jpg": _seen(encoded(SEEN, "JPEG", quality=95, icc_profile=b"no profile" * 30)),
     }
 
 

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.erasure import file_contents, held_rows, register, search
+from fruitpipe.erasure import held_rows, register, search
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.unpacking import NotReadable
 
 
 def show(root: str, path: str) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def _of_file(uri: str, body: bytes, path: str, traces: Traces) -> dict[str, Any]
     try:
         if not search.of_file(uri, body, traces):
             return None
-    except file_contents.NotReadable as error:
+    except NotReadable as error:
         return {"file": uri, "rows": f"cannot be read: {error}"}
     if body.startswith(b"PAR1"):
         table = pq.read_table(pa.BufferReader(body))

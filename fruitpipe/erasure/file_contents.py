@@ -5,15 +5,13 @@ It reads Parquet with its dictionaries, statistics and metadata, NumPy archives,
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fruitpipe.erasure.unpacking import NotReadable, bounded, unpacker
 from fruitpipe.root import manifests
 
 PATHS = "path"  # the column of the image's name, in the features and in the reduced features
 ROWS = 2048  # decoded at a time: 10 MB of vectors
-MAX_UNPACKED_BYTES = 2_000_000_000
-CHUNK_BYTES = 16_000_000  # unpacked at a time
-SNAPPY = b"\xff\x06\x00\x00sNaPpY"
 
 
 class Part(NamedTuple):
@@ -51,16 +47,12 @@ class Part(NamedTuple):
         return list(self.paths.filter(pa.array(rows)).cast(pa.string()).to_pylist())
 
 
-class NotReadable(Exception):
-    """A file of a known format is cut or damaged, or unpacks to too many bytes."""
-
-
 def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
     """Everything that the bytes of a file hold. with_vectors: whether to decode the vectors of Parquet, most of its bytes.
 
-    Raises NotReadable for a file that is cut or damaged, or unpacks to more than MAX_UNPACKED_BYTES.
+    Raises NotReadable for a file that is cut or damaged, or unpacks to more than `unpacking` allows.
     """
-    unpack = next((unpack for magic, unpack in PACKED.items() if body.startswith(magic)), None)
+    unpack = unpacker(body)
     try:
         if body.startswith(b"PAR1"):
             yield Part([], binary=body)  # pages that are not compressed, and the footer; what they mean comes next
@@ -193,7 +185,7 @@ def _archive(body: bytes) -> Iterator[Part]:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         for member in archive.namelist():
             with archive.open(member) as packed:
-                yield from parts(_bounded(packed))
+                yield from parts(bounded(packed))
 
 
 def _array(array: NDArray[Any]) -> Iterator[Part]:
@@ -215,52 +207,3 @@ def _joined(texts: Any) -> bytes:
     lines = pa.LargeListArray.from_arrays(pa.array([0, len(there)], pa.int64()), there)
     joined: Any = pc.binary_join(lines, pa.scalar(b"\n", pa.large_binary()))
     return bytes(joined[0].as_py())
-
-
-def _bounded(packed: Any) -> bytes:
-    """All that a stream unpacks to. Raises NotReadable above MAX_UNPACKED_BYTES: the certificate must not call it searched."""
-    body = io.BytesIO()
-    while chunk := packed.read(CHUNK_BYTES):
-        body.write(chunk)
-        if body.tell() > MAX_UNPACKED_BYTES:
-            raise NotReadable(f"it unpacks to more than {MAX_UNPACKED_BYTES} bytes, more than is looked at")
-    return body.getvalue()
-
-
-def _snappy(body: bytes) -> bytes:
-    """Snappy's framing format: chunks of a type, three bytes of length, a checksum and the data."""
-    out, at = io.BytesIO(), len(SNAPPY)
-    while at < len(body):
-        kind, length = body[at], int.from_bytes(body[at + 1 : at + 4], "little")
-        chunk, at = body[at + 8 : at + 4 + length], at + 4 + length
-        if kind == 0:
-            out.write(pa.decompress(chunk, _varint(chunk), "snappy", asbytes=True))
-        elif kind == 1:
-            out.write(chunk)
-        if out.tell() > MAX_UNPACKED_BYTES:
-            break
-    out.seek(0)
-    return _bounded(out)
-
-
-def _varint(data: bytes) -> int:
-    value = 0
-    for place, byte in enumerate(data[:5]):
-        value |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a varint
-            break
-    return value
-
-
-def _with_arrow(codec: Literal["zstd", "lz4"]) -> Callable[[bytes], bytes]:
-    return lambda body: _bounded(pa.CompressedInputStream(pa.BufferReader(body), codec))
-
-
-PACKED: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": lambda body: _bounded(gzip.GzipFile(fileobj=io.BytesIO(body))),
-    b"BZh": lambda body: _bounded(bz2.BZ2File(io.BytesIO(body))),
-    b"\xfd7zXZ\x00": lambda body: _bounded(lzma.LZMAFile(io.BytesIO(body))),  # noqa: SIM115 - it closes nothing
-    b"\x28\xb5\x2f\xfd": _with_arrow("zstd"),
-    b"\x04\x22\x4d\x18": _with_arrow("lz4"),
-    SNAPPY: _snappy,
-}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fruitpipe import objects
 from fruitpipe.erasure import file_contents, notes
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.unpacking import NotReadable
 from fruitpipe.errors import AccessDenied
 from fruitpipe.root import layout
 
@@ -92,7 +93,7 @@ def of_files(uris: Iterable[str], traces: Traces) -> Search:
         try:
             if shown := of_file(uri, body, traces):
                 done.evidence[uri] = shown
-        except file_contents.NotReadable as error:
+        except NotReadable as error:
             done.unread[uri] = str(error)
     return done
 
@@ -143,7 +144,7 @@ def may_hold(uri: str, body: bytes, traces: Traces) -> bool:
     """Whether a file, judged alone, may hold a trace; one that cannot be decoded may."""
     try:
         shown = of_file(uri, body, traces)
-    except file_contents.NotReadable:
+    except NotReadable:
         return True
     return shown.is_trace(shown.shared)
 
@@ -161,7 +162,7 @@ def vectors_by_path(root: str, paths: frozenset[str]) -> dict[str, list[NDArray[
             if of_file(uri, body, Traces.of(paths)):
                 for path, vector in _rows_of(body, paths):
                     found.setdefault(path, []).append(vector)
-        except file_contents.NotReadable:  # a file that a killed task left unfinished; the search names it if it stays
+        except NotReadable:  # a file that a killed task left unfinished; the search names it if it stays
             continue
     return found
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.erasure import file_contents, search
+from fruitpipe.erasure.unpacking import NotReadable
 from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication, version_model
@@ -97,7 +98,16 @@ class Versions:
     def _fit(self, previous: Model | None, name: str, settings: RefitSettings) -> None:
         pinned = changes.pin(self.spark, settings.root)
         gathered = changes.gather(self.spark, pinned, previous)
-        run = new_version.Run(self.spark, settings, name, pinned, previous, gathered, time.monotonic(), progress.Bar())
+        run = new_version.Run(
+            spark=self.spark,
+            settings=settings,
+            version=name,
+            pinned=pinned,
+            previous=previous,
+            gathered=gathered,
+            began=time.monotonic(),
+            bar=progress.Bar(),
+        )
         try:
             new_version.fit_anew(run)
         except WrongUsage:  # the rows that are left allow fewer components than were asked for: keep all of them
@@ -121,7 +131,7 @@ def _has_row(stat: objects.Stat, paths: frozenset[str]) -> bool:
     """
     try:
         return not paths.isdisjoint(file_contents.images_of_rows(objects.opened(stat)))
-    except file_contents.NotReadable:
+    except NotReadable:
         return True
     except NotFound:  # it was removed meanwhile
         return False

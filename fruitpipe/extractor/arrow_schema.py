@@ -1,13 +1,16 @@
-"""The columns of what goes to the Python workers and of what comes back, as Arrow has them."""
+"""What goes to the Python workers, references, and what comes back, outcomes: their columns, as Arrow has them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
 REFERENCES = pa.schema(
@@ -42,7 +45,28 @@ OUTCOMES = pa.schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image to look at, and what the table knows of it."""
+
+    path: str
+    length: int | None = None
+    known_etag: str | None = None
+    known_sha256: str | None = None
+    good_etag: str | None = None
+    known_error: str | None = None
+    is_stale: bool | None = None
+    archived_etag: str | None = None
+
+
+def references(batches: Iterable[pa.RecordBatch]) -> Iterator[Reference]:
+    """The references in record batches with the schema REFERENCES."""
+    for batch in batches:
+        yield from (Reference(*row) for row in zip(*(batch.column(name).to_pylist() for name in REFERENCES.names), strict=True))
+
+
 def record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Rows as a record batch with the schema OUTCOMES."""
     columns = [_column(field, [row.get(field.name) for row in rows]) for field in OUTCOMES]
     return pa.RecordBatch.from_arrays(columns, schema=OUTCOMES)
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from fruitpipe.extractor import mobilenet
+from fruitpipe.extractor.inference import CHANNELS, IDENTIFIER
 from fruitpipe.extractor.mobilenet import Layer
 
 VERSION = 3  # of the schema
-IDENTIFIER = b"TFL3"
-SIDE_PX, CHANNELS = 224, 3
+SIDE_PX = 224
 OPERATORS = (  # each with the version of it that is used
     (schema.BuiltinOperator.CONV_2D, 1),
     (schema.BuiltinOperator.DEPTHWISE_CONV_2D, 1),

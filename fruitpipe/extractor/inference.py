@@ -35,6 +35,8 @@ MOBILENET = "mobilenetv2-1.0-224"
 WEIGHTS_SHA256 = "c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8"
 WRAPPED = "wrapped"  # any network that a user wrapped
 FLOAT32, INT8 = "float32", "int8"
+IDENTIFIER = b"TFL3"  # of a LiteRT flatbuffer, from its fifth byte on
+CHANNELS = 3  # of each picture
 
 _MEMBER = "fruitpipe.json"
 _BUILD = "fruitpipe model build PATH"
@@ -132,7 +134,7 @@ class Network:
     """
 
     def __init__(self, model_bytes: bytes, preprocessing: Preprocessing = STANDARD) -> None:
-        shape = [1, preprocessing.height_px, preprocessing.width_px, 3]
+        shape = [1, preprocessing.height_px, preprocessing.width_px, CHANNELS]
         with quiet(2):  # LiteRT announces its XNNPACK delegate from C++, once a process
             self._interpreter = Interpreter(model_content=model_bytes, num_threads=1)
             (input_,) = self._interpreter.get_input_details()

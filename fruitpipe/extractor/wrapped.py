@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongModel, WrongUsage
-from fruitpipe.extractor.inference import ModelFile, Network, fingerprint, pack_wrapped, quiet
+from fruitpipe.extractor.inference import CHANNELS, IDENTIFIER, ModelFile, Network, fingerprint, pack_wrapped, quiet
 from fruitpipe.output import say
 from fruitpipe.pictures.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CHANNELS = 3
-IDENTIFIER = b"TFL3"  # of a LiteRT flatbuffer, from its fifth byte on
+DIMENSIONS = 4  # of a batch of pictures: number, height, width, channels
 HIGHEST_PX = 4096  # a side
 
 
@@ -31,7 +31,8 @@ def wrap(path: str, to: str, mean: Sequence[float], scale: Sequence[float], size
     vector.
     """
     flatbuffer = _without_archive(path, objects.read(objects.canonical(path)))
-    preprocessing = Preprocessing(*_sizes(path, flatbuffer, size), _each("--mean", mean), _each("--scale", scale))
+    taken = _taken(path, _interpreter(path, flatbuffer))
+    preprocessing = Preprocessing(*_size(path, taken, size), _each("--mean", mean), _each("--scale", scale))
     if not all(value > 0 for value in preprocessing.scale):
         raise WrongUsage(f"--scale {_listed(scale)}: what values are divided by has to be above 0")
     features = _features(path, flatbuffer, preprocessing)
@@ -50,43 +51,52 @@ def _without_archive(path: str, body: bytes) -> bytes:
         return body[: min((one.header_offset for one in archive.infolist()), default=len(body))]
 
 
-def _sizes(path: str, flatbuffer: bytes, asked: tuple[int, int] | None) -> tuple[int, int]:
-    """Height and width of the pictures that the network takes, or is made to take."""
-    details = _only(path, "input", _interpreter(path, flatbuffer).get_input_details())
-    batch, height, width, channels = shape = [*map(int, details["shape_signature"]), 0, 0, 0, 0][:4]
-    if len(details["shape"]) != len(shape) or batch not in {1, -1} or channels != CHANNELS or details["dtype"] != np.float32:
+def _taken(path: str, network: Any) -> tuple[int, int]:
+    """Height and width of the pictures that the network takes; -1 for any. Raises WrongModel where it takes no picture alone."""
+    details = _only(path, "input", network.get_input_details())
+    _only(path, "output", network.get_output_details())
+    shape = tuple(int(side) for side in details["shape_signature"])
+    is_picture = len(shape) == DIMENSIONS and shape[0] in {1, -1} and shape[-1] == CHANNELS
+    if not is_picture or details["dtype"] != np.float32:
         raise WrongModel(
-            f"{path}: its input has the shape {tuple(details['shape_signature'])} and the type {np.dtype(details['dtype'])}; "
+            f"{path}: its input has the shape {shape} and the type {np.dtype(details['dtype'])}; "
             "expected (1, height, width, 3) and float32: convert it so"
         )
-    found = (height, width)
-    if asked is None and -1 in found:
+    return shape[1], shape[2]
+
+
+def _size(path: str, taken: tuple[int, int], asked: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the pictures that the network is given. Raises WrongUsage."""
+    if asked is None and -1 in taken:
         raise WrongUsage(f"{path}: takes pictures of any size; say with --size what it was trained on")
-    if asked is not None and any(here not in {-1, there} for here, there in zip(found, asked, strict=True)):
-        raise WrongUsage(f"--size {asked[0]}x{asked[1]}: {path} takes pictures of {height} x {width}; leave it out")
-    chosen = asked or found
+    if asked is not None and any(here not in {-1, there} for here, there in zip(taken, asked, strict=True)):
+        raise WrongUsage(f"--size {asked[0]}x{asked[1]}: {path} takes pictures of {taken[0]} x {taken[1]}; leave it out")
+    chosen = asked or taken
     if not all(1 <= side <= HIGHEST_PX for side in chosen):
         raise WrongUsage(f"--size {chosen[0]}x{chosen[1]}: each side has 1 to {HIGHEST_PX} px")
     return chosen
 
 
 def _features(path: str, flatbuffer: bytes, preprocessing: Preprocessing) -> int:
-    """How many the network gives. It is run once."""
-    outputs = _interpreter(path, flatbuffer).get_output_details()
-    _only(path, "output", outputs)
+    """How many the network gives. It is run once, on a picture with all levels from black to white."""
+    with np.errstate(all="ignore"):
+        pixels = preprocessing(Image.linear_gradient("L").convert("RGB"))
+    if not np.isfinite(pixels).all():
+        given = f"--mean {_listed(preprocessing.mean)} --scale {_listed(preprocessing.scale)}"
+        raise WrongUsage(f"{given}: make NaN or infinite numbers of a picture; take larger scales or smaller means")
     try:
-        extract = Network(flatbuffer, preprocessing)
-        features = extract(np.zeros((preprocessing.height_px, preprocessing.width_px, CHANNELS), np.float32))
+        network = Network(flatbuffer, preprocessing)
+        features = network(pixels)
     except (RuntimeError, ValueError) as error:
         raise WrongModel(f"{path}: LiteRT does not run it ({str(error).splitlines()[0]})") from error
-    *others, count = extract.output_shape
+    *others, count = network.output_shape
     if set(others) - {1} or count < 2 or features.dtype != np.float32:  # noqa: PLR2004 - one number is no vector
         raise WrongModel(
-            f"{path}: its output has the shape {extract.output_shape} and the type {features.dtype}; expected one vector of "
+            f"{path}: its output has the shape {network.output_shape} and the type {features.dtype}; expected one vector of "
             "float32: take the classes off and let it end in an average over height and width"
         )
     if not np.isfinite(features).all():
-        raise WrongModel(f"{path}: gives NaN or infinite features of a black picture; check --mean and --scale")
+        raise WrongModel(f"{path}: gives NaN or infinite features of a picture from black to white; check --mean and --scale")
     return count
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for
 from fruitpipe.identification import input_pictures, nearest
-from fruitpipe.identification.input_pictures import Bad
 from fruitpipe.identification.nearest import Near
+from fruitpipe.pictures.bad_image import BadImage
 from fruitpipe.pictures.variants import IN_FULL, SCALED, Current
 from fruitpipe.refit import publication, version_model
 
@@ -32,7 +32,7 @@ class Identified(NamedTuple):
     path: str
     answer: Answer | None = None
     nearest: tuple[Near, ...] = ()
-    bad: Bad | None = None
+    bad: BadImage | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; `label` is null where the picture is unknown, and `likeliest` names one all the same."""
@@ -80,7 +80,16 @@ class Identifier:
             )
         _check_variants(root, version, here, facts.get("preprocessing", {}))
         reduction = publication.load_reduction(root, version) if wanted else None
-        return cls(root, version, loaded, classifier, reduction, wanted, equal_priors, in_full)
+        return cls(
+            root=root,
+            version=version,
+            model=loaded,
+            classifier=classifier,
+            reduction=reduction,
+            wanted=wanted,
+            equal_priors=equal_priors,
+            in_full=in_full,
+        )
 
     def identify(self, uris: Iterable[str]) -> Iterator[Identified]:
         """One for each picture, in order."""
@@ -90,7 +99,7 @@ class Identifier:
 
     def _identified(self, uris: list[str]) -> list[Identified]:
         found = {uri: self._features(uri) for uri in uris}
-        good = [uri for uri, features in found.items() if not isinstance(features, Bad)]
+        good = [uri for uri, features in found.items() if not isinstance(features, BadImage)]
         features = np.array([found[uri] for uri in good], np.float32).reshape(len(good), len(self.classifier.discriminant.mean))
         answers = dict(zip(good, self.classifier.identify(features, equal_priors=self.equal_priors), strict=True))
         near = dict(zip(good, self._nearest(features), strict=True))
@@ -100,7 +109,7 @@ class Identifier:
 
     def _features(self, uri: str) -> Any:
         found = input_pictures.read(uri, self.model.preprocessing, in_full=self.in_full)
-        return found if isinstance(found, Bad) else network_for(self.model)(found.pixels)
+        return found if isinstance(found, BadImage) else network_for(self.model)(found.pixels)
 
     def _nearest(self, features: Any) -> list[list[Near]]:
         if self.reduction is None or not len(features):

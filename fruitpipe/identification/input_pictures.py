@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.errors import NotFound
-from fruitpipe.extractor.featurise import decoded
+from fruitpipe.pictures.bad_image import BadImage
+from fruitpipe.pictures.decoding import picture_in
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fruitpipe.pictures.decoding import Picture
-
-
-class Bad(NamedTuple):
-    """Why there is no picture: a reason code, as in the features table, and a sentence."""
-
-    reason: str
-    message: str
 
 
 def named_by(places: list[str]) -> Iterator[str]:
@@ -42,21 +36,16 @@ def named_by(places: list[str]) -> Iterator[str]:
         yield from found
 
 
-def read(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | Bad:
+def read(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | BadImage:
     """The picture at `uri`, decoded as the stream does, or why there is none. Raises PlatformFault where the store fails."""
     match objects.look(uri, max_bytes=MAX_IMAGE_BYTES):
         case objects.Found(_, body):
-            found = decoded(body, preprocessing, in_full=in_full)
-            return _bad(found) if isinstance(found, dict) else found
+            return picture_in(body, preprocessing, in_full=in_full)
         case objects.TooLarge(stat):
-            return Bad("too-large", f"{stat.length} bytes, at most {MAX_IMAGE_BYTES} are read")
+            return BadImage("too-large", f"{stat.length} bytes, at most {MAX_IMAGE_BYTES} are read")
         case objects.Withheld(message, reason):
-            return Bad(reason, message)
+            return BadImage(reason, message)
         case objects.Unreadable(message):
-            return Bad("unreadable", message)
+            return BadImage("unreadable", message)
         case _:
-            return Bad("unreadable", "it was removed just now")
-
-
-def _bad(columns: dict[str, Any]) -> Bad:
-    return Bad(columns["error"], columns["error_message"])
+            return BadImage("unreadable", "it was removed just now")

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema, featurise
+from fruitpipe.outcome import Outcome
 from fruitpipe.runtime import deadline, session
 from fruitpipe.table import data_files
 from fruitpipe.table.data_files import Group
@@ -119,6 +120,6 @@ class Bisection:
             "error_message": message,
             "extractor": self.writer.featuriser.fingerprint,
             "ingested_at": datetime.now(UTC),
-            "outcome": "failed",
+            "outcome": Outcome.FAILED,
         }
         return pa.Table.from_pylist([outcome], arrow_schema.OUTCOMES)

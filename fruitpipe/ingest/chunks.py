@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fruitpipe.extractor import arrow_schema, featurise
+from fruitpipe.outcome import Outcome
 from fruitpipe.pictures.variants import Current
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.table.data_files import Group
@@ -68,11 +69,11 @@ class FeaturisedChunk:
         """How many images failed, by reason. Images that keep their rows did not, whatever the store said."""
         counts: Counter[str] = Counter()
         for group in self.groups:
-            if group.error is not None and group.outcome == "failed":
+            if group.error is not None and group.outcome == Outcome.FAILED:
                 counts[group.error] += group.images
         return counts
 
-    def count(self, column: str, but: str = "") -> Counter[str]:
+    def count(self, column: str, but: Outcome | None = None) -> Counter[str]:
         """How many images there are, by `column` (outcome or error); `but`: an outcome to leave out."""
         counts: Counter[str] = Counter()
         for group in self.groups:

@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.ingest.query_state import QueryState
+from fruitpipe.ingest.query_state import POLL_SECONDS, QueryState
+from fruitpipe.outcome import Outcome
 from fruitpipe.output import say
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import progress
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from fruitpipe.erasure.execution import Eraser
     from fruitpipe.ingest.upsert import Upsert
     from fruitpipe.settings import IngestSettings
-
-POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -118,9 +117,9 @@ class Batches:
     def _say(self, what: str, commit: progress.Commit, since: float) -> float:
         """Adds the commit to the totals and prints it; returns the time now."""
         self.outcomes += commit.outcomes
-        self.commits += bool(set(commit.outcomes) - {"unchanged", "kept"})
+        self.commits += bool(set(commit.outcomes) - {Outcome.UNCHANGED, Outcome.KEPT})
         now = time.monotonic()
-        self.bar.advance(commit.outcomes.total(), commit.outcomes["failed"])
+        self.bar.advance(commit.outcomes.total(), commit.outcomes[Outcome.FAILED])
         said = progress.json_line if self.settings.log_json else progress.line
         say(said(what, commit, now - since))
         return now
@@ -128,8 +127,8 @@ class Batches:
 
 def summary(outcomes: Counter[str]) -> str:
     """The outcomes of a run in one line."""
-    said = f"{outcomes['featurised']} images featurised, {outcomes['failed']} failed"
-    others = ("moved", "unchanged", "touched", "kept", "stale", "gone")
+    said = f"{outcomes[Outcome.FEATURISED]} images featurised, {outcomes[Outcome.FAILED]} failed"
+    others = (Outcome.MOVED, Outcome.UNCHANGED, Outcome.TOUCHED, Outcome.KEPT, Outcome.STALE, Outcome.GONE)
     seen = [f"{outcomes[outcome]} {outcome}" for outcome in others if outcomes[outcome]]
     return ", ".join([said, *seen])
 

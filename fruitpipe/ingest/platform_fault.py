@@ -15,6 +15,7 @@ from itertools import islice
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, NotFound, PlatformFault
 from fruitpipe.ingest.chunks import FeaturisedChunk
+from fruitpipe.outcome import Outcome
 from fruitpipe.table import lookup
 from fruitpipe.table.data_files import Group
 
@@ -39,7 +40,7 @@ class Judge:
         """Raises PlatformFault where the platform is at fault. Images that were unreadable before and still are do not count."""
         gone = frozenset(featurised.gone)  # neither good nor bad
         there = [path for path in featurised.chunk.paths if path not in gone]
-        reasons = featurised.count("error", but="gone")
+        reasons = featurised.count("error", but=Outcome.GONE)
         unreadable_before = sum(row.error == "unreadable" for row in featurised.chunk.known)
         for reason in REASONS:
             images, before = reasons[reason], unreadable_before if reason == "unreadable" else 0
@@ -66,7 +67,7 @@ class Judge:
         return next(filter(None, looks), [])
 
     def _there(self, paths: Sequence[str]) -> list[Group]:
-        return [group for group in self.featurise(paths) if group.outcome != "gone"]
+        return [group for group in self.featurise(paths) if group.outcome != Outcome.GONE]
 
     def _controls(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Images with features in the table; else others of the batch, one a folder; else others of the same folder."""
@@ -82,26 +83,22 @@ def _fares_better(groups: Iterable[Group], reason: str) -> bool:
     return any(group.error != reason for group in groups)
 
 
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
 def _folders(paths: Iterable[str]) -> set[str]:
-    return {_folder(path) for path in paths}
+    return {lookup.folder(path) for path in paths}
 
 
 def _one_a_folder(paths: Iterable[str], but: set[str]) -> Iterator[str]:
     """The first image of each folder; `but` those folders."""
     seen = set(but)
     for path in paths:
-        if _folder(path) not in seen:
-            seen.add(_folder(path))
+        if lookup.folder(path) not in seen:
+            seen.add(lookup.folder(path))
             yield path
 
 
 def _neighbours(path: str, but: frozenset[str]) -> list[str]:
     """Other objects in the folder of an image, of those that can be seen; none where even its bucket is gone."""
-    beside = (stat.path for stat in objects.list_all(_folder(path), lambda _: None))
+    beside = (stat.path for stat in objects.list_all(lookup.folder(path), lambda _: None))
     with suppress(NotFound):
         return list(islice((path for path in beside if path not in but), CONTROLS))
     return []

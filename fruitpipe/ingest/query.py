@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.ingest import checkpoint
+from fruitpipe.ingest.query_state import POLL_SECONDS
 from fruitpipe.output import say
 from fruitpipe.root import layout
 from fruitpipe.runtime import session
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from fruitpipe.settings import IngestSettings
 
 EVER = "36500d"  # Spark's file source forgets, and then ignores, files older than this
-POLL_SECONDS = 0.2
 EVENT_BYTES = 256  # an event as the collector writes it; a manifest may hold one or thousands, so a batch is bounded by bytes
 
 

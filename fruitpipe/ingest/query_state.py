@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import threading
 
+POLL_SECONDS = 0.2  # for which a query is waited for at a time
+
 
 class Stopping(Exception):
     """Raised by a batch that is refused, or cut short, while the query is being ended; the next query runs it again."""

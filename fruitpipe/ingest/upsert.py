@@ -22,6 +22,7 @@ from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.bisection import Bisection
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
 from fruitpipe.ingest.platform_fault import Judge
+from fruitpipe.outcome import Outcome
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.runtime import session
@@ -98,21 +99,21 @@ class Upsert:
         twice = {path: row for path, row in known.items() if row.rows > 1}
         if not twice:
             return known
-        self._keep_best(twice)
+        left = self._keep_best(twice)
         say(f"{len(twice)} images had more than one row ({min(twice)}, ...): one at most stays, and they are looked at again")
-        left = self.look_up(list(twice))
         return {path: row for path, row in known.items() if path not in twice} | left
 
-    def _keep_best(self, twice: Mapping[str, Known]) -> None:
+    def _keep_best(self, twice: Mapping[str, Known]) -> dict[str, Known]:
         """Deletes rows but that of the time told for each image; all where several are of that time, as nothing tells them apart.
 
-        The store may not give the image any more, and then its features are nowhere else.
+        Returns the rows that are left. The store may not give the image any more, and then its features are nowhere else.
         """
         self.fence()
         commits.remove_others(self.spark, self.root, {path: row.ingested_at for path, row in twice.items()}, self.fence)
-        still = sorted(path for path, row in self.look_up(list(twice)).items() if row.rows > 1)
+        left = self.look_up(list(twice))
         self.fence()
-        commits.remove(self.spark, self.root, still, self.fence)
+        commits.remove(self.spark, self.root, sorted(path for path, row in left.items() if row.rows > 1), self.fence)
+        return {path: row for path, row in left.items() if row.rows == 1}
 
     def _count_file(self, images: int) -> str | None:
         """The file in which workers on this machine count the images of a chunk for the progress bar; None without one."""
@@ -157,7 +158,7 @@ class Upsert:
         if uris:
             ingested = [row.ingested_at for row in featurised.chunk.known]
             outcomes = commits.outcomes(self.spark, uris)
-            if featurised.count("outcome")["moved"]:
+            if featurised.count("outcome")[Outcome.MOVED]:
                 outcomes = commits.with_features_of_moved(self.spark, self.root, outcomes, ingested)
             with commits.fenced(self.spark, self.fence):
                 commits.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))

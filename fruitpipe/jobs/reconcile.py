@@ -113,7 +113,7 @@ def table_rows(table: Snapshot, settings: ReconcileSettings, current: Current) -
     requirements.check(table)
     table.check_whole()
     etag, archived = "split_part(etag, '@', 1) AS etag", "coalesce(error = 'archived', false) AS archived"
-    again = f"{lookup.worth_another_look(settings.max_image_bytes)} AS again"
+    again = f"{lookup.may_be_read_now(settings.max_image_bytes)} AS again"
     below = f"starts_with(path, {text(f'{settings.images}/')}) OR path = {text(settings.images)}"
     columns = f"path, {etag}, length, {archived}, {current.sql()} AS extractor, {again}"
     batches = table.each(f"SELECT {columns} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MESSAGE_CHARACTERS = 300  # of a message that is another's, such as a decoder's
+
 
 class BadImage(Exception):
     """Bytes that cannot be featurised. reason: a reason code of the table. message: a sentence for people."""

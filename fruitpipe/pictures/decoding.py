@@ -25,7 +25,7 @@ from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fruitpipe.pictures import bounds, codecs, colours, containers, formats, jpeg, png, scaling, tiff, variants
-from fruitpipe.pictures.bad_image import BadImage
+from fruitpipe.pictures.bad_image import MESSAGE_CHARACTERS, BadImage
 from fruitpipe.pictures.bounds import MAX_PIXELS
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MAX_PIXELS", "BadImage", "Picture", "decode", "decoder_version"]
+__all__ = ["MAX_PIXELS", "NOT_THE_IMAGES", "BadImage", "Picture", "decode", "decoder_version", "picture_in"]
 
 VERSION = "decode-1"  # change it with whatever changes a pixel of all pictures: stored features are then computed again
 ORIENTATION = 0x0112
@@ -54,6 +54,7 @@ DECODER_FAULTS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError, AttributeError,
     ZeroDivisionError, NotImplementedError, AssertionError, RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
+NOT_THE_IMAGES = (MemoryError, ImportError)  # the machine's, or the installation's, whatever image meets them
 
 Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is asked instead, with one answer for all formats and no warning below it
 
@@ -78,14 +79,26 @@ def decode(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: boo
 
     in_full: whether large JPEGs are decoded at their full size, too; for a network of another size they always are.
 
-    Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module or the machine; a caller
-    with more images counts it as this image's, unless it is a MemoryError or an ImportError.
+    Raises BadImage where something is wrong with the bytes. Any other error is a fault of this module, of a decoder or of the
+    machine; see `picture_in`.
     """
     if not body:
         raise BadImage("empty", "0 bytes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
         return _decoded(prepared(body), preprocessing, in_full=scaling.is_in_full(preprocessing, asked=in_full))
+
+
+def picture_in(body: bytes, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | BadImage:
+    """What `decode` gives, or why there is no picture; ``decoder-error`` for whatever else a decoder raises for this image."""
+    try:
+        return decode(body, preprocessing, in_full=in_full)
+    except BadImage as bad:
+        return bad
+    except NOT_THE_IMAGES:
+        raise
+    except Exception as error:  # noqa: BLE001 - no reason to stop for all other images
+        return BadImage("decoder-error", f"{type(error).__name__}: {error}"[:MESSAGE_CHARACTERS])
 
 
 def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Picture:
@@ -96,7 +109,7 @@ def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Pic
     with _blaming(body, "its pixels do not decode"):
         image.load()
     _check_whole(body, image, by)
-    turn = _turn(image)
+    turn = turn_of(image)
     image = colours.as_seen(image)
     if by > 1:
         image = Image.fromarray(scaling.resample(image, size, by, scaling.SIDE_PX))
@@ -104,7 +117,7 @@ def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Pic
         size = image.size
     width, height = size[::-1] if turn in ON_ITS_SIDE else size
     variant = variants.of_picture(body, width, height, in_full=in_full)
-    return Picture(preprocessing(_turned(image, turn)), width, height, variant)
+    return Picture(preprocessing(turned(image, turn)), width, height, variant)
 
 
 def _divisor(body: bytes, image: ImageFile) -> int:
@@ -214,11 +227,12 @@ def _filled_up(body: bytes, image: Image.Image, by: int) -> bool:
     return bool(endless.im.getpixel(corner) != last)
 
 
-def _turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+def turned(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    """The picture upright."""
     return image if turn is None else image.transpose(turn)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
+def turn_of(image: Image.Image) -> Image.Transpose | None:
     """The transposition for the EXIF orientation; None without one. Like viewers, it ignores an EXIF block that does not parse.
 
     ImageOps.exif_transpose is not used: it leaves the picture as it is where it cannot write another of the EXIF tags again.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fruitpipe.outcome import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -36,7 +38,7 @@ def marked(outcomes: Iterable[dict[str, Any]], path: str) -> Iterator[dict[str, 
     marks = b""
     with open(path, "ab", buffering=0) as file:
         for outcome in outcomes:
-            marks += FAILED if outcome["outcome"] == "failed" else DONE
+            marks += FAILED if outcome["outcome"] == Outcome.FAILED else DONE
             if len(marks) == AT_ONCE:
                 file.write(marks)
                 marks = b""

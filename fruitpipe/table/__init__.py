@@ -2,5 +2,5 @@
 `snapshot` reads it without.
 
 In: outcomes of images. Out: commits, rows, what is known of paths. Imports: extractor, pictures, reduction, runtime, objects,
-errors.
+outcome, errors.
 """

@@ -18,10 +18,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
+from fruitpipe.outcome import Outcome
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta, delta_java, lookup
 from fruitpipe.table.fence import APPLICATION, Fence
-from fruitpipe.table.schema import COLUMNS, FEATURES, GONE, MOVED, OUTCOMES, STALE, TOUCHED
+from fruitpipe.table.schema import COLUMNS, FEATURES, OUTCOMES
 from fruitpipe.table.snapshot import DataFile
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -41,7 +42,7 @@ def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | 
     gone = spark.createDataFrame(pa.table({"path": pa.array(sorted(there), pa.string())}))
     absent = {column.name: F.lit(None).cast(column.dataType) for column in FEATURES if column.name != "path"}
     with fenced(spark, fence):
-        merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(GONE)}))
+        merge(spark, root, gone.withColumns({**absent, "outcome": F.lit(Outcome.GONE.value)}))
     return len(there)
 
 
@@ -132,11 +133,11 @@ def merge(
         delta.table(spark, root)
         .alias("t")
         .merge(outcomes.alias("s"), matches)
-        .whenMatchedDelete(f"s.outcome = '{GONE}'")
-        .whenMatchedUpdate(f"s.outcome = '{TOUCHED}'", set=touched)
-        .whenMatchedUpdate(f"s.outcome = '{STALE}'", set={"error_message": "concat(s.error, ': ', s.error_message)"})
+        .whenMatchedDelete(f"s.outcome = '{Outcome.GONE}'")
+        .whenMatchedUpdate(f"s.outcome = '{Outcome.TOUCHED}'", set=touched)
+        .whenMatchedUpdate(f"s.outcome = '{Outcome.STALE}'", set={"error_message": "concat(s.error, ': ', s.error_message)"})
         .whenMatchedUpdate(set=row)
-        .whenNotMatchedInsert(f"s.outcome NOT IN ('{GONE}', '{TOUCHED}', '{STALE}')", values=row)
+        .whenNotMatchedInsert(f"s.outcome NOT IN ('{Outcome.GONE}', '{Outcome.TOUCHED}', '{Outcome.STALE}')", values=row)
     )
     with _settings(spark, {USER_METADATA: json.dumps(dict(counts or {}))}):
         delta.execute(merging, root)
@@ -172,13 +173,13 @@ def with_features_of_moved(spark: SparkSession, root: str, outcomes: DataFrame, 
     """
     copied = ("width", "height", "features")
     bytes_ = ["sha256", "extractor"]
-    moved = outcomes.where(F.col("outcome") == MOVED).select(*bytes_).distinct()
+    moved = outcomes.where(F.col("outcome") == Outcome.MOVED.value).select(*bytes_).distinct()
     good = delta.rows(spark, root).where(F.col("error").isNull() & _ingested_at("ingested_at", ingested)).select(*bytes_, *copied)
     found = good.join(F.broadcast(moved), bytes_, how="inner").dropDuplicates(bytes_)
-    found = found.select(*bytes_, F.lit(MOVED).alias("outcome"), F.struct(*copied).alias("copy"))
+    found = found.select(*bytes_, F.lit(Outcome.MOVED.value).alias("outcome"), F.struct(*copied).alias("copy"))
     missing = F.raise_error(F.lit("an image moved whose features the table does not have"))
     taken = {
-        column: F.when(F.col("outcome") == MOVED, F.coalesce(f"copy.{column}", missing)).otherwise(F.col(column))
+        column: F.when(F.col("outcome") == Outcome.MOVED.value, F.coalesce(f"copy.{column}", missing)).otherwise(F.col(column))
         for column in copied
     }
     return outcomes.join(found, [*bytes_, "outcome"], how="left").withColumns(taken).select(*outcomes.columns)

@@ -21,11 +21,12 @@ import pyarrow.parquet as pq
 from fruitpipe import objects
 from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.extractor.featurise import Featuriser
+from fruitpipe.outcome import Outcome
 
 STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # not dictionary-encoded: values are hardly ever equal
-ROWS = ("featurised", "failed")  # outcomes that are rows of the table
-NO_CHANGES = ("unchanged", "kept")  # outcomes that leave it as it is
+ROWS = (Outcome.FEATURISED, Outcome.FAILED)  # outcomes that are rows of the table
+NO_CHANGES = (Outcome.UNCHANGED, Outcome.KEPT)  # outcomes that leave it as it is
 
 
 class Group(NamedTuple):
@@ -142,7 +143,7 @@ def _groups(outcomes: pa.Table, add: str | None) -> list[Group]:
     return [
         Group(row["outcome"], row["error"], row["count_all"], _seconds(row["lag_max"]), row["error_message_min"], add, gone)
         for row in grouped.to_pylist()
-        for gone in [_paths_of(outcomes, row["outcome"]) if row["outcome"] == "gone" else None]
+        for gone in [_paths_of(outcomes, row["outcome"]) if row["outcome"] == Outcome.GONE else None]
     ]
 
 

@@ -61,8 +61,8 @@ class Known(NamedTuple):
         return is_allowed or self.error in AGAIN
 
 
-def worth_another_look(max_image_bytes: int) -> str:
-    """The SQL of whether the same object may give another row: access is granted, or more bytes are allowed by now."""
+def may_be_read_now(max_image_bytes: int) -> str:
+    """The SQL of whether the store, or another limit, may give the bytes of the same object by now, as only a look can tell."""
     return f"coalesce(error = 'unreadable' OR (error = 'too-large' AND length <= {max_image_bytes}), false)"
 
 
@@ -99,17 +99,18 @@ def good_paths(root: str, count: int, but: Collection[str], but_below: Sequence[
     Those in folders of `but` come last, those below `but_below` not at all. Reads four columns of the table.
     """
     others, table = frozenset(but), Snapshot(root)
-    avoided = {_folder(path) for path in others}
+    avoided = {folder(path) for path in others}
     good = " AND ".join(["error IS NULL", *(f"NOT starts_with(path, {text(prefix)})" for prefix in but_below)])
     rows = table.query(f"{LATEST_OF_LABELS.format(good=good)} LIMIT {count + len(avoided)}")
-    found = [row["path"] for row in rows if _folder(row["path"]) not in avoided]
+    found = [row["path"] for row in rows if folder(row["path"]) not in avoided]
     if len(found) < count:
         rows = table.query(f"{LATEST.format(good=good)} LIMIT {count + len(others) + len(found)}")
         found += [row["path"] for row in rows if row["path"] not in others and row["path"] not in found]
     return found[:count]
 
 
-def _folder(path: str) -> str:
+def folder(path: str) -> str:
+    """The URI of the folder that an image lies in."""
     return path.rpartition("/")[0]
 
 

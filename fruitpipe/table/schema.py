@@ -23,11 +23,6 @@ FEATURES = T.StructType(
 )
 COLUMNS = FEATURES.fieldNames()
 OUTCOMES = T.StructType([*FEATURES.fields, T.StructField("outcome", T.StringType())])  # what `featurise` says of each image
-# Three outcomes that are no rows of the table, and one that is a row which takes its features from another.
-TOUCHED = "touched"
-STALE = "stale"
-GONE = "gone"
-MOVED = "moved"
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",  # the refit reads what changed, not the table
     "delta.enableDeletionVectors": "false",  # an erased row must leave its file, not be marked in it

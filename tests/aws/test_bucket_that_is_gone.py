@@ -13,6 +13,7 @@ from fruitpipe.erasure.request_list import Named
 from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import NotFound
 from fruitpipe.extractor import featurise
+from fruitpipe.extractor.arrow_schema import Reference
 from fruitpipe.objects import s3_connection
 from fruitpipe.pictures import thumbnails
 from fruitpipe.root import manifests
@@ -58,7 +59,7 @@ def test_the_rows_of_its_images_are_found_and_found_again_once_they_were_asked_f
 def test_a_batch_keeps_the_row_of_an_image_there_and_a_report_shows_its_name_alone(root, s3):  # noqa: ARG001 - the connection
     there = f"s3://{s3.bucket()}/1.jpg"
     objects.write(there, jpeg(0))
-    looked = featurise.Featuriser(None, "extractor", 50_000_000)._look(featurise.Reference(GONE))
+    looked = featurise.Featuriser(None, "fingerprint", 50_000_000)._look(Reference(GONE))
     assert looked == objects.Unreadable("there is no bucket bucket-that-was-deleted; check the name and the account")
     assert [bool(picture) for picture in thumbnails.of([GONE, there])] == [False, True]
 

@@ -153,50 +153,68 @@ def shuffled_and_repeated(collector, keys):
     return [*bodies[: len(bodies) // 2], "poison", *bodies[len(bodies) // 2 :]]
 
 
-def test_whatever_happens_in_the_bucket_and_however_it_is_told_the_table_ends_as_the_bucket(
-    collector, bucket, table, proxy, streams, begin, eventually
-):
+def deliver(collector, messages, eventually):
+    """All reach the queue; the poison among them, and it alone, ends in the dead-letter queue."""
+    for message in messages:
+        collector.sqs.send_message(QueueUrl=collector.queue, MessageBody=message)
+    eventually(lambda: collector.waiting(collector.dead) == 1 and not collector.waiting(collector.queue))
+    (dead,) = collector.sqs.receive_message(QueueUrl=collector.dead)["Messages"]
+    assert dead["Body"] == "poison"
+
+
+def overwrite_and_remove(bucket):
+    """One image becomes another picture, one becomes half a one, and one is gone."""
+    spaced, plus, percent = list(bucket.bodies)[:3]
+    bucket.put({spaced: jpeg(70), plus: jpeg(71)[:500]})
+    bucket.delete(percent)
+    return spaced, plus, percent
+
+
+def check_overwritten(collector, rows, spaced, plus):
+    network = Network(ModelFile.load(IngestSettings(images="x", root="x").model).body)
+    np.testing.assert_allclose(rows[collector.uri(spaced)]["features"], network(decode(jpeg(70)).pixels), atol=1e-6)
+    assert (rows[collector.uri(plus)]["error"], rows[collector.uri(plus)]["features"]) == ("truncated", None)
+
+
+def computed(table):
+    return {path: row["ingested_at"] for path, row in table.rows.items()}
+
+
+def check_that_each_trigger_lists_once(collector, proxy, eventually):
+    """Two times, in the first of which the stream looks after its table, for the first time."""
+    for _ in range(2):
+        before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
+        eventually(lambda since=before[1]: proxy.counts(f"/{collector.root}")["LIST"] >= since + TRIGGERS)
+    assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
+
+
+def test_whatever_happens_and_however_it_is_told_the_table_ends_as_the_bucket(bucket, proxy, streams, begin, eventually):
+    collector, table = bucket.collector, bucket.table
     begin("events")
     names = ["a b.jpg", "a+b.jpg", "a%20b.jpg", "a%2Bb.jpg", "p\u00eache.jpg", "pe\u0301che.jpg", "0.JPG"]
     bucket.put({f"Training/Apple Golden 2/{name}": jpeg(seed) for seed, name in enumerate(names)})
     eventually(bucket.is_in_the_table)
     at_start = proxy.counts(f"/{collector.images}")  # the bucket's region is asked once
-
-    spaced, plus, percent = list(bucket.bodies)[:3]
-    bucket.put({spaced: jpeg(70), plus: jpeg(71)[:500]})  # overwritten: by another picture, and by half a one
-    bucket.delete(percent)
+    spaced, plus, percent = overwrite_and_remove(bucket)
     eventually(bucket.is_in_the_table)
-    rows = table.rows
-    network = Network(ModelFile.load(IngestSettings(images="x", root="x").model).body)
-    np.testing.assert_allclose(rows[collector.uri(spaced)]["features"], network(decode(jpeg(70)).pixels), atol=1e-6)
-    assert (rows[collector.uri(plus)]["error"], rows[collector.uri(plus)]["features"]) == ("truncated", None)
-
+    check_overwritten(collector, table.rows, spaced, plus)
     bucket.put({f"Training/Kiwi/{number:03}.jpg": jpeg(100 + number) for number in range(AT_ONCE)})
     bucket.delete(*list(bucket.bodies)[-20:])
     eventually(bucket.is_in_the_table)
 
-    before = {path: row["ingested_at"] for path, row in table.rows.items()}
-    for message in shuffled_and_repeated(collector, [*list(bucket.bodies)[:10], percent]):
-        collector.sqs.send_message(QueueUrl=collector.queue, MessageBody=message)
-    eventually(lambda: collector.waiting(collector.dead) == 1 and not collector.waiting(collector.queue))
+    before = computed(table)
+    deliver(collector, shuffled_and_repeated(collector, [*list(bucket.bodies)[:10], percent]), eventually)
     bucket.put({"Training/Kiwi/last.jpg": jpeg(73)})
     eventually(bucket.is_in_the_table)
-    said = stopped(streams)
-
+    assert "unchanged" in stopped(streams)
     assert bucket.is_in_the_table()
-    computed = {path: row["ingested_at"] for path, row in table.rows.items()}
-    assert before.items() <= computed.items()
-    (dead,) = collector.sqs.receive_message(QueueUrl=collector.dead)["Messages"]
-    assert dead["Body"] == "poison"
-    assert "unchanged" in said
+    assert before.items() <= computed(table).items()
     assert set(proxy.counts(f"/{collector.images}") - at_start) == {"GET"}, "the image prefix is never listed"
 
+    before = computed(table)
     begin("prefix")
     bucket.put({"Training/Kiwi/listed.jpg": jpeg(74)})
     eventually(bucket.is_in_the_table)
-    for _ in range(2):  # in the first of which the stream looks after its table, for the first time
-        before = proxy.counts(f"/{collector.images}")["LIST"], proxy.counts(f"/{collector.root}")["LIST"]
-        eventually(lambda since=before[1]: proxy.counts(f"/{collector.root}")["LIST"] >= since + TRIGGERS)
-    assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
+    check_that_each_trigger_lists_once(collector, proxy, eventually)
     assert stopped(streams).startswith("ingest: 1 images featurised, 0 failed")
-    assert computed.items() <= {path: row["ingested_at"] for path, row in table.rows.items()}.items()
+    assert before.items() <= computed(table).items()

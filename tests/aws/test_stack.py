@@ -95,30 +95,28 @@ def test_what_the_emulator_cannot_hold_is_known():
     assert {kind for kind in types if kind not in _RESOURCE_HANDLERS and "Serverless" not in kind} == NOT_HELD
 
 
-def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventually):
-    (run, cluster_id), (_, environment) = stack, node
-    emr = aws.client("emr")
-
-    assert run("up") == 0, capsys.readouterr().err
-    outputs = outputs_of(capsys)
-    images, root = outputs["Images"], outputs["Root"]
-
+def upload(s3, images):
+    """Pictures below the prefix, and one beside it."""
     bucket, prefix = images.removeprefix("s3://").split("/")
     for seed in range(PICTURES):
-        aws.s3.put_object(Bucket=bucket, Key=f"{prefix}/Kiwi/{seed} a+b.jpg", Body=jpeg(seed))
-    aws.s3.put_object(Bucket=bucket, Key="elsewhere/0.jpg", Body=jpeg(0))
+        s3.put_object(Bucket=bucket, Key=f"{prefix}/Kiwi/{seed} a+b.jpg", Body=jpeg(seed))
+    s3.put_object(Bucket=bucket, Key="elsewhere/0.jpg", Body=jpeg(0))
 
-    def manifests():
-        root_bucket, root_prefix = root.removeprefix("s3://").split("/")
-        found = aws.s3.list_objects_v2(Bucket=root_bucket, Prefix=f"{root_prefix}/events/").get("Contents", ())
-        bodies = [aws.s3.get_object(Bucket=root_bucket, Key=one["Key"])["Body"].read() for one in found if one["Size"]]
-        return len({json.loads(line)["path"] for body in bodies for line in body.splitlines()}) == PICTURES
 
-    eventually(manifests)
+def images_in_manifests(s3, root):
+    """How many images the root's manifests name."""
+    bucket, prefix = root.removeprefix("s3://").split("/")
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/events/").get("Contents", ())
+    bodies = [s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found if one["Size"]]
+    return len({json.loads(line)["path"] for body in bodies for line in body.splitlines()})
 
+
+def stream_until_done(node, images, root):
+    """The cluster's step runs on the node until all pictures are featurised, and is then asked to end."""
+    home, environment = node
     step = policies.as_text(policies.template()["Resources"]["Cluster"]["Properties"]["Steps"][0])
     given = {"--images": images, "--root": root}
-    command = [f"{node[0]}/bin/stream", *step["HadoopJarStep"]["Args"][1:]]
+    command = [f"{home}/bin/stream", *step["HadoopJarStep"]["Args"][1:]]
     command = [given.get(before, one) for before, one in zip(["", *command], command, strict=False)]
     assert command[1:] == ["--images", images, "--root", root, "--source", "events"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stream:
@@ -132,12 +130,22 @@ def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventua
         assert f"ingest: {PICTURES} images featurised, 0 failed" in rest, (lines, rest, errors[-2000:])
         assert stream.returncode == 0
 
+
+def test_from_the_template_to_reduced_features(aws, stack, node, capsys, eventually):
+    (run, cluster_id), (home, environment) = stack, node
+    assert run("up") == 0, capsys.readouterr().err
+    outputs = outputs_of(capsys)
+    images, root = outputs["Images"], outputs["Root"]
+    upload(aws.s3, images)
+    eventually(lambda: images_in_manifests(aws.s3, root) == PICTURES)
+    stream_until_done(node, images, root)
+
     scheduled = {"execution_id": "one", "scheduled_time": "2026-11-25T03:00:00Z", "schedule_arn": "arn", "components": 3}
     answers = [invoke(aws, outputs["TriggerFunction"], scheduled) for _ in range(2)]
     assert [answer["started"] for answer in answers] == [True, False], answers
-    (added,) = emr.list_steps(ClusterId=cluster_id)["Steps"]
+    (added,) = aws.client("emr").list_steps(ClusterId=cluster_id)["Steps"]
     command = added["Config"]["Args"]
-    assert command == ["spark-submit", f"{node[0]}/batch/refit.py", "--root", root, "--components", "3"]
+    assert command == ["spark-submit", f"{home}/batch/refit.py", "--root", root, "--components", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"v000001: {PICTURES} rows, 1 labels; k = 3 keeps" in done.stdout

@@ -30,6 +30,7 @@ from fruitpipe.extractor import featurise
 from fruitpipe.ingest import query
 from fruitpipe.jobs import ingest, reconcile
 from fruitpipe.objects import bucket_settings
+from fruitpipe.pictures import decoding
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.refit import changes, on_spark
@@ -172,10 +173,10 @@ class Memory:
         yield from ((on_spark, "TaskContext", Context), (session, "open", lambda *_: self.spark), (query, "start", Query))
         yield lease, "held", _held
         for job in (ingest, reconcile):
-            yield job, "Model", mock.Mock(load=lambda *_: self.model)
+            yield job, "ModelFile", mock.Mock(load=lambda *_: self.model)
         for module in (ingest, reconcile, featurise):
             yield module, "fingerprint", lambda model: model.name
-        yield from ((featurise, "network_for", network_for), (featurise, "decode", decoded))
+        yield from ((featurise, "network_for", network_for), (decoding, "decode", decoded))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from fruitpipe.table.schema import COLUMNS, GONE, STALE, TOUCHED
+from fruitpipe.outcome import Outcome
+from fruitpipe.table.schema import COLUMNS
 from tests.model.rows import Row
 
 
@@ -29,19 +30,19 @@ class Merge:
                 continue
             source = self._by_path[row["path"]]
             self._matched.add(row["path"])
-            if source["outcome"] == GONE:
+            if source["outcome"] == Outcome.GONE:
                 self.feed.append(row | {"_change_type": "delete"})
                 continue
-            if source["outcome"] == STALE:
+            if source["outcome"] == Outcome.STALE:
                 after = row | {"error_message": f"{source['error']}: {source['error_message']}"}
             else:
-                taken = ("modification_time", "length", "etag") if source["outcome"] == TOUCHED else COLUMNS
+                taken = ("modification_time", "length", "etag") if source["outcome"] == Outcome.TOUCHED else COLUMNS
                 after = row | {name: source[name] for name in taken}
             self.feed += [row | {"_change_type": "update_preimage"}, after | {"_change_type": "update_postimage"}]
             yield after
 
     def inserted(self) -> list[Row]:
-        no_rows = (GONE, TOUCHED, STALE)
+        no_rows = (Outcome.GONE, Outcome.TOUCHED, Outcome.STALE)
         new = [row for path, row in self._by_path.items() if path not in self._matched and row["outcome"] not in no_rows]
         rows = [{name: row[name] for name in COLUMNS} for row in new]
         self.feed += [row | {"_change_type": "insert"} for row in rows]

@@ -24,11 +24,12 @@ from pyspark.errors import PySparkException
 
 from fruitpipe import objects
 from fruitpipe.errors import DuplicateRows, LeaseLost, NotEnoughRows, NotFound
+from fruitpipe.outcome import Outcome
 from fruitpipe.refit import fitted_rows
 from fruitpipe.refit.changes import Pinned
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import APPLICATION
-from fruitpipe.table.schema import COLUMNS, GONE, MOVED
+from fruitpipe.table.schema import COLUMNS
 from fruitpipe.table.vector_files import File
 from tests.model.merge import Merge
 from tests.model.opened import Opened
@@ -147,7 +148,7 @@ class Table:
     def remove(self, spark: Any, root: str, paths: Sequence[str], fence: Any = None) -> int:
         there = lookup.of_paths(root, paths)
         if there:
-            gone = [dict.fromkeys(COLUMNS) | {"path": path, "outcome": GONE} for path in there]
+            gone = [dict.fromkeys(COLUMNS) | {"path": path, "outcome": Outcome.GONE} for path in there]
             with commits.fenced(spark, fence):
                 self.merge(spark, root, gone)
         return len(there)
@@ -170,7 +171,8 @@ class Table:
         good = {(row["sha256"], row["extractor"]): row for row in self.now.rows() if row["error"] is None}
         copied = ("width", "height", "features")
         return [
-            row | ({name: good[row["sha256"], row["extractor"]][name] for name in copied} if row["outcome"] == MOVED else {})
+            row
+            | ({name: good[row["sha256"], row["extractor"]][name] for name in copied} if row["outcome"] == Outcome.MOVED else {})
             for row in outcomes
         ]
 

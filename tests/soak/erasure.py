@@ -72,11 +72,24 @@ def chosen(folder: str, count: int) -> list[Path]:
     return sorted(random.Random(0).sample(every, count))
 
 
-def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
-    images, root = f"{place}/images", f"{place}/root"
+def upload(images: str, pictures: list[Path]) -> list[str]:
     uris = [f"{images}/{path.parent.name}/{path.name}" for path in pictures]
     for uri, path in zip(uris, pictures, strict=True):
         objects.write(uri, path.read_bytes())
+    return uris
+
+
+def certificate_of(root: str) -> str:
+    """The only one, which is printed."""
+    record = next(name for name in objects.children(f"{root}/erasures") if name.endswith(".json"))
+    certificate = objects.read(f"{root}/erasures/{record}").decode()
+    print(certificate, flush=True)
+    return certificate
+
+
+def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
+    images, root = f"{place}/images", f"{place}/root"
+    uris = upload(images, pictures)
     stream = ["streaming/ingest.py", "--images", images, "--root", root, "--once", "--erasure-grace-hours", "0"]
     job(*stream)
     job("batch/refit.py", "--root", root)
@@ -101,10 +114,8 @@ def erase_and_look(place: str, pictures: list[Path], files: Files) -> int:
     print(
         f"after: traces in {len(found)} files {found[:5]}; the other {len(after)} rows unchanged bit for bit: {same}", flush=True
     )
-    record = next(name for name in objects.children(f"{root}/erasures") if name.endswith(".json"))
-    certificate = objects.read(f"{root}/erasures/{record}").decode()
-    print(certificate, flush=True)
-    return int(not before_files or bool(found) or not same or json.loads(certificate)["status"] != "done")
+    is_done = json.loads(certificate_of(root))["status"] == "done"
+    return int(not before_files or bool(found) or not same or not is_done)
 
 
 COMMAND = "from fruitpipe.cli import main; main()"

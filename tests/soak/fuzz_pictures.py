@@ -38,37 +38,54 @@ TAGS = (254, 255, 256, 257, 258, 259, 262, 273, 277, 279, 330, 339, 34675)  # th
 REASONS = {"empty", "too-many-pixels", "not-an-image", "unsupported-format", "truncated", "too-slow"}
 
 
+IMAGE = encodings.COLOUR.resize((24, 24))
+PALETTE, DEEP, PROFILE, EXIF = IMAGE.quantize(9), Image.new("I;16", (24, 24), 700), odd_pictures._exchanging(), Image.Exif()
+EXIF[0x0112] = 6
+FRAMES = {"save_all": True, "append_images": [IMAGE.rotate(9)]}
+
+
 def seeds() -> dict[str, bytes]:
     """Some twenty small pictures, by name."""
-    image = encodings.COLOUR.resize((24, 24))
-    grey, palette, deep = image.convert("L"), image.quantize(9), Image.new("I;16", (24, 24), 700)
-    exif, profile = Image.Exif(), odd_pictures._exchanging()
-    exif[0x0112] = 6
-    frames = {"save_all": True, "append_images": [image.rotate(9)]}
+    return _jpegs() | _pngs_and_webps() | _others()
+
+
+def _jpegs() -> dict[str, bytes]:
     encoded = encodings.encoded
     return {
-        "jpeg": encoded(image, "JPEG", exif=exif),
-        "jpeg with a profile": encoded(image, "JPEG", icc_profile=profile),
-        "progressive jpeg": encoded(image, "JPEG", progressive=True),
-        "cmyk jpeg": encoded(image.convert("CMYK"), "JPEG"),
-        "grey jpeg": encoded(grey, "JPEG"),
+        "jpeg": encoded(IMAGE, "JPEG", exif=EXIF),
+        "jpeg with a profile": encoded(IMAGE, "JPEG", icc_profile=PROFILE),
+        "progressive jpeg": encoded(IMAGE, "JPEG", progressive=True),
+        "cmyk jpeg": encoded(IMAGE.convert("CMYK"), "JPEG"),
+        "grey jpeg": encoded(IMAGE.convert("L"), "JPEG"),
         "arithmetic jpeg": encodings.ARITHMETIC,
-        "png": encoded(image, icc_profile=profile, exif=exif),
-        "palette png": encoded(palette, transparency=3),
-        "16-bit png": encoded(deep),
-        "png with alpha": encoded(image.convert("RGBA")),
-        "webp": encoded(image, "WEBP", exif=exif),
-        "lossless webp": encoded(image.convert("RGBA"), "WEBP", lossless=True),
-        "animated webp": encoded(image, "WEBP", **frames),
-        "gif": encoded(palette, "GIF", transparency=3),
-        "animated gif": encoded(image, "GIF", **frames),
-        "bmp": encoded(image, "BMP"),
-        "palette bmp": encoded(palette, "BMP"),
-        "tiff": encoded(image, "TIFF", icc_profile=profile),
-        "lzw tiff": encoded(image, "TIFF", compression="tiff_lzw"),
-        "jpeg tiff": encoded(image, "TIFF", compression="jpeg"),
-        "16-bit tiff": encoded(deep, "TIFF"),
-        "tiff of two": tiffs.tiff(tiffs.directory(image.resize((9, 9)), (254, 4, [1])), tiffs.directory(image)),
+    }
+
+
+def _pngs_and_webps() -> dict[str, bytes]:
+    encoded = encodings.encoded
+    return {
+        "png": encoded(IMAGE, icc_profile=PROFILE, exif=EXIF),
+        "palette png": encoded(PALETTE, transparency=3),
+        "16-bit png": encoded(DEEP),
+        "png with alpha": encoded(IMAGE.convert("RGBA")),
+        "webp": encoded(IMAGE, "WEBP", exif=EXIF),
+        "lossless webp": encoded(IMAGE.convert("RGBA"), "WEBP", lossless=True),
+        "animated webp": encoded(IMAGE, "WEBP", **FRAMES),
+    }
+
+
+def _others() -> dict[str, bytes]:
+    encoded = encodings.encoded
+    return {
+        "gif": encoded(PALETTE, "GIF", transparency=3),
+        "animated gif": encoded(IMAGE, "GIF", **FRAMES),
+        "bmp": encoded(IMAGE, "BMP"),
+        "palette bmp": encoded(PALETTE, "BMP"),
+        "tiff": encoded(IMAGE, "TIFF", icc_profile=PROFILE),
+        "lzw tiff": encoded(IMAGE, "TIFF", compression="tiff_lzw"),
+        "jpeg tiff": encoded(IMAGE, "TIFF", compression="jpeg"),
+        "16-bit tiff": encoded(DEEP, "TIFF"),
+        "tiff of two": tiffs.tiff(tiffs.directory(IMAGE.resize((9, 9)), (254, 4, [1])), tiffs.directory(IMAGE)),
     }
 
 

@@ -53,9 +53,9 @@ def test_a_removed_image_loses_its_row(images, catch_up, run, table):
     assert len(table()) == 10
 
 
-def test_an_image_with_two_rows_is_told_and_mended_and_refused_by_a_refit(spark, images, root, catch_up, run, table, capsys):
+def test_an_image_with_two_rows_is_told_and_mended_and_refused_by_a_refit(spark, images, root, catch_up, table, capsys):
     fill(images, 3)
-    run()
+    ingest(IngestSettings(images=str(images), root=root, once=True))
     rows = delta.rows(spark, root)
     append_rows(root, rows.where("path LIKE '%0001.jpg'"))
     append_rows(root, rows.where("path LIKE '%0002.jpg'").withColumn("ingested_at", F.current_timestamp()))
@@ -217,17 +217,23 @@ def test_a_prefix_under_which_nothing_ever_lay_is_refused_where_there_are_rows(i
     assert list(objects.list_all(f"{root}/events")) == before
 
 
+def lose_and_damage(root, whole):
+    """The first file is removed, and a bit of the second one changed."""
+    lost, flipped, *_ = (Path(f"{root}/features/{file.path}".removeprefix("file://")) for file in whole)
+    lost.unlink()
+    body = bytearray(flipped.read_bytes())
+    body[len(body) // 2] ^= 1
+    flipped.write_bytes(bytes(body))
+    return lost, flipped
+
+
 def test_lost_and_damaged_files_are_named_and_a_repair_has_their_images_come_again(images, root, run, table, capsys):
     for first in (0, 3, 6):
         fill(images, 3, first=first)
         run()
     refit(RefitSettings(root=root, components=1, report=False))
     before, whole = table(), sorted(Snapshot(root).files())
-    lost, flipped, *_ = (Path(f"{root}/features/{file.path}".removeprefix("file://")) for file in whole)
-    lost.unlink()
-    body = bytearray(flipped.read_bytes())
-    body[len(body) // 2] ^= 1
-    flipped.write_bytes(bytes(body))
+    lost, flipped = lose_and_damage(root, whole)
     with pytest.raises(Damaged, match=rf"{lost.name} is missing, with {whole[0].rows} rows; run fruitpipe reconcile .* --repair"):
         run()
     with pytest.raises(Damaged, match=rf"{lost.name}|{flipped.name}"):
@@ -240,9 +246,8 @@ def test_lost_and_damaged_files_are_named_and_a_repair_has_their_images_come_aga
     assert told[1].startswith(f"reconcile: {flipped.name} does not read back (")
     assert sorted(Snapshot(root).files()) == whole
     reconcile(asked)
-    told = capsys.readouterr().out.splitlines()
     again = whole[0].rows + whole[1].rows
-    assert told[2:4] == [
+    assert capsys.readouterr().out.splitlines()[2:4] == [
         f"reconcile: 2 files lost or damaged, with {again} rows, whose images come again",
         f"reconcile: {again} new, 0 changed, 0 gone, 0 stale, 0 to look at again",
     ]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fruitpipe.erasure import file_contents, places, search
+from fruitpipe.erasure import file_contents, places, search, unpacking
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.needles import Needles
 from fruitpipe.root.manifests import ImageEvent, to_line
@@ -126,7 +126,7 @@ def test_a_footers_statistics_and_metadata_are_read(traces):
         lzma.compress,
         lambda body: pa.Codec("zstd").compress(body, asbytes=True),
         lambda body: pa.Codec("lz4").compress(body, asbytes=True),
-        lambda body: file_contents.SNAPPY + snappy_chunk(body),
+        lambda body: unpacking.SNAPPY + snappy_chunk(body),
         lambda body: gzip.compress(gzip.compress(body)),
     ],
 )
@@ -200,19 +200,19 @@ def test_what_was_found_for_several_requests_is_told_apart(tmp_path):
 
 
 def test_more_than_is_looked_at_of_a_compressed_file_is_not_taken_for_read(monkeypatch):
-    monkeypatch.setattr(file_contents, "MAX_UNPACKED_BYTES", 1000)
-    monkeypatch.setattr(file_contents, "CHUNK_BYTES", 300)
-    packers = (gzip.compress, bz2.compress, lzma.compress, lambda body: file_contents.SNAPPY + snappy_chunk(body))
+    monkeypatch.setattr(unpacking, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "CHUNK_BYTES", 300)
+    packers = (gzip.compress, bz2.compress, lzma.compress, lambda body: unpacking.SNAPPY + snappy_chunk(body))
     for pack in (
         *packers,
         *(lambda body, codec=codec: pa.Codec(codec).compress(body, asbytes=True) for codec in ("zstd", "lz4")),
     ):
         assert list(file_contents.parts(pack(b"x" * 1000)))[1].raw == b"x" * 1000
-        with pytest.raises(file_contents.NotReadable, match="unpacks to more than 1000 bytes"):
+        with pytest.raises(unpacking.NotReadable, match="unpacks to more than 1000 bytes"):
             list(file_contents.parts(pack(b"x" * 1001)))
     body = io.BytesIO()
     np.savez_compressed(body, zeros=np.zeros(1000))
-    with pytest.raises(file_contents.NotReadable, match="unpacks to more than"):
+    with pytest.raises(unpacking.NotReadable, match="unpacks to more than"):
         list(file_contents.parts(body.getvalue()))
 
 
@@ -221,9 +221,9 @@ def test_what_follows_the_packed_data_of_a_file_is_read_too(traces):
 
 
 def test_a_file_that_cannot_be_understood_is_not_taken_for_an_empty_one(traces):
-    with pytest.raises(file_contents.NotReadable):
+    with pytest.raises(unpacking.NotReadable):
         holds("f", parquet("snappy")[:-20], traces)
-    with pytest.raises(file_contents.NotReadable):
+    with pytest.raises(unpacking.NotReadable):
         holds("f", gzip.compress(b"x" * 1000)[:-9], traces)
 
 

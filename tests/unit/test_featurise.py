@@ -11,8 +11,11 @@ import pyarrow as pa
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.extractor import arrow_schema, featurise
+from fruitpipe.extractor import arrow_schema, featurise, read_ahead
+from fruitpipe.extractor.arrow_schema import Reference
 from fruitpipe.ingest import bisection
+from fruitpipe.pictures import decoding
+from fruitpipe.pictures.bad_image import MESSAGE_CHARACTERS
 from tests.pictures import jpeg
 
 
@@ -25,44 +28,44 @@ def test_what_is_read_ahead_is_bounded_by_bytes_whether_their_number_is_announce
         return objects.Found(objects.Stat(path, "etag", 40_000_000, datetime.now(UTC)), b"")
 
     monkeypatch.setattr(objects, "look", look)
-    monkeypatch.setattr(featurise, "_bytes_of", lambda together, _: sum(map(featurise._announced, together)))
-    references = iter([featurise.Reference(f"s3://b/{number}.jpg", length, None, None) for number in range(200)])
-    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._looks(references)
+    monkeypatch.setattr(read_ahead, "_bytes_of", lambda together, _: sum(map(read_ahead._announced, together)))
+    references = iter([Reference(f"s3://b/{number}.jpg", length, None, None) for number in range(200)])
+    found = read_ahead.looks(references, featurise.Featuriser(None, "fingerprint", 50_000_000)._look)
     next(found)
     assert 200 - len(list(references)) <= most
 
 
 def test_what_is_read_counts_with_its_own_bytes(monkeypatch):
-    monkeypatch.setattr(featurise, "UNKNOWN_BYTES", 1)
+    monkeypatch.setattr(read_ahead, "UNKNOWN_BYTES", 1)
     body = bytes(30_000_000)
     monkeypatch.setattr(objects, "look", lambda *_: objects.Found(objects.Stat("p", "e", len(body), datetime.now(UTC)), body))
     read = featurise.Featuriser(None, "fingerprint", 50_000_000)
-    ahead = [_read(read, [featurise.Reference("p")] * number) for number in (1, 2)]
-    assert featurise._bytes_ahead(ahead) == 90_000_000
+    ahead = [_read(read, [Reference("p")] * number) for number in (1, 2)]
+    assert read_ahead._bytes_ahead(ahead) == 90_000_000
 
 
 def _read(featuriser, together):
     future = Future()
-    future.set_result(featuriser._look_at(together))
+    future.set_result(read_ahead._looked(together, featuriser._look))
     return together, future
 
 
 @pytest.mark.parametrize("length", [None, 1_000, 4_000_000, 40_000_000])
 def test_all_references_are_looked_at_in_order_and_large_ones_one_by_one(monkeypatch, length):
     monkeypatch.setattr(objects, "look", lambda *_: objects.Gone())
-    given = [featurise.Reference(f"s3://b/{number}.jpg", length) for number in range(100)]
-    together = list(featurise._together(iter(given)))
+    given = [Reference(f"s3://b/{number}.jpg", length) for number in range(100)]
+    together = list(read_ahead._together(iter(given)))
     assert [reference for some in together for reference in some] == given
-    assert {len(some) for some in together[: featurise.READERS]} == {1}
-    assert max(map(len, together)) == (featurise.READ_TOGETHER if length == 1_000 else 1)
-    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._looks(iter(given))
+    assert {len(some) for some in together[: read_ahead.READERS]} == {1}
+    assert max(map(len, together)) == (read_ahead.READ_TOGETHER if length == 1_000 else 1)
+    found = read_ahead.looks(iter(given), featurise.Featuriser(None, "fingerprint", 50_000_000)._look)
     assert [reference for reference, _ in found] == given
 
 
 def featurised(monkeypatch, decode):
     """The rows of three images, of which the second is what `decode` makes of it."""
-    good = featurise.decode
-    monkeypatch.setattr(featurise, "decode", lambda body, _, **how: decode() if body == b"odd" else good(body, **how))
+    good = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda body, _, **how: decode() if body == b"odd" else good(body, **how))
     monkeypatch.setattr(featurise.Featuriser, "load", lambda _: lambda pixels: np.full(1280, pixels.mean(), np.float32))
     bodies = {"s3://b/0.jpg": jpeg(0), "s3://b/1.jpg": b"odd", "s3://b/2.jpg": jpeg(2)}
     stats = {path: objects.Stat(path, "etag", len(body), datetime.now(UTC)) for path, body in bodies.items()}
@@ -132,7 +135,7 @@ def test_what_a_look_raises_that_is_none_of_the_stores_known_faults_is_that_imag
         raise ValueError("as the test has it")
 
     monkeypatch.setattr(objects, "look", look)
-    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._look(featurise.Reference("s3://b/0.jpg"))
+    found = featurise.Featuriser(None, "fingerprint", 50_000_000)._look(Reference("s3://b/0.jpg"))
     assert found == objects.Unreadable("ValueError: as the test has it")
 
 
@@ -146,7 +149,7 @@ def test_whatever_a_decoder_raises_for_one_image_is_its_row_and_costs_its_neighb
     first, odd, last = featurised(monkeypatch, decode)
     assert (odd["outcome"], odd["error"], odd["features"]) == ("failed", "decoder-error", None)
     assert odd["error_message"].startswith(f"{type(error).__name__}: ")
-    assert len(odd["error_message"]) <= featurise.MESSAGE_CHARACTERS
+    assert len(odd["error_message"]) <= MESSAGE_CHARACTERS
     assert first["outcome"] == last["outcome"] == "featurised"
 
 
@@ -177,6 +180,6 @@ def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded()
     digest = hashlib.sha256(body).hexdigest()
     worker = featurise.Featuriser(None, "fingerprint", 50_000_000, copyable={digest: "extractor-scaled-1"})
     found = objects.Found(objects.Stat("file:///b/0.jpg", "etag", len(body), datetime.now(UTC)), body)
-    row = worker._outcome(None, None, featurise.Reference("file:///b/0.jpg"), found)
+    row = worker._outcome(None, None, Reference("file:///b/0.jpg"), found)
     assert (row["outcome"], row["sha256"], row.get("features"), row["extractor"]) == ("moved", digest, None, "extractor-scaled-1")
-    assert worker._outcome(None, None, featurise.Reference("file:///b/0.jpg", known_sha256=digest), found)["outcome"] == "touched"
+    assert worker._outcome(None, None, Reference("file:///b/0.jpg", known_sha256=digest), found)["outcome"] == "touched"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from fruitpipe import cli
 from fruitpipe.errors import WrongModel
-from fruitpipe.extractor import build
+from fruitpipe.extractor import build, wrapped
 from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for, pack_wrapped
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -99,6 +100,10 @@ def test_files_that_a_tool_put_behind_the_network_are_left_off(wrap):
         (("--mean", "x", "--scale", "255"), "--mean x: give a number"),
         (("--mean", "nan", "--scale", "255"), "--mean nan: give one number"),
         (("--mean", "0", "--scale", "0"), "--scale 0: what values are divided by has to be above 0"),
+        (
+            ("--mean", "0", "--scale", "1e-46"),
+            "--scale 1e-46,1e-46,1e-46: make NaN or infinite numbers of a picture",
+        ),
         (("--mean", "0", "--scale", "255", "--size", "33"), "takes pictures of 32 x 32; leave it out"),
         (("--mean", "0", "--scale", "255", "--size", "axb"), "--size axb: give a number of pixels"),
     ],
@@ -107,6 +112,19 @@ def test_a_wrong_flag_gets_one_line(wrap, flags, message):
     code, printed, _ = wrap(networks.small(), *flags)
     assert (code, len(printed.splitlines())) == (2, 1)
     assert message in printed
+
+
+@pytest.mark.parametrize("scale", ["255", "1e-30"])
+def test_the_trial_run_is_of_a_picture_that_is_scaled_as_asked(monkeypatch, wrap, scale):
+    """What only shows with the user's numbers, as an overflow in the network, is told before the file is written."""
+    given = []
+    monkeypatch.setattr(wrapped.Network, "__call__", lambda _, pixels: given.append(pixels) or np.full(8, np.nan, np.float32))
+    monkeypatch.setattr(wrapped.Network, "output_shape", (1, 8))
+    code, printed, path = wrap(networks.small(), "--mean", "0", "--scale", scale)
+    assert (code, Path(path).exists()) == (1, False)
+    assert "gives NaN or infinite features of a picture from black to white; check --mean and --scale" in printed
+    assert given[0].shape == (32, 32, 3)
+    assert given[0].max() * float(scale) > 200
 
 
 @pytest.mark.parametrize(
