@@ -41,7 +41,7 @@ def publish(root: str) -> None:
             np.array([f"file:///{row}.jpg" for row in range(30)], object),
         )
         summary = Summary.of(ROWS, labels, paths)
-        named = classifier.fit(summary, ROWS, labels)
+        named = classifier.fit(summary, lambda: (ROWS, labels))
         facts = {"version": version, "rows": 30, "labels": 3, "k": 3, "variance_kept": 0.9, "files": version_files.files(folder)}
         facts |= {"basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00", "extractor": EXTRACTOR}
         facts["classifier"] = named.facts()
@@ -59,7 +59,7 @@ def publish_pictures(
     features = np.stack([vector_of(path.read_bytes()) for path in paths])
     labels, names = np.array([path.parent.name for path in paths], object), np.array([f"file://{path}" for path in paths], object)
     summary = Summary.of(features, labels, names)
-    reduction, named = fit(summary.moments), classifier.fit(summary, features, labels)
+    reduction, named = fit(summary.moments), classifier.fit(summary, lambda: (features, labels))
     with publication.attempt(root) as version:
         folder = publication.reduced_uri(root, version)
         columns = [pa.array(names.tolist()), pa.array(labels.tolist()), vectors_of(reduction.transform(features))]

@@ -81,9 +81,14 @@ def _measured(left_out: LeftOut) -> Calibration:
     known = left_out.novelty <= most_novel
     sure = _largest(left_out.scores, temperature)
     return Calibration(
-        temperature, most_novel, rows, float(right.mean()), float(right[known].mean()), float(known.mean()),
-        calibration_error(sure, right),
-    )  # fmt: skip
+        temperature=temperature,
+        most_novel=most_novel,
+        rows=rows,
+        accuracy=float(right.mean()),
+        accuracy_of_known=float(right[known].mean()),
+        known=float(known.mean()),
+        calibration_error=calibration_error(sure, right),
+    )
 
 
 def probabilities(scores: NDArray[Any], temperature: float) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from fruitpipe.classifier.calibration import Calibration, calibrate, probabiliti
 from fruitpipe.classifier.discriminant import Discriminant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ARRAYS = ("counts", "mean", "whitening", "centres")
 NUMBERS = ("shrinkage", "scatter_weight")
 MEASURED = ("temperature", "most_novel")
-BLOCK_CELLS = 2**22  # of (rows, labels) at a time
 
 
 class Answer(NamedTuple):
@@ -103,7 +102,7 @@ class Classifier:
         """Scores (block, labels), log posteriors but for a sum, and novelty (block,): some rows at a time."""
         fitted = self.discriminant
         priors = 0.0 if equal_priors else np.log(fitted.counts / fitted.rows)
-        step = max(1, BLOCK_CELLS // len(self.labels))
+        step = fitted.block_rows
         for start in range(0, len(features), step):
             points = fitted.whitened(features[start : start + step])
             distances, from_mean = fitted.squared_distances(points), (points**2).sum(axis=1)
@@ -116,10 +115,11 @@ class Classifier:
         return Answer(names[first], float(shares[first]), names[second], float(shares[second]), float(novelty), is_known)
 
 
-def fit(summary: Summary, features: NDArray[np.float32], labels: NDArray[Any]) -> Classifier:
-    """The classifier of the rows behind `summary`, measured on some of them, (n, d) with their labels (n,).
+def fit(summary: Summary, sample: Callable[[], tuple[NDArray[np.float32], NDArray[Any]]]) -> Classifier:
+    """The classifier of the rows behind `summary`, measured on some of them.
 
-    Raises NotEnoughRows where there is one label, or no label whose images differ.
+    sample: gives those, (n, d) features and their labels (n,); called only where a classifier can be fitted, as to read them may
+    take a pass over all. Raises NotEnoughRows where there is one label, or no label whose images differ.
     """
     fitted = discriminant.fit(summary)
-    return Classifier(fitted, calibrate(fitted, features, labels))
+    return Classifier(fitted, calibrate(fitted, *sample()))

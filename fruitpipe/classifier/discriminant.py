@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fruitpipe.errors import NotEnoughRows
-from fruitpipe.reduction.moments import Floats
+from fruitpipe.reduction.moments import Floats, check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fruitpipe.reduction.summary import Summary
 
 BLOCK_LABELS = 2048  # 21 MB in float64 at 1280 columns
+BLOCK_CELLS = 2**22  # of (rows, labels) that are scored at a time: 34 MB in float64, of which a few are held
 LEAST_LABELS = 2
 
 
@@ -50,10 +51,14 @@ class Discriminant:
         """The number of rows of the fit."""
         return int(self.counts.sum())
 
+    @property
+    def block_rows(self) -> int:
+        """How many rows are scored at a time."""
+        return max(1, BLOCK_CELLS // len(self.labels))
+
     def whitened(self, features: NDArray[Any]) -> Floats:
         """(n, d) features of any float type as points, (n, q) float64. Raises ValueError for other than d columns."""
-        if features.ndim != 2 or features.shape[1] != len(self.mean):  # noqa: PLR2004 - rows and columns
-            raise ValueError(f"features have the shape {features.shape}; (n, {len(self.mean)}) is expected")
+        check_columns(features, len(self.mean))
         points: Floats = (features - self.mean) @ self.whitening
         return points
 

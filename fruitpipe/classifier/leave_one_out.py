@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fruitpipe.classifier.discriminant import Discriminant
     from fruitpipe.reduction.moments import Floats
 
-BLOCK_CELLS = 2**22  # of (rows, labels): 34 MB in float64, of which a few are held
-
 
 class LeftOut(NamedTuple):
     """Of n rows, each by the classifier without it.
@@ -39,7 +37,7 @@ def leave_one_out(fitted: Discriminant, features: NDArray[np.float32], labels: N
     Costs 4 n · labels · q multiplications, and 8 n · labels bytes.
     """
     scores, novelty = np.empty((len(features), len(fitted.labels))), np.empty(len(features))
-    step = max(1, BLOCK_CELLS // len(fitted.labels))
+    step = fitted.block_rows
     for start in range(0, len(features), step):
         block = slice(start, start + step)
         distances, from_mean = _distances(fitted, fitted.whitened(features[block]), labels[block])

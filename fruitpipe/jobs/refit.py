@@ -63,7 +63,9 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
     say(gathered.how)
     _name_set_aside(gathered.summary)
     _name_left_out(pinned)
-    return new_version.Run(spark, settings, version, pinned, previous, gathered, began, bar)
+    return new_version.Run(
+        spark=spark, settings=settings, version=version, pinned=pinned, previous=previous, gathered=gathered, began=began, bar=bar
+    )
 
 
 def _previous(root: str, found: pointer.Pointer) -> Model | None:
@@ -114,8 +116,7 @@ def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:
         "continuity": mixable,
     }
     publication.copy_reduced(run.settings.root, previous.facts["version"], run.version)
-    model = Model(reduction, summary, facts)
-    new_version.write(run, added, model)
+    model, _ = new_version.write(run, added, Model(reduction, summary, facts))
     return model
 
 

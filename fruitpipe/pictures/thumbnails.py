@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError
-from fruitpipe.pictures import decoding
+from fruitpipe.pictures import colours, decoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,10 +75,8 @@ def thumbnail(body: bytes) -> str | None:
     """A picture of at most 64 x 64 px as a data: URI (WebP), or None for bytes that are no picture."""
     try:
         with decoding.opened(decoding.prepared(body)) as image:
-            image.draft("RGB", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at an eighth of its size, ten times faster
-            small = ImageOps.exif_transpose(image)
-            small.thumbnail((SIDE_PX, SIDE_PX))
-            return _data_uri(small)
+            image.thumbnail((SIDE_PX, SIDE_PX))  # which has a JPEG decoded at an eighth of its size, ten times faster
+            return _data_uri(decoding.turned(colours.as_seen(image), decoding.turn_of(image)))
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - one picture, overwritten since, must not stop a version
@@ -86,11 +84,8 @@ def thumbnail(body: bytes) -> str | None:
 
 
 def _data_uri(image: Image.Image) -> str:
-    coloured = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(coloured, mask=coloured)
     buffer = io.BytesIO()
-    white.save(buffer, "WEBP", quality=QUALITY)
+    image.save(buffer, "WEBP", quality=QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

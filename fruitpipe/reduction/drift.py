@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fruitpipe.reduction.nearest import nearest_other
 from fruitpipe.reduction.pca import Reduction, principal_angles_degrees
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from fruitpipe.reduction.moments import Floats
     from fruitpipe.reduction.summary import Summary
-
-BLOCK_POINTS = 256  # whose distances to all others are held at a time: 41 MB of 20,000 labels
 
 
 def compare(before: Reduction, rows_before: Summary, after: Reduction, rows_after: Summary) -> dict[str, Any]:
@@ -50,17 +49,4 @@ def _means(rows: Summary, labels: list[str]) -> Floats:
 def _share_changed(old: NDArray[np.float32], new: NDArray[np.float32]) -> float:
     if len(old) < 2:  # noqa: PLR2004 - a lone label has no neighbour
         return 0.0
-    return float((_nearest(old) != _nearest(new)).mean())
-
-
-def _nearest(points: NDArray[np.float32]) -> NDArray[np.intp]:
-    """For each of (n, k) points the number of the nearest other one. Takes n² · k operations, and memory for n of a block."""
-    exact = points.astype(np.float64)
-    squares = (exact**2).sum(axis=1)
-    nearest = np.empty(len(exact), np.intp)
-    for first in range(0, len(exact), BLOCK_POINTS):
-        block = exact[first : first + BLOCK_POINTS]
-        distances = squares - 2 * block @ exact.T
-        np.fill_diagonal(distances[:, first:], np.inf)
-        nearest[first : first + BLOCK_POINTS] = distances.argmin(axis=1)
-    return nearest
+    return float((nearest_other(old) != nearest_other(new)).mean())

@@ -19,6 +19,12 @@ Floats = NDArray[np.float64]
 BLOCK_ROWS = 2048  # 21 MB in float64 at 1280 columns; smaller blocks would spend their time on merging
 
 
+def check_columns(rows: NDArray[Any], columns: int) -> None:
+    """Raises ValueError where `rows` has another shape than (n, columns)."""
+    if rows.ndim != 2 or rows.shape[1] != columns:  # noqa: PLR2004 - rows and columns
+        raise ValueError(f"features have the shape {rows.shape}; (n, {columns}) is expected")
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """The moments of `count` rows of d columns.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fruitpipe.errors import NotEnoughRows, WrongUsage
-from fruitpipe.reduction.moments import BLOCK_ROWS, Floats, Moments
+from fruitpipe.reduction.moments import BLOCK_ROWS, Floats, Moments, check_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,14 +70,19 @@ class Reduction:
 
         Computed in float64, in blocks of 2048 rows. Raises ValueError for other than d columns.
         """
-        if features.ndim != 2 or features.shape[1] != len(self.mean):  # noqa: PLR2004 - rows and columns
-            raise ValueError(f"features have the shape {features.shape}; (n, {len(self.mean)}) is expected")
+        check_columns(features, len(self.mean))
         weights = self._weights()
         reduced = np.empty((len(features), self.k), np.float32)
         for start in range(0, len(features), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             reduced[block] = (features[block] - self.mean) @ weights
         return reduced
+
+    def standardised(self, features: NDArray[Any]) -> Floats:
+        """The (n, d) features as the PCA gets them, float64; constant columns are 0. Raises ValueError for another d."""
+        check_columns(features, len(self.mean))
+        scaled: Floats = (features - self.mean) * self._inverse_scale
+        return scaled
 
     def variance_kept_of(self, moments: Moments) -> float:
         """The share of the standardised variance of other rows, known by their moments, that these components keep.
@@ -109,8 +114,13 @@ class Reduction:
 
     def _weights(self) -> Floats:
         """(d, k): what a centred row is multiplied with; zero for constant columns."""
-        inverse = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
-        return np.ascontiguousarray((self.components * inverse).T)
+        return np.ascontiguousarray((self.components * self._inverse_scale).T)
+
+    @property
+    def _inverse_scale(self) -> Floats:
+        """(d,); 0 for constant columns."""
+        inverse: Floats = np.divide(1, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        return inverse
 
 
 def fit(

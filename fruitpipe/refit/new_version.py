@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fruitpipe.classifier import discriminant
-from fruitpipe.classifier.calibration import calibrate
-from fruitpipe.classifier.classifier import Classifier
+from fruitpipe.classifier import classifier
 from fruitpipe.errors import InvalidResult, NotEnoughRows
 from fruitpipe.output import say
 from fruitpipe.reduction import drift
@@ -24,6 +22,7 @@ from fruitpipe.table import vector_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
     from pyspark.sql import SparkSession
 
     from fruitpipe.reduction.summary import Summary
@@ -45,7 +44,7 @@ def steps(settings: RefitSettings) -> tuple[str, ...]:
     return STEPS if settings.report else STEPS[:-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One attempt at a version: what was asked, and what is known of the rows by now."""
 
@@ -73,13 +72,17 @@ def fit_anew(run: Run) -> Model:
     reduction = fit(summary.moments, variance=settings.variance, components=settings.components, previous=basis)
     turned = _continuity(previous, reduction, summary)
     facts = facts_of(run, reduction) | {"basis": run.version, "variance_kept": reduction.variance_kept, "continuity": turned}
-    model = Model(reduction, summary, facts)
-    _check_variance(write(run, run.pinned.source(run.spark), model), reduction)
+    model, written = write(run, run.pinned.source(run.spark), Model(reduction, summary, facts))
+    _check_variance(written, reduction)
     return model
 
 
-def write(run: Run, features: Source, model: Model) -> Summary:
-    """Writes the version's data, reads them back, then writes its model. Raises InvalidResult, saying expected and found."""
+def write(run: Run, features: Source, model: Model) -> tuple[Model, Summary]:
+    """Writes the version's data, reads them back, then writes its model.
+
+    Returns the model as it was written, with classifier and all facts, and the summary of the data. Raises InvalidResult, saying
+    expected and found.
+    """
     uri, expected = publication.reduced_uri(run.settings.root, run.version), model.summary.moments.count
     run.bar.step(REDUCE, expected)
     on_spark.write(features, model.reduction, uri, run.version)
@@ -90,27 +93,30 @@ def write(run: Run, features: Source, model: Model) -> Summary:
         raise InvalidResult(
             f"{uri}: {expected} rows of finite numbers expected, {found.moments.count} found; nothing is published"
         )
-    model.facts[version_files.FILES] = version_files.files(uri)
-    classified = with_classifier(run, model)
-    model.facts["seconds"] = round(time.monotonic() - run.began, 1)
-    version_model.save_model(run.settings.root, run.version, classified)
-    return found
+    model = with_classifier(run, _stating(model, {version_files.FILES: version_files.files(uri)}))
+    model = _stating(model, {"seconds": round(time.monotonic() - run.began, 1)})
+    version_model.save_model(run.settings.root, run.version, model)
+    return model, found
+
+
+def _stating(model: Model, facts: dict[str, Any]) -> Model:
+    return replace(model, facts=model.facts | facts)
 
 
 def with_classifier(run: Run, model: Model) -> Model:
     """The model with the classifier of its rows, and what that was measured to be worth; without where they allow none."""
     run.bar.step(MEASURE, run.pinned.rows)
     try:
-        fitted = discriminant.fit(model.summary)
+        fitted = classifier.fit(model.summary, lambda: _measured_on(run))
     except NotEnoughRows as reason:
         say(f"no classifier: {reason}")
-        model.facts.update({"classifier": None, "no_classifier": str(reason)})
-        return model
-    labels = np.array(row_sample.texts(run.sampled, "label"), np.str_)
-    classifier = Classifier(fitted, calibrate(fitted, row_sample.vectors(run.sampled), labels))
-    model.facts["classifier"] = classifier.facts()
-    say(f"classifier: {classifier.calibration}")
-    return replace(model, classifier=classifier)
+        return _stating(model, {"classifier": None, "no_classifier": str(reason)})
+    say(f"classifier: {fitted.calibration}")
+    return replace(_stating(model, {"classifier": fitted.facts()}), classifier=fitted)
+
+
+def _measured_on(run: Run) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    return row_sample.vectors(run.sampled), np.array(row_sample.texts(run.sampled, "label"), np.str_)
 
 
 def _check_variance(found: Summary, reduction: Reduction) -> None:

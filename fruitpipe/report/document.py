@@ -124,8 +124,8 @@ def html(model: Model, sampled: pa.Table, table: Table, held: str = "") -> str:
 def content(model: Model, sampled: pa.Table, table: Table) -> dict[str, Any]:
     """All that the report shows except single images, ready for JSON."""
     reduction = model.reduction
-    features = row_sample.vectors(sampled)
-    reduced = reduction.transform(features) if len(features) else np.zeros((0, reduction.k), np.float32)
+    features = row_sample.vectors(sampled) if len(sampled) else np.zeros((0, len(reduction.mean)), np.float32)
+    reduced = reduction.transform(features)
     cumulative = np.cumsum(np.trim_zeros(reduction.explained_variance_ratio, "b"))
     return {
         "facts": {name: fact for name, fact in model.facts.items() if name not in ("continuity", "files")},
@@ -133,19 +133,11 @@ def content(model: Model, sampled: pa.Table, table: Table) -> dict[str, Any]:
         "cumulative": np.round(cumulative, 5).tolist(),
         "components": np.round(_two(reduced), 3).T.tolist(),
         "neighbours": np.round(neighbours.arranged(reduced), 2).T.tolist(),
-        "confusion": _confusions(standardised(model, features), reduced, row_sample.texts(sampled, "label")),
+        "confusion": _confusions(reduction.standardised(features), reduced, row_sample.texts(sampled, "label")),
         "labels": table.labels,
         "arrivals": table.arrivals,
         "errors": table.errors,
     }
-
-
-def standardised(model: Model, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The (n, d) features standardised as for the PCA, float64; constant columns are 0."""
-    mean, scale = model.reduction.mean, model.reduction.scale
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-    scaled: NDArray[np.float64] = (features - mean) * inverse if len(features) else np.zeros((0, len(mean)))
-    return scaled
 
 
 def plotly_js() -> str:

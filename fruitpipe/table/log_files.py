@@ -17,6 +17,8 @@ from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fruitpipe.table.snapshot import Snapshot
 
 LOG_FILE = re.compile(r"\.?(\d{20})\.")
@@ -53,8 +55,7 @@ def check(table: str) -> None:
     """
     names = objects.children(folder(table))
     commits = sorted(int(name[:20]) for name in names if COMMIT.fullmatch(name))
-    checkpoints = [int(found[1]) for name in names if (found := CHECKPOINT.fullmatch(name))]
-    begin = max(checkpoints, default=-1)
+    begin = _newest_checkpoint(names)
     newest = max([begin, *commits])
     for name in (f"{version:020}.json" for version in range(begin + 1, newest + 1)):
         if fault := _fault_of_commit(objects.join(folder(table), name)):
@@ -72,7 +73,7 @@ def check(table: str) -> None:
 def commits_since_checkpoint(table: str) -> int:
     """How many commits a new reader has to read after the newest checkpoint."""
     names = objects.children(folder(table))
-    begin = max((int(found[1]) for name in names if (found := CHECKPOINT.fullmatch(name))), default=-1)
+    begin = _newest_checkpoint(names)
     return sum(int(name[:20]) > begin for name in names if COMMIT.fullmatch(name))
 
 
@@ -82,9 +83,14 @@ def check_sizes(table: str) -> None:
     A computer that loses power leaves such files. One listing of the log.
     """
     sizes = {objects.name(stat.path): stat.length for stat in objects.list_all(folder(table))}
-    begin = max((int(found[1]) for name in sizes if (found := CHECKPOINT.fullmatch(name))), default=-1)
+    begin = _newest_checkpoint(sizes)
     for name in sorted(name for name, size in sizes.items() if COMMIT.fullmatch(name) and not size and int(name[:20]) > begin):
         raise Damaged(f"{objects.join(folder(table), name)}: is an empty commit of the table's log; {RESTORE}")
+
+
+def _newest_checkpoint(names: Iterable[str]) -> int:
+    """The version of the newest checkpoint among the log's files; -1 without one."""
+    return max((int(found[1]) for name in names if (found := CHECKPOINT.fullmatch(name))), default=-1)
 
 
 def _fault_of_commit(uri: str) -> str | None:

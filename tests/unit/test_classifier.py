@@ -104,11 +104,10 @@ def within_scatter(rows, labels):
 
 def test_blocks_of_labels_and_of_rows_change_nothing(monkeypatch):
     rows, labels = rows_of([4, 7, 2, 12, 3])
-    whole = classifier.fit(summary_of(rows, labels), rows, labels)
+    whole = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     monkeypatch.setattr(discriminant, "BLOCK_LABELS", 2)
-    monkeypatch.setattr(classifier, "BLOCK_CELLS", 10)
-    monkeypatch.setattr("fruitpipe.classifier.leave_one_out.BLOCK_CELLS", 10)
-    parts = classifier.fit(summary_of(rows, labels), rows, labels)
+    monkeypatch.setattr(discriminant, "BLOCK_CELLS", 10)
+    parts = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     np.testing.assert_allclose(parts.predict_proba(rows), whole.predict_proba(rows), rtol=1e-9, atol=1e-12)
     assert parts.calibration.most_novel == pytest.approx(whole.calibration.most_novel, rel=1e-9)
 
@@ -118,7 +117,7 @@ def test_a_classifier_after_an_erasure_is_one_that_never_had_the_image():
     whole, erased = summary_of(rows, labels), np.arange(len(rows)) == 7
     after = whole.subtract(summary_of(rows[erased], labels[erased]))
     never = summary_of(rows[~erased], labels[~erased])
-    first, second = (classifier.fit(one, rows[~erased], labels[~erased]) for one in (after, never))
+    first, second = (classifier.fit(one, lambda: (rows[~erased], labels[~erased])) for one in (after, never))
     for name, array in first.arrays().items():
         if name != "labels":
             np.testing.assert_allclose(array, second.arrays()[name], rtol=1e-8, atol=1e-8)
@@ -129,21 +128,21 @@ def test_a_label_whose_only_image_is_erased_is_not_named_again():
     rows, labels = rows_of([9, 14, 1])
     only = labels == "label 02"
     left = summary_of(rows, labels).subtract(summary_of(rows[only], labels[only]))
-    assert classifier.fit(left, rows[~only], labels[~only]).labels == ("label 00", "label 01")
+    assert classifier.fit(left, lambda: (rows[~only], labels[~only])).labels == ("label 00", "label 01")
 
 
 def test_a_label_with_one_image_is_named_and_not_measured_on():
     rows, labels = rows_of([9, 14, 1])
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     assert model.predict(rows[labels == "label 02"]) == ["label 02"]
     assert model.calibration.rows == 23
 
 
 def test_constant_columns_add_nothing():
     rows, labels = rows_of([9, 14, 30])
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     wider = np.insert(rows, [0, 5], 3.0, axis=1)
-    with_constants = classifier.fit(summary_of(wider, labels), wider, labels)
+    with_constants = classifier.fit(summary_of(wider, labels), lambda: (wider, labels))
     other = wider + np.where(np.ptp(wider, axis=0) == 0, 100, 0).astype(np.float32)
     np.testing.assert_allclose(with_constants.predict_proba(other), model.predict_proba(rows), rtol=1e-6, atol=1e-9)
 
@@ -151,7 +150,7 @@ def test_constant_columns_add_nothing():
 def test_a_column_that_is_constant_within_each_label_is_used():
     rows, labels = rows_of([9, 14, 30])
     telling = np.where(labels == "label 01", 50, 0).astype(np.float32)[:, np.newaxis]
-    model = classifier.fit(summary_of(np.hstack([rows, telling]), labels), np.hstack([rows, telling]), labels)
+    model = classifier.fit(summary_of(np.hstack([rows, telling]), labels), lambda: (np.hstack([rows, telling]), labels))
     moved = np.hstack([rows, np.full_like(telling, 50)])
     assert set(model.predict(moved)) == {"label 01"}
 
@@ -159,7 +158,7 @@ def test_a_column_that_is_constant_within_each_label_is_used():
 def test_two_labels_in_one_column_are_told_apart():
     rows = np.array([[0.0], [1.0], [0.5], [10.0], [11.0]], np.float32)
     labels = np.array(["a", "a", "a", "b", "b"], object)
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     answers = model.identify(np.array([[0.2], [10.4]], np.float32))
     assert [(one.label, one.runner_up) for one in answers] == [("a", "b"), ("b", "a")]
     assert all(one.probability + one.runner_up_probability == pytest.approx(1) for one in answers)
@@ -180,21 +179,21 @@ def test_too_little_to_learn_from_is_told_in_a_line(rows, labels, message):
 
 def test_without_rows_to_measure_on_nothing_is_claimed():
     rows, labels = rows_of([9, 14])
-    model = classifier.fit(summary_of(rows, labels), rows[:0], labels[:0])
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows[:0], labels[:0]))
     assert model.calibration == Calibration(1.0, 1.0, 0, None, None, None, None)
 
 
 def test_an_image_that_is_the_mean_of_all_leaves_the_bound_a_number():
     rows = np.array([[-3.0], [-2.0], [0.0], [2.0], [3.0]], np.float32)
     labels = np.array(["a", "a", "a", "b", "b"], object)
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     assert np.isfinite(model.calibration.most_novel)
     assert model.identify(rows[2:3])[0].novelty == 1
 
 
 def test_what_is_stored_reads_back_as_the_same_classifier():
     rows, labels = rows_of([9, 14, 30])
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     again = Classifier.from_arrays(un_npz(npz(model.arrays())), json.loads(json.dumps(model.facts())))
     assert again.identify(rows) == model.identify(rows)
     assert again.calibration == model.calibration
@@ -204,7 +203,7 @@ def test_probabilities_are_sure_as_often_as_they_are_right():
     rows, labels = rows_of([40] * 6, seed=2, dimensions=200)
     rows += 120 * np.random.default_rng(3).normal(size=rows.shape).astype(np.float32)  # so that some are mistaken
     train = np.arange(len(rows)) % 2 == 0
-    model = classifier.fit(summary_of(rows[train], labels[train]), rows[train], labels[train])
+    model = classifier.fit(summary_of(rows[train], labels[train]), lambda: (rows[train], labels[train]))
     answers = model.identify(rows[~train])
     right = np.array([one.label for one in answers]) == labels[~train]
     assert 0.5 < right.mean() < 0.98
@@ -214,7 +213,7 @@ def test_probabilities_are_sure_as_often_as_they_are_right():
 
 def test_the_bound_keeps_ninety_five_of_a_hundred():
     rows, labels = rows_of([60] * 5)
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     assert 0.95 <= model.calibration.known < 0.96
     others, others_labels = rows_of([200] * 5)
     known = [one.is_known for one in model.identify(others)]
@@ -233,7 +232,7 @@ def test_the_calibration_error_is_that_of_a_table_by_hand():
 
 def test_features_of_another_length_are_refused():
     rows, labels = rows_of([9, 14])
-    model = classifier.fit(summary_of(rows, labels), rows, labels)
+    model = classifier.fit(summary_of(rows, labels), lambda: (rows, labels))
     with pytest.raises(ValueError, match=r"features have the shape \(2, 23\); \(n, 24\) is expected"):
         model.identify(rows[:2, :23])
 
@@ -242,4 +241,4 @@ def test_many_labels_are_measured_on_few_rows(monkeypatch):
     rows, labels = rows_of([3] * 40)
     monkeypatch.setattr(calibration, "MOST_CELLS", 40 * 10)
     monkeypatch.setattr(calibration, "FEWEST_ROWS", 7)
-    assert classifier.fit(summary_of(rows, labels), rows, labels).calibration.rows == 10
+    assert classifier.fit(summary_of(rows, labels), lambda: (rows, labels)).calibration.rows == 10

@@ -13,9 +13,11 @@ from PIL import Image
 from sklearn.neighbors import NearestNeighbors
 
 from fruitpipe.pictures import thumbnails
+from fruitpipe.reduction.nearest import nearest_other
 from fruitpipe.refit import row_sample
 from fruitpipe.report import document, neighbours
 from fruitpipe.table.snapshot import Snapshot
+from tests.encodings import encoded
 from tests.pictures import jpeg, put
 from tests.reports import EACH, LABELS, TABLE, model, sampled
 from tests.rows import empty_table
@@ -93,7 +95,7 @@ def test_a_report_that_is_written_while_a_rollback_holds_says_so(page, rows):
 def test_the_nearest_other_image_is_scikit_learns():
     vectors = np.random.default_rng(1).normal(size=(60, 7)).astype(np.float32)
     _, found = NearestNeighbors(n_neighbors=2).fit(vectors).kneighbors(vectors)
-    np.testing.assert_array_equal(neighbours.nearest(vectors), found[:, 1])
+    np.testing.assert_array_equal(nearest_other(vectors), found[:, 1])
 
 
 def test_a_mix_up_is_counted_in_the_row_of_the_image_and_the_column_of_its_neighbour():
@@ -110,7 +112,7 @@ def test_the_map_keeps_groups_together_and_is_the_same_each_time(count):
     assert placed.shape == (count, 2)
     np.testing.assert_array_equal(placed, neighbours.arranged(vectors))
     if count == 60:
-        assert (groups[neighbours.nearest(placed)] == groups).all()
+        assert (groups[nearest_other(placed)] == groups).all()
 
 
 def test_a_sample_does_not_depend_on_how_the_rows_are_split():
@@ -138,6 +140,27 @@ def test_a_report_of_a_table_that_is_empty_by_now_says_so(tmp_path):
     empty_table(root)
     table = document.read_table(Snapshot(root))
     assert table == document.Table({}, {"unit": "minute", "at": [], "images": []}, {}, [])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_thumbnail_shows_what_the_network_was_given(orientation):
+    """16 bits a channel scaled to 8, transparency on white, turned as the camera was held."""
+    deep = Image.fromarray(np.full((40, 80), 0x4000, np.uint16))
+    seen = shown(encoded(deep, "PNG", exif=held(orientation)))
+    assert seen.size == ((64, 32) if orientation == 1 else (32, 64))
+    assert np.abs(np.asarray(seen, int) - 0x40).max() <= 3
+    clear = Image.new("RGBA", (80, 40), (200, 0, 0, 0))
+    assert np.asarray(shown(encoded(clear, "PNG", exif=held(orientation)))).min() >= 252
+
+
+def shown(body):
+    return Image.open(io.BytesIO(base64.b64decode(thumbnails.thumbnail(body).partition(",")[2]))).convert("RGB")
+
+
+def held(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
 
 
 def test_a_picture_that_raises_whatever_it_is_has_no_thumbnail_and_holds_no_version_up(monkeypatch):

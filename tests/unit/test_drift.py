@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fruitpipe.reduction import drift
+from fruitpipe.reduction.nearest import nearest_other
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 
@@ -52,7 +53,7 @@ def test_only_labels_that_both_know_are_compared():
 def test_the_nearest_labels_of_thousands_are_found_without_a_table_of_each_with_each():
     points = np.random.default_rng(0).normal(size=(1500, 3)).astype(np.float32)
     tracemalloc.start()
-    nearest = drift._nearest(points)
+    nearest = nearest_other(points)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * len(points) ** 2
