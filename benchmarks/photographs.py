@@ -87,6 +87,7 @@ def run(given: argparse.Namespace, folder: Path) -> None:
             for engine in (ENGINES[name] for name in given.engines):
                 line = compare.facts(given, engine) | {"round": round_, "kind": photographs.name, "images": count}
                 line |= {"photographs": "drawn photographs"}
+                results.expect(given.results, line)
                 if not results.has(given.results, line):
                     measured = engine._replace(checkout=before if engine.is_before else None)
                     compare.measure(given, line, measured, images, folder / "out")

@@ -40,7 +40,7 @@ def test_a_refit_publishes_the_classifier_of_its_rows_and_what_it_was_measured_t
     _, printed = run("--components", "4")
     found, facts = publication.load_classifier(root), version_model.load_facts(root, "v000001")
     labels = np.array([LABELS[number % 3] for number in range(60)], object)
-    expected = fit(Summary.of(rows, labels, labels), rows, labels)
+    expected = fit(Summary.of(rows, labels, labels), lambda: (rows, labels))
     np.testing.assert_allclose(found.predict_proba(rows), expected.predict_proba(rows), rtol=1e-5)
     assert found.calibration.most_novel == pytest.approx(expected.calibration.most_novel, rel=1e-6)
     assert f"classifier: {found.calibration}" in printed
