@@ -20,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.features import PHOTOGRAPHS
+from fruitpipe.choices import Precision
 from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.settings import default_model
@@ -61,7 +62,7 @@ def components(vectors: NDArray[np.float32]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS)
-    parser.add_argument("--int8", default=default_model("int8"), help="the int8 model file")
+    parser.add_argument("--int8", default=default_model(Precision.int8), help="the int8 model file")
     given = parser.parse_args()
     files = sorted(given.photographs.glob("*/*.jpg"))
     labels = np.array([file.parent.name for file in files])

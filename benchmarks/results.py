@@ -20,7 +20,7 @@ def recorded(results: Path) -> list[Line]:
 
 
 def expect(results: Path, wanted: Line) -> None:
-    """Raises SystemExit where the file holds a run of the engine, of the same kind, that was made otherwise than `wanted` says."""
+    """Raises SystemExit where the file holds a run of the engine and the kind that was made otherwise than `wanted` says."""
     for line in recorded(results):
         same = all(line.get(key) == wanted.get(key, line.get(key)) for key in ("part", "engine", "kind"))
         for key in ("versions", *ALIKE) if same else ("machine", "code"):

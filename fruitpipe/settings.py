@@ -12,22 +12,20 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fruitpipe import objects, regions
+from fruitpipe.choices import Decoding, Precision
 from fruitpipe.errors import WrongUsage
 from fruitpipe.runtime import cache
 
-Precision = Literal["float32", "int8"]
-Decoding = Literal["scaled", "full"]
 
-
-def default_model(precision: Precision = "float32") -> str:
+def default_model(precision: Precision = Precision.float32) -> str:
     """Where `make` and `fruitpipe model build` write the model file."""
-    suffix = "" if precision == "float32" else f"-{precision}"
+    suffix = "" if precision == Precision.float32 else f"-{precision}"
     return str(cache.folder() / f"mobilenetv2-1.0-224{suffix}.tflite")
 
 
 def model_file(path: str, given: ValidationInfo) -> str:
     """`path`, or where the model file of the precision that `--extractor` asks for is looked for."""
-    return path or default_model(given.data.get("extractor", "float32"))
+    return path or default_model(given.data.get("extractor", Precision.float32))
 
 
 def spark_readable(uri: str) -> str:
@@ -87,11 +85,11 @@ class IngestSettings(JobSettings):
     """URI of the image prefix: a local folder or s3://bucket/prefix; an image's folder below it is its label"""
     source: Literal["prefix", "events"] = "prefix"
     """prefix: list the prefix at every trigger and read manifests; events: read manifests alone"""
-    extractor: Precision = "float32"
+    extractor: Precision = Precision.float32
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes it"""
-    decode: Decoding = "scaled"
+    decode: Decoding = Decoding.scaled
     """full: large photographs are decoded at their full size, at a third of the rate; never both in one ROOT"""
     label_level: Annotated[int | None, AfterValidator(level)] = None
     """the folder that is the label: 1 the first below IMAGES, -1 (a new ROOT's) the one that holds the image; kept with ROOT"""
@@ -166,11 +164,11 @@ class ReconcileSettings(JobSettings):
     """print the plan and write nothing"""
     repair: bool = False
     """first remove lost or damaged files from the table, so that their images are ingested again; reads the whole table"""
-    extractor: Precision = "float32"
+    extractor: Precision = Precision.float32
     """int8: about twice as fast, vectors a little different, to be built first; never both in one ROOT"""
     model: Annotated[str, AfterValidator(model_file)] = Field("", validate_default=True)
     """the model file; without it, where `fruitpipe model build` writes it"""
-    decode: Decoding = "scaled"
+    decode: Decoding = Decoding.scaled
     """as the stream's: rows that are not computed that way are stale"""
     allow_removals: bool = False
     """delete rows even where more than a tenth of them are gone"""

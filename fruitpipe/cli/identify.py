@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fruitpipe.choices import Decoding, Precision
 from fruitpipe.cli.flags import Root, taking
 from fruitpipe.cli.look import LOOK
-from fruitpipe.cli.model import Precision
 from fruitpipe.output import quoted, say, to_json
 
 if TYPE_CHECKING:
     from fruitpipe.identification.identifier import Identified
 
 commands = typer.Typer()
-
-
-class Decoding(enum.StrEnum):
-    """How large photographs are decoded."""
-
-    scaled = "scaled"
-    full = "full"
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def identify(given: IdentifyFlags) -> None:
     from fruitpipe.identification import input_pictures
     from fruitpipe.identification.identifier import Identifier
 
-    model = given.model or settings.default_model(given.extractor.value)
+    model = given.model or settings.default_model(given.extractor)
     in_full = given.decode == Decoding.full
     named_by = Identifier.of(given.root, model, wanted=given.nearest, equal_priors=given.equal_priors, in_full=in_full)
     well = True

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from fruitpipe.choices import Precision
 from fruitpipe.cli.flags import taking
 from fruitpipe.errors import WrongUsage
 
 MODEL = "Model"
 commands = typer.Typer(no_args_is_help=True, help="The network's model file.")
-
-
-class Precision(enum.StrEnum):
-    """What the network computes in."""
-
-    float32 = "float32"
-    int8 = "int8"
 
 
 @commands.command()
@@ -35,7 +28,7 @@ def build(
     from fruitpipe import settings
     from fruitpipe.extractor import build
 
-    build.build(path or settings.default_model(extractor.value), extractor.value)
+    build.build(path or settings.default_model(extractor), extractor)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from fruitpipe import objects
+from fruitpipe.choices import Precision
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import flatbuffer, mobilenet, weights
 from fruitpipe.extractor.flatbuffer import SIDE_PX
-from fruitpipe.extractor.inference import FLOAT32, INT8, ModelFile, Network, fingerprint, pack, quiet
+from fruitpipe.extractor.inference import ModelFile, Network, fingerprint, pack, quiet
 from fruitpipe.output import say
 from fruitpipe.pictures import decoding, drawn
 
@@ -22,16 +23,16 @@ PICTURES_PER_LABEL = 20  # that calibrate int8
 CHECKED_PICTURES, LEAST_COSINE = 24, 0.9
 
 
-def build(path: str, precision: str = FLOAT32) -> None:
+def build(path: str, precision: str = Precision.float32) -> None:
     """Writes the model file to `path`, a path or URI, in one step, and prints a line for each source that it tries.
 
     About 2 s; in int8 30 s, most of it TensorFlow's. Raises MissingRequirement where int8 lacks TensorFlow, or no source can be
     reached, WrongModel where a source has other weights.
     """
-    if precision == INT8:
+    if precision == Precision.int8:
         tensorflow()  # before anything is fetched for it
     uri, obtained = objects.canonical(path), weights.obtain()
-    convert = quantised if precision == INT8 else flatbuffer.of_mobilenet
+    convert = quantised if precision == Precision.int8 else flatbuffer.of_mobilenet
     body = pack(convert(obtained), weights.digest(obtained), precision)
     objects.write(uri, body)
     say(f"Model: {path} ({len(body) / 1e6:.1f} MB, fingerprint {fingerprint(ModelFile.parse(body))})")

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from fruitpipe import objects
+from fruitpipe.choices import Precision
 from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.pictures import decoding
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
@@ -34,7 +35,6 @@ MOBILENET = "mobilenetv2-1.0-224"
 # Of Keras's get_weights() for weights="imagenet", include_top=False, concatenated as little-endian float32.
 WEIGHTS_SHA256 = "c009b1f1262c1f55420ed4f95d0f338acb97548930c6f6c8f3383b79544088a8"
 WRAPPED = "wrapped"  # any network that a user wrapped
-FLOAT32, INT8 = "float32", "int8"
 IDENTIFIER = b"TFL3"  # of a LiteRT flatbuffer, from its fifth byte on
 CHANNELS = 3  # of each picture
 
@@ -61,7 +61,7 @@ class ModelFile:
     @property
     def precision(self) -> str:
         """``float32`` or ``int8``."""
-        return self.quantisation.partition(" ")[0] or FLOAT32
+        return self.quantisation.partition(" ")[0] or Precision.float32
 
     @classmethod
     def parse(cls, body: bytes) -> ModelFile:
@@ -75,7 +75,7 @@ class ModelFile:
         precision: ``float32`` or ``int8``, where another is a mistake.
         """
         uri = objects.canonical(path)
-        build = _BUILD_INT8 if precision == INT8 else _BUILD
+        build = _BUILD_INT8 if precision == Precision.int8 else _BUILD
         try:
             model = cls._verified(objects.read(uri), path)
         except NotFound as error:
@@ -93,10 +93,10 @@ class ModelFile:
             return cls(body, flatbuffer, network=WRAPPED, preprocessing=label["preprocessing"])
         _expect(name, "its weights", label["weights_sha256"], WEIGHTS_SHA256, label)
         precision = label["precision"]
-        return cls(body, label["weights_sha256"], "" if precision == FLOAT32 else f"{precision} {flatbuffer}")
+        return cls(body, label["weights_sha256"], "" if precision == Precision.float32 else f"{precision} {flatbuffer}")
 
 
-def pack(flatbuffer: bytes, weights_sha256: str, precision: str = FLOAT32) -> bytes:
+def pack(flatbuffer: bytes, weights_sha256: str, precision: str = Precision.float32) -> bytes:
     """The model file of a flatbuffer of MobileNetV2: the same bytes for the same flatbuffer, at any time."""
     return _packed(flatbuffer, {"extractor": MOBILENET, "weights_sha256": weights_sha256, "precision": precision})
 
@@ -184,7 +184,7 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
     """What the file says of itself."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            label = {"precision": FLOAT32, "extractor": MOBILENET, "preprocessing": {}} | json.loads(archive.read(_MEMBER))
+            label = _DEFAULTS | json.loads(archive.read(_MEMBER))
         return {key: kind(label[key]) for key, kind in _LABEL_TYPES.items()}
     except _UNREADABLE as error:
         raise WrongModel(
@@ -195,6 +195,7 @@ def _label(body: bytes, name: str) -> dict[str, Any]:
 
 # What zipfile and json raise for damaged bytes; RuntimeError where a flipped bit claims encryption or another method.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError)
+_DEFAULTS = {"precision": Precision.float32, "extractor": MOBILENET, "preprocessing": {}}  # of files of an earlier fruitpipe
 _LABEL_TYPES: dict[str, Callable[[Any], Any]] = {
     "extractor": str,
     "weights_sha256": str,
@@ -207,5 +208,5 @@ _LABEL_TYPES: dict[str, Callable[[Any], Any]] = {
 
 def _expect(name: str, part: str, found: str, expected: str, label: dict[str, Any]) -> None:
     if found != expected:
-        again = _WRAP if label["extractor"] == WRAPPED else _BUILD_INT8 if label["precision"] == INT8 else _BUILD
+        again = _WRAP if label["extractor"] == WRAPPED else _BUILD_INT8 if label["precision"] == Precision.int8 else _BUILD
         raise WrongModel(f"{name}: the SHA-256 of {part} is {found}, expected {expected}; make it again with: {again}")

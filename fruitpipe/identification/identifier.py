@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fruitpipe.choices import Decoding
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for
 from fruitpipe.identification import input_pictures, nearest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fruitpipe.classifier.classifier import Answer, Classifier
     from fruitpipe.reduction.pca import Reduction
 
-DECODE = {IN_FULL: "full", SCALED: "scaled"}  # what the flag says for each
+DECODE = {IN_FULL: Decoding.full, SCALED: Decoding.scaled}  # what the flag says for each
 AT_A_TIME = 64  # pictures: the reduced features are read once for so many
 
 

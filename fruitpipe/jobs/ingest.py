@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
+from fruitpipe.choices import Decoding
 from fruitpipe.erasure import register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor import featurise
@@ -108,11 +109,11 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
 def upserter(spark: SparkSession, model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
     """The job's Upsert; the model is sent to the workers once."""
     settings = prefix.settings
-    broadcast = spark.sparkContext.broadcast(model)
+    broadcast, in_full = spark.sparkContext.broadcast(model), settings.decode == Decoding.full
     rule = naming.of(settings.root)
     limits = settings.max_image_bytes, settings.max_image_seconds
     featuriser = featurise.Featuriser(
-        broadcast, fingerprint(model), *limits, naming=rule, preprocessing=model.preprocessing, in_full=settings.decode == "full"
+        broadcast, fingerprint(model), *limits, naming=rule, preprocessing=model.preprocessing, in_full=in_full
     )
     look_up = Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
     return Upsert(spark, settings.root, featuriser, fence, look_up, prefix.found_gone)

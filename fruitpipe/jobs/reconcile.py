@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fruitpipe import objects
+from fruitpipe.choices import Decoding
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
@@ -45,7 +46,7 @@ def reconcile(settings: ReconcileSettings) -> None:
     if settings.repair and take_out_lost_files(settings):
         return
     listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
-    current = variants.Current.of(fingerprint(model), model.preprocessing, in_full=settings.decode == "full")
+    current = variants.Current.of(fingerprint(model), model.preprocessing, in_full=settings.decode == Decoding.full)
     rows = table_rows(table, settings, current)
     check_prefix(table, settings, listed, rows)
     found = reconciliation.compare(listed, rows, current.fingerprint, partial(is_to_be_listed, choice, denied))

@@ -12,8 +12,9 @@ from PIL import Image
 from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import load_reduction, objects
+from fruitpipe.choices import Precision
 from fruitpipe.errors import Damaged, DuplicateRows, MixedExtractors, NoImages, WrongModel
-from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, ModelFile, _label, fingerprint, pack, pack_wrapped
+from fruitpipe.extractor.inference import WEIGHTS_SHA256, ModelFile, _label, fingerprint, pack, pack_wrapped
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
@@ -160,12 +161,12 @@ def test_rows_of_float32_and_int8_do_not_stay_side_by_side(images, run, catch_up
     float32 = ModelFile.load(IngestSettings(images="x", root="x").model)
     int8 = tmp_path / "int8.tflite"  # the same function under another label: which of them computes is what is looked at
     flatbuffer = float32.body[: _label(float32.body, "the model file")["flatbuffer_bytes"]]
-    int8.write_bytes(pack(flatbuffer, WEIGHTS_SHA256, INT8))
+    int8.write_bytes(pack(flatbuffer, WEIGHTS_SHA256, Precision.int8))
     fill(images, 1, first=2)
     with pytest.raises(WrongModel, match="its precision is int8, expected float32"):
         run(model=str(int8))
     assert {row["extractor"] for row in table().values()} == {fingerprint(float32)}
-    assert catch_up(extractor=INT8, model=str(int8)) == "ingest: 3 images featurised, 0 failed"
+    assert catch_up(extractor=Precision.int8, model=str(int8)) == "ingest: 3 images featurised, 0 failed"
     assert {row["extractor"] for row in table().values()} == {fingerprint(ModelFile.load(str(int8)))} != {fingerprint(float32)}
 
 

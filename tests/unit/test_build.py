@@ -5,9 +5,10 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
+from fruitpipe.choices import Precision
 from fruitpipe.errors import MissingRequirement, WrongModel
 from fruitpipe.extractor import build, flatbuffer, mobilenet, weights
-from fruitpipe.extractor.inference import INT8, WEIGHTS_SHA256, ModelFile, Network, fingerprint
+from fruitpipe.extractor.inference import WEIGHTS_SHA256, ModelFile, Network, fingerprint
 from fruitpipe.pictures.decoding import decode
 from tests import pictures
 
@@ -95,7 +96,7 @@ def test_int8_without_tensorflow_says_what_to_do_before_anything_is_fetched(monk
     monkeypatch.setitem(build.sys.modules, "tensorflow", None)
     monkeypatch.setattr(weights, "obtain", lambda: pytest.fail("nothing is to be fetched"))
     with pytest.raises(MissingRequirement, match=r"pip install 'fruitpipe\[int8\]' with Python 3\.11 to 3\.13"):
-        build.build(str(tmp_path / "model.tflite"), INT8)
+        build.build(str(tmp_path / "model.tflite"), Precision.int8)
 
 
 def test_int8_is_calibrated_on_the_drawn_sample_which_is_the_same_each_time():
