@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema, featurise
+from fruitpipe.ingest.worker import Worker
 from fruitpipe.outcome import Outcome
 from fruitpipe.runtime import deadline, session
 from fruitpipe.table import data_files
@@ -52,13 +53,13 @@ class _Overdue(Exception):
 
 @dataclass(frozen=True)
 class Bisection:
-    """Runs `writer` on the workers; an image that crashes its worker alone gets an outcome that says so.
+    """Runs `worker` on Spark's workers; an image that crashes its worker alone gets an outcome that says so.
 
     cancelled: called before each Spark job; where it is true, CancelledError is raised.
     """
 
     spark: SparkSession
-    writer: data_files.Writer
+    worker: Worker
     cancelled: Callable[[], bool]
 
     def __call__(self, references: pa.Table, *, again: bool = True) -> Iterator[Group]:
@@ -71,7 +72,7 @@ class Bisection:
         try:
             yield from self._run(references)
         except _Overdue as overdue:
-            yield from self.writer.write(self._failed(overdue.path, "too-slow", self._too_slow()))
+            yield from self.worker.writer.write(self._failed(overdue.path, "too-slow", self._too_slow()))
             yield from self._in_halves(references.filter(pc.field("path") != overdue.path))
         except _WorkerDied:
             yield from self._bisect(references, again=again)
@@ -81,7 +82,7 @@ class Bisection:
         if self.cancelled():
             raise CancelledError
         try:
-            rows = self.spark.createDataFrame(references).mapInArrow(self.writer, data_files.GROUPS).collect()
+            rows = self.spark.createDataFrame(references).mapInArrow(self.worker, data_files.GROUPS).collect()
         except session.SPARK_ERRORS as error:
             path = deadline.overdue(str(error))
             if path is not None and path in references["path"].to_pylist():
@@ -98,7 +99,7 @@ class Bisection:
             yield from self(references, again=False)
         else:
             path = references["path"][0].as_py()
-            yield from self.writer.write(self._failed(path, "crashes-decoder", CRASHED))
+            yield from self.worker.writer.write(self._failed(path, "crashes-decoder", CRASHED))
 
     def _in_halves(self, references: pa.Table) -> Iterator[Group]:
         half = len(references) // 2
@@ -106,7 +107,7 @@ class Bisection:
         yield from self(references.slice(half))
 
     def _too_slow(self) -> str:
-        seconds = self.writer.featuriser.max_image_seconds
+        seconds = self.worker.featuriser.max_image_seconds
         return f"decoding it took longer than {seconds:g} s, which is all that it may take"
 
     def _failed(self, path: str, reason: str, message: str) -> pa.Table:
@@ -115,10 +116,10 @@ class Bisection:
         seen = featurise.seen(found.stat) if isinstance(found, objects.TooLarge) else {}
         outcome = seen | {
             "path": path,
-            "label": self.writer.featuriser.naming.label(path),
+            "label": self.worker.featuriser.naming.label(path),
             "error": reason,
             "error_message": message,
-            "extractor": self.writer.featuriser.fingerprint,
+            "extractor": self.worker.featuriser.fingerprint,
             "ingested_at": datetime.now(UTC),
             "outcome": Outcome.FAILED,
         }

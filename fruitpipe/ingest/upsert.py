@@ -22,6 +22,7 @@ from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.bisection import Bisection
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
 from fruitpipe.ingest.platform_fault import Judge
+from fruitpipe.ingest.worker import Worker
 from fruitpipe.outcome import Outcome
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
@@ -75,7 +76,7 @@ class Upsert:
 
     def _start_workers(self) -> None:
         cores = self.spark.sparkContext.defaultParallelism
-        load = data_files.Writer(self.featuriser, delta.folder(self.root), to_merge=False).load
+        load = self._worker(to_merge=False).load
         # The first batch raises the same error and reports it. A stopped context raises AttributeError.
         with suppress(*session.SPARK_ERRORS, OSError, AttributeError):
             self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
@@ -122,12 +123,12 @@ class Upsert:
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
-        writer = self._writer(to_merge=bool(chunk.known), count_file=chunk.count_file, copyable=chunk.copyable)
-        groups = list(Bisection(self.spark, writer, cancelled.is_set)(chunk.references))
+        worker = self._worker(to_merge=bool(chunk.known), count_file=chunk.count_file, copyable=chunk.copyable)
+        groups = list(Bisection(self.spark, worker, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
 
-    def _writer(self, *, to_merge: bool, **of_chunk: Any) -> data_files.Writer:
-        return data_files.Writer(replace(self.featuriser, **of_chunk), delta.folder(self.root), to_merge)
+    def _worker(self, *, to_merge: bool, **of_chunk: Any) -> Worker:
+        return Worker(replace(self.featuriser, **of_chunk), data_files.Writer(delta.folder(self.root), to_merge))
 
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
@@ -168,7 +169,7 @@ class Upsert:
     def _looked_at(self, paths: Sequence[str]) -> list[Group]:
         """Featurises images and returns the outcomes; their rows are not kept."""
         references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
-        groups = list(Bisection(self.spark, self._writer(to_merge=False), lambda: False)(references))
+        groups = list(Bisection(self.spark, self._worker(to_merge=False), lambda: False)(references))
         for file in {group.file for group in groups if group.file}:
             _remove(data_files.uri(delta.folder(self.root), file))
         return groups

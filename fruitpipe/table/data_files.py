@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -19,8 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.extractor.featurise import Featuriser
 from fruitpipe.outcome import Outcome
 
 STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
@@ -49,7 +46,7 @@ class Group(NamedTuple):
 GROUPS = (
     "outcome string, error string, images long, lag double, message string, file string, gone array<string>"  # as Spark has it
 )
-_GROUPS = pa.schema(
+GROUPS_SCHEMA = pa.schema(
     [  # type: ignore[arg-type]
         pa.field("outcome", pa.string()),
         pa.field("error", pa.string()),
@@ -64,25 +61,13 @@ _GROUPS = pa.schema(
 
 @dataclass(frozen=True)
 class Writer:
-    """Featurises references and writes one data file of a task's rows into `folder`. Goes to the workers.
-
-    It holds the rows of a task, some 1,000, until they are written: 5 MB, and as much again as Parquet.
+    """Writes one data file of a task's rows into `folder`. Goes to the workers.
 
     to_merge: the file is to be read by a MERGE, so it holds every outcome that changes the table, and the column `outcome`.
     """
 
-    featuriser: Featuriser
     folder: str
     to_merge: bool
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Record batches with the schema REFERENCES → one with the fields of Group."""
-        outcomes = pa.Table.from_batches(list(self.featuriser(batches)), OUTCOMES)
-        yield from pa.Table.from_pylist([group._asdict() for group in self.write(outcomes)], _GROUPS).to_batches()
-
-    def load(self, _: Iterable[int]) -> None:
-        """Loads the model and the modules that this worker will need."""
-        self.featuriser.load()
 
     def write(self, outcomes: pa.Table) -> list[Group]:
         """Writes the rows among `outcomes`, a table with the schema OUTCOMES."""

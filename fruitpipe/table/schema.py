@@ -1,28 +1,25 @@
-"""The features table's columns and properties."""
+"""The features table's columns, as Spark has them, and its properties. What the columns are, the workers' schema says."""
 
 from __future__ import annotations
 
+import pyarrow as pa
 from pyspark.sql import types as T  # noqa: N812 - Spark's own usage
 
-FEATURES = T.StructType(
-    [
-        T.StructField("path", T.StringType(), nullable=False),
-        T.StructField("label", T.StringType(), nullable=False),
-        T.StructField("modification_time", T.TimestampType()),
-        T.StructField("length", T.LongType()),
-        T.StructField("etag", T.StringType()),
-        T.StructField("sha256", T.StringType()),
-        T.StructField("width", T.IntegerType()),
-        T.StructField("height", T.IntegerType()),
-        T.StructField("features", T.ArrayType(T.FloatType())),
-        T.StructField("error", T.StringType()),
-        T.StructField("error_message", T.StringType()),
-        T.StructField("extractor", T.StringType(), nullable=False),
-        T.StructField("ingested_at", T.TimestampType(), nullable=False),
-    ]
+from fruitpipe.extractor import arrow_schema
+
+TYPES: dict[pa.DataType, T.DataType] = {
+    pa.string(): T.StringType(),
+    pa.int32(): T.IntegerType(),
+    pa.int64(): T.LongType(),
+    pa.timestamp("us", tz="UTC"): T.TimestampType(),
+    pa.list_(pa.float32()): T.ArrayType(T.FloatType()),
+}
+NEVER_NULL = ("path", "label", "extractor", "ingested_at")
+OUTCOMES = T.StructType(
+    [T.StructField(field.name, TYPES[field.type], nullable=field.name not in NEVER_NULL) for field in arrow_schema.OUTCOMES]
 )
+FEATURES = T.StructType([field for field in OUTCOMES if field.name != "outcome"])
 COLUMNS = FEATURES.fieldNames()
-OUTCOMES = T.StructType([*FEATURES.fields, T.StructField("outcome", T.StringType())])  # what `featurise` says of each image
 PROPERTIES = {
     "delta.enableChangeDataFeed": "true",  # the refit reads what changed, not the table
     "delta.enableDeletionVectors": "false",  # an erased row must leave its file, not be marked in it

@@ -51,7 +51,7 @@ def outcomes(first, count):
 
 
 def written(root, first, count):
-    groups = Writer(None, delta.folder(root), to_merge=False).write(outcomes(first, count))
+    groups = Writer(delta.folder(root), to_merge=False).write(outcomes(first, count))
     return {group.file for group in groups}
 
 
@@ -255,7 +255,7 @@ def test_a_row_of_another_extractor_that_stays_keeps_all_and_says_why_and_no_new
         "error_message": "in ice",
     }
     stale = pa.Table.from_pylist([said | {"path": f"file:///in/{name}.jpg"} for name in ("001", "new")], OUTCOMES)
-    groups = Writer(None, delta.folder(table), to_merge=True).write(stale)
+    groups = Writer(delta.folder(table), to_merge=True).write(stale)
     files = commits.outcomes(spark, [uri(delta.folder(table), groups[0].file)])
     commits.merge(spark, table, files, [before["file:///in/001.jpg"]["ingested_at"]])
     after = {row["path"]: row.asDict() for row in delta.rows(spark, table).collect()}
@@ -268,7 +268,7 @@ def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
     commits.add(spark, table, written(table, 0, 3))
     later = pa.array([NOON + timedelta(days=1)] * 3)
     again = outcomes(0, 3).set_column(OUTCOMES.get_field_index("ingested_at"), OUTCOMES.field("ingested_at"), later)
-    commits.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(again)})
+    commits.add(spark, table, {group.file for group in Writer(delta.folder(table), to_merge=False).write(again)})
     assert commits.remove(spark, table, ["file:///in/001.jpg"]) == 1
     left = sorted(row["path"] for row in delta.rows(spark, table).collect())
     assert left == [f"file:///in/{at:03}.jpg" for at in (0, 0, 2, 2)]
@@ -277,7 +277,7 @@ def test_what_is_to_go_goes_though_a_path_had_two_rows(spark, table):
 def test_rows_are_looked_up_whatever_their_names(spark, table, monkeypatch):
     names = ["it's.jpg", "p\u00eache.jpg", "a, b (1).jpg", "'); --.jpg", "back\\slash.jpg", "new\nline.jpg", "%41.jpg", '"q".jpg']
     rows = outcomes(1, len(names)).set_column(0, OUTCOMES.field("path"), pa.array([f"file:///in/{name}" for name in names]))
-    commits.add(spark, table, {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(rows)})
+    commits.add(spark, table, {group.file for group in Writer(delta.folder(table), to_merge=False).write(rows)})
     for asked in ([path] for path in rows["path"].to_pylist()):
         assert list(lookup.of_paths(table, asked)) == asked
     everything = rows["path"].to_pylist()

@@ -32,7 +32,7 @@ class Stream:
         self.spark, self.root, self.fence = spark, root, Fence(root, lambda: None)
 
     def add(self, *names):
-        files = {group.file for group in Writer(None, delta.folder(self.root), to_merge=False).write(outcomes(*names))}
+        files = {group.file for group in Writer(delta.folder(self.root), to_merge=False).write(outcomes(*names))}
         commits.add(self.spark, self.root, files, self.fence)
 
     def merge(self, *names, minute=0):
@@ -121,7 +121,7 @@ def test_rows_that_another_tool_wrote_are_somebody_elses(spark, table, two):
 def test_delta_lets_appends_of_one_and_the_same_version_both_through_unless_they_count_as_readers(spark, table):
     """What the fence is there for: without it, the second append of a row is no conflict."""
     stream = Stream(spark, table)
-    files = {group.file for group in Writer(None, delta.folder(table), to_merge=False).write(outcomes("0"))}
+    files = {group.file for group in Writer(delta.folder(table), to_merge=False).write(outcomes("0"))}
 
     def meanwhile(_version):
         stream.add("0")

@@ -252,7 +252,7 @@ def test_a_stream_clears_away_once_a_day_beside_its_batches(root, tmp_path, sett
 def written(root, at):
     """The `add` action of a data file with one row, as a worker wrote it at that moment."""
     row = {"path": "file:///images/Kiwi/new.jpg", "label": "Kiwi", "extractor": "one", "ingested_at": at, "outcome": "featurised"}
-    (group,) = data_files.Writer(None, delta.folder(root), to_merge=False).write(pa.Table.from_pylist([row], OUTCOMES))
+    (group,) = data_files.Writer(delta.folder(root), to_merge=False).write(pa.Table.from_pylist([row], OUTCOMES))
     os.utime(data_files.uri(delta.folder(root), group.file).removeprefix("file://"), (at.timestamp(), at.timestamp()))
     return group.file
 

@@ -1,4 +1,4 @@
-"""What the workers send and what the driver takes it for are written down twice, for Arrow and for Spark."""
+"""What the workers send is what the driver takes it for."""
 
 from pyspark.sql.pandas.types import from_arrow_schema
 

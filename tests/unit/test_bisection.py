@@ -15,10 +15,14 @@ from fruitpipe.ingest.bisection import Bisection
 
 
 @dataclass(frozen=True)
-class Writer:
+class Worker:
     """Says which images failed, and why, in place of files of rows."""
 
     featuriser = Featuriser(None, "fingerprint", 1000)
+
+    @property
+    def writer(self):
+        return self
 
     def write(self, outcomes):
         return list(zip(outcomes["path"].to_pylist(), outcomes["error"].to_pylist(), strict=True))
@@ -46,7 +50,7 @@ def found(monkeypatch):
 
     def found(images, deadly):
         """The outcomes by image, and the images of each job."""
-        search = OnList(None, Writer(), lambda: False, deadly)
+        search = OnList(None, Worker(), lambda: False, deadly)
         references = pa.Table.from_pylist([{"path": path} for path in images], arrow_schema.REFERENCES)
         outcomes = list(search(references))
         assert sorted(path for path, _ in outcomes) == sorted(images)

@@ -37,7 +37,7 @@ OF_EACH = [
 def write(tmp_path):
     def write(outcomes, *, to_merge=False):
         """The groups, the `add` actions and the table in each file."""
-        groups = Writer(None, f"file://{tmp_path}", to_merge).write(pa.Table.from_pylist(outcomes, OUTCOMES))
+        groups = Writer(f"file://{tmp_path}", to_merge).write(pa.Table.from_pylist(outcomes, OUTCOMES))
         adds = [json.loads(file)["add"] for file in sorted({group.file for group in groups if group.file})]
         return groups, adds, [pq.read_table(tmp_path / add["path"]) for add in adds]
 
