@@ -1,4 +1,4 @@
-"""Builds Spark sessions, and translates Spark's errors into fruitpipe's. No other module does either.
+"""Builds Spark sessions. No other module does.
 
 On a laptop a session brings its own Java, jars and memory sizes. Under spark-submit (EMR, any cluster) master, jars and sizes are
 the cluster's, and only settings that fruitpipe depends on are set here.
@@ -9,26 +9,24 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import re
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyspark
-from py4j.protocol import Py4JError
-from pyspark import SparkContext, accumulators
-from pyspark.errors import PySparkException, PySparkRuntimeError
+from pyspark import accumulators
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from fruitpipe import errors, objects
 from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import encryption
 from fruitpipe.runtime import cache, class_archive, jars, lanes, local_folders
+from fruitpipe.runtime.spark_errors import SPARK_ERRORS, explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["SPARK_ERRORS", "explained", "is_submitted", "local_settings", "open", "s3a_settings"]
 
 # S3A's own list leaves out the profiles of ~/.aws, which is where a laptop has its credentials.
 CREDENTIALS = (
@@ -41,18 +39,8 @@ CREDENTIALS = (
 SHORT_RUN_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 # All cores, and each task twice at most, where Spark's default for a laptop is once: a Python worker may be killed at any time.
 LOCAL = "local[*, 2]"
-SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
 # A private name of pyspark: the first until Spark 4.0, the others from 4.1. Without it, pyspark prints more on stderr.
 ACCUMULATOR_SERVERS = ("AccumulatorServer", "AccumulatorTCPServer", "AccumulatorUnixServer")
-EXIT_SECONDS = 2  # that a process may take from closing its connections to its end
-# What the machine lacks: the text of the error, and what to do.
-LACKING = {
-    "No space left on device": "a disk is full; make room and start again: what was committed is kept",
-    "Disk quota exceeded": "a disk's quota is used up; make room and start again: what was committed is kept",
-    "OutOfMemoryError": "Java ran out of memory; give it more (spark.driver.memory, spark.executor.memory) and start again",
-    "MemoryError": "a Python worker ran out of memory; give the workers more (spark.executor.memoryOverhead) and start again",
-}
-UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^]]*\] Encountered error while reading file (.+?\.parquet)")
 # What the jobs rely on, wherever they run.
 ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -189,61 +177,6 @@ def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
         "spark.hadoop.fs.s3a.path.style.access": "true",
         "spark.hadoop.fs.s3a.connection.ssl.enabled": str(endpoint.startswith("https")).lower(),
     }
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Raises the FruitpipeError that caused an error of Spark, in a Python worker or a callback, in its place.
-
-    Raises PlatformFault where the machine lacks something or Java has ended, Damaged for a Parquet file that cannot be read.
-    """
-    try:
-        yield
-    except (*SPARK_ERRORS, ConnectionError, EOFError) as error:
-        ours = own_error(str(error)) or _lacking(str(error)) or _damaged(str(error)) or _java_is_gone()
-        if ours is None:
-            raise
-        raise ours from error
-
-
-def own_error(text: str) -> errors.FruitpipeError | None:
-    """The last FruitpipeError in `text`, a traceback as Spark passes it on; MissingRequirement for a missing module."""
-    missing = re.findall(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", text, flags=re.MULTILINE)
-    if missing:
-        return errors.MissingRequirement(
-            f"the workers' Python has no module {missing[-1]}; install fruitpipe there as on this node"
-        )
-    found = re.findall(r"^\s*fruitpipe\.errors\.(\w+): (.*)$", text, flags=re.MULTILINE)
-    if not found:
-        return None
-    kind = getattr(errors, found[-1][0], errors.FruitpipeError)
-    return kind(found[-1][1]) if issubclass(kind, errors.FruitpipeError) else None
-
-
-def _lacking(text: str) -> PlatformFault | None:
-    return next((PlatformFault(f"{what} ({sign})") for sign, what in LACKING.items() if sign in text), None)
-
-
-def _damaged(text: str) -> errors.Damaged | None:
-    """The error for a Parquet file that Spark could not read: it is missing, cut, or has a page with another checksum."""
-    found = UNREADABLE.search(text)
-    return (
-        errors.Damaged(f"{found[1]}: cannot be read; fruitpipe doctor --root ROOT --verify says how to repair it")
-        if found
-        else None
-    )
-
-
-def _java_is_gone() -> PlatformFault | None:
-    """The error where the Java process of this one has ended; py4j raises many different errors then."""
-    process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - Spark keeps it nowhere else
-    try:
-        ended = process is not None and process.wait(EXIT_SECONDS) is not None
-    except subprocess.TimeoutExpired:
-        return None
-    log = os.environ.get("FRUITPIPE_LOG", "the cluster's log")
-    gone = f"Spark's Java process is gone, killed or out of memory; {log} may say why. Start again: what was committed is kept"
-    return PlatformFault(gone) if ended else None
 
 
 def _is_not_from_py4j(record: logging.LogRecord) -> bool:

@@ -131,4 +131,4 @@ def test_of_a_version_of_an_earlier_fruitpipe_the_rows_are_counted(asked):
 
 
 def test_a_laptop_without_a_stream_is_well(asked):
-    assert doctor.check_stream(asked) == "none runs now; fruitpipe ingest --once catches up"
+    assert doctor.check_stream(asked) == f"none runs now; fruitpipe ingest --images URI --root {asked.root} --once catches up"

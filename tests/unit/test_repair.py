@@ -22,5 +22,5 @@ def test_a_repair_tells_of_other_prefixes_whose_images_may_have_been_in_a_lost_f
     assert take_out_lost_files(settings) is bool(losses)
     said = capsys.readouterr().out.splitlines()
     assert "5 rows" in said[-2] if losses else "0 rows" in said[-1]
-    assert any("fruitpipe reconcile --images file:///nuts too" in line for line in said) is bool(losses)
+    assert any(f"fruitpipe reconcile --images file:///nuts --root {root} too" in line for line in said) is bool(losses)
     assert not any("--images file:///fruit" in line for line in said)
