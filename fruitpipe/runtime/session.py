@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,8 @@ def _quieten() -> None:
     for server in filter(None, (getattr(accumulators, name, None) for name in ACCUMULATOR_SERVERS)):
         server.handle_error = lambda *_: None
     logging.getLogger().addFilter(_is_not_from_py4j)
+    # From 4.2 on pyspark warns of pandas 3, which its Arrow functions need and no job here uses.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
 
 
 def _checked(spark: SparkSession) -> SparkSession:
