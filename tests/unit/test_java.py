@@ -17,7 +17,7 @@ def install(tmp_path, monkeypatch):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(java.importlib.util, "find_spec", lambda _: None)
-    java.home.cache_clear()
+    forget()
 
     def install(version, folder="path"):
         program = tmp_path / folder / "java"
@@ -28,7 +28,12 @@ def install(tmp_path, monkeypatch):
         return str(program)
 
     yield install
+    forget()
+
+
+def forget():
     java.home.cache_clear()
+    java.executable.cache_clear()
 
 
 @pytest.mark.parametrize("version", ["17.0.15", "21.0.8", "23"])
