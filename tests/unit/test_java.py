@@ -66,3 +66,11 @@ def test_the_launcher_passes_everything_on_but_the_incubator_module(install):
     command = [f"{java.home()}/bin/java", "-Xmx1g", "--add-modules=jdk.incubator.vector", "-cp", "a b", "Main", "$x"]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert said.stdout == "-Xmx1g -cp a b Main $x\n"
+
+
+def test_a_java_tells_its_release_or_where_it_has_none_its_path(install, monkeypatch, tmp_path):
+    program = install("17.0.1", folder="home/bin")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+    assert java.release() == program
+    (tmp_path / "home/release").write_text('JAVA_VERSION="17.0.1"')
+    assert java.release() == 'JAVA_VERSION="17.0.1"'
