@@ -26,11 +26,17 @@ picture:
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1560 --virtual-time-budget=5000 \
 	  --screenshot=docs/report.png "file://$(CURDIR)/$(DEMO)/root/reports/v000001.html"
 
+## app: the demo's version as a page for a phone, in demo/app (then: python -m http.server --directory demo/app)
+.PHONY: app
+app: $(VENV)/ready $(MODEL)
+	@$(BIN)/fruitpipe app --root $(DEMO)/root $(DEMO)/app
+
 ## test: all tests but the soaks (`make test ARGS="tests/unit"` for a part, `ARGS="-m soak"` for a seed of each soak, as CI has it,
 ## and `make test LANE=spark-4.2 ARGS="-m spark"` on another Spark)
 .PHONY: test
 test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
+	@$(BIN)/python -c "from fruitpipe.app import litert; litert.files()"  # from npm, once
 	@$(BIN)/python record_classes.py
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
@@ -47,6 +53,7 @@ coverage: export SPARK_CONF_DIR = $(CURDIR)/tests/coverage
 coverage: export PYTHONPATH = $(CURDIR)/tests/coverage
 coverage: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
+	@$(BIN)/python -c "from fruitpipe.app import litert; litert.files()"
 	$(BIN)/coverage erase
 	@ended=0; $(BIN)/coverage run -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS) || ended=$$?; \
 	  $(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$ended

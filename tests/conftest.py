@@ -22,6 +22,19 @@ OF_SPARK = ("spark", "readme")  # folders whose jobs start Spark, in this proces
 FIXTURES = {"spark", "session", "commands"}
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """The machine's Chromium, for tests that `needs_chromium`."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browsers import CHROMIUM
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from fruitpipe.extractor import flatbuffer
+from fruitpipe.extractor.inference import IDENTIFIER, ModelFile, pack_wrapped
 from fruitpipe.extractor.mobilenet import Layer
+from fruitpipe.pictures.preprocessing import Preprocessing
 
 SIDE_PX, FEATURES = 32, 8
 LAYER = Layer("one", (3, 3, 3, FEATURES), stride=2)
@@ -31,3 +35,21 @@ def expected(pixels, seed=0):
     padded = np.pad(pixels.astype(np.float64), ((0, 1), (0, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))[::2, ::2]
     return np.clip(np.einsum("hwcij,ijco->hwo", windows, kernel) + bias, 0, 6).mean(axis=(0, 1))
+
+
+def freed(network, *, size=False):
+    """The network with a free batch, as TensorFlow's converter writes it, or with a free size as well."""
+    found = schema.ModelT.InitFromObj(schema.Model.GetRootAs(network, 0))
+    for tensor in found.subgraphs[0].tensors:
+        if tensor.buffer == 0:  # what is computed, and not a constant
+            middle = [-1] * (len(tensor.shape) - 2) if size else list(tensor.shape[1:-1])
+            tensor.shapeSignature = [-1, *middle, tensor.shape[-1]]
+            tensor.shape = [max(side, 1) for side in tensor.shapeSignature]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(found.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def wrapped(network, side=SIDE_PX, scale=1.0):
+    """Its model file, loaded, for pictures of `side` px with values divided by `scale`."""
+    return ModelFile.parse(pack_wrapped(network, Preprocessing(side, side, (0.0, 0.0, 0.0), (scale, scale, scale))))

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.classifier import classifier
-from fruitpipe.extractor.inference import ModelFile, fingerprint
+from fruitpipe.extractor.inference import ModelFile, Network, fingerprint
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import publication, version_files, version_model
@@ -20,8 +21,10 @@ from fruitpipe.table import vector_files
 from tests.oracle import vector_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 EXTRACTOR = "0123456789abcdef"
 ROWS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
@@ -50,13 +53,18 @@ def publish(root: str) -> None:
 
 
 def publish_pictures(
-    root: str, paths: Sequence[Path], extractor: str | None = None, preprocessing: dict[str, str] | None = None
+    root: str,
+    paths: Sequence[Path],
+    extractor: str | None = None,
+    preprocessing: dict[str, str] | None = None,
+    model: ModelFile | None = None,
 ) -> None:
-    """A version of the pictures in local files, with folders as labels, in two files; by our own extractor's vectors.
+    """A version of the pictures in local files, with folders as labels, in two files; by the vectors of `model`, or our own's.
 
     preprocessing: what its facts say of the parts that the rows went through.
     """
-    features = np.stack([vector_of(path.read_bytes()) for path in paths])
+    vector = other_vectors(model) if model else vector_of
+    features = np.stack([vector(path.read_bytes()) for path in paths])
     labels, names = np.array([path.parent.name for path in paths], object), np.array([f"file://{path}" for path in paths], object)
     summary = Summary.of(features, labels, names)
     reduction, named = fit(summary.moments), classifier.fit(summary, lambda: (features, labels))
@@ -67,7 +75,13 @@ def publish_pictures(
         for number, part in enumerate((batch.slice(0, 10), batch.slice(10))):
             vector_files.write([part], objects.join(folder, f"part-{number}.parquet"))
         facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()}
-        facts["extractor"] = extractor or fingerprint(ModelFile.load(default_model()))
+        facts["extractor"] = extractor or fingerprint(model or ModelFile.load(default_model()))
         facts["preprocessing"] = preprocessing or {}
         version_model.save_model(root, version, Model(reduction, summary, facts, named))
         publication.switch(root, version)
+
+
+def other_vectors(model: ModelFile) -> Callable[[bytes], NDArray[np.float32]]:
+    """What another network gives for a picture's bytes."""
+    extract = Network(model.body, model.preprocessing)
+    return lambda body: extract(decode(body, model.preprocessing).pixels)

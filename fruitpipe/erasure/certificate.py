@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fruitpipe.app import register
 from fruitpipe.erasure import image_objects, places, search
 from fruitpipe.errors import MixedExtractors
 
@@ -76,6 +77,10 @@ def remaining(
         told += [_left(word, "they are removed by hand", "find PREFIX -inum INODE finds them") for word in words]
     logs = places.on_this_machine(traces)
     told += [_left(uri, "it is removed by hand, or at the next start", "Spark's, on the stream's own machine") for uri in logs]
+    told += [
+        _left(app.uri, f"fruitpipe app writes it again to {app.place}", f"it was made of {app.version}, which is withdrawn")
+        for app in register.withdrawn(root)
+    ]
     if erasure.keep_object:
         told.append(_left("the objects, and their names in listings", "they are removed", "--keep-object was asked for"))
     return left, told

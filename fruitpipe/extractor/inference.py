@@ -63,6 +63,11 @@ class ModelFile:
         """``float32`` or ``int8``."""
         return self.quantisation.partition(" ")[0] or Precision.float32
 
+    @property
+    def flatbuffer(self) -> bytes:
+        """The network alone, without what is appended to it."""
+        return self.body[: _label(self.body, "the model file")["flatbuffer_bytes"]]
+
     @classmethod
     def parse(cls, body: bytes) -> ModelFile:
         """The model in the bytes of a model file. Raises WrongModel where they are not what they claim to be."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fruitpipe.objects import encryption, s3_removal
+from fruitpipe.objects import encryption, media_types, s3_removal
 from fruitpipe.objects.s3_connection import OF_AWS, client, connected, credentials_of, endpoint_of
 from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explained
 from fruitpipe.objects.s3_listing import children, list_all
@@ -55,11 +55,13 @@ def check_drive(uri: str) -> None:
 
 def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
     bucket, key = bucket_and_key(uri)
-    condition: Any = {"IfNoneMatch": "*"} if if_absent else {}
+    said: Any = media_types.request(key) | encryption.request()
     if if_etag:
-        condition = {"IfMatch": quoted(if_etag)}
+        said |= {"IfMatch": quoted(if_etag)}
+    elif if_absent:
+        said |= {"IfNoneMatch": "*"}
     with explained(uri):
-        return etag_of(client().put_object(Bucket=bucket, Key=key, Body=body, **condition, **encryption.request()))
+        return etag_of(client().put_object(Bucket=bucket, Key=key, Body=body, **said))
 
 
 def add(uri: str, body: bytes) -> None:

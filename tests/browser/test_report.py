@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from fruitpipe.report import document
+from tests.browsers import needs_chromium
 from tests.reports import EACH, LABELS, TABLE, model, sampled
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: bash tests/install.sh")
+pytestmark = needs_chromium
 TURNED = {"largest_angle_degrees": 12.5, "median_angle_degrees": 0.25, "label_moves": {"Kiwi": 0.125}, "neighbours_changed": 0.5}
 # Whether what a chart draws reaches beyond its card.
 OUTSIDE = """chart => {
@@ -22,14 +20,6 @@ OUTSIDE = """chart => {
     .some(e => e.left < card.left || e.right > card.right || e.top < card.top || e.bottom > card.bottom); }"""
 SCREENS = {"params": [(1280, 900), (390, 844)], "ids": ["desktop", "phone"]}
 SIZES = "[...document.querySelectorAll('.chart')].map(e => [e.offsetHeight, e.querySelector('svg').clientWidth])"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,14 @@ def test_the_wheels_command_ingests_refits_and_tells_from_another_folder(python,
     assert json.loads(told.stdout)["images"] == 6
 
 
+def test_the_wheel_holds_the_page_for_a_phone(python):
+    asked = (
+        "from importlib.resources import files; print(*(one.name for one in files('fruitpipe.app').joinpath('page').iterdir()))"
+    )
+    told = subprocess.run([python, "-P", "-c", asked], cwd="/", capture_output=True, text=True, check=True).stdout
+    assert set(told.split()) == {path.name for path in Path(CHECKOUT, "fruitpipe/app/page").iterdir()}
+
+
 @pytest.fixture
 def submit(tmp_path, python):
     """Runs a script with spark-submit, as a cluster's own settings would have it, and returns its standard output."""

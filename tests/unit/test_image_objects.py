@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.app import register as apps
+from fruitpipe.app.register import App
 from fruitpipe.erasure import certificate, image_objects, notes, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.errors import AccessDenied, PlatformFault
+from fruitpipe.refit import publication
+from tests.versions import publish
 
 
 @pytest.fixture
@@ -68,6 +72,25 @@ def test_a_file_with_other_names_is_told_with_its_inode_and_names_that_go_too_do
     record = request(root, three)
     image_objects.remove(root, record.id)
     assert remaining(root, record) == ([], [])
+
+
+def test_an_app_of_a_version_that_was_withdrawn_is_told_with_how_to_write_it_again(root, put):
+    for number in (1, 2):
+        publish(root)
+        apps.add(root, App("s3://shop/app", f"v00000{number}-01234567", f"v00000{number}"))
+    record = request(root, put("x.jpg"))
+    image_objects.remove(root, record.id)
+    assert remaining(root, record) == ([], [])
+    publication.withdraw(root, ["v000001"])
+    left, told = remaining(root, record)
+    assert left == []
+    assert told == [
+        {
+            "what": "s3://shop/app/v000001-01234567",
+            "until": "fruitpipe app writes it again to s3://shop/app",
+            "why": "it was made of v000001, which is withdrawn",
+        }
+    ]
 
 
 def test_only_what_was_refused_is_removed_again_and_a_picture_that_was_put_back_stays(root, put, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 from delta.tables import DeltaTable
 
 from fruitpipe import objects
+from fruitpipe.app import register as apps
+from fruitpipe.app.register import App
 from fruitpipe.erasure import register
 from fruitpipe.erasure.record import Erasure
 from fruitpipe.jobs.ingest import ingest
@@ -64,13 +66,14 @@ def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_t
 
 
 def write_by_hand(root, named, other):
-    """A rejected line, an old manifest, a report and a file of triggers; returns the manifest's lines."""
+    """A rejected line, an old manifest, a report, a file of triggers and a note of an app; returns the manifest's lines."""
     rejected = f'{{"event": "lost", "path": "{named}"}}\nnonsense\n'
     objects.write(f"{root}/rejected/000000009-0123456789abcdef.jsonl", rejected.encode())
     old = "".join(json.dumps({"event": "created", "path": path}) + "\n" for path in (named, other)).encode()
     objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", old)
     objects.write(f"{root}/reports/v000002.html", b"<img src='...'>")
     objects.write(f"{root}/triggers/refit.json", b"{}")
+    apps.add(root, App("s3://shop/app", "v000002-01234567", "v000002"))
     return old
 
 
@@ -96,6 +99,7 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
     code, said = erase(uris[2], bad)
     assert code == 0, said
     assert "no trace found" in run()
+    assert [one["what"] for one in certificate(root).remaining] == ["s3://shop/app/v000002-01234567"]
     for gone in (uris[2], bad):
         assert found_in(root, gone.removeprefix("file://"), first[uris[2]], before[uris[2]]) == []
     assert vectors() == {path: vector for path, vector in before.items() if path != uris[2]}

@@ -1,0 +1,52 @@
+// The promise, checked: pictures that the product drew, named here, beside the vectors and labels that it gave them.
+
+const here = (name) => new URL(`golden/${name}`, import.meta.url);
+
+// Names all of them; told(done, of) is called after each. difference: the worst between two numbers of a vector, of pictures that
+// are decoded the same way here and there. cosine: the least, of those that are not. isKept: whether the promise holds.
+export async function check(identifier, told) {
+  const { golden, tolerances } = identifier.contract;
+  const vectors = new Float32Array(await (await fetch(here("vectors.bin"))).arrayBuffer());
+  const length = vectors.length / golden.length;
+  const found = [];
+  for (const [number, picture] of golden.entries()) {
+    const expected = vectors.subarray(number * length, (number + 1) * length);
+    found.push(await compared(identifier, picture, expected, tolerances));
+    told(found.length, golden.length);
+  }
+  const alike = found.filter(({ how }) => how !== "scaled"), scaled = found.filter(({ how }) => how === "scaled");
+  return {
+    pictures: found,
+    difference: Math.max(...alike.map(({ difference }) => difference)),
+    cosine: Math.min(...scaled.map(({ cosine }) => cosine), 1),
+    isKept: found.every(({ isKept }) => isKept),
+  };
+}
+
+async function compared(identifier, picture, expected, tolerances) {
+  const { file, how } = picture;
+  try {
+    const blob = await (await fetch(here(file))).blob();
+    const answer = await identifier.identify(blob);
+    const difference = worst(answer.features, expected), cosine = cosineOf(answer.features, expected);
+    const isNear = how === "lossless" ? difference <= tolerances.difference : cosine >= tolerances.cosine;
+    const isSame = answer.label === picture.label && answer.isKnown === picture.is_known;
+    return { file, how, difference, cosine, isSame, isKept: isNear && (isSame || !picture.is_clear) };
+  } catch (error) {
+    return { file, how, difference: Infinity, cosine: 0, isSame: false, isKept: false, error: String(error) };
+  }
+}
+
+function worst(one, other) {
+  return one.reduce((most, value, place) => Math.max(most, Math.abs(value - other[place])), 0);
+}
+
+function cosineOf(one, other) {
+  let dot = 0, ones = 0, others = 0;
+  for (let place = 0; place < one.length; place++) {
+    dot += one[place] * other[place];
+    ones += one[place] ** 2;
+    others += other[place] ** 2;
+  }
+  return dot / Math.sqrt(ones * others);
+}

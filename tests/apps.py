@@ -1,0 +1,59 @@
+"""Roots and apps as tests want them: a version of drawn fruits, made without Spark, and its page."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fruitpipe.app import folder
+from fruitpipe.identification.identifier import Identifier
+from fruitpipe.pictures import drawn
+from fruitpipe.settings import default_model
+from tests.versions import publish_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fruitpipe.app.folder import Written
+
+LABELS, EACH = 4, 6
+
+
+def publish(root: str, images: Path) -> list[Path]:
+    """A version of drawn fruits, of which the last of each label is left out; returns the paths of those."""
+    drawn.draw(images, labels=LABELS, images_per_label=EACH)
+    paths = sorted(images.rglob("*.jpg"))
+    publish_pictures(root, [path for path in paths if int(path.stem) < EACH - 1])
+    return [path for path in paths if int(path.stem) == EACH - 1]
+
+
+def write(root: str, place: str | Path, title: str = "Fruits!", model: str | None = None) -> Written:
+    return folder.write(Identifier.of(root, model or default_model()), str(place), title)
+
+
+def contract_of(place: Path, written: Written) -> Any:
+    return json.loads(Path(place, written.app.folder, "contract.json").read_bytes())
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(place: Path) -> Iterator[str]:
+    """The address of a plain web server over a folder, until the block ends."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(place)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,250 @@
+"""The app as a person meets it: in Chromium, from a plain web server, then without a network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fruitpipe import objects
+from fruitpipe.app import golden
+from fruitpipe.identification.identifier import Identifier
+from fruitpipe.settings import default_model
+from tests import networks
+from tests.apps import publish, served, write
+from tests.browsers import needs_chromium, opened
+from tests.versions import publish_pictures
+
+pytestmark = needs_chromium
+LEAST_COSINE = 0.999
+ASK = "await page.identifier.identify(new Blob([new Uint8Array(given)]))"
+UNKNOWN = "I don\u2019t know this one"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a root, its app, and pictures that the version does not hold."""
+    folder = tmp_path_factory.mktemp("made")
+    asked = publish(f"file://{folder}/root", folder / "images")
+    return folder, write(f"file://{folder}/root", folder / "app"), asked
+
+
+@pytest.fixture(scope="module")
+def address(made):
+    with served(made[0] / "app") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shown(browser, made):
+    """The page after its first visit: from then on there is no network, and no server."""
+    with contextlib.ExitStack() as stack:
+        with served(made[0] / "app") as address:
+            found = stack.enter_context(opened(browser, f"{address}/index.html"))
+            assert found.settled() == "ready"
+        found.context.set_offline(True)
+        yield found
+        assert found.said == []
+        assert [url for url in found.asked if not url.startswith(f"{address}/")] == []
+
+
+def test_all_golden_pictures_have_the_vectors_of_python_to_the_last_bit(shown):
+    found = shown.check
+    assert len(found["pictures"]) == 40
+    assert [one["file"] for one in found["pictures"] if one["how"] != "scaled" and one["difference"] != 0] == []
+    assert [one["file"] for one in found["pictures"] if not one["isSame"]] == []
+    assert found["cosine"] >= LEAST_COSINE
+    assert "38 pictures give the server" in shown.page.locator("#checked").inner_text()
+
+
+def test_without_a_network_the_page_loads_again_and_names_pictures_as_fruitpipe_identify_does(shown, made, tmp_path):
+    folder, _, asked = made
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)).save(noise)
+    shown.page.reload()
+    assert shown.settled() == "ready"
+    assert shown.page.locator("#kept").inner_text().startswith("Works without a network")
+    paths = [*asked, noise]
+    expected = list(Identifier.of(f"file://{folder}/root", default_model()).identify([objects.canonical(str(p)) for p in paths]))
+    for path, found in zip(paths, expected, strict=True):
+        label = shown.named(path)
+        assert label == (found.answer.label if found.answer.is_known else UNKNOWN)
+        if found.answer.is_known:
+            assert shown.page.locator("#share").inner_text() == f"{100 * found.answer.probability:.1f}%".replace(".0%", "%")
+    assert not expected[-1].answer.is_known
+
+
+def test_answers_have_the_numbers_of_fruitpipe_identify(shown, made):
+    folder, _, asked = made
+    identifier = Identifier.of(f"file://{folder}/root", default_model())
+    for path in asked:
+        (found,) = identifier.identify([f"file://{path}"])
+        body = list(path.read_bytes())
+        answer = shown.inside(ASK, body)
+        np.testing.assert_array_equal(np.array(answer["features"], np.float32), identifier._features(f"file://{path}"))
+        assert answer["probability"] == pytest.approx(found.answer.probability, abs=1e-4)
+        assert answer["novelty"] == pytest.approx(found.answer.novelty, rel=1e-4)
+        assert (answer["label"], answer["runnerUp"]) == (found.answer.label, found.answer.runner_up)
+
+
+SIZES = [
+    (1, 1),
+    (3, 700),
+    (700, 3),
+    (100, 301),
+    (100, 223),
+    (224, 224),
+    (224, 500),
+    (260, 296),
+    (260, 297),
+    (500, 776),
+    (500, 777),
+    (640, 480),
+]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_resizing_gives_the_pixels_of_pillow(shown, size):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    found = shown.page.evaluate(
+        """async ([source, body]) => {
+          const { resized } = await import(new URL("decode.js", source));
+          return Array.from(await resized(await createImageBitmap(new Blob([new Uint8Array(body)])), 224, 224));
+        }""",
+        [shown.page.evaluate("document.querySelector('script').src"), list(buffer.getvalue())],
+    )
+    expected = np.asarray(picture.resize((224, 224), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(np.array(found, np.uint8).reshape(224, 224, 3), expected)
+
+
+def test_both_languages_say_everything_and_the_choice_is_kept(shown):
+    source = shown.page.evaluate("document.querySelector('script').src")
+    texts = shown.page.evaluate("async source => (await import(new URL('texts.js', source))).TEXTS", source)
+    assert set(texts["fr"]) == set(texts["en"])
+    for name, text in texts["en"].items():
+        assert set(re.findall(r"{\w+}", texts["fr"][name])) == set(re.findall(r"{\w+}", text)), name
+    shown.page.get_by_role("button", name="Français").click()
+    assert shown.page.locator("html").get_attribute("lang") == "fr"
+    assert "Choisir une photo" in shown.page.locator("main").inner_text()
+    shown.page.reload()
+    assert shown.settled() == "ready"
+    assert "Fonctionne sans réseau" in shown.page.locator("main").inner_text()
+    shown.page.get_by_role("button", name="English").click()
+    assert "Choose a picture" in shown.page.locator("main").inner_text()
+
+
+def test_the_browser_has_nothing_against_installing_it(shown):
+    asked = shown.context.new_cdp_session(shown.page)
+    assert asked.send("Page.getAppManifest")["errors"] == []
+    assert [one["errorId"] for one in asked.send("Page.getInstallabilityErrors")["installabilityErrors"]] in (
+        [],
+        ["in-incognito"],
+    )
+
+
+def test_what_is_no_picture_is_told_and_the_next_one_is_named(shown, tmp_path, made):
+    text = tmp_path / "note.jpg"
+    text.write_text("no picture")
+    assert shown.named(text).startswith("This browser cannot read this file as a picture")
+    assert shown.named(made[2][0]) == made[2][0].parent.name
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1280, 900)], ids=["phone", "desktop"])
+def test_nothing_is_wider_than_the_screen(shown, made, size):
+    shown.named(made[2][0])
+    shown.page.set_viewport_size({"width": size[0], "height": size[1]})
+    shown.page.locator("summary").click()
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    shown.page.locator("summary").click()
+
+
+def test_without_relaxed_simd_vectors_differ_by_less_than_a_ten_thousandth(browser, address):
+    with opened(browser, f"{address}/index.html?build=compat") as found:
+        assert found.settled() == "ready"
+        assert 0 < found.check["difference"] <= 1e-4
+        assert all(one["isSame"] for one in found.check["pictures"])
+        assert found.said == []
+
+
+def test_another_network_of_any_size_and_batch_is_run_as_python_runs_it(browser, made, tmp_path):
+    """48 x 48 pixels, 8 features."""
+    root, file = f"file://{tmp_path}/root", tmp_path / "network.tflite"
+    model = networks.wrapped(networks.freed(networks.small(), size=True), side=48, scale=2550.0)
+    file.write_bytes(model.body)
+    publish_pictures(root, [path for path in sorted((made[0] / "images").rglob("*.jpg")) if path not in made[2]], model=model)
+    write(root, tmp_path / "app", model=str(file))
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        assert found.check["difference"] <= found.inside("page.contract.tolerances.difference")
+        (expected,) = Identifier.of(root, str(file)).identify([f"file://{made[2][1]}"])
+        shown = found.inside(ASK, list(made[2][1].read_bytes()))
+        assert shown["label"] == expected.answer.label
+        assert shown["probability"] == pytest.approx(expected.answer.probability, abs=1e-4)
+        assert found.said == []
+
+
+@pytest.fixture
+def few(made, tmp_path, monkeypatch):
+    """A copy of the root, for apps with two golden pictures."""
+    wanted = [one for one in golden.pictures() if one.name in ("plain-0.jpg", "plain.png")]
+    monkeypatch.setattr(golden, "pictures", lambda: wanted)
+    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("apps.json"))
+    return f"file://{tmp_path}/root"
+
+
+def test_above_the_tolerance_the_page_says_so_and_names_nothing(browser, few, tmp_path):
+    """A page whose vectors of golden pictures are another's."""
+    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder
+    vectors = np.frombuffer((inside / "golden" / "vectors.bin").read_bytes(), "<f4").reshape(2, -1).copy()
+    vectors[1, 7] += 0.01
+    (inside / "golden" / "vectors.bin").write_bytes(vectors.tobytes())
+    contract = json.loads((inside / "contract.json").read_bytes())
+    (entry,) = (one for one in contract["files"] if one["file"] == "golden/vectors.bin")
+    entry["sha256"] = hashlib.sha256(vectors.tobytes()).hexdigest()
+    (inside / "contract.json").write_text(json.dumps(contract))
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "refused"
+        assert [one["file"] for one in found.check["pictures"] if not one["isKept"]] == ["plain.png"]
+        said = found.page.locator("#trouble-text").inner_text()
+        assert "1 of 2 pictures are not as they should be (worst difference 1.0e-2: plain.png)" in said
+        assert found.page.locator("#file").is_disabled()
+        assert found.page.locator("#checked").is_hidden()
+
+
+def test_a_file_that_was_changed_on_its_way_is_not_kept(browser, few, tmp_path):
+    file = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "classifier.bin"
+    body = bytearray(file.read_bytes())
+    body[99] ^= 1
+    file.write_bytes(body)
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        found.settled()
+        assert found.page.locator("#kept").inner_text().startswith("Needs a network")
+
+
+def test_a_newer_version_waits_until_it_is_asked_for_and_takes_over_what_did_not_change(browser, made, few, tmp_path):
+    write(few, tmp_path / "app")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg")))
+        second = write(few, tmp_path / "app")
+        found.asked.clear()
+        found.page.evaluate("navigator.serviceWorker.getRegistration().then(one => one.update())")
+        found.page.wait_for_selector("#update:not([hidden])")
+        assert found.inside("page.contract.version") == "v000001"
+        fetched = [url.rpartition("/")[2] for url in found.asked if second.app.folder in url]
+        assert sorted(fetched) == ["classifier.bin", "classifier.json", "contract.json"]
+        found.context.set_offline(True)
+        with found.page.expect_navigation():
+            found.page.locator("#take-over").click()
+        assert found.settled() == "ready"
+        assert found.inside("page.contract.version") == "v000002"
+        assert found.said == []

@@ -1,0 +1,231 @@
+"""`fruitpipe app`: the files that it writes, without a browser and without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fruitpipe import cli, objects
+from fruitpipe.app import classifier_file, folder, golden, litert, register
+from fruitpipe.errors import Conflict, Damaged, MissingRequirement, WrongUsage
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.naming import Naming
+from fruitpipe.refit import publication
+from tests.apps import LABELS, contract_of, publish, write
+from tests.commands import CHECKOUT
+from tests.oracle import vector_of
+from tests.versions import publish_pictures
+
+RUNTIME = {"index.js": b"1", "litert_wasm_internal.wasm": b"22", "litert_wasm_compat_internal.wasm": b"333"}
+
+
+PICTURES = golden.pictures()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A folder with a root and the images that its version was made of."""
+    folder = tmp_path_factory.mktemp("published")
+    publish(f"file://{folder}/root", folder / "images")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(published):
+    """An app with all golden pictures; LiteRT's files stand for themselves here, tests/browser has the real ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(litert, "files", lambda: RUNTIME)
+        return published / "whole", write(f"file://{published}/root", published / "whole")
+
+
+@pytest.fixture
+def root(published, tmp_path, monkeypatch):
+    """A copy of the root, for an app with two golden pictures."""
+    monkeypatch.setattr(litert, "files", lambda: RUNTIME)
+    monkeypatch.setattr(golden, "pictures", lambda: PICTURES[:2])
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("whole*", "apps.json"))
+    return f"file://{tmp_path}/root"
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "app"
+
+
+def publish_again(root, tmp_path):
+    publish_pictures(root, sorted((tmp_path / "images").rglob("*.jpg")))
+
+
+def test_the_contract_names_each_file_with_its_size_and_hash(whole):
+    place, written = whole
+    inside = place / written.app.folder
+    told = {one["file"]: (one["bytes"], one["sha256"]) for one in contract_of(place, written)["files"]}
+    found = {str(path.relative_to(inside)): path.read_bytes() for path in inside.rglob("*") if path.is_file()}
+    digest = hashlib.sha256(found.pop("contract.json")).hexdigest()
+    assert told == {name: (len(body), hashlib.sha256(body).hexdigest()) for name, body in found.items()}
+    assert written.app.folder == f"v000001-{digest[:8]}"
+    assert written.bytes == sum(map(len, found.values()))
+    assert written.fetched == written.bytes - 3
+
+
+def test_the_golden_pictures_have_the_vectors_and_labels_of_the_product(whole, published):
+    (place, written), root = whole, f"file://{published}/root"
+    inside, contract = place / written.app.folder, contract_of(place, written)
+    bodies = [(inside / "golden" / one["file"]).read_bytes() for one in contract["golden"]]
+    expected = np.stack([vector_of(body) for body in bodies])
+    found = np.frombuffer((inside / "golden" / "vectors.bin").read_bytes(), "<f4").reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
+    answers = publication.load_classifier(root).identify(expected)
+    assert [(one["label"], one["is_known"]) for one in contract["golden"]] == [(one.label, one.is_known) for one in answers]
+    assert contract["tolerances"]["difference"] == pytest.approx(1e-4 * expected.max())
+
+
+def test_the_golden_pictures_are_of_all_kinds_and_always_the_same():
+    found = PICTURES
+    kinds = {re.match("[a-z]+", one.name)[0] for one in found}
+    assert len(found) == 40
+    assert {"progressive", "grey", "cmyk", "turned", "transparent", "palette", "lossless", "lossy", "tall", "large"} <= kinds
+    assert {one.name.rpartition(".")[2] for one in found} == {"jpg", "png", "webp", "gif", "bmp"}
+    assert found == golden.pictures()
+
+
+def test_what_a_page_reads_of_the_classifier_gives_the_same_answers(whole, published):
+    """By the numbers alone, as the file's own words describe them."""
+    (place, written), classifier = whole, publication.load_classifier(f"file://{published}/root")
+    inside = place / written.app.folder
+    words = json.loads((inside / "classifier.json").read_bytes())
+    numbers = np.frombuffer((inside / "classifier.bin").read_bytes(), "<f4").astype(np.float64)
+    d, q, labels = words["features"], len(words["varying"]), len(words["labels"])
+    mean, triangle, centres = np.split(numbers, [d, d + q * (q + 1) // 2])
+    whitening, start = np.zeros((q, q)), 0
+    for column in range(q):
+        whitening[: column + 1, column] = triangle[start : start + column + 1]
+        start += column + 1
+    features = np.random.default_rng(0).uniform(0, 2, (20, d)).astype(np.float32)
+    points = (features - mean)[:, words["varying"]] @ whitening
+    distances = ((points[:, np.newaxis] - centres.reshape(labels, q)) ** 2).sum(axis=2)
+    scores = (np.log(np.array(words["counts"]) / sum(words["counts"])) - distances / 2) / words["temperature"]
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(shares / shares.sum(axis=1, keepdims=True), classifier.predict_proba(features), atol=1e-4)
+    np.testing.assert_allclose(distances.min(axis=1) / (points**2).sum(axis=1), classifier.novelty(features), rtol=1e-4)
+    assert words["most_novel"] == classifier.calibration.most_novel
+
+
+def test_constant_columns_are_left_out_of_the_numbers(published):
+    fitted = publication.load_classifier(f"file://{published}/root")
+    varying = len(classifier_file.words(fitted)["varying"])
+    assert varying == fitted.discriminant.whitening.shape[1] < len(fitted.discriminant.mean)
+    floats = len(fitted.discriminant.mean) + varying * (varying + 1) // 2 + LABELS * varying
+    assert len(classifier_file.numbers(fitted)) == 4 * floats
+
+
+def test_no_picture_of_a_user_and_no_name_of_one_lies_in_the_folder(whole, published):
+    place, _ = whole
+    pictures = {path.read_bytes() for path in (published / "images").rglob("*.jpg")}
+    bodies = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert not pictures & set(bodies.values())
+    assert not [path for path, body in bodies.items() if str(published).encode() in body]
+
+
+def test_the_page_asks_for_nothing_from_elsewhere_and_runs_no_script_in_line(root, place):
+    written = write(root, place, title="Obst & <Gemüse>")
+    page = (place / "index.html").read_text()
+    assert "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'" in page
+    assert "Obst &amp; &lt;Gemüse&gt;" in page
+    assert f'src="{written.app.folder}/page.js"' in page
+    assert "{" not in page
+    assert re.findall(r"<script[^>]*>[^<]", page) == []
+    assert f'const FOLDER = "{written.app.folder}"' in (place / "sw.js").read_text()
+    shown = [page, *(one.read_text() for one in (CHECKOUT / "fruitpipe/app/page").iterdir())]
+    assert not [text for text in shown if "http://" in text or "https://" in text or "style=" in text]
+    manifest = json.loads((place / "manifest.json").read_bytes())
+    assert manifest["name"] == "Obst & <Gemüse>"
+    assert {icon["purpose"] for icon in manifest["icons"]} == {"any", "maskable"}
+    assert all((place / icon["src"]).is_file() for icon in manifest["icons"])
+
+
+def test_the_folder_before_stays_for_those_who_have_it_open_and_older_ones_go(root, place, monkeypatch):
+    folders = []
+    for number in range(3):
+        monkeypatch.setattr(litert, "files", lambda number=number: RUNTIME | {"index.js": b"%d" % number})
+        folders.append(write(root, place).app.folder)
+        (place / folders[-1] / "opened").touch()
+    assert sorted(path.name for path in place.iterdir() if path.is_dir()) == sorted(folders[1:])
+    assert [app.folder for app in register.every(root)] == folders[1:]
+
+
+def test_what_was_made_of_a_withdrawn_version_goes_with_the_next(root, place, tmp_path):
+    first = write(root, place).app
+    publish_again(root, tmp_path)
+    publication.withdraw(root, ["v000001"])
+    assert register.withdrawn(root) == [first]
+    second = write(root, place).app
+    assert (second.version, register.every(root)) == ("v000002", [second])
+    assert not (place / first.folder).exists()
+
+
+def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, monkeypatch, tmp_path):
+    publish_again(root, tmp_path)
+    add = register.add
+
+    def withdrawing(*given):
+        add(*given)
+        publication.withdraw(root, ["v000002"])
+
+    monkeypatch.setattr(register, "add", withdrawing)
+    with pytest.raises(Conflict, match="v000002 was withdrawn meanwhile"):
+        write(root, place)
+    assert not [path for path in place.iterdir() if path.is_dir()]
+    assert register.every(root) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("root", "lies in the root"),
+        ("root/models", "lies in the root"),
+        ("root/../images/app", "lies among the images"),
+        ("", "holds images/, root/, which fruitpipe app did not write"),
+    ],
+)
+def test_an_app_is_not_put_among_other_things(root, tmp_path, where, message):
+    naming.keep(root, Naming(prefixes=(f"file://{tmp_path}/images",)))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(WrongUsage, match=message):
+        write(root, tmp_path / where)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_command_prints_where_the_page_is(root, place, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["app", "--root", root, str(place), "--title", "Obst"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"file://{place}/index.html: v000001, {LABELS} labels, 2 golden pictures; ")
+    assert "<title>Obst</title>" in (place / "index.html").read_text()
+
+
+def test_a_register_that_was_cut_is_told_with_the_way_out(root):
+    objects.write(f"{root}/models/{register.FILE}", b"[{")
+    with pytest.raises(Damaged, match=r"apps\.json: does not read back .*run fruitpipe app again"):
+        register.every(root)
+
+
+def test_the_package_is_refused_where_it_is_not_as_it_is_rewritten():
+    module = "\n".join(litert.REWRITTEN)
+    assert litert._rewritten(module.encode()).decode().splitlines()[:2] == list(litert.REWRITTEN.values())[:2]
+    with pytest.raises(MissingRequirement, match="2 times, expected once"):
+        litert._rewritten(f"{module}\n{module}".encode())
+
+
+def test_each_file_of_the_page_is_in_the_wheel_and_short():
+    sources = sorted(Path(CHECKOUT, "fruitpipe/app/page").iterdir())
+    assert {one.suffix for one in sources} == {".js", ".css", ".html"}
+    assert set(folder.SHELL) - {one.name for one in sources} == {"manifest.json"}
+    assert max(len(one.read_text().splitlines()) for one in sources) <= 260
