@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe.app import register
-from fruitpipe.erasure import image_objects, places, search
+from fruitpipe.erasure import elsewhere, image_objects, places, search
 from fruitpipe.errors import MixedExtractors
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def summary(erasure: Erasure) -> str:
     if erasure.status == "done":
         verified = erasure.verification or {"files": 0, "bytes": 0}
         read = verified.get("whole_root", verified)
-        also = "; the record names what lies elsewhere" if erasure.remaining else ""
+        is_elsewhere = erasure.remaining or elsewhere.to_do(erasure.elsewhere)
+        also = "; the record names what lies elsewhere" if is_elsewhere else ""
         return f"{images} erased; {read['files']} files, {read['bytes']} bytes read, no trace found{also}"
     if erasure.status == "waiting":
         return f"{images} erased from the table and all that is published; files go after {erasure.files_go_after}"

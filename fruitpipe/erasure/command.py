@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from fruitpipe import objects
-from fruitpipe.erasure import image_objects, notes, register, requested_images
+from fruitpipe.erasure import elsewhere, image_objects, notes, register, requested_images
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.certificate import summary
 from fruitpipe.erasure.record import Erasure
@@ -103,6 +103,7 @@ def wait(root: str, ids: Sequence[str]) -> None:
         if record.status == "incomplete":
             raise InvalidResult(f"{summary(record)} {_uri(root, name)}")
         say(f"{name}: {summary(record)}; certificate: {_uri(root, name)}")
+        say(*(f"{name}: to do: {one}" for one in elsewhere.to_do(record.elsewhere)))
 
 
 def _hand_over(root: str, record: Erasure, paths: Sequence[str], *, removing: bool) -> None:

@@ -1,65 +1,103 @@
-"""Copies and logs that S3 makes by itself, which an erasure cannot reach: which are switched on, and what the user has to do.
+"""Asks AWS for copies, lists and logs that it makes of images by itself, and that an erasure need not reach.
 
-Each is an entry of the record: what was asked, what S3 answered, and what to do.
+Each is an entry of the record. What the answers mean is decided in `copies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.erasure import image_objects
+from fruitpipe.erasure import copies, image_objects
 from fruitpipe.errors import FruitpipeError
 
-# What a copy holds, and what its owner does about it; {bucket} is the one that was asked.
-TO_DO = {
-    "versions": "none is left of the images and under the root: the erasure removes them",
-    "object lock": "a locked version stays until its lock ends; `remaining` names those that were refused",
-    "lifecycle": "nothing: rules only remove. One for noncurrent versions bounds how long those stay that nobody asked to erase",
-    "access logs": "they hold the images' names: aws s3 rm --recursive the prefix, and let it expire in 30 days or less",
-    "replicas": "they keep the images: erase there as well; a replica's versions are not deleted by deleting these",
-    "inventory reports": "they hold the images' names: remove the reports in the bucket that is named, and let them expire",
-    "metadata tables": "the journal holds the images' names: aws s3api delete-bucket-metadata-configuration --bucket {bucket}, "
-    "and aws s3tables delete-table",
-}
-CLOUDTRAIL = {
-    "what": "CloudTrail's data events",
-    "asked": "nothing: an erasure has no right to ask CloudTrail",
-    "answer": "unknown",
-    "to_do": "where `aws cloudtrail get-event-selectors --trail-name NAME` tells of data events of S3, these hold images' names: "
-    "let them expire in 30 days or less",
-}
+if TYPE_CHECKING:
+    from fruitpipe.objects.bucket_settings import Setting, Target
+
+Uploads = Callable[[Collection[str]], Iterable[objects.Upload]]
 
 
-def of(root: str, paths: Collection[str]) -> list[dict[str, str]]:
-    """The entries for the buckets of the root and of the images, `paths`; none where all of them are local folders."""
-    buckets = sorted({uri.split("/")[2] for uri in (root, *paths) if objects.is_s3(uri)})
-    return [*(line for bucket in buckets for line in _of_bucket(bucket)), _uploads(paths), CLOUDTRAIL] if buckets else []
+def of(
+    root: str, paths: Collection[str], *, remains: bool = False, uploads: Uploads = image_objects.uploads_of
+) -> list[dict[str, str]]:
+    """The entries for the buckets of the root and of the images, `paths`; none where all of them are local folders.
+
+    remains: whether objects of the images stay. uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
+    Raises AccessDenied where there are no credentials.
+    """
+    buckets = sorted({_split(uri)[0] for uri in (root, *paths) if objects.is_s3(uri)})
+    if not buckets:
+        return []
+    asked = (_ask(bucket, root, paths, remains, uploads) for bucket in buckets)
+    return [*(line for one in asked for line in copies.entries(one)), *_of_other_services(buckets)]
 
 
-def _of_bucket(bucket: str) -> list[dict[str, str]]:
-    from fruitpipe.objects import bucket_settings
+def of_prefix(root: str, images: str | None) -> list[dict[str, str]]:
+    """The entries for a root and the prefix of its images, before anything is erased."""
+    return of(root, [images] if images else [], uploads=lambda uris: [one for uri in uris for one in objects.uploads(uri)])
 
+
+def to_do(lines: Iterable[dict[str, str]]) -> list[str]:
+    """A sentence for each entry that is the user's to do. Records of before had no state."""
+    return [f"{one['what']} ({one['answer']}): {one['to_do']}" for one in lines if one.get("state") == "to do"]
+
+
+def _of_other_services(buckets: Sequence[str]) -> list[dict[str, str]]:
+    """The entries for what only services beside S3 can tell, which an erasure has no right to ask."""
+    trail = (
+        "aws cloudtrail list-trails, then aws cloudtrail get-event-selectors --trail-name NAME for each: where one keeps data "
+        "events of S3, these hold the images' names; let them expire in 30 days or less"
+    )
+    points = "aws backup list-recovery-points-by-resource --resource-arn arn:aws:s3:::{}: each holds what the bucket held then"
+    asked, unknown = "nothing", "unknown: an erasure does not ask {}"
     return [
-        {
-            "what": f"{one.name} of the bucket {bucket}",
-            "asked": one.operation,
-            "answer": one.answer,
-            "to_do": TO_DO[one.name].format(bucket=bucket) if one.answer != "off" else "nothing",
-        }
-        for one in bucket_settings.of_bucket(bucket)
+        copies.entry("CloudTrail's data events", asked, unknown.format("CloudTrail"), copies.Verdict("unknown", trail)),
+        *(
+            copies.entry(
+                f"backups of the bucket {one}", asked, unknown.format("AWS Backup"), copies.Verdict("unknown", points.format(one))
+            )
+            for one in buckets
+        ),
     ]
 
 
-def _uploads(paths: Collection[str]) -> dict[str, str]:
+def _ask(bucket: str, root: str, paths: Collection[str], remains: bool, uploads: Uploads) -> copies.Asked:
+    from fruitpipe.objects import bucket_settings
+
+    ours = [path for path in paths if objects.is_s3(path) and _split(path)[0] == bucket]
+    images = _beginning([_split(path)[1] for path in ours]) if ours else None
+    own_root = f"{_split(root)[1]}/".removeprefix("/") if objects.is_s3(root) and _split(root)[0] == bucket else None
+    settings = bucket_settings.of_bucket(bucket)
+    lives = _lives(settings, [key for key in (images, own_root) if key is not None])
+    return copies.Asked(bucket, settings, images, own_root, lives, _count(ours, uploads), remains, datetime.now(UTC).date())
+
+
+def _lives(settings: Mapping[str, Setting], keys: Sequence[str]) -> dict[Target, copies.Life]:
+    """How long what a bucket's settings put elsewhere stays there; a replica has the key of what it is of."""
+    from fruitpipe.objects import bucket_settings
+
+    lifetimes = cache(bucket_settings.lifetimes)
+    lives = {one: copies.life(lifetimes(one.bucket), keys) for one in settings["replicas"].found}
+    there = [one for name in ("access logs", "inventory reports") for one in settings[name].found]
+    return lives | {one: copies.life(lifetimes(one.bucket), [one.prefix]) for one in there}
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _beginning(keys: Sequence[str]) -> str:
+    """What all of these keys begin with."""
+    first, last = min(keys), max(keys)
+    return first[: next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))]
+
+
+def _count(paths: Collection[str], uploads: Uploads) -> int | str:
     try:
-        left = len(image_objects.uploads_of(paths))
-        answer = f"{left} of the images" if left else "none of the images"
+        return sum(1 for _ in uploads(paths))
     except FruitpipeError as error:
-        answer = f"unknown: {type(error).__name__}"
-    return {
-        "what": "uploads in parts that were never completed",
-        "asked": "ListMultipartUploads",
-        "answer": answer,
-        "to_do": "nothing" if answer.startswith("none") else "a lifecycle rule with AbortIncompleteMultipartUpload removes them",
-    }
+        return f"unknown: {type(error).__name__}"

@@ -195,7 +195,7 @@ class Steps:
             verification=certificate.verification(root, record, found, hits, request.traces),
             remaining=[*left, *told],
             not_searched=certificate.ELSEWHERE,
-            elsewhere=elsewhere.of(root, request.traces.paths),
+            elsewhere=elsewhere.of(root, request.traces.paths, remains=bool(gone.left) or record.keep_object),
         )
         if not (left or found.unread):
             return register.complete(root, record)

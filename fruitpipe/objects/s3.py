@@ -118,9 +118,9 @@ def store_time(uri: str) -> datetime:
     return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
-def ask(operation: str, bucket: str) -> dict[str, Any]:
-    """What S3 answers to an operation that takes a bucket alone. Raises ClientError and BotoCoreError as they are."""
-    answer: dict[str, Any] = getattr(client(), xform_name(operation))(Bucket=bucket)
+def ask(operation: str, bucket: str, **more: str) -> dict[str, Any]:
+    """What S3 answers to an operation on a bucket. more: its other parameters. Raises ClientError, BotoCoreError as they are."""
+    answer: dict[str, Any] = getattr(client(), xform_name(operation))(Bucket=bucket, **more)
     return answer
 
 

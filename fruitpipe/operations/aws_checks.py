@@ -1,10 +1,11 @@
-"""The doctor's checks of AWS: the bucket's notifications with their queue, and the cluster."""
+"""The doctor's checks of AWS: the bucket's notifications with their queue, copies that S3 makes by itself, and the cluster."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
+from fruitpipe.erasure import elsewhere
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.operations import aws
 
@@ -29,6 +30,16 @@ def events(images: str) -> str:
         raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
     waiting = attributes["ApproximateNumberOfMessages"]
     return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
+
+
+def copies(root: str, images: str | None) -> str:
+    """What S3 keeps of names and pictures by itself, and what would be the user's to do after an erasure."""
+    lines = elsewhere.of_prefix(root, images)
+    told = [f"to do: {one}" for one in elsewhere.to_do(lines)]
+    told += [f"{one['what']}: by a rule, until {one['until']}" for one in lines if one["state"] == "expires"]
+    if unknown := [one["what"] for one in lines if one["state"] == "unknown"]:
+        told.append(f"unknown, as it was not answered: {', '.join(unknown)}")
+    return "; ".join([*told, "the rest is off, or goes with an erasure"])
 
 
 def dead_letters(attributes: dict[str, str]) -> int:

@@ -87,6 +87,8 @@ def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], st
         checks["images"] = (check_images, "")
         if objects.is_s3(targets.images):
             checks["events"] = (check_events, "")
+    if targets.buckets:
+        checks["copies"] = (check_copies, "")
     if targets.cluster:
         checks["cluster"] = (check_cluster, "")
     checks["table"] = (check_table, "")
@@ -169,6 +171,10 @@ def check_images(targets: Targets) -> str:
 def check_events(targets: Targets) -> str:
     assert targets.images
     return aws_checks.events(targets.images)
+
+
+def check_copies(targets: Targets) -> str:
+    return aws_checks.copies(targets.root, targets.images)
 
 
 def check_cluster(targets: Targets) -> str:

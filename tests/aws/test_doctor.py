@@ -21,7 +21,7 @@ from tests.rows import empty_table
 from tests.versions import publish
 
 CHECKOUT = Path(__file__).parents[2]
-ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "cluster"]
+ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "copies", "cluster"]
 ALL += ["table", "manifests", "stream", "pointer"]
 
 
@@ -117,6 +117,21 @@ def test_what_a_cluster_has_cost_is_said_with_how_to_stop_it(setup, capsys):
     assert said in lines["cluster"]
     assert aws_checks.cost({"m5.xlarge": 3}, 400) == ", about $324 at list prices; it does not end itself while a stream runs"
     assert aws_checks.cost({"x9.huge": 3}, 400) == aws_checks.cost({}, 400) == ""
+
+
+def test_copies_that_s3_makes_are_told_before_the_first_erasure_and_break_nothing(setup, capsys):
+    logging = {"TargetBucket": setup.images_bucket, "TargetPrefix": "logs/"}
+    setup.aws.s3.put_bucket_logging(Bucket=setup.images_bucket, BucketLoggingStatus={"LoggingEnabled": logging})
+    setup.aws.s3.create_multipart_upload(Bucket=setup.images_bucket, Key="images/Kiwi/1.jpg")
+    lines, code = examine(setup, capsys)
+    assert (failed(lines), code) == ([], 0)
+    where = f"s3://{setup.images_bucket}/logs/"
+    assert (
+        f"access logs of the bucket {setup.images_bucket} (on: {where}): aws s3 rm --recursive {where} --exclude '*'"
+        in lines["copies"]
+    )
+    assert f"incomplete uploads of the bucket {setup.images_bucket} (1 of the images)" in lines["copies"]
+    assert f"unknown, as it was not answered: metadata tables of the bucket {setup.images_bucket}, CloudTrail's" in lines["copies"]
 
 
 def no_notification(setup):
@@ -215,7 +230,8 @@ def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
     assert (done.returncode, done.stderr) == (1, "")
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [one["name"] for one in findings if not one["ok"]]
-    assert wrong == ["credentials", "region", "root", "clock", "images", "events", "table", "manifests", "stream", "pointer"]
+    needs = ["credentials", "region", "root", "clock", "images", "events", "copies", "table", "manifests", "stream", "pointer"]
+    assert wrong == needs
     assert all("no AWS credentials were found" in one["said"] for one in findings if not one["ok"])
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import costs
 from fruitpipe import regions
+from fruitpipe.objects import bucket_settings
 from tests.deploy.policies import TEMPLATE, as_text, policies, template
 from tests.scripts import load
 
@@ -60,6 +61,24 @@ def test_no_policy_says_any_where_a_resource_can_be_named(name):
         if "*" in listed(statement["Resource"]):
             assert set(listed(statement["Action"])) <= nameless, statement
         assert not any(re.fullmatch(r"arn:aws:s3:::[^/]*\*", one) for one in listed(statement["Resource"])), statement
+
+
+def test_the_stream_may_ask_what_a_certificate_says_of_its_buckets_through_the_endpoint_and_change_none_of_it():
+    of_operation = {
+        "GetBucketVersioning": "s3:GetBucketVersioning",
+        "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+        "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+        "GetBucketLogging": "s3:GetBucketLogging",
+        "GetBucketReplication": "s3:GetReplicationConfiguration",
+        "ListBucketInventoryConfigurations": "s3:GetInventoryConfiguration",
+        "GetBucketMetadataConfiguration": "s3:GetBucketMetadataTableConfiguration",
+    }
+    wanted = {of_operation[operation] for operation, _ in bucket_settings.SETTINGS.values()} | {"s3:ListBucketMultipartUploads"}
+    for policy in ("NodeRole/jobs", "S3Endpoint"):
+        granted = {one for statement in POLICIES[policy][1]["Statement"] for one in listed(statement["Action"])}
+        assert wanted <= granted
+        changing = re.compile("s3:(Put|Delete|Update|Create).*(Configuration|Logging|Versioning|Bucket|Policy)")
+        assert not [one for one in granted if changing.match(one)]
 
 
 def test_a_role_is_assumed_by_one_service_and_none_may_be_assumed_by_all():

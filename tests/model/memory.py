@@ -166,7 +166,8 @@ class Memory:
             yield commits, name, getattr(table, name)
         yield from ((delta_java, "append", table.append), (delta_java, "checkpoint", table.checkpoint))
         yield delta_java, "hush", lambda *_: None
-        yield bucket_settings, "of_bucket", lambda _: []
+        off = {name: bucket_settings.Setting(name, operation, "off") for name, (operation, _) in bucket_settings.SETTINGS.items()}
+        yield bucket_settings, "of_bucket", lambda _: off
         yield from ((upkeep, "compact", table.compact), (changes, "pin", table.pin))
         yield delta, "changes", lambda _spark, _root, after, to: Feed(table.changes(after, to))
         yield from ((changes, "_of_type", Feed.of_type), (changes, "_net", Feed.net))

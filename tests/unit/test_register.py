@@ -201,3 +201,14 @@ def test_late_news_of_an_erased_image_takes_no_other_images_line_from_a_manifest
     objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", "".join(lines).encode())
     assert Eraser(None, IngestSettings(images="/images", root=root), lambda: None).admit([late, own]) == [own]
     assert objects.read(f"{root}/events/2026/01/01/000000-test.jsonl").decode() == lines[1]
+
+
+def test_who_waits_for_a_certificate_is_told_what_is_left_to_do(root, image, capsys):
+    line = {"what": "access logs of the bucket fruits", "answer": "on: s3://logs/", "state": "to do", "to_do": "aws s3 rm"}
+    old = {"what": "replicas", "answer": "on", "to_do": "by a version of before"}
+    record = request(root, image)
+    done(root, record, elsewhere=[line, line | {"state": "cleaned"}, old])
+    command.wait(root, [record.id])
+    said = capsys.readouterr().out.splitlines()
+    assert "no trace found; the record names what lies elsewhere; certificate" in said[0]
+    assert said[1:] == [f"{record.id}: to do: access logs of the bucket fruits (on: s3://logs/): aws s3 rm"]
