@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongUsage
@@ -43,6 +43,7 @@ def read(path: str) -> list[Named]:
         return [Named(uri, f"{path}:{line}") for line, uri in _json_lines(path, text)]
     if delimiter := _delimiter(text):
         return [Named(uri, f"{path}:{line}") for line, uri in _column(path, text, delimiter)]
+    _check_columns(path, text)
     named = [Named(_unquoted(line), f"{path}:{number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if named and is_heading(named[0].uri):
         say(f"{named[0]}: is taken for a heading")
@@ -62,7 +63,7 @@ def canonical(name: str) -> str:
     if not name.startswith(("https://", "http://")):
         return objects.canonical(name)
     address = urlsplit(name)
-    key = unquote(address.path.removeprefix("/"))  # in an address a key is percent-encoded, and a plus sign is one
+    key = unquote_plus(address.path.removeprefix("/"))  # as S3 does it: there a plus sign is a blank, and %2B a plus sign
     if found := VIRTUAL.fullmatch(address.hostname or ""):
         return objects.canonical(f"s3://{found['bucket']}/{key}")
     if PATH_STYLE.fullmatch(address.hostname or ""):
@@ -82,8 +83,27 @@ def _decoded(path: str, body: bytes) -> str:
 def _delimiter(text: str) -> str | None:
     """The delimiter of a CSV whose heading names the column `path`; None for another kind of file."""
     heading = text.partition("\n")[0]
-    rows = {delimiter: next(csv.reader([heading], delimiter=delimiter), []) for delimiter in ",;\t"}
+    rows = {delimiter: _cells(heading, delimiter) for delimiter in ",;\t"}
     return next((delimiter for delimiter, row in rows.items() if COLUMN in map(_heading, row)), None)
+
+
+def _check_columns(path: str, text: str) -> None:
+    """Raises WrongUsage for a table whose heading names no column `path`: nobody can know which of its columns is meant.
+
+    No program writes a blank behind a delimiter: such a comma is a name's, or a sentence's.
+    """
+    heading, _, rest = text.partition("\n")
+    for delimiter in ",;\t":
+        cells, first = _cells(heading, delimiter), _cells(rest.partition("\n")[0], delimiter)
+        is_text = any(cell.startswith(" ") for cell in (*cells, *first))
+        if len(cells) > 1 and len(cells) == len(first) and all(map(is_heading, cells)) and not is_text:
+            raise WrongUsage(
+                f"{path}:1: no column is called {COLUMN} ({', '.join(cells)}); give that name to the one with the images"
+            )
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line.removesuffix("\r")], delimiter=delimiter), [])
 
 
 def _heading(cell: str) -> str:

@@ -160,11 +160,7 @@ def _labelled(label: str, rows: Rows, rule: naming.Naming) -> list[str]:
 
 def _exact(root: str, named: Sequence[Named], rows: Rows, earlier: Earlier) -> tuple[list[str], dict[str, str]]:
     """The named URIs, and the SHA-256 of each image that has, or had, a row. Raises NotFound for unknown ones."""
-    by_path: dict[str, Named] = {}
-    for one in named:
-        path = _canonical(one)
-        check_outside(root, path)
-        by_path.setdefault(path, one)
+    by_path = _by_path(root, named)
     hashes = rows.hashes(by_path)
     unsure = [path for path in by_path if path not in hashes and not earlier.covers(path)]
     is_there = _are_there(unsure)
@@ -174,11 +170,21 @@ def _exact(root: str, named: Sequence[Named], rows: Rows, earlier: Earlier) -> t
     return list(by_path), hashes
 
 
-def _canonical(one: Named) -> str:
-    try:
-        return request_list.canonical(one.uri.rstrip("\r"))
-    except WrongUsage as error:
-        raise WrongUsage(f"{one.where}: {error}" if one.where else str(error)) from error
+def _by_path(root: str, named: Sequence[Named]) -> dict[str, Named]:
+    """The names by their canonical URIs. Raises WrongUsage, which tells each that can be no image's."""
+    by_path: dict[str, Named] = {}
+    refused = []
+    for one in named:
+        try:
+            path = request_list.canonical(one.uri.rstrip("\r"))
+            check_outside(root, path)
+            by_path.setdefault(path, one)
+        except WrongUsage as error:
+            refused.append(f"{one.where}: {error}" if one.where else str(error))
+    if refused:
+        count = f"{len(refused)} of {len(named)} names are no images; nothing was recorded or erased: " if refused[1:] else ""
+        raise WrongUsage(count + "; ".join(refused))
+    return by_path
 
 
 def _are_there(paths: Sequence[str]) -> dict[str, bool]:
@@ -196,6 +202,13 @@ def _check_known(unknown: dict[str, Named], asked: int, rows: Rows) -> None:
         raise NotFound(f"{said[0]}; nothing was recorded or erased; give names exactly as they are")
     rest = "; ".join(said)
     raise NotFound(f"{len(said)} of {asked} names are no images; nothing was recorded or erased; give them exactly: {rest}")
+
+
+def _misspellings(path: str) -> Iterator[tuple[str, str]]:
+    """What may have become of a name on its way, and what it was then."""
+    yield "that is not percent-encoded", unquote(path)
+    yield "without blanks around it", path.strip()
+    yield "with plus signs, which are %2B in an address", path.replace(" ", "+")
 
 
 class _Others:
@@ -216,7 +229,7 @@ class _Others:
             looks = unicodedata.normalize("NFC", path)
             same = (one for one in self._beside(path.rpartition("/")[0]) if unicodedata.normalize("NFC", one) == looks)
             yield from (("in another Unicode spelling", one) for one in same)
-        for kind, other in (("that is not percent-encoded", unquote(path)), ("without blanks around it", path.strip())):
+        for kind, other in _misspellings(path):
             if other != path and (self._rows.hashes([other]) or objects.has_versions(other)):
                 yield kind, other
 

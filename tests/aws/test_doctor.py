@@ -131,7 +131,9 @@ def test_copies_that_s3_makes_are_told_before_the_first_erasure_and_break_nothin
         in lines["copies"]
     )
     assert f"incomplete uploads of the bucket {setup.images_bucket} (1 of the images)" in lines["copies"]
-    assert f"unknown, as it was not answered: metadata tables of the bucket {setup.images_bucket}, CloudTrail's" in lines["copies"]
+    assert (
+        f"unknown, as it was not answered: metadata tables of the bucket {setup.images_bucket}, CloudTrail's" in lines["copies"]
+    )
 
 
 def no_notification(setup):

@@ -55,6 +55,11 @@ def test_the_csv_of_errors_is_taken_with_a_line_break_in_a_name(read):
     assert [(one.uri, one.where.rpartition(":")[2]) for one in named] == [("s3://b/a\nb.jpg", "2"), ("s3://b/c.jpg", "4")]
 
 
+def test_a_comma_in_a_heading_and_in_names_makes_no_columns(read):
+    assert [one.uri for one in read(b"Bilder, die weg sollen\ns3://b/a, b.jpg\n")] == ["s3://b/a, b.jpg"]
+    assert [one.uri for one in read(b"s3://b/a, b.jpg\ns3://b/c, d.jpg\n")] == ["s3://b/a, b.jpg", "s3://b/c, d.jpg"]
+
+
 def test_a_heading_that_can_be_no_name_is_left_out_and_said(read, capsys):
     assert [one.uri for one in read(b"Bild\r\ns3://b/a.jpg\r\n")] == ["s3://b/a.jpg"]
     assert "list.txt:1: Bild: is taken for a heading" in capsys.readouterr().out
@@ -68,6 +73,7 @@ def test_a_heading_that_can_be_no_name_is_left_out_and_said(read, capsys):
         (b'{"path": "s3://b/a.jpg"}\n{"file": "s3://b/b.jpg"}\n', "list.txt:2: has no path"),
         (b'{"path": "s3://b/a.jpg"}\nnonsense\n', "list.txt:2: is not JSON"),
         (b"path,label\ns3://b/a.jpg,x\n,y\n", "list.txt:3: has no path"),
+        (b"Fall;Bild\r\n7;s3://b/a.jpg\r\n", r"list.txt:1: no column is called path \(Fall, Bild\); give that name"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(read, body, said):
@@ -78,11 +84,11 @@ def test_what_cannot_be_read_is_told_with_its_line(read, body, said):
 @pytest.mark.parametrize(
     "address",
     [
-        "https://bucket.s3.eu-west-1.amazonaws.com/Kiwi/a%20b%2Bc+d.jpg?versionId=1",
-        "https://bucket.s3.amazonaws.com/Kiwi/a%20b+c+d.jpg",
-        "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/Kiwi/a%20b+c+d.jpg",
-        "https://s3.eu-west-1.amazonaws.com/bucket/Kiwi/a%20b+c+d.jpg",
-        "https://s3-eu-west-1.amazonaws.com/bucket/Kiwi/a%20b+c+d.jpg",
+        "https://bucket.s3.eu-west-1.amazonaws.com/Kiwi/a%20b%2Bc%2bd.jpg?versionId=1",
+        "https://bucket.s3.amazonaws.com/Kiwi/a+b%2Bc%2Bd.jpg",
+        "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/Kiwi/a%20b%2Bc%2Bd.jpg",
+        "https://s3.eu-west-1.amazonaws.com/bucket/Kiwi/a+b%2Bc%2Bd.jpg",
+        "https://s3-eu-west-1.amazonaws.com/bucket/Kiwi/a%20b%2Bc%2Bd.jpg",
         "arn:aws:s3:::bucket/Kiwi/a b+c+d.jpg",
         "s3a://bucket/Kiwi/a b+c+d.jpg",
     ],

@@ -66,6 +66,19 @@ def test_every_unknown_name_is_told_with_its_place_and_nothing_is_recorded(root,
     assert register.every(root) == []
 
 
+def test_every_name_that_can_be_no_images_is_told_with_its_line(root, images, tmp_path, capsys):
+    add(root, **{f"{images}/a.jpg": "1"})
+    lines = [f"{images}/a.jpg", "https://example.org/b.jpg", f"{root}/features", "ftp://host/c.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["erase", "--root", root, "--from-file", str(tmp_path / "list.txt")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "3 of 4 names are no images; nothing was recorded or erased" in said
+    assert all(f"list.txt:{number}: {lines[number - 1]}: " in said for number in (2, 3, 4))
+    assert register.every(root) == []
+
+
 def test_for_a_plain_name_that_nobody_knows_no_folder_is_listed(root, monkeypatch):
     monkeypatch.setattr(objects, "list_all", lambda uri: pytest.fail(f"{uri} was listed") if "root" not in uri else iter(()))
     monkeypatch.setattr(objects, "children", lambda uri: pytest.fail(f"{uri} was listed") if "root" not in uri else [])
