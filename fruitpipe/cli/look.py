@@ -88,6 +88,10 @@ class DoctorFlags:
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every file of the table and of the published versions against its checksums.")
     ] = False
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Check nothing; print a record of the processing (GDPR, article 30) from the settings."),
+    ] = False
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line instead of text.")] = False
 
 
@@ -97,7 +101,11 @@ def doctor(given: DoctorFlags) -> None:
     """Check all that a set-up needs, a line each; exit with 1 where anything fails."""
     from fruitpipe import objects, regions, settings
     from fruitpipe.operations import doctor as doctor_
+    from fruitpipe.operations import processing_record
 
+    if given.record:
+        say(*processing_record.lines(given.root, given.images, as_json=given.as_json))
+        return
     targets = doctor_.Targets(
         root=objects.canonical(given.root),
         images=objects.canonical(given.images) if given.images else None,

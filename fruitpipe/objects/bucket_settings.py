@@ -14,6 +14,8 @@ from fruitpipe.errors import AccessDenied
 from fruitpipe.objects import s3
 from fruitpipe.objects.s3_errors import no_service
 
+Reading = Callable[[Mapping[str, Any], str], Iterator[Any]]  # of what S3 answered for a bucket
+
 
 class Target(NamedTuple):
     """Where S3 puts copies, or lists and logs with names.
@@ -69,16 +71,20 @@ class Setting(NamedTuple):
 
 def of_bucket(bucket: str) -> dict[str, Setting]:
     """Reads all of SETTINGS, by name. One that is denied is `unknown`. Raises AccessDenied where there are no credentials."""
-    return {name: _ask(name, bucket) for name in SETTINGS}
+    return {name: _ask(name, *asked, bucket) for name, asked in SETTINGS.items()}
 
 
 def lifetimes(bucket: str) -> dict[str, Setting]:
     """Reads what tells how long objects of a bucket live: its versions and its lifecycle."""
-    return {name: _ask(name, bucket) for name in ("versions", "lifecycle")}
+    return {name: _ask(name, *SETTINGS[name], bucket) for name in ("versions", "lifecycle")}
 
 
-def _ask(name: str, bucket: str) -> Setting:
-    operation, read = SETTINGS[name]
+def protection(bucket: str) -> dict[str, Setting]:
+    """Reads what keeps others from a bucket's objects, PROTECTION, by name."""
+    return {name: _ask(name, *asked, bucket) for name, asked in PROTECTION.items()}
+
+
+def _ask(name: str, operation: str, read: Reading, bucket: str) -> Setting:
     try:
         found = tuple(one for page in _pages(operation, bucket) for one in read(page, bucket))
     except ClientError as error:
@@ -171,7 +177,17 @@ def _metadata(answer: Mapping[str, Any], _: str) -> Iterator[Table]:
             yield Table(kind, str(table.get("TableName", kind)), days, place)
 
 
-SETTINGS: dict[str, tuple[str, Callable[[Mapping[str, Any], str], Iterator[Any]]]] = {
+def _encryption(answer: Mapping[str, Any], _: str) -> Iterator[str]:
+    for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
+        default = rule.get("ApplyServerSideEncryptionByDefault", {})
+        yield f"{default.get('SSEAlgorithm', '')} {default.get('KMSMasterKeyID', '')}".strip()
+
+
+def _public_access(answer: Mapping[str, Any], _: str) -> Iterator[str]:
+    yield from (name for name, is_on in answer["PublicAccessBlockConfiguration"].items() if is_on)
+
+
+SETTINGS: dict[str, tuple[str, Reading]] = {
     "versions": ("GetBucketVersioning", _versioning),
     "object lock": ("GetObjectLockConfiguration", _lock),
     "lifecycle": ("GetBucketLifecycleConfiguration", _lifecycle),
@@ -179,4 +195,8 @@ SETTINGS: dict[str, tuple[str, Callable[[Mapping[str, Any], str], Iterator[Any]]
     "replicas": ("GetBucketReplication", _replication),
     "inventory reports": ("ListBucketInventoryConfigurations", _inventory),
     "metadata tables": ("GetBucketMetadataConfiguration", _metadata),
+}
+PROTECTION: dict[str, tuple[str, Reading]] = {
+    "encryption": ("GetBucketEncryption", _encryption),
+    "block of public access": ("GetPublicAccessBlock", _public_access),
 }

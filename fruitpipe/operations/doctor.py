@@ -93,6 +93,7 @@ def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], st
         checks["cluster"] = (check_cluster, "")
     checks["table"] = (check_table, "")
     checks["manifests"] = (check_manifests, f"have them read: {_ingest(targets)}")
+    checks["erasures"] = (check_erasures, "")
     checks["stream"] = (
         check_stream,
         f"start it: {_ingest(targets)}; on AWS its step; a transient set-up has none between two runs",
@@ -188,6 +189,10 @@ def check_table(targets: Targets) -> str:
 
 def check_manifests(targets: Targets) -> str:
     return root_checks.waiting(targets.root)
+
+
+def check_erasures(targets: Targets) -> str:
+    return root_checks.erasures(targets.root)
 
 
 def check_stream(targets: Targets) -> str:

@@ -1,4 +1,4 @@
-"""The doctor's checks below a root: the table with its files, the manifests that wait, and the published versions."""
+"""The doctor's checks below a root: the table with its files, manifests that wait, erasures, and the published versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fruitpipe import objects
+from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, PlatformFault
 from fruitpipe.ingest import checkpoint, waiting_manifests
 from fruitpipe.refit import pointer, publication, rollback, version_files, version_model
@@ -67,6 +68,28 @@ def ages_of_waiting(root: str, now: datetime) -> Ages:
     times = sorted(stat.modification_time for stat in objects.list_all(folder) if stat.path in uris)
     hour, day = (sum(now - time > age for time in times) for age in (timedelta(hours=1), OLD))
     return Ages(len(times), hour, day, times[0] if times else None)
+
+
+def erasures(root: str) -> str:
+    """Counts the erasures, and tells the longest time from a request until its images were gone from all that readers get.
+
+    Raises PlatformFault where that takes over a day, or where one is incomplete.
+    """
+    records, now = register.every(root), datetime.now(UTC)
+    waiting = [one for one in records if one.status != "done" and one.carried_out_at is None]
+    if late := [one for one in waiting if now - datetime.fromisoformat(one.requested_at) > OLD]:
+        raise PlatformFault(f"{len(late)} erasures wait for over a day; have them carried out: fruitpipe ingest")
+    if left := [one.id for one in records if one.status == "incomplete"]:
+        named = ", ".join(f"erasures/{name}.json" for name in left[:5])
+        raise PlatformFault(f"{len(left)} erasures are incomplete; under {root} their records say what is left: {named}")
+    took = [
+        datetime.fromisoformat(one.carried_out_at) - datetime.fromisoformat(one.requested_at)
+        for one in records
+        if one.carried_out_at
+    ]
+    longest = f"; readers got none of the images after {max(took).total_seconds():.0f} s at most" if took else ""
+    pending = sum(one.status != "done" for one in records)
+    return f"{pending} pending, {len(records) - pending} with a certificate{longest}"
 
 
 def published(root: str, *, verify: bool = False) -> str:

@@ -22,7 +22,7 @@ from tests.versions import publish
 
 CHECKOUT = Path(__file__).parents[2]
 ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "copies", "cluster"]
-ALL += ["table", "manifests", "stream", "pointer"]
+ALL += ["table", "manifests", "erasures", "stream", "pointer"]
 
 
 class Setup:
@@ -136,6 +136,26 @@ def test_copies_that_s3_makes_are_told_before_the_first_erasure_and_break_nothin
     )
 
 
+def test_the_record_of_processing_is_of_the_buckets_as_they_are(setup, capsys):
+    key, copy = "arn:aws:kms:eu-west-1:000000000000:key/1", setup.aws.bucket()
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    setup.aws.s3.put_bucket_encryption(Bucket=setup.images_bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    for bucket in (setup.images_bucket, copy):
+        setup.aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    copying = {"Status": "Enabled", "Priority": 1, "Filter": {}, "Destination": {"Bucket": f"arn:aws:s3:::{copy}"}}
+    copying["DeleteMarkerReplication"] = {"Status": "Disabled"}
+    rules = {"Role": "arn:aws:iam::000000000000:role/copies", "Rules": [copying]}
+    setup.aws.s3.put_bucket_replication(Bucket=setup.images_bucket, ReplicationConfiguration=rules)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["doctor", "--record", "--root", setup.root, "--images", setup.images, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0
+    assert f"s3://{setup.images_bucket}: eu-west-1, in the European Union" in told["(e) transfers to third countries"]
+    assert f"replicas of the bucket {setup.images_bucket}: on: s3://{copy}/" in told["(d) recipients"]
+    assert f"encryption of the bucket {setup.images_bucket}: on: aws:kms {key}" in told["(g) security measures"]
+    assert f"versions of the bucket {setup.images_bucket}: on: Enabled" in told["(f) time limits"]
+
+
 def no_notification(setup):
     setup.notify(["s3:ObjectCreated:*"])
 
@@ -232,7 +252,20 @@ def test_without_credentials_every_part_of_aws_says_so_in_its_own_line(setup):
     assert (done.returncode, done.stderr) == (1, "")
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [one["name"] for one in findings if not one["ok"]]
-    needs = ["credentials", "region", "root", "clock", "images", "events", "copies", "table", "manifests", "stream", "pointer"]
+    needs = [
+        "credentials",
+        "region",
+        "root",
+        "clock",
+        "images",
+        "events",
+        "copies",
+        "table",
+        "manifests",
+        "erasures",
+        "stream",
+        "pointer",
+    ]
     assert wrong == needs
     assert all("no AWS credentials were found" in one["said"] for one in findings if not one["ok"])
 
@@ -246,7 +279,7 @@ def test_a_folder_needs_no_aws(tmp_path, capsys, monkeypatch):
     with lease.held(f"file://{root}"), pytest.raises(SystemExit) as ended:
         cli.main(["doctor", "--root", root, "--images", str(tmp_path / "images")])
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
-    assert list(lines) == ["java", "jars", "model", "root", "images", "table", "manifests", "stream", "pointer"]
+    assert list(lines) == ["java", "jars", "model", "root", "images", "table", "manifests", "erasures", "stream", "pointer"]
     assert (failed(lines), ended.value.code) == (["table", "pointer"], 1)
     assert "run fruitpipe refit" in lines["pointer"]
     assert lease.holder(f"file://{root}") is None

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.operations import doctor
@@ -132,3 +133,19 @@ def test_of_a_version_of_an_earlier_fruitpipe_the_rows_are_counted(asked):
 
 def test_a_laptop_without_a_stream_is_well(asked):
     assert doctor.check_stream(asked) == f"none runs now; fruitpipe ingest --images URI --root {asked.root} --once catches up"
+
+
+def test_how_long_erasures_took_is_told_and_one_that_nobody_carries_out_or_that_is_incomplete_is_a_fault(asked):
+    assert doctor.check_erasures(asked) == "0 pending, 0 with a certificate"
+    one, other = (register.request(asked.root, [f"file:///{name}.jpg"], requested_by="") for name in "ab")
+    assert doctor.check_erasures(asked) == "2 pending, 0 with a certificate"
+    times = {"requested_at": "2026-11-01T10:00:00.5+00:00", "carried_out_at": "2026-11-01T10:01:30+00:00"}
+    register.save(asked.root, replace(one, **times, status="done"))
+    said = doctor.check_erasures(asked)
+    assert said == "1 pending, 1 with a certificate; readers got none of the images after 90 s at most"
+    register.save(asked.root, replace(other, requested_at=times["requested_at"]))
+    with pytest.raises(PlatformFault, match="1 erasures wait for over a day; have them carried out: fruitpipe ingest"):
+        doctor.check_erasures(asked)
+    register.save(asked.root, replace(other, **times, status="incomplete"))
+    with pytest.raises(PlatformFault, match=f"1 erasures are incomplete.*erasures/{other.id}.json"):
+        doctor.check_erasures(asked)

@@ -1,0 +1,158 @@
+"""Prints a record of processing activities, as article 30 (1) of the GDPR asks for one, from the settings of a root as they are.
+
+What software cannot know is a line to be filled in: who the controller is, what for, whom the pictures show.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import fruitpipe
+from fruitpipe import objects, regions
+from fruitpipe.erasure import elsewhere, register
+from fruitpipe.errors import NotFound, WrongUsage
+from fruitpipe.output import to_json
+from fruitpipe.pictures import naming
+from fruitpipe.refit import pointer
+from fruitpipe.root import layout
+from fruitpipe.settings import IngestSettings
+from fruitpipe.table.snapshot import Snapshot
+
+Sections = dict[str, list[str]]
+
+FILL_IN = "to be filled in: "
+# How long a place under the root keeps what it holds; the names in braces are fields of IngestSettings.
+LIMITS = {
+    "features": "as long as the image; files that the table no longer needs {vacuum_hours} h, those of erased rows "
+    "{erasure_grace_hours} h; its log 7 days behind a checkpoint",
+    "events": "{manifest_days:g} days after all events of a manifest are committed",
+    "stale": "until the images are computed again",
+    "rejected": "{rejected_days:g} days",
+    "checkpoints": "as long as the stream; one of {checkpoint_days:g} days is begun anew at the next start",
+    "models": "until fruitpipe refit --keep removes the version",
+    "reduced": "until fruitpipe refit --keep removes the version; {versions} are published",
+    "reports": "until removed by hand; all go with an erasure",
+    "triggers": "until the refit that they ask for; they name no image",
+    "erasures": "as long as the certificates have to be shown; salted hashes of names",
+}
+
+
+def lines(root: str, images: str | None, *, as_json: bool = False) -> list[str]:
+    """The record as lines for people, or as one JSON object. Raises AccessDenied, Damaged, WrongUsage."""
+    root = objects.canonical(root)
+    sections = of(root, [objects.canonical(images)] if images else naming.of(root).prefixes)
+    if as_json:
+        return to_json(sections, indent=2).split("\n")
+    return [line for title, told in sections.items() for line in (title, *(f"  {one}" for one in told))]
+
+
+def of(root: str, prefixes: Sequence[str]) -> Sections:
+    """The record's parts by their titles, with the letters of article 30 (1). prefixes: of the images."""
+    asked = [line for prefix in prefixes or (None,) for line in elsewhere.of_prefix(root, prefix)]
+    copies = list({line["what"]: line for line in asked}.values())
+    return {
+        "record of processing activities, GDPR, article 30 (1)": _heading(root),
+        "(a) controller": [f"{FILL_IN}name and contact of the controller, its representative and its data protection officer"],
+        "(b) purposes": [
+            f"{FILL_IN}what the features of the pictures are for",
+            "by software: features, and classes, of pictures",
+        ],
+        "(c) data subjects and data": _data(root, prefixes),
+        "(d) recipients": _recipients(root, prefixes, copies),
+        "(e) transfers to third countries": _transfers([root, *prefixes]),
+        "(f) time limits": _time_limits(root, prefixes, copies),
+        "(g) security measures": _security([root, *prefixes]),
+    }
+
+
+def _heading(root: str) -> list[str]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return [f"of {root}, at {now}, by fruitpipe {fruitpipe.__version__}"]
+
+
+def _data(root: str, prefixes: Sequence[str]) -> list[str]:
+    told = [
+        f"{FILL_IN}whom pictures show and names of files name",
+        f"pictures: {', '.join(prefixes) or 'no prefix was ingested so far'}",
+        "of each: name, label, size, times, SHA-256, features; reduced features of those that could be decoded",
+    ]
+    try:
+        (row,) = Snapshot(root).query(
+            "SELECT count(*) AS rows, count(DISTINCT label) AS labels, count(error) AS failed FROM features"
+        )
+    except NotFound:
+        return [*told, "held now: no table yet"]
+    return [*told, f"held now: {row['rows']} rows, {row['labels']} labels, {row['failed']} rows without features"]
+
+
+def _recipients(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
+    if not any(objects.is_s3(uri) for uri in (root, *prefixes)):
+        return ["none: everything stays on this machine, and nothing is sent elsewhere"]
+    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
+    told = [f"processor: {server}, which stores the buckets; no picture and no name is sent anywhere else by this software"]
+    return told + [f"{line['what']}: {line['answer']}" for line in copies if line["what"].startswith("replicas")]
+
+
+def _transfers(uris: Sequence[str]) -> list[str]:
+    told = []
+    for bucket in _buckets(uris):
+        region = objects.region(f"s3://{bucket}")
+        outside = f"outside the Union; {FILL_IN}the safeguards (article 46)"
+        told.append(f"s3://{bucket}: {region}, {'in the European Union' if region in regions.UNION else outside}")
+    return told or ["none: no bucket is used"]
+
+
+def _time_limits(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
+    settings = _settings(root, prefixes)
+    found = pointer.find(root)
+    fields = settings.model_dump() | {"versions": len(found.versions) if found else 0}
+    erasures = Counter(one.status for one in register.every(root))
+    return [
+        f"pictures: {FILL_IN}how long they are kept; fruitpipe erase removes single ones",
+        *(f"{objects.join(root, place)}: {LIMITS[place].format(**fields)}" for place in layout.FOLDERS),
+        "settings of a stream: " + (", ".join(sorted(_given(settings))) or "the defaults") + "; its own flags may say otherwise",
+        "erasures: " + (", ".join(f"{count} {status}" for status, count in sorted(erasures.items())) or "none was asked for"),
+        *(f"{one['what']}: {one['answer']}" + (f", until {one['until']}" if one["until"] else "") for one in copies),
+    ]
+
+
+def _settings(root: str, prefixes: Sequence[str]) -> IngestSettings:
+    """A stream's settings as the environment gives them. Raises WrongUsage."""
+    try:
+        return IngestSettings(root=root, images=prefixes[0] if prefixes else root)
+    except ValidationError as error:
+        faults = (f"FRUITPIPE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        raise WrongUsage("; ".join(faults)) from error
+
+
+def _given(settings: IngestSettings) -> list[str]:
+    fields = settings.model_fields_set - {"root", "images"}
+    return [f"FRUITPIPE_{field.upper()}={getattr(settings, field)}" for field in fields]
+
+
+def _security(uris: Sequence[str]) -> list[str]:
+    told = [
+        "names in certificates are salted hashes (HMAC-SHA-256); one writer at a time; each erasure is verified by a search",
+        f"{FILL_IN}who has access, and by which roles",
+    ]
+    for uri in uris:
+        folder = Path(uri.removeprefix("file://"))
+        if not objects.is_s3(uri) and folder.is_dir():
+            found = folder.stat()
+            told.append(f"{uri}: a folder of user {found.st_uid} with the mode {stat.filemode(found.st_mode)}")
+    for bucket in _buckets(uris):
+        from fruitpipe.objects import bucket_settings
+
+        told += [f"{name} of the bucket {bucket}: {one.answer}" for name, one in bucket_settings.protection(bucket).items()]
+    return told
+
+
+def _buckets(uris: Sequence[str]) -> list[str]:
+    return sorted({uri.split("/")[2] for uri in uris if objects.is_s3(uri)})
