@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fruitpipe.erasure.record import Erasure
     from fruitpipe.errors import AccessDenied, DuplicateRows
 
+ENDS_BY_ITSELF = "it is removed by hand, or by the first start after its process has ended; a log by one 30 days later"
 ELSEWHERE = [
     "the functions' logs in CloudWatch and the cluster's logs: they hold names of images until their retention ends",
     "messages in the queues: S3's events name images until they are read or expire",
@@ -77,7 +78,7 @@ def remaining(
         words = [one for one in gone.linked if not one.startswith("file://")]
         told += [_left(word, "they are removed by hand", "find PREFIX -inum INODE finds them") for word in words]
     logs = places.on_this_machine(traces)
-    told += [_left(uri, "it is removed by hand, or at the next start", "Spark's, on the stream's own machine") for uri in logs]
+    told += [_left(uri, ENDS_BY_ITSELF, "Spark's, on the stream's own machine") for uri in logs]
     told += [
         _left(app.uri, f"fruitpipe app writes it again to {app.place}", f"it was made of {app.version}, which is withdrawn")
         for app in register.withdrawn(root)

@@ -102,9 +102,10 @@ def on_this_machine(traces: Traces) -> list[str]:
 
     Files of another user that cannot be read are included, as they may name one. None of them delays a certificate.
     """
-    in_logs = _naming(cache.folder() / "logs", traces.named_in)
+    in_text = [cache.folder() / "logs", *sorted(local_folders.folder().glob(f"*/{local_folders.JAVA}"))]
+    found = [uri for folder in in_text for uri in _naming(folder, traces.named_in)]
     # Spark writes names there in the plain spelling, beside megabytes of models: all spellings would take minutes.
-    return in_logs + _naming(local_folders.folder(), traces.stands_in)
+    return list(dict.fromkeys([*found, *_naming(local_folders.folder(), traces.stands_in)]))
 
 
 def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:

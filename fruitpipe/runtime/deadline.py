@@ -39,6 +39,7 @@ class Deadline:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
+            os.ftruncate(self._output.fileno(), 0)  # an image's name stays for no longer than it is in hand
 
 
 @contextmanager

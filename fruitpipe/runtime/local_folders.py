@@ -1,7 +1,7 @@
-"""Spark's local directory on a laptop (`spark.local.dir`): a folder of each process, under the cache.
+"""What Spark and Java write on a laptop beside the root: a working folder of each process, and logs, under the cache.
 
-Spark removes what it wrote when it ends, but not after a kill, and names of images may be in it. So the next start removes the
-folders of processes that are gone.
+Spark and Java remove working files when they end, but not after a kill, and names of images may be in them. So the next start
+removes the folders of processes that are gone, and old logs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import functools
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 from fruitpipe.runtime import cache
 
+JAVA = "java"  # within a working folder: Java's temporary files, and those in which workers say what they have in hand
+LOG_DAYS = 30  # that a log stays after its last line
 LOCK = "in-use"  # locked as long as the process lives; its id alone may be another process's by now
 
 
@@ -31,7 +34,33 @@ def own() -> Path:
     for other in folder().glob(f"{host}-*"):
         _remove_if_left(other)
     made = cache.made("spark", f"{host}-{os.getpid()}")
+    made.chmod(0o700)
     _lock(made)
+    return made
+
+
+def settings(working: Path) -> dict[str, str]:
+    """Spark's settings with which it and Hadoop write nothing outside of a working folder, Java's temporary files aside."""
+    return {
+        "spark.local.dir": str(working),
+        "spark.sql.warehouse.dir": str(working / "warehouse"),  # an empty folder, else in the current one
+        "spark.hadoop.hadoop.tmp.dir": str(working / "hadoop"),  # where S3A keeps parts of files that it uploads
+    }
+
+
+def java_options(working: Path, logs: Path) -> tuple[str, ...]:
+    """Java's options for its temporary files, and for what it writes when it crashes."""
+    (working / JAVA).mkdir(exist_ok=True)
+    return f"-Djava.io.tmpdir={working / JAVA}", f"-XX:ErrorFile={logs}/hs_err_%p.log"
+
+
+def logs() -> Path:
+    """The folder of logs. Removes those of which the last line is older than LOG_DAYS."""
+    made = cache.made("logs")
+    for log in made.iterdir():
+        with contextlib.suppress(OSError):  # another start removes it at the same time
+            if time.time() - log.stat().st_mtime > LOG_DAYS * 86400:
+                log.unlink()
     return made
 
 

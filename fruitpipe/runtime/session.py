@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from fruitpipe import errors, objects
 from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import encryption
-from fruitpipe.runtime import cache, class_archive, jars, lanes, local_folders
+from fruitpipe.runtime import class_archive, jars, lanes, local_folders
 from fruitpipe.runtime.spark_errors import SPARK_ERRORS, explained
 
 if TYPE_CHECKING:
@@ -87,12 +87,13 @@ def open(  # noqa: A001 - session.open says what it does
     if is_submitted():  # the cluster decides the rest
         return _checked(builder.getOrCreate())
     _check_user()
-    log = cache.made("logs") / f"spark-{os.getpid()}.log"
+    log, working = local_folders.logs() / f"spark-{os.getpid()}.log", local_folders.own()
     _quieten()
-    os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log)}
+    # A SPARK_LOCAL_DIRS of the user's would win over the setting, and nobody would search what is left there.
+    os.environ |= jars.spark_environment() | {"FRUITPIPE_LOG": str(log), "SPARK_LOCAL_DIRS": str(working)}
     wanted = jars.wanted(s3=any(objects.is_s3(uri) for uri in uris))
-    settings = local_settings(jars.paths(*wanted), log, java) | s3a_settings(os.environ)
-    settings |= {"spark.local.dir": str(local_folders.own())}
+    java = (*java, *local_folders.java_options(working, log.parent))
+    settings = local_settings(jars.paths(*wanted), log, java) | local_folders.settings(working) | s3a_settings(os.environ)
     try:
         return _checked(builder.master(master or LOCAL).config(map={**settings}).getOrCreate())
     except PySparkRuntimeError as error:

@@ -327,12 +327,14 @@ def test_a_name_in_a_log_or_in_sparks_working_files_on_this_machine_is_found(tmp
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
     image, other = "file:///images/Kiwi/a b.jpg", "file:///images/Kiwi/other.jpg"
     log, block, model = tmp_path / "logs/spark-1.log", tmp_path / "spark/host-1/blocks/shuffle_0", tmp_path / "spark/host-1/model"
+    in_hand = tmp_path / "spark/host-1/java/faulthandler-2/77"
     for file, body in (
         (log, b'read "file:///images/Kiwi/a%20b.jpg"'),
+        (in_hand, b'in hand: "file:///images/Kiwi/a\\u0020b.jpg"\n'),
         (block, b"\x00\x1a/images/Kiwi/a b.jpg\x00"),
         (model, b"\\&%" * 1000),
     ):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
-    assert places.on_this_machine(Traces.of([image])) == [f"file://{log}", f"file://{block}"]
+    assert places.on_this_machine(Traces.of([image])) == [f"file://{log}", f"file://{in_hand}", f"file://{block}"]
     assert places.on_this_machine(Traces.of([other])) == []

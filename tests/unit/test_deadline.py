@@ -42,10 +42,13 @@ def test_what_is_done_in_time_goes_on_and_what_crashes_otherwise_is_not_overdue(
     assert deadline.overdue(words + "Fatal Python error: Segmentation fault") is None
 
 
-def test_nothing_is_left_of_a_longer_name_that_was_in_progress_before(tmp_path, monkeypatch):
+def test_nothing_is_left_of_a_name_once_it_is_done(tmp_path, monkeypatch):
     monkeypatch.setenv(deadline.FOLDER, str(tmp_path))
+    file = tmp_path / str(os.getpid())
     with deadline.deadline(60) as limit:
-        for name in ("a" * 50, "b"):
-            with limit.of(name):
-                pass
-    assert (tmp_path / str(os.getpid())).read_text() == 'in hand: "b"\n'
+        with pytest.raises(KeyError), limit.of("a" * 50):
+            raise KeyError
+        assert file.read_text() == ""
+        with limit.of("b"):
+            assert file.read_text() == 'in hand: "b"\n'
+    assert file.read_text() == ""

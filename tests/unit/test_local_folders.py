@@ -6,6 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
+
+from fruitpipe.runtime import local_folders
 
 START = """
 from fruitpipe.runtime import local_folders
@@ -33,3 +36,14 @@ def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
     assert os.path.exists(f"{used}/blocks")
     for process in (living, third):
         process.communicate("\n")
+
+
+def test_old_logs_go_at_a_start_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
+    (tmp_path / "logs").mkdir()
+    for name, days in (("old.log", 31), ("new.log", 29)):
+        file = tmp_path / "logs" / name
+        file.write_text("a name")
+        os.utime(file, times=(time.time() - days * 86400,) * 2)
+    assert local_folders.logs() == tmp_path / "logs"
+    assert os.listdir(tmp_path / "logs") == ["new.log"]
