@@ -115,7 +115,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,int8,heic,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,metrics,int8,heic,dev]'
 	@touch $@
 
 $(VENV)/ready-mutants: $(VENV)/ready-dev

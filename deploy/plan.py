@@ -66,7 +66,7 @@ class Plan:
     @property
     def extras(self) -> str:
         """Of fruitpipe, on the nodes: `see` has the libraries that the refit's report is made with."""
-        return "see,heic" if self.heic else "see"
+        return "see,metrics,heic" if self.heic else "see,metrics"
 
     @property
     def release(self) -> str:

@@ -113,6 +113,10 @@ class IngestSettings(JobSettings):
     """keep the rows of images that are not listed any more, and only print how many they are"""
     log_json: bool = False
     """print a JSON object for each commit, in place of a line for people"""
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+    """port at which Prometheus reads the stream's metrics (docs/metrics.md); needs fruitpipe[metrics]"""
+    metrics_host: str = "127.0.0.1"
+    """address to listen at for --metrics-port: of this machine alone; 0.0.0.0: others may read them as well"""
     erasure_grace_hours: int = Field(1, ge=0, le=600)
     """whole hours that files with erased rows stay for readers who have them open; at most 600, as the law leaves a month"""
 

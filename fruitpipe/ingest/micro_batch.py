@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Batches:
     """The function that the query calls with each micro-batch (`foreachBatch`), and its state.
 
-    within_reach: leaves out events whose images cannot be looked at now. outcomes, commits: of all batches so far.
+    within_reach: leaves out events whose images cannot be looked at now. heard: is called with each commit. outcomes, commits: of
+    all batches so far.
     """
 
     settings: IngestSettings
@@ -40,6 +41,7 @@ class Batches:
     bar: progress.Bar = field(default_factory=progress.Bar)
     renewal_due: Callable[[], bool] = lambda: False
     within_reach: Callable[[Sequence[manifests.ImageEvent]], list[manifests.ImageEvent]] = list
+    heard: Callable[[progress.Commit], None] = lambda _: None
     outcomes: Counter[str] = field(default_factory=Counter)
     commits: int = 0
 
@@ -120,6 +122,7 @@ class Batches:
         self.commits += bool(set(commit.outcomes) - {Outcome.UNCHANGED, Outcome.KEPT})
         now = time.monotonic()
         self.bar.advance(commit.outcomes.total(), commit.outcomes[Outcome.FAILED])
+        self.heard(commit)
         said = progress.json_line if self.settings.log_json else progress.line
         say(said(what, commit, now - since))
         return now

@@ -28,6 +28,7 @@ from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.ingest.seen import Seen
 from fruitpipe.ingest.stream import Stream
 from fruitpipe.ingest.upsert import Upsert
+from fruitpipe.operations import metrics
 from fruitpipe.output import say
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
@@ -40,6 +41,8 @@ from fruitpipe.table.lookup import Lookup
 from fruitpipe.table.path_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import SparkSession
 
     from fruitpipe.pictures.naming import Naming
@@ -53,7 +56,8 @@ def ingest(settings: IngestSettings) -> None:
     check_images(settings, rule)
     model = ModelFile.load(settings.model, settings.extractor)
     objects.check_drive(settings.root)
-    with lease.held(settings.root) as held, session.explained():
+    served = metrics.served(settings.root, settings.metrics_port, settings.metrics_host)
+    with lease.held(settings.root) as held, served as heard, session.explained():
         fence = Fence(settings.root, held.check)
         hashes = KeptRowHashes(settings.root, settings.images)
         naming.keep(settings.root, rule)
@@ -61,7 +65,7 @@ def ingest(settings: IngestSettings) -> None:
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
             done = Counter[str]()
         else:
-            done = stream(model, fence, prefix, hashes)
+            done = stream(model, fence, prefix, hashes, heard)
     say(f"ingest: {summary(done)}")
 
 
@@ -70,8 +74,10 @@ def naming_rule(settings: IngestSettings) -> Naming:
     return naming.proposed(settings, is_new=lambda: delta.is_new(settings.root))
 
 
-def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Counter[str]:
-    """Starts Spark and runs the stream to its end; images by outcome."""
+def stream(
+    model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, heard: Callable[[progress.Commit], None]
+) -> Counter[str]:
+    """Starts Spark and runs the stream to its end; images by outcome. heard: is called with each commit."""
     settings = prefix.settings
     spark = session.open("fruitpipe ingest", settings.images, settings.root)
     upsert = upserter(spark, model, fence, prefix, hashes)
@@ -84,7 +90,7 @@ def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashe
         beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
         eraser = Eraser(spark, settings, fence)
         within_reach = OtherPrefixes(settings.root, beside).within_reach
-        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach)
+        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, heard)
         Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 

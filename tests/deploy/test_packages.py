@@ -56,7 +56,9 @@ def test_a_package_has_the_delta_of_its_release_of_emr(release):
     assert f"numpy=={importlib.metadata.version('numpy')}" in lines
 
 
-@pytest.mark.parametrize(("line", "extras"), [("", "see"), ("heic = false", "see"), ("heic = true", "see,heic")])
+@pytest.mark.parametrize(
+    ("line", "extras"), [("", "see,metrics"), ("heic = false", "see,metrics"), ("heic = true", "see,metrics,heic")]
+)
 def test_nodes_decode_heic_where_the_parameters_file_asks_for_it(tmp_path, monkeypatch, line, extras):
     file, asked = tmp_path / "parameters.toml", []
     file.write_text(f'stack = "fruits"\nregion = "eu-west-1"\n{line}')
