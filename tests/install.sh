@@ -16,5 +16,7 @@ if ! PATH="$PATH:$bin:$(go env GOPATH 2>/dev/null)/bin" installed versitygw; the
 fi
 if ! PATH="$PATH:$bin" installed prometheus; then  # the program alone: as a package it would start a service
   work=$(mktemp -d) && trap 'rm -r "$work"' EXIT && mkdir -p "$bin"
-  (cd "$work" && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . && install usr/bin/prometheus "$bin")
+  $as_root apt-get update -qq
+  (cd "$work" && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . && install usr/bin/prometheus "$bin") ||
+    echo "prometheus: apt does not give it here; the test that asks a real one is skipped"
 fi
