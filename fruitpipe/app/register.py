@@ -72,7 +72,7 @@ def _read(root: str) -> tuple[list[App], str | None]:
         return [App(**one) for one in json.loads(body)], etag
     except (ValueError, TypeError) as error:
         raise Damaged(
-            f"{uri}: does not read back ({error}); remove it, and run fruitpipe app again for each place of an app"
+            f"{uri}: does not read back ({error}); remove it, and run fruitpipe app --root {root} OUT again for each OUT"
         ) from error
 
 

@@ -80,7 +80,9 @@ def remaining(
     logs = places.on_this_machine(traces)
     told += [_left(uri, ENDS_BY_ITSELF, "Spark's, on the stream's own machine") for uri in logs]
     told += [
-        _left(app.uri, f"fruitpipe app writes it again to {app.place}", f"it was made of {app.version}, which is withdrawn")
+        _left(
+            app.uri, f"fruitpipe app --root ROOT {app.place} writes it again", f"it was made of {app.version}, which is withdrawn"
+        )
         for app in register.withdrawn(root)
     ]
     if erasure.keep_object:

@@ -36,8 +36,8 @@ LIMITS = {
     "stale": "until the images are computed again",
     "rejected": "{rejected_days:g} days",
     "checkpoints": "as long as the stream; one of {checkpoint_days:g} days is begun anew at the next start",
-    "models": "until fruitpipe refit --keep removes the version",
-    "reduced": "until fruitpipe refit --keep removes the version; {versions} are published",
+    "models": "until fruitpipe refit --root ROOT --keep N removes the version",
+    "reduced": "until fruitpipe refit --root ROOT --keep N removes the version; {versions} are published",
     "reports": "until removed by hand; all go with an erasure",
     "triggers": "until the refit that they ask for; they name no image",
     "erasures": "as long as the certificates have to be shown; salted hashes of names",
@@ -115,7 +115,7 @@ def _time_limits(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, 
     fields = settings.model_dump() | {"versions": len(found.versions) if found else 0}
     erasures = Counter(one.status for one in register.every(root))
     return [
-        f"pictures: {FILL_IN}how long they are kept; fruitpipe erase removes single ones",
+        f"pictures: {FILL_IN}how long they are kept; fruitpipe erase --root ROOT URI removes single ones",
         *(f"{objects.join(root, place)}: {LIMITS[place].format(**fields)}" for place in layout.FOLDERS),
         "settings of a stream: " + (", ".join(sorted(_given(settings))) or "the defaults") + "; its own flags may say otherwise",
         "erasures: " + (", ".join(f"{count} {status}" for status, count in sorted(erasures.items())) or "none was asked for"),

@@ -78,7 +78,8 @@ def erasures(root: str) -> str:
     records, now = register.every(root), datetime.now(UTC)
     waiting = [one for one in records if one.status != "done" and one.carried_out_at is None]
     if late := [one for one in waiting if now - datetime.fromisoformat(one.requested_at) > OLD]:
-        raise PlatformFault(f"{len(late)} erasures wait for over a day; have them carried out: fruitpipe ingest")
+        once = f"fruitpipe ingest --images URI --root {root}"
+        raise PlatformFault(f"{len(late)} erasures wait for over a day; have them carried out: {once}")
     if left := [one.id for one in records if one.status == "incomplete"]:
         named = ", ".join(f"erasures/{name}.json" for name in left[:5])
         raise PlatformFault(f"{len(left)} erasures are incomplete; under {root} their records say what is left: {named}")

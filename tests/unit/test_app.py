@@ -213,7 +213,7 @@ def test_the_command_prints_where_the_page_is(root, place, capsys):
 
 def test_a_register_that_was_cut_is_told_with_the_way_out(root):
     objects.write(f"{root}/models/{register.FILE}", b"[{")
-    with pytest.raises(Damaged, match=r"apps\.json: does not read back .*run fruitpipe app again"):
+    with pytest.raises(Damaged, match=r"apps\.json: does not read back .*run fruitpipe app --root .* OUT again"):
         register.every(root)
 
 

@@ -17,7 +17,7 @@ COMMANDS = typer.main.get_command(cli.app).commands
 JOBS = {"ingest": IngestSettings, "reconcile": ReconcileSettings, "refit": RefitSettings}
 UNKNOWN = "URI"  # what a message interpolates
 TITLES = re.compile(r"fruitpipe [a-z]+")  # of Spark's applications and of help texts
-PROSE = {"can", "did", "needs", "there"}  # sentences about the product
+PROSE = {"can", "did", "needs", "there"}  # after the product's name, or a command's, in sentences about them
 COMMAND = re.compile(r"fruitpipe ((?:model )?[a-z]+)\b((?: [^\s;,)`]+)*)")
 
 
@@ -41,7 +41,7 @@ def told():
     """Each command that a message names: file, name, and the words that follow it."""
     for path, text in messages():
         if not TITLES.fullmatch(text):
-            named = (found for found in COMMAND.finditer(text) if found[1] not in PROSE)
+            named = (found for found in COMMAND.finditer(text) if PROSE.isdisjoint([found[1], *found[2].split()[:1]]))
             yield from ((str(path), found[1], found[2].split()) for found in named)
 
 
