@@ -125,11 +125,10 @@ def golden(build: str, page: Opened) -> None:
     state, found = page.settled(), page.check
     seconds = time.monotonic() - began
     pictures = found["pictures"]
-    alike = sum(one["how"] != "scaled" for one in pictures)
     same = sum(one["isSame"] for one in pictures)
     print(
-        f"{build}: {state} after {seconds:.1f} s; worst difference {found['difference']:.2g} over {alike} of {len(pictures)} "
-        f"golden pictures, cosine of the others at least {found['cosine']:.5f}; {same} of {len(pictures)} the same answer"
+        f"{build}: {state} after {seconds:.1f} s; worst difference {found['difference']:.2g} over {len(pictures)} golden "
+        f"pictures; {same} of {len(pictures)} the same answer"
     )
     elsewhere = [url for url in page.asked if "//127.0.0.1" not in url]
     print(f"{build}: console lines {page.said}; requests elsewhere {elsewhere}")

@@ -14,7 +14,7 @@ from fruitpipe.app import golden, litert
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor import fixed_batch
 from fruitpipe.extractor.inference import Network, fingerprint
-from fruitpipe.pictures import decoding, scaling
+from fruitpipe.pictures import decoding
 from fruitpipe.settings import MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
@@ -25,35 +25,53 @@ if TYPE_CHECKING:
     from fruitpipe.app.golden import Golden
     from fruitpipe.classifier.classifier import Answer
     from fruitpipe.identification.identifier import Identifier
+    from fruitpipe.pictures.preprocessing import Preprocessing
 
 DIFFERENCE = 1e-4  # between numbers of two vectors, in units of the largest number: WebAssembly without relaxed SIMD has 1e-5
-COSINE = 0.999  # of two vectors of a picture that is decoded in another way
+COSINE = 0.999  # of two vectors of a picture of which browsers' decoders may give other pixels
 CLEAR = 0.1  # how far an answer lies from another one: of a probability, and of the bound between known and unknown
 
 
 class Named(NamedTuple):
-    """The golden pictures with their vectors, (n, d) float32, and answers."""
+    """The golden pictures, decoded in full as a browser does, with their vectors, (n, d) float32, and answers.
+
+    scaled: by name, the cosine to the vector that `fruitpipe identify` gives, of those that it decodes at a fraction.
+    """
 
     pictures: list[Golden]
     vectors: NDArray[np.float32]
     answers: list[Answer]
+    scaled: dict[str, float]
 
 
 def named(identifier: Identifier) -> tuple[Named, bytes]:
-    """The golden pictures as `fruitpipe identify` names them, and the flatbuffer for a browser, which gives the same bits.
+    """The golden pictures with what Python gives them, and the flatbuffer for a browser, which gives the same bits.
 
     Raises WrongModel where it does not.
     """
     model, pictures = identifier.model, golden.pictures()
     flatbuffer = fixed_batch.of(model)
     ours, browsers = Network(model.body, model.preprocessing), Network(flatbuffer, model.preprocessing)
-    decoded = [decoding.decode(one.body, model.preprocessing, in_full=identifier.in_full).pixels for one in pictures]
+    decoded = [decoding.decode(one.body, model.preprocessing, in_full=True).pixels for one in pictures]
     vectors = np.stack([ours(pixels) for pixels in decoded])
     if not np.array_equal(vectors, np.stack([browsers(pixels) for pixels in decoded])):
         raise WrongModel(
             "the network gives other vectors for one picture at a time; convert it with a batch of 1, and wrap it again"
         )
-    return Named(pictures, vectors, identifier.classifier.identify(vectors)), flatbuffer
+    scaled = {} if identifier.in_full else _scaled(pictures, vectors, model.preprocessing, ours)
+    return Named(pictures, vectors, identifier.classifier.identify(vectors), scaled), flatbuffer
+
+
+def _scaled(
+    pictures: list[Golden], vectors: NDArray[np.float32], preprocessing: Preprocessing, network: Network
+) -> dict[str, float]:
+    found = {}
+    for picture, vector in zip(pictures, vectors, strict=True):
+        decoded = decoding.decode(picture.body, preprocessing)
+        if decoded.variant:
+            other = network(decoded.pixels)
+            found[picture.name] = float(vector @ other / np.linalg.norm(vector) / np.linalg.norm(other))
+    return found
 
 
 def of(identifier: Identifier, found: Named, files: Mapping[str, bytes]) -> bytes:
@@ -76,18 +94,18 @@ def of(identifier: Identifier, found: Named, files: Mapping[str, bytes]) -> byte
 
 
 def _golden(identifier: Identifier, found: Named) -> list[dict[str, Any]]:
-    is_scaled = not scaling.is_in_full(identifier.model.preprocessing, asked=identifier.in_full)
     most_novel = identifier.classifier.calibration.most_novel
     return [
         {
             "file": picture.name,
-            "how": picture.how if is_scaled or picture.how != "scaled" else "lossy",
+            "how": picture.how,
             "label": answer.label,
             "probability": answer.probability,
             "novelty": answer.novelty,
             "is_known": answer.is_known,
             "is_clear": _is_clear(answer, most_novel),
         }
+        | ({"scaled": found.scaled[picture.name]} if picture.name in found.scaled else {})
         for picture, answer in zip(found.pictures, found.answers, strict=True)
     ]
 

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 FRUITS = list(drawn.FRUITS)
 TURNS = range(2, 9)  # of EXIF
 GRAIN = 3.0  # levels, in large pictures: without it they would be nothing but smooth
-# lossless: every decoder gives the same pixels. lossy: decoders of browsers may differ by a level. scaled: large JPEGs, which are
-# decoded at a fraction of their size here and in full there.
-How = Literal["lossless", "lossy", "scaled"]
+# lossless: every decoder gives the same pixels. lossy: decoders of browsers may differ by a level.
+How = Literal["lossless", "lossy"]
 
 
 class Golden(NamedTuple):
@@ -83,8 +82,8 @@ def _sizes() -> Iterator[Golden]:
 
 
 def _large() -> Iterator[Golden]:
-    yield Golden("large.jpg", _file(_grainy(8, (1800, 1350)), "JPEG", quality=70), "scaled")
-    yield Golden("large-progressive.jpg", _file(_grainy(9, (1344, 1500)), "JPEG", quality=70, progressive=True), "scaled")
+    yield Golden("large.jpg", _file(_grainy(8, (1800, 1350)), "JPEG", quality=70), "lossy")
+    yield Golden("large-progressive.jpg", _file(_grainy(9, (1344, 1500)), "JPEG", quality=70, progressive=True), "lossy")
 
 
 def _fruit(number: int, size: tuple[int, int] = (100, 100)) -> Image.Image:

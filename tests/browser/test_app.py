@@ -58,10 +58,13 @@ def shown(browser, made):
 def test_all_golden_pictures_have_the_vectors_of_python_to_the_last_bit(shown):
     found = shown.check
     assert len(found["pictures"]) == 40
-    assert [one["file"] for one in found["pictures"] if one["how"] != "scaled" and one["difference"] != 0] == []
+    assert [one["file"] for one in found["pictures"] if one["difference"] != 0] == []
     assert [one["file"] for one in found["pictures"] if not one["isSame"]] == []
-    assert found["cosine"] >= LEAST_COSINE
-    assert "38 pictures give the server" in shown.page.locator("#checked").inner_text()
+    assert found["difference"] == 0
+    large = {one["file"]: one["scaled"] for one in shown.inside("page.contract.golden") if "scaled" in one}
+    assert set(large) == {"large.jpg", "large-progressive.jpg"}
+    assert min(large.values()) >= LEAST_COSINE
+    assert "40 pictures give the server" in shown.page.locator("#checked").inner_text()
 
 
 def test_without_a_network_the_page_loads_again_and_names_pictures_as_fruitpipe_identify_does(shown, made, tmp_path):

@@ -14,9 +14,12 @@ import pytest
 from fruitpipe import cli, objects
 from fruitpipe.app import classifier_file, folder, golden, litert, register
 from fruitpipe.errors import Conflict, Damaged, MissingRequirement, WrongUsage
+from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures import naming
+from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.refit import publication
+from fruitpipe.settings import default_model
 from tests.apps import LABELS, contract_of, publish, write
 from tests.commands import CHECKOUT
 from tests.oracle import vector_of
@@ -78,11 +81,17 @@ def test_the_golden_pictures_have_the_vectors_and_labels_of_the_product(whole, p
     (place, written), root = whole, f"file://{published}/root"
     inside, contract = place / written.app.folder, contract_of(place, written)
     bodies = [(inside / "golden" / one["file"]).read_bytes() for one in contract["golden"]]
-    expected = np.stack([vector_of(body) for body in bodies])
+    network = network_for(ModelFile.load(default_model()))
+    expected = np.stack([network(decode(body, in_full=True).pixels) for body in bodies])
     found = np.frombuffer((inside / "golden" / "vectors.bin").read_bytes(), "<f4").reshape(expected.shape)
     np.testing.assert_array_equal(found, expected)
     answers = publication.load_classifier(root).identify(expected)
     assert [(one["label"], one["is_known"]) for one in contract["golden"]] == [(one.label, one.is_known) for one in answers]
+    others = {one["file"]: vector_of(body) for one, body in zip(contract["golden"], bodies, strict=True)}
+    for one, vector in zip(contract["golden"], expected, strict=True):
+        cosine = vector @ others[one["file"]] / np.linalg.norm(vector) / np.linalg.norm(others[one["file"]])
+        assert cosine == pytest.approx(one.get("scaled", 1), abs=1e-6)
+    assert [one["file"] for one in contract["golden"] if "scaled" in one] == ["large.jpg", "large-progressive.jpg"]
     assert contract["tolerances"]["difference"] == pytest.approx(1e-4 * expected.max())
 
 

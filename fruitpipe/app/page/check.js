@@ -2,8 +2,8 @@
 
 const here = (name) => new URL(`golden/${name}`, import.meta.url);
 
-// Names all of them; told(done, of) is called after each. difference: the worst between two numbers of a vector, of pictures that
-// are decoded the same way here and there. cosine: the least, of those that are not. isKept: whether the promise holds.
+// Names all of them; told(done, of) is called after each. difference: the worst between two numbers of a vector. isKept: whether
+// the promise holds.
 export async function check(identifier, told) {
   const { golden, tolerances } = identifier.contract;
   const vectors = new Float32Array(await (await fetch(here("vectors.bin"))).arrayBuffer());
@@ -14,11 +14,9 @@ export async function check(identifier, told) {
     found.push(await compared(identifier, picture, expected, tolerances));
     told(found.length, golden.length);
   }
-  const alike = found.filter(({ how }) => how !== "scaled"), scaled = found.filter(({ how }) => how === "scaled");
   return {
     pictures: found,
-    difference: Math.max(...alike.map(({ difference }) => difference)),
-    cosine: Math.min(...scaled.map(({ cosine }) => cosine), 1),
+    difference: Math.max(...found.map(({ difference }) => difference)),
     isKept: found.every(({ isKept }) => isKept),
   };
 }

@@ -186,11 +186,10 @@ function showFacts() {
   element("build").textContent = t(build);
   element("kept").textContent = page.isKept === undefined ? "" : t(page.isKept ? "offline" : "online");
   element("kept").classList.toggle("well", page.isKept === true);
-  element("large").hidden = !contract.golden.some(({ how }) => how === "scaled");
+  element("large").hidden = !contract.golden.some(({ scaled }) => scaled);
   element("checked").hidden = page.state !== "ready" && page.state !== "looking";
   if (found) {
-    const alike = found.pictures.filter(({ how }) => how !== "scaled").length, same = found.pictures.filter(({ isSame }) => isSame).length;
-    const told = { count: alike, labels: same, all: found.pictures.length, difference: small(found.difference) };
+    const told = { count: found.pictures.length, difference: small(found.difference) };
     element("verdict").textContent = t(found.difference === 0 ? "same" : "near", told);
   }
 }

@@ -15,8 +15,8 @@ export const TEXTS = {
     second: "or {label}, {share}",
     took: "named in {ms} ms",
     checked: "Checked on this device",
-    same: "{count} pictures give the server’s numbers, to the last bit; {labels} of {all} the same answer.",
-    near: "{count} pictures give the server’s numbers, the worst off by {difference}; {labels} of {all} the same answer.",
+    same: "{count} pictures give the server’s numbers, to the last bit, and its answers.",
+    near: "{count} pictures give the server’s numbers, the worst off by {difference}.",
     refusedTitle: "This browser computes something else",
     refused:
       "{wrong} of {count} pictures are not as they should be (worst difference {difference}: {files}), so nothing is named here. Another browser may do; {browser} was tested.",
@@ -59,8 +59,8 @@ export const TEXTS = {
     second: "ou {label}, {share}",
     took: "reconnu en {ms} ms",
     checked: "Vérifié sur cet appareil",
-    same: "{count} images donnent les nombres du serveur, au bit près ; {labels} sur {all} la même réponse.",
-    near: "{count} images donnent les nombres du serveur, à {difference} près ; {labels} sur {all} la même réponse.",
+    same: "{count} images donnent les nombres du serveur, au bit près, et ses réponses.",
+    near: "{count} images donnent les nombres du serveur, à {difference} près.",
     refusedTitle: "Ce navigateur calcule autre chose",
     refused:
       "{wrong} images sur {count} ne donnent pas ce qu’elles devraient (plus grand écart {difference} : {files}) : rien n’est reconnu ici. Un autre navigateur peut convenir ; {browser} a été testé.",
