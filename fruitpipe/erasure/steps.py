@@ -98,8 +98,13 @@ class Steps:
         shared = Counter(reports=places.empty_reports(root))
         for request in requests:
             removed[request.id] += Counter(features=rows[request.id], erasures=register.redact(root, request.traces))
-        shared["reduced"] = self.versions.replace(together(requests))
+        shared["reduced"] = self.versions.replace(together(requests), self._left(requests))
         return [self._withdrawn(request, removed[request.id] + shared) for request in requests]
+
+    def _left(self, requests: Sequence[Request]) -> list[str]:
+        """The files in which the last search found traces; none before the first."""
+        notes_left = (notes.left(self.settings.root, request.id) for request in requests)
+        return [uri for left in notes_left if left for uri in left.uris]
 
     def _remove_rows(self, requests: Sequence[Request]) -> dict[str, int]:
         """Deletes the rows; returns how many each request had."""

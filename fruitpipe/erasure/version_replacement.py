@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +15,7 @@ from fruitpipe.erasure.unpacking import NotReadable
 from fruitpipe.errors import Conflict, Damaged, NotEnoughRows, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.refit import changes, new_version, pointer, publication, version_model
+from fruitpipe.root import layout
 from fruitpipe.runtime import progress
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import vector_files
@@ -41,15 +42,17 @@ class Versions:
         """The published versions that have a row of one of the images, by its whole name, or whose model names one."""
         return [version for version in publication.versions(self.root) if self._names(version, traces.of_names())]
 
-    def replace(self, traces: Traces) -> int:
+    def replace(self, traces: Traces, found_in: Collection[str] = ()) -> int:
         """Publishes a version fitted on the rows that are left, and unpublishes those that hold the images; returns how many.
 
-        Raises MixedExtractors where the rows that are left are of several extractors.
+        found_in: URIs of the files in which a search of the root found traces. A version that has one of them need not name an
+        image: it holds the vector of one where it was fitted on the same picture under another name. Raises MixedExtractors where
+        the rows that are left are of several extractors.
         """
-        found, holding = pointer.find(self.root), self.holding(traces)
+        found, holding = pointer.find(self.root), self._to_go(traces, found_in)
         if found and found.version in holding:
             self._publish_without(found.version)
-            holding = self.holding(traces)
+            holding = self._to_go(traces, found_in)
         if holding:
             publication.withdraw(self.root, holding)
         return len(holding)
@@ -61,6 +64,13 @@ class Versions:
             publication.discard(self.root, version)
         return len(held)
 
+    def _to_go(self, traces: Traces, found_in: Collection[str]) -> list[str]:
+        named = self.holding(traces)
+        return [version for version in publication.versions(self.root) if version in named or self._has_one(version, found_in)]
+
+    def _has_one(self, version: str, uris: Collection[str]) -> bool:
+        return any(layout.is_within(uri, folder) for uri in uris for folder in self._folders(version))
+
     def _names(self, version: str, traces: Traces) -> bool:
         stats = self._files(version)
         rows = [stat for stat in stats if vector_files.is_data(objects.name(stat.path))]
@@ -70,8 +80,10 @@ class Versions:
         return _hold(self._files(version), traces)
 
     def _files(self, version: str) -> list[objects.Stat]:
-        folders = (publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version))
-        return [stat for folder in folders for stat in objects.list_all(folder)]
+        return [stat for folder in self._folders(version) for stat in objects.list_all(folder)]
+
+    def _folders(self, version: str) -> tuple[str, str]:
+        return publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version)
 
     def _publish_without(self, version: str) -> None:
         previous = self._model(version)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import random
 from collections import Counter
@@ -35,6 +36,7 @@ from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import pointer, publication, rollback, version_model
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
+from tests.model import erased
 from tests.model.bucket import ANCHOR, BODIES, LABELS, NAMES, Bucket, is_image
 from tests.model.store import Killed
 
@@ -59,7 +61,7 @@ def rule(**strategies: Any) -> Callable[[Any], Any]:
 
 
 class History(RuleBasedStateMachine):
-    """One bucket, one root, and what happens to them."""
+    """One bucket, one root. nobodys: vectors that were erased images' alone, then and since, by the SHA-256 of the bytes."""
 
     counts: ClassVar[Counter[str]] = Counter()
     ground: Any
@@ -72,6 +74,7 @@ class History(RuleBasedStateMachine):
         self.told: list[manifests.ImageEvent] = []
         self.removed: list[tuple[str, bytes, int]] = []
         self.erased: set[str] = set()
+        self.nobodys: dict[str, bytes] = {}
         self.times: dict[str, int] = {}
         ground.put(self.bucket.uri(ANCHOR), b"", 0)
         for name, body in zip(NAMES, bodies, strict=False):
@@ -112,6 +115,7 @@ class History(RuleBasedStateMachine):
         name = self._chosen(number)
         if name is None or not is_image(name):
             return
+        self.nobodys |= erased.vector_alone(name, self.ground.rows(), self.bucket)
         with quietly():
             command.erase(self.ground.root, Criteria([Named(self.bucket.uri(name))], keep_object=keep_object), requested_by="me")
         if keep_object:
@@ -258,13 +262,9 @@ class History(RuleBasedStateMachine):
         return sorted(rows, key=lambda row: row["path"])
 
     def _check_erased(self) -> None:
-        """No file holds the plain name of an image that was erased and has not come back."""
-        names = {name: self.bucket.uri(name).partition("://")[2].encode() for name in self.erased}
-        for uri, body in self.ground.bodies():
-            paths = pq.read_table(pa.BufferReader(body)) if body.startswith(b"PAR1") else None
-            text = body if paths is None else str(paths["path"].to_pylist() if "path" in paths.column_names else paths).encode()
-            for name, needle in names.items():
-                assert needle not in text, f"{uri} still names {name}"
+        """Nothing is left of an image that was erased and has not come back."""
+        erased.check_names(self.ground.bodies(), map(self.bucket.uri, self.erased))
+        erased.check_vectors(self.ground.bodies(), self.nobodys.values())
 
     def _run(self, source: Any, dies: int | None = None, **more: Any) -> None:
         """One run of the stream, which may be killed at any of its writes."""
@@ -285,6 +285,7 @@ class History(RuleBasedStateMachine):
         self.ground.put(self.bucket.uri(name), body, self.times[name])
         self.bucket.put(name, body)
         self.erased.discard(name)
+        self.nobodys.pop(hashlib.sha256(body).hexdigest(), None)
         self._happened("created", name)
 
     def _take(self, name: str) -> bytes:

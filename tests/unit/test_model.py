@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from fruitpipe.refit import publication
 from fruitpipe.table import data_files
 from tests.model.history import run
 from tests.model.machine import Machine
@@ -93,6 +94,35 @@ def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_a
     assert history.erased == {"Kiwi/a b.jpg"}
     history.quiet()
     assert "Kiwi/a%20b.jpg" in history.bucket.objects
+    history.teardown()
+
+
+def test_a_version_whose_label_was_a_picture_that_is_erased_under_a_later_name_is_replaced():
+    history = Machine()
+    history.begin(kind="s3", bodies=PICTURES)
+    history.quiet()
+    history.refit(dies=None, keep=None, unless_current=False)
+    history.rename_label(label="Label=x", to="Pear")
+    history.quiet()
+    assert publication.versions(history.ground.root) == ["v000001"]
+    history.erase(number=2, keep_object=False)
+    assert history.erased == {"Pear/pêche.PNG"}
+    history.quiet()
+    assert publication.versions(history.ground.root) == ["v000002"]
+    history.teardown()
+
+
+def test_a_version_whose_label_is_a_picture_that_stays_under_another_name_stays_too():
+    history = Machine()
+    history.begin(kind="s3", bodies=[0, 1, 2])
+    history.quiet()
+    history.refit(dies=None, keep=None, unless_current=False)
+    history.upload(name="top.jpg", body=2)
+    history.quiet()
+    history.erase(number=3, keep_object=False)
+    assert history.erased == {"top.jpg"}
+    history.quiet()
+    assert publication.versions(history.ground.root) == ["v000001"]
     history.teardown()
 
 

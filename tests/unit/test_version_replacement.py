@@ -84,6 +84,16 @@ def test_a_version_without_the_image_stays(root, asked):
     assert asked == []
 
 
+def test_a_version_that_names_no_image_goes_where_a_search_found_a_vector_in_it(root, asked):
+    with publication.attempt(root) as version:
+        write(root, version, [STAYS])
+        publication.switch(root, version)
+    versions, found = Versions(None, root, lambda: None), f"{version_model.model_uri(root, 'v000002')}/reduction.npz"
+    assert versions.replace(Traces.of(["file:///images/Pear/a.jpg"]), [found, f"{root}/reduced/latest.json"]) == 1
+    assert pointer.get(root).versions == ("v000001", "v000003")
+    assert asked == [("v000002", 0.95, 1)]
+
+
 @pytest.mark.parametrize("name", ["a.jpg (1).jpg", "a.jpg@2x.jpg", "a.jpg/tile.jpg"])
 def test_a_version_with_a_row_of_another_image_whose_name_goes_on_stays(root, asked, name):
     with publication.attempt(root) as version:
