@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fruitpipe import objects
-from fruitpipe.erasure import search
+from fruitpipe.erasure import file_contents, search
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.unpacking import NotReadable
 from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.root import layout
-from fruitpipe.table import lookup
+from fruitpipe.table import lookup, vector_files
 from fruitpipe.table.snapshot import Snapshot, text
 
 NAMES = 10_000  # hashes asked for in one query
@@ -40,8 +42,14 @@ class Rows:
         return {path: known.sha256 or "" for path, known in lookup.of_paths(self.root, sorted(paths)).items()}
 
     def hashes_before(self, paths: Collection[str]) -> dict[str, str]:
-        """The SHA-256 of those of `paths` that have a row in an old file of the table. Reads all old files."""
-        return {path: sha256 for path, sha256 in self._before() if path in paths} if paths else {}
+        """The SHA-256 of those of `paths` that have a row in an old file of the table; empty for those that only a version names.
+
+        Reads all old files, and the names in all files of versions.
+        """
+        if not paths:
+            return {}
+        in_versions = {path: "" for path in self._in_versions() if path in paths}
+        return in_versions | {path: sha256 for path, sha256 in self._before() if path in paths}
 
     def below(self, prefix: str) -> list[str]:
         """The paths of the images with rows below a prefix."""
@@ -76,6 +84,13 @@ class Rows:
                 continue
             named = zip(rows["path"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
             yield from ((str(path), str(sha256 or "")) for path, sha256 in named)
+
+    def _in_versions(self) -> Iterator[str]:
+        """The images of versions, published or not: a version keeps the row of an image that was removed since it was fitted."""
+        for stat in objects.list_all(layout.folder(self.root, "reduced")):
+            if vector_files.is_data(objects.name(stat.path)):
+                with suppress(NotReadable, NotFound):  # of a refit that was killed, or pruned meanwhile
+                    yield from file_contents.images_of_rows(objects.opened(stat))
 
 
 def that_stay(root: str, paths: frozenset[str]) -> list[str]:

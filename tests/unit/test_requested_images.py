@@ -120,6 +120,18 @@ def test_a_row_that_only_an_old_file_still_has_is_known_by_its_name(root, images
     assert (chosen.paths, chosen.same_bytes) == ([old], [new])
 
 
+def test_a_row_that_only_a_version_still_has_is_known_by_its_name(root, images):
+    body = io.BytesIO()
+    pq.write_table(pa.table({"path": [f"{images}/removed.jpg"], "label": ["Kiwi"]}), body)
+    objects.write(f"{root}/reduced/v000001/part-0.parquet", body.getvalue())
+    objects.write(f"{root}/reduced/v000002/part-0.parquet", b"PAR1 cut off")
+    assert select(root, f"{images}/removed.jpg") == requested_images.Selection(
+        paths=[f"{images}/removed.jpg"], asked_as=[], done={}, same_bytes=[], without_row=[]
+    )
+    with pytest.raises(NotFound, match="there is no such image"):
+        select(root, f"{images}/other.jpg")
+
+
 @pytest.mark.parametrize("given", [["--label", "Kiwi"], ["--prefix", "{images}/Kiwi"]])
 def test_other_files_beside_a_labels_images_go_with_them_and_a_dry_run_says_how_many_and_does_nothing(
     root, images, capsys, given
