@@ -10,15 +10,15 @@ A request is at one step. Each round does every step for all requests that are a
 | look again | every hour: tries again to remove what was left | search, of that alone | withdraw, for what needs a commit |
 
 Before `remove`, a version that was published meanwhile and holds an image leads back to `withdraw`. The steps run while no
-query runs, so nothing else reads or writes meanwhile. The search is the exception: it takes longest, and removes nothing but
-earlier versions of files, so it runs beside the query. Every step may be repeated: after a kill the next stream begins with the
-step in the record.
+query runs, so nothing else reads or writes meanwhile. The search is the exception: it takes longest, and removes nothing, so it
+runs beside the query; what it found is concluded between two queries, under the lease. Every step may be repeated: after a kill
+the next stream begins with the step in the record.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -119,8 +119,7 @@ class Eraser:
         try:
             return steps.gather(root, known)
         except AccessDenied as error:
-            for record in known:
-                self._keep(replace(record, status="incomplete", remaining=[certificate.refused(error)]))
+            self._put_off(known, error)
             return []
 
     def _with_new_versions(self, requests: list[Request]) -> list[Request]:
@@ -129,8 +128,7 @@ class Eraser:
         try:
             is_back = bool(waiting) and bool(self._steps.versions.holding(steps.together(waiting)))
         except AccessDenied as error:  # it is not known: they wait until the store answers
-            for request in waiting:
-                self._keep(replace(request.record, status="incomplete", remaining=[certificate.refused(error)]))
+            self._put_off((request.record for request in waiting), error)
             return [request for request in requests if request not in waiting]
         for request in waiting if is_back else ():
             self._keep(replace(request.record, step="withdraw"))
@@ -173,16 +171,21 @@ class Eraser:
         if self._searching is None or self._searching.is_alive():
             return
         ended, self._searching = self._searching, None
-        if ended.failure and not isinstance(ended.failure, AccessDenied):
-            raise ended.failure
+        try:
+            found, purged = ended.result(), self._steps.purge()
+        except AccessDenied as error:
+            self._put_off((request.record for request in self._now(ended.requests)), error)
+            return
         for request in self._now(ended.requests):
-            if isinstance(ended.failure, AccessDenied):
-                self._keep(replace(request.record, status="incomplete", remaining=[certificate.refused(ended.failure)]))
-            elif ended.found:
-                concluded = self._steps.conclude(request, ended.found)
-                self._keep(concluded)
-                if concluded.status == "done":
-                    self._forget(concluded)
+            concluded = self._steps.conclude(request, found, purged)
+            self._keep(concluded)
+            if concluded.status == "done":
+                self._forget(concluded)
+
+    def _put_off(self, records: Iterable[Erasure], error: AccessDenied) -> None:
+        """Leaves requests at their steps, as the store refuses something, until the next attempt."""
+        for record in records:
+            self._keep(replace(record, status="incomplete", remaining=[certificate.refused(error)]))
 
     def _forget(self, record: Erasure) -> None:
         """Drops the notes of a request that has its certificate. An object put back meanwhile is new: a manifest names it.

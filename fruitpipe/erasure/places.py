@@ -59,9 +59,10 @@ def empty_files(root: str, uris: Iterable[str], sought: Mapping[str, Traces]) ->
 
 
 def empty_lines(root: str, place: str, traces: Traces) -> None:
-    """Removes the lines that name an image from the files of a place."""
+    """Removes the lines that name an image from the files of a place, in all versions, as no step follows that would."""
     for uri, body in search.bodies([stat.path for stat in objects.list_all(objects.join(root, place))]):
-        _take_lines(uri, body, traces)
+        if _take_lines(uri, body, traces):
+            objects.purge(uri)
 
 
 def empty_reports(root: str) -> int:
@@ -89,12 +90,11 @@ def _take_lines(uri: str, body: bytes, traces: Traces) -> list[bytes]:
 
 
 def rewrite(uri: str, body: bytes) -> None:
-    """Replaces a file in one step, in all its versions. The checksum file that Hadoop may keep beside it is removed first."""
+    """Replaces a file in one step. The checksum file that Hadoop may keep beside it is removed first."""
     if not objects.is_s3(uri):
         folder, _, name = uri.rpartition("/")
         objects.delete(f"{folder}/.{name}.crc")
     objects.write(uri, body)
-    objects.purge(uri)
 
 
 def on_this_machine(traces: Traces) -> list[str]:

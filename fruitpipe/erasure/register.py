@@ -107,11 +107,10 @@ def drop_abandoned(root: str) -> None:
 
 
 def redact(root: str, traces: Traces) -> int:
-    """Removes `requested_by` from the records where it names one of the images, in all versions; returns how many those were."""
+    """Removes `requested_by` from the records where it names one of the images; returns how many those were."""
     naming = [erasure for erasure in every(root) if traces.named_in(erasure.requested_by.encode())]
     for erasure in naming:
         save(root, replace(erasure, requested_by="(removed: it named an image that was erased later)"))
-        objects.purge(_uri(root, f"{erasure.id}.json"))
     return len(naming)
 
 

@@ -50,8 +50,7 @@ class Search:
     """What was read, and what it showed. unread: the files that could not be decoded, and why.
 
     is_of_all: whether everything under the root was read, or only what an earlier search found; shared_before: what that one saw.
-    staying: names of images that stay, known since then, in which one of ours can be read. purged: earlier versions of files that
-    were removed since then.
+    staying: names of images that stay, known since then, in which one of ours can be read.
     """
 
     files: int = 0
@@ -61,7 +60,6 @@ class Search:
     is_of_all: bool = True
     shared_before: frozenset[int] = frozenset()
     staying: list[str] = field(default_factory=list)
-    purged: int = 0
 
     @property
     def shared(self) -> frozenset[int]:

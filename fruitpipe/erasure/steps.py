@@ -172,10 +172,7 @@ class Steps:
         return done
 
     def look(self, requests: Sequence[Request]) -> search.Search:
-        """Searches every file under the root, or, where all requests were searched before, only what was left then.
-
-        Then removes earlier versions of files once more, as no certificate may be written before.
-        """
+        """Searches every file under the root, or, where all requests were searched before, only what was left then."""
         root = self.settings.root
         left, sought = [notes.left(root, request.id) for request in requests], together(requests)
         if all(left):
@@ -183,20 +180,30 @@ class Steps:
             found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
         else:
             found = search.of_root(root, sought)
-        found.purged = objects.purge(root)  # of what the stream removed or wrote anew since `remove`, beside the search as well
         if found.found:  # perhaps in what the stream wrote beside the search, of images that came in
             found.staying = held_rows.that_stay(root, sought.paths)
         return found
 
-    def conclude(self, request: Request, found: search.Search) -> Erasure:
-        """Writes the certificate, or notes what is left; returns the record. found: by a search for this and other requests."""
+    def purge(self) -> int:
+        """Removes earlier versions of what was removed or rewritten since `remove`, beside the search as well; returns how many.
+
+        No certificate may be written before. Raises AccessDenied.
+        """
+        self.before_commit()
+        return objects.purge(self.settings.root)
+
+    def conclude(self, request: Request, found: search.Search, purged: int) -> Erasure:
+        """Writes the certificate, or notes what is left; returns the record. found: by a search for this and other requests.
+
+        purged: how many earlier versions of files were removed after it.
+        """
         root, record = self.settings.root, request.record
         hits = search.of_one(found, request.traces)
         gone = notes.objects_of(root, request.id) or notes.Objects()
         left, told = certificate.remaining(root, record, hits, request.traces, gone)
         record = replace(
             record,
-            places=certificate.with_objects(certificate.added(record.places, Counter({EARLIER: found.purged})), gone),
+            places=certificate.with_objects(certificate.added(record.places, Counter({EARLIER: purged})), gone),
             verification=certificate.verification(root, record, found, hits, request.traces),
             remaining=[*left, *told],
             not_searched=certificate.ELSEWHERE,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import pytest
+
 from fruitpipe import objects
 from fruitpipe.erasure import register
 from fruitpipe.erasure.search import Search
+from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.root import manifests
 from tests.erasing import FUTURE, PAST, request, status
 
@@ -112,3 +115,40 @@ def test_the_search_goes_on_beside_the_query_and_its_end_is_due(root, eraser):
     carrying.carry_out()
     assert status(root) == [("done", "nothing")]
     assert not carrying.is_due()
+
+
+def test_earlier_versions_of_files_go_under_the_lease_alone_once_a_search_has_ended(root, eraser, monkeypatch):
+    purged, is_lost = [], threading.Event()
+
+    def check():
+        if is_lost.is_set():
+            raise LeaseLost(root)
+
+    monkeypatch.setattr(objects, "purge", lambda uri: purged.append((uri, threading.current_thread())) or 1)
+    request(root, "a.jpg")
+    carrying = eraser(once=False)
+    object.__setattr__(carrying._steps, "before_commit", check)
+    carrying.carry_out()
+    carrying._searching.join()
+    is_lost.set()
+    with pytest.raises(LeaseLost):
+        carrying.carry_out()
+    assert (purged, status(root)) == ([], [("searching", "search")])
+    is_lost.clear()
+    again = eraser()
+    again.carry_out()
+    assert (purged, status(root)) == ([(root, threading.main_thread())], [("done", "nothing")])
+    assert register.every(root)[0].places["earlier versions of files"]["removed"] == 1
+
+
+def test_a_store_that_refuses_to_remove_earlier_versions_holds_the_certificate_up(root, eraser, monkeypatch):
+    def refused(uri):
+        raise AccessDenied(f"{uri}: access is denied (AccessDenied); grant list, read and write on the bucket b")
+
+    request(root, "a.jpg")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(objects, "purge", refused)
+        eraser().carry_out()
+    assert status(root) == [("incomplete", "search")]
+    eraser().carry_out()
+    assert status(root) == [("done", "nothing")]
