@@ -42,6 +42,7 @@ SHORT_RUN_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
 LOCAL = "local[*, 2]"
 # A private name of pyspark: the first until Spark 4.0, the others from 4.1. Without it, pyspark prints more on stderr.
 ACCUMULATOR_SERVERS = ("AccumulatorServer", "AccumulatorTCPServer", "AccumulatorUnixServer")
+WHOLE_NAME = "8192"  # characters or bytes, more than a URI has: a key in S3 has 1,024 bytes, a path 4,096
 # What the jobs rely on, wherever they run.
 ALWAYS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -59,6 +60,10 @@ ALWAYS = {
     # are there, unless these say otherwise: an erasure keeps its hours, and a refit the older version that it reads.
     "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
+    # Delta keeps 32 characters of the least and greatest name of a file, and Parquet 64 bytes in its index, unless these say
+    # otherwise: what is left of a.jpg (1).jpg there may be a.jpg, and an erasure of that takes it for a trace.
+    "spark.databricks.io.skipping.stringPrefixLength": WHOLE_NAME,
+    "spark.hadoop.parquet.columnindex.truncate.length": WHOLE_NAME,
     # A page whose bytes are no longer those that were written is an error, and not other numbers.
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # A worker that dies in native code says where.

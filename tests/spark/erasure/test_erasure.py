@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from delta.tables import DeltaTable
 
 from fruitpipe import objects
 from fruitpipe.app import register as apps
 from fruitpipe.app.register import App
-from fruitpipe.erasure import register
+from fruitpipe.erasure import held_rows, register, search
+from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
+from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import publication, version_model
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
-from fruitpipe.table import delta, lookup
+from fruitpipe.table import commits, delta, lookup
 from tests.commands import heard
 from tests.pictures import fill, jpeg, put
 from tests.raw_reader import found_in
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def certificate(root):
@@ -220,3 +226,16 @@ def test_where_fewer_rows_are_left_than_components_were_asked_for_the_version_ha
     assert "no trace found" in run()
     facts = version_model.load_model(root, publication.current(root)).facts
     assert (facts["version"], facts["rows"], facts["k"]) == ("v000002", 4, 3)
+
+
+@pytest.mark.parametrize("length", [32, 64])
+def test_the_statistics_of_a_name_that_goes_on_longer_are_no_trace_of_an_erased_one(spark, root, length):
+    """Delta would keep 32 characters of it in the log, Parquet 64 bytes in its index."""
+    erased = f"s3://photos/{'x' * (length - 18)}/1.jpg"
+    assert len(erased) == length
+    stays = f"{erased} (1).jpg"
+    fixed = {"label": "x", "features": np.zeros(8, np.float32), "extractor": "e", "ingested_at": NOON, "outcome": "featurised"}
+    delta.create(spark, root)
+    commits.merge(spark, root, spark.createDataFrame(pa.Table.from_pylist([{"path": stays, **fixed}], OUTCOMES)))
+    traces = Traces.of([erased])
+    assert search.of_root(root, traces.beside(held_rows.that_stay(root, traces.paths))).found == []
