@@ -25,7 +25,7 @@ def check(uris: Iterable[str], allowed: str) -> None:
     """Raises WrongRegion where a bucket lies elsewhere. One request a bucket."""
     if allowed == ANY:
         return
-    for bucket in sorted({uri.split("/")[2] for uri in uris if objects.is_s3(uri)}):
+    for bucket in sorted({objects.bucket(uri) for uri in uris if objects.is_s3(uri)}):
         region = objects.region(f"s3://{bucket}")
         if region not in allowed.split(","):
             raise WrongRegion(

@@ -53,7 +53,7 @@ class _Remover:
 
     def __call__(self, path: str) -> int | str:
         """How many versions were removed, or why the store did not."""
-        bucket = path.split("/")[2] if objects.is_s3(path) else ""
+        bucket = objects.bucket(path)
         if bucket and self._failures[bucket] >= MOST_FAILURES:
             return NOT_TRIED
         try:
@@ -123,7 +123,7 @@ def _abort_uploads_of(paths: Collection[str]) -> None:
     """Aborts them in each bucket that allows it, as the right to remove objects does not. The certificate counts those left."""
     by_bucket: dict[str, set[str]] = {}
     for folder in _folders(paths):
-        by_bucket.setdefault(folder.split("/")[2], set()).add(folder)
+        by_bucket.setdefault(objects.bucket(folder), set()).add(folder)
     for folders in by_bucket.values():
         with suppress(FruitpipeError):
             for upload in (upload for folder in folders for upload in objects.uploads(folder) if upload.path in paths):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from fruitpipe.erasure.byte_search import Traces
+    from fruitpipe.refit.pointer import Pointer
     from fruitpipe.refit.version_model import Model
 
 READERS = 8
@@ -51,7 +52,7 @@ class Versions:
         """
         found, holding = pointer.find(self.root), self._to_go(traces, found_in)
         if found and found.version in holding:
-            self._publish_without(found.version)
+            self._publish_without(found)
             holding = self._to_go(traces, found_in)
         if holding:
             publication.withdraw(self.root, holding)
@@ -85,8 +86,8 @@ class Versions:
     def _folders(self, version: str) -> tuple[str, str]:
         return publication.reduced_uri(self.root, version), version_model.model_uri(self.root, version)
 
-    def _publish_without(self, version: str) -> None:
-        previous = self._model(version)
+    def _publish_without(self, found: Pointer) -> None:
+        previous, version = self._basis(found), found.version
         try:
             with publication.attempt(self.root) as name:
                 self._fit(previous, name, RefitSettings(root=self.root, **_asked_of(previous)))
@@ -99,10 +100,10 @@ class Versions:
         else:
             say(f"erasure: {name} replaces {version}, fitted without what is erased")
 
-    def _model(self, version: str) -> Model | None:
-        """The model of a version; None where it is damaged, as the version must be replaced all the same."""
+    def _basis(self, found: Pointer) -> Model | None:
+        """The model of the current version; None where it is damaged, as the version must be replaced all the same."""
         try:
-            return version_model.load_model(self.root, version)
+            return version_model.load_basis(self.root, found, found.version)
         except (Damaged, NotFound) as error:
             say(f"erasure: {error}: the version in its place reads all rows and keeps the default share of the variance")
             return None

@@ -106,7 +106,7 @@ def _neighbours(path: str, but: frozenset[str]) -> list[str]:
 
 def _missing_buckets(paths: Iterable[str]) -> list[str]:
     """The buckets of these images that are not there, as ``s3://bucket/``: no image in one tells whether the platform works."""
-    buckets = {"/".join(path.split("/", 3)[:3]) for path in paths if objects.is_s3(path)}
+    buckets = {f"s3://{objects.bucket(path)}" for path in paths if objects.is_s3(path)}
     return [f"{bucket}/" for bucket in sorted(buckets) if _is_missing(bucket)]
 
 

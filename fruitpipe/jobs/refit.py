@@ -9,7 +9,6 @@ are measured: 1,500 vectors, 8 MB, are all that comes to the driver.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
@@ -69,17 +68,12 @@ def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: f
 
 
 def _previous(root: str, found: pointer.Pointer) -> Model | None:
-    """The model that the new version continues; None where it is damaged, and then all rows are read.
-
-    Its features version is the latest of which it is known to have all rows: the change feed of older ones may be removed by now.
-    """
+    """The model that the new version continues; None where it is damaged, and then all rows are read."""
     try:
-        model = version_model.load_model(root, found.basis)
+        return version_model.load_basis(root, found, found.basis)
     except (Damaged, NotFound) as error:
         say(f"{error}: this refit reads all rows and goes on from no earlier version")
         return None
-    until = max(model.facts["features_version"], found.holds_until(found.basis))
-    return replace(model, facts=model.facts | {"features_version": until})
 
 
 def _publish(run: new_version.Run) -> None:

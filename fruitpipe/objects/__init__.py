@@ -83,6 +83,11 @@ def is_s3(uri: str) -> bool:
     return uri.startswith("s3://")
 
 
+def bucket(uri: str) -> str:
+    """The bucket that a URI lies in; empty for a local file."""
+    return uri.split("/")[2]
+
+
 def real(uri: str) -> str:
     """Where a folder really lies, all links resolved; in S3 there are none."""
     return uri if is_s3(uri) else "file://" + os.path.realpath(uri.removeprefix("file://"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+from fruitpipe import objects
 from fruitpipe.erasure import elsewhere
 from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.operations import aws
@@ -17,8 +18,8 @@ DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233,
 
 def events(images: str) -> str:
     """Checks that the bucket notifies a queue, that a function reads it, and that its dead-letter queue is empty."""
-    bucket, _, prefix = images.removeprefix("s3://").partition("/")
-    told = aws.queues(bucket, f"{prefix}/")
+    bucket = objects.bucket(images)
+    told = aws.queues(bucket, f"{images}/".removeprefix(f"s3://{bucket}/"))
     if not told:
         raise NotFound(f"{images}: no queue is told of images that are created and removed; {REDEPLOY}")
     attributes = aws.queue(told[0])

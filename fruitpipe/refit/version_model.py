@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruitpipe import objects
@@ -18,6 +18,8 @@ from fruitpipe.refit import version_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fruitpipe.refit.pointer import Pointer
 
 UNREADABLE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)  # of NumPy, of JSON, of a zip file
 Parsed = TypeVar("Parsed")
@@ -56,6 +58,16 @@ def load_model(root: str, version: str) -> Model:
     facts = load_facts(root, version)
     reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
     return Model(reduction, summary, facts)
+
+
+def load_basis(root: str, found: Pointer, version: str) -> Model:
+    """The model of a published version, for one that goes on from it. Raises NotFound, Damaged.
+
+    Its features version is the latest of which it is known to have all rows: the change feed of older ones may be removed by now.
+    """
+    model = load_model(root, version)
+    until = max(model.facts["features_version"], found.holds_until(version))
+    return replace(model, facts=model.facts | {"features_version": until})
 
 
 def load_classifier(root: str, version: str) -> Classifier:

@@ -45,6 +45,11 @@ def test_spark_gets_the_spelling_that_it_gives_itself():
     assert objects.for_spark("file:///x/y") == "file:/x/y"
 
 
+@pytest.mark.parametrize(("uri", "bucket"), [("s3://fruit", "fruit"), ("s3://fruit/a/b.jpg", "fruit"), ("file:///a/b.jpg", "")])
+def test_a_uri_tells_its_bucket(uri, bucket):
+    assert objects.bucket(uri) == bucket
+
+
 def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
     uri = f"file://{tmp_path}/deep/folder/x"
     etag = objects.write(uri, b"abc")

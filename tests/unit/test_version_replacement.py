@@ -28,7 +28,7 @@ def write(root, version, paths):
     pq.write_table(pa.table({"path": paths}), body)
     objects.write(f"{publication.reduced_uri(root, version)}/part-0.parquet", body.getvalue())
     summary = Summary.of(ROWS, np.array(["Kiwi"] * 2, object), np.array([STAYS] * 2, object))
-    facts = {"version": version, "k": 1, "variance_asked": None}
+    facts = {"version": version, "k": 1, "variance_asked": None, "features_version": 3}
     version_model.save_model(root, version, Model(fit(summary.moments, components=1), summary, facts))
 
 
@@ -74,6 +74,19 @@ def test_one_whose_model_is_damaged_or_gone_is_replaced_all_the_same(root, asked
         objects.write(uri, body[: len(body) // 2])
     assert replaced(root) == (1, ("v000002",))
     assert asked == [(None, 0.95, None)]
+
+
+def test_the_version_in_its_place_goes_on_from_where_a_refit_last_found_nothing_changed(root, monkeypatch):
+    seen = []
+
+    def fitted(versions, previous, name, _):
+        seen.append(previous.facts["features_version"])
+        write(versions.root, name, [STAYS])
+
+    monkeypatch.setattr(Versions, "_fit", fitted)
+    publication.confirm(root, "v000001", 7)
+    assert replaced(root) == (1, ("v000002",))
+    assert seen == [7]
 
 
 def test_a_version_without_the_image_stays(root, asked):
