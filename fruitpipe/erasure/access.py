@@ -12,6 +12,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import held_rows, register, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.unpacking import NotReadable
+from fruitpipe.errors import AccessDenied
 
 
 def show(root: str, path: str) -> dict[str, Any]:
@@ -23,10 +24,17 @@ def show(root: str, path: str) -> dict[str, Any]:
     files = [_of_file(uri, body, path, traces) for uri, body in search.bodies(search.uris_below(root))]
     return {
         "path": path,
-        "object": "there" if objects.has_versions(path) else "not there",
+        "object": _object(path),
         "held_in": [file for file in files if file],
         "erasures": _erasures(root, path),
     }
+
+
+def _object(path: str) -> str:
+    try:
+        return "there" if objects.has_versions(path) else "not there"
+    except AccessDenied as error:
+        return f"unknown: {error}"
 
 
 def _of_file(uri: str, body: bytes, path: str, traces: Traces) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fruitpipe import objects
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import AccessDenied, PlatformFault
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
 
@@ -71,5 +71,7 @@ class OtherPrefixes:
 
 def is_empty(folder: str) -> bool:
     """Whether a folder holds no file, or is not there; one that may not be read is not empty."""
-    denied: list[str] = []
-    return next(objects.list_all(folder, denied.append), None) is None and not denied
+    try:
+        return not objects.exists(folder)
+    except AccessDenied:
+        return False

@@ -126,8 +126,9 @@ def opened(stat: Stat) -> Pieces:
 
 
 def exists(uri: str) -> bool:
-    """Whether there is an object at `uri`, or anything below it."""
-    return next(list_all(uri), None) is not None
+    """Whether there is an object at `uri`, or anything below it, be it a folder that is shut. Raises NotFound, AccessDenied."""
+    denied: list[str] = []
+    return next(list_all(uri, denied.append), None) is not None or bool(denied)
 
 
 def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:
@@ -205,7 +206,7 @@ def region(uri: str) -> str:
 def has_versions(uri: str) -> bool:
     """Whether the store keeps any version of the object, the current one or one that was removed or overwritten.
 
-    A bucket that is not there keeps none.
+    A bucket that is not there keeps none. Raises AccessDenied where nobody can tell.
     """
     return _store(uri).has_versions(uri)
 

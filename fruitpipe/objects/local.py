@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from fruitpipe.errors import Conflict, PlatformFault
 from fruitpipe.objects.local_drive import check_drive
-from fruitpipe.objects.local_files import NO_FILE, explained, is_file, is_gone, may_be_of_one_file, path_of, stat_of
+from fruitpipe.objects.local_files import NO_FILE, explained, holds_file, is_file, is_gone, may_be_of_one_file, path_of, stat_of
 from fruitpipe.objects.local_listing import list_all
 from fruitpipe.objects.stat import Found, Gone, Link, Look, TooLarge, Unchanged, Unreadable, Upload
 
@@ -128,7 +128,8 @@ def delete_all(uri: str) -> int:
 
 
 def has_versions(uri: str) -> bool:
-    return os.path.isfile(path_of(uri))
+    with explained(uri):
+        return holds_file(path_of(uri))
 
 
 def erase(uri: str) -> int:

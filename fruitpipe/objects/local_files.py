@@ -30,6 +30,18 @@ def is_file(status: os.stat_result) -> bool:
     return stat_module.S_ISREG(status.st_mode)
 
 
+def holds_file(path: Path) -> bool:
+    """Whether there is a file. Raises OSError where nobody can tell, as in a folder that is shut."""
+    try:
+        return is_file(path.stat())
+    except OSError as error:
+        if is_gone(error):
+            return False
+        raise
+    except ValueError:  # a null byte, which no name has
+        return False
+
+
 def path_of(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
 

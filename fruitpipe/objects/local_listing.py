@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from fruitpipe.objects.local_files import explained, is_file, is_gone, may_be_of_one_file, path_of, stat_of
+from fruitpipe.objects.local_files import explained, holds_file, is_file, is_gone, may_be_of_one_file, path_of, stat_of
 from fruitpipe.objects.stat import Stat
 from fruitpipe.output import say
 
 
 def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:
     top = path_of(uri)
-    if top.is_file():
-        yield stat_of(uri, top.stat())
+    with explained(uri):
+        at_top = stat_of(uri, top.stat()) if holds_file(top) else None
+    if at_top:
+        yield at_top
     for folder, names in _walk(top, on_denied):
         yield from _in_folder(folder, names, on_denied)
 

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import islice
 
-from fruitpipe import objects, regions, settings
+from fruitpipe import objects, regions
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import ModelFile, fingerprint
-from fruitpipe.operations import aws, aws_checks, root_checks
-from fruitpipe.pictures import naming
-from fruitpipe.pictures.image_filter import ImageFilter
+from fruitpipe.operations import aws, aws_checks, image_checks, root_checks
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
-LISTED = 1000  # objects that are looked through for what is no image: one request
 MOST_SECONDS_OFF = 60  # from the store's clock: of a day's or an hour's waiting, that changes nothing
 
 
@@ -153,20 +148,7 @@ def check_root(targets: Targets) -> str:
 
 def check_images(targets: Targets) -> str:
     assert targets.images
-    listed = list(islice(objects.list_all(targets.images), LISTED))
-    if not listed:
-        raise NotFound(f"{targets.images}: there is nothing there; check --images, or upload images first")
-    rule = naming.of(targets.root)
-    first_rule = naming.Naming(naming.HOLDER, (targets.images,), takes_side_files=False)  # of a root without a stream so far
-    choice = ImageFilter(rule if rule.prefixes else first_rule, os.environ.get("FRUITPIPE_GLOB") or settings.GLOB)
-    images = [stat.path for stat in listed if choice.takes(stat.path)]
-    seen = f" (of the first {LISTED:,} objects)" if len(listed) == LISTED else ""
-    if not images and not seen:
-        raise NotFound(f"{targets.images}: no image matches {choice.glob} ({choice}); check --images and --glob")
-    first = images[0] if images else listed[0].path
-    if isinstance(found := objects.look(first, max_bytes=0), objects.Unreadable):
-        raise AccessDenied(f"{first}: {found.message}")
-    return f"{targets.images}: list and read ({objects.name(first)})" + (f"; {choice}{seen}" if str(choice) else "")
+    return image_checks.prefix(targets.images, targets.root)
 
 
 def check_events(targets: Targets) -> str:

@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from fruitpipe import objects
-from fruitpipe.errors import LeaseLost
+from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.root import layout, writer_record
 from fruitpipe.root.s3_lease import S3Lease, clock, outwaited_after
 from fruitpipe.root.writer_record import LEASE_SECONDS
@@ -47,13 +47,15 @@ def held(root: str, lease_seconds: float = LEASE_SECONDS, clock: Callable[[], fl
 
 
 def holder(root: str) -> Holder | None:
-    """Who holds the root's lease; None where nobody does. Only reads, and uses only the store's clock."""
+    """Who holds the root's lease; None where nobody does. Only reads, and uses only the store's clock. Raises AccessDenied."""
     return _holder_on_s3(root) if objects.is_s3(root) else _holder_on_folder(root)
 
 
 def _holder_on_s3(root: str) -> Holder | None:
     uri = layout.place(root, layout.WRITER)
     found = objects.look(uri)
+    if isinstance(found, objects.Unreadable):
+        raise AccessDenied(f"{uri}: {found.message}")
     if not isinstance(found, objects.Found):
         return None
     record = writer_record.parsed(found.body)
@@ -65,7 +67,7 @@ def _holder_on_s3(root: str) -> Holder | None:
 def _holder_on_folder(root: str) -> Holder | None:
     path = _path(root)
     try:
-        file = path.open("rb")
+        file = _opened(path, "rb")
     except FileNotFoundError:
         return None
     with file:
@@ -90,8 +92,7 @@ class _FolderLease:
 @contextmanager
 def _on_folder(root: str) -> Iterator[_FolderLease]:
     path = _path(root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with _opened(path, "a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,6 +102,16 @@ def _on_folder(root: str) -> Iterator[_FolderLease]:
         file.write(writer_record.of_this_process().to_bytes())
         file.flush()
         yield _FolderLease(path, file.fileno())
+
+
+def _opened(path: Path, mode: Literal["rb", "a+b"]) -> BinaryIO:
+    """The lock's file; its folder is made where it is to be written. Raises AccessDenied for another user's."""
+    try:
+        if mode == "a+b":
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open(mode)
+    except PermissionError as error:
+        raise AccessDenied(f"{path}: {error.strerror}; grant access to it, or run as the user who made it") from error
 
 
 @contextmanager

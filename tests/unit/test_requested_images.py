@@ -80,7 +80,7 @@ def test_every_name_that_can_be_no_images_is_told_with_its_line(root, images, tm
 
 
 def test_for_a_plain_name_that_nobody_knows_no_folder_is_listed(root, monkeypatch):
-    monkeypatch.setattr(objects, "list_all", lambda uri: pytest.fail(f"{uri} was listed") if "root" not in uri else iter(()))
+    monkeypatch.setattr(objects, "list_all", lambda uri, *_: pytest.fail(f"{uri} was listed") if "root" not in uri else iter(()))
     monkeypatch.setattr(objects, "children", lambda uri: pytest.fail(f"{uri} was listed") if "root" not in uri else [])
     with pytest.raises(NotFound, match="there is no such image"):
         select(root, "Bild")
