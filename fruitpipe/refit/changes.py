@@ -18,6 +18,8 @@ from fruitpipe.table import delta
 from fruitpipe.table.vector_files import LARGEST_BYTES, File
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import DataFrame, SparkSession
 
     from fruitpipe.refit.version_model import Model
@@ -145,9 +147,19 @@ def _usable(pinned: Pinned, previous: Model | None, *, full: bool) -> Model:
     facts = previous.facts
     if facts["extractor"] != pinned.fingerprint:
         raise _ReadAllError(f"the extractor changed from {facts['extractor']} to {pinned.fingerprint}")
+    if _are_others(facts.get("preprocessing"), pinned.fitted.variants):
+        raise _ReadAllError(f"{facts['version']} was fitted on pictures of which a class has another variant now")
     if facts["features_table"] != pinned.table or facts["features_version"] > pinned.version:
         raise _ReadAllError(f"{facts['version']} was fitted on a table that was here before")
     return previous
+
+
+def _are_others(before: Mapping[str, str] | None, now: Mapping[str, str]) -> bool:
+    """Whether rows that were left out may be fitted now, or the other way round, though they did not change; see `fitted_rows`.
+
+    before: None of a version that did not say.
+    """
+    return bool(now) if before is None else any(before.get(name, variant) != variant for name, variant in now.items())
 
 
 def _from_changes(spark: SparkSession, pinned: Pinned, previous: Model) -> Gathered:

@@ -1,10 +1,12 @@
 """Which rows of the table a refit fits together."""
 
+from types import SimpleNamespace
+
 import duckdb
 import pytest
 
 from fruitpipe.errors import MixedExtractors
-from fruitpipe.refit import fitted_rows
+from fruitpipe.refit import changes, fitted_rows
 
 DUE, STAYS = False, True
 
@@ -77,3 +79,28 @@ def test_rows_that_stay_and_are_of_the_same_function_are_fitted_too():
 def test_what_must_not_be_mixed_is_told_without_the_rows_that_fit_both(counts, told):
     with pytest.raises(MixedExtractors, match=told):
         fitted_rows.of("s3://b/root", counts)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [
+        ({}, {("f", SMALL)}, True),
+        ({}, {("f", SMALL), ("f-scaled-1", LARGE)}, True),  # the first large ones came since: they are changes
+        ({"large": "scaled-1"}, {("f-scaled-1", LARGE)}, True),
+        ({"large": "scaled-1"}, {("f", SMALL)}, True),
+        ({"large": "full"}, {("f-scaled-1", LARGE)}, False),
+        ({"avif": "avif-1.3"}, {("f", SMALL), ("f-avif-1.4", LARGE)}, False),
+        (None, {("f", SMALL)}, True),  # of an earlier fruitpipe, which did not say
+        (None, {("f", LARGE)}, False),
+    ],
+)
+def test_no_refit_goes_on_from_a_version_of_rows_of_which_others_are_fitted_now_though_none_of_them_changed(before, now, goes_on):
+    """One that was fitted is removed, and one that was left out is fitted in its place: their number is what it was."""
+    pinned = changes.Pinned("s3://b/root", "id", 8, fitted_rows.FittedRows(frozenset(now)), 5, (), plain=True)
+    facts = {"version": "v000001", "extractor": "f", "features_table": "id", "features_version": 7}
+    previous = SimpleNamespace(facts=facts | ({} if before is None else {"preprocessing": before}))
+    if goes_on:
+        assert changes._usable(pinned, previous, full=False) is previous
+    else:
+        with pytest.raises(changes._ReadAllError, match="v000001 was fitted on pictures of which a class"):
+            changes._usable(pinned, previous, full=False)
