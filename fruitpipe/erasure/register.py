@@ -27,6 +27,7 @@ from fruitpipe.root import layout
 
 SALT_BYTES = 32
 SALT = re.compile(rb"[0-9a-f]{64}")
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # as a local folder's store calls a file before it takes its name
 RECORDS = 10_000  # kept in memory, of some 500 bytes each: the stream reads all of them again and again
 NAMELESS = {  # `remaining` of a request whose list of names somebody removed
     "what": "everything: the request's own list of names is gone",
@@ -97,12 +98,13 @@ def finished(root: str) -> list[Erasure]:
 
 
 def drop_abandoned(root: str) -> None:
-    """Removes notes of requests that were never recorded, as the command was killed before that."""
+    """Removes what killed processes left: notes of requests that they never recorded, and files that they never finished."""
     recorded = {erasure.id for erasure in every(root)}
     long_ago = datetime.now(UTC) - timedelta(hours=1)  # a command may be about to write its record
     for stat in list(objects.list_all(layout.folder(root, "erasures"))):
-        is_recorded = objects.name(stat.path).partition(".")[0] in recorded
-        if notes.is_note(root, stat.path) and not is_recorded and stat.modification_time < long_ago:
+        name = objects.name(stat.path)
+        is_needed = not notes.is_note(root, stat.path) or name.partition(".")[0] in recorded
+        if stat.modification_time < long_ago and (UNFINISHED.fullmatch(name) or not is_needed):
             objects.erase(stat.path)
 
 

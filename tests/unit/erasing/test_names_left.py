@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -62,3 +63,15 @@ def test_one_that_comes_in_while_the_search_reads_is_none_either(root, eraser):
     object.__setattr__(carrying._steps, "look", look)
     carrying.carry_out()
     assert status(root) == [("done", "nothing")]
+
+
+def test_a_list_of_names_that_a_killed_process_had_begun_to_write_is_no_trace_for_ever(root, eraser):
+    record = request(root, "a.jpg")
+    begun = f"{root}/erasures/.{record.id}.names.json.{'0' * 32}"
+    objects.write(begun, b'["file:///images/a.jpg"]')
+    eraser().carry_out()
+    assert status(root) == [("incomplete", "look again")]  # another process may still be at it
+    os.utime(begun.removeprefix("file://"), (0, 0))
+    eraser().carry_out()
+    assert status(root) == [("done", "nothing")]
+    assert not objects.exists(begun)
