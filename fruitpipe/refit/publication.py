@@ -34,6 +34,8 @@ CLAIM_ATTEMPTS = 8
 NAME = re.compile(r"v(\d{6,})/")
 # A run's claim to its number: two runs that start together take different ones.
 CLAIM = "claim.json"
+# The sign of a version that was withdrawn, in its model's folder: its files stay for those who have them open.
+WITHDRAWN = "withdrawn.json"
 
 
 def reduced_uri(root: str, version: str) -> str:
@@ -179,8 +181,9 @@ def prune(root: str, keep: int) -> list[str]:
 
 
 def withdraw(root: str, wrong: Collection[str]) -> None:
-    """Unpublishes versions, whose files stay for those who have them open. Where the current one is among them, the newest of the
-    others takes its place; where there is none, nothing is published any more.
+    """Unpublishes versions, whose files stay for those who have them open, until `discard`.
+
+    Where the current one is among them, the newest of the others takes its place; without any, nothing is published any more.
     """
     at = pointer.now()
 
@@ -191,6 +194,8 @@ def withdraw(root: str, wrong: Collection[str]) -> None:
             return replace(found, versions=left)
         return replace(found, version=max(left, key=pointer.number), versions=left, switched_at=at)
 
+    for version in wrong:
+        objects.write(objects.join(version_model.model_uri(root, version), WITHDRAWN), b"{}")
     found = pointer.find(root)
     if found and set(found.versions) <= set(wrong):
         objects.erase(pointer.uri(root))
@@ -202,12 +207,13 @@ def sweep(root: str) -> list[str]:
     """Removes what runs left behind that ended before they published; returns the versions' names.
 
     Only numbers below the newest published version are swept: those can never be published any more, so that a run which
-    is still at work loses nothing that it could use.
+    is still at work loses nothing that it could use. Withdrawn versions stay.
     """
     root = objects.canonical(root)
     published = versions(root)
     newest = max((pointer.number(version) for version in published), default=0)
-    left = sorted(version for version in _folders(root) if version not in published and pointer.number(version) < newest)
+    below = sorted(version for version in _folders(root) if version not in published and pointer.number(version) < newest)
+    left = [version for version in below if WITHDRAWN not in objects.children(version_model.model_uri(root, version))]
     for version in left:
         discard(root, version)
     return left

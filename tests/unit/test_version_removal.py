@@ -72,6 +72,18 @@ def test_a_folder_that_a_run_at_work_writes_into_meanwhile_does_not_fail_the_swe
     assert folders(root) == [["v000002/"], [".latest.json.lock", "latest.json", "v000002/"]]
 
 
+def test_a_version_that_was_withdrawn_stays_for_who_reads_it_until_it_is_discarded(root):
+    """As the erasure that withdrew it does, once its readers' grace is over; a refit may end before."""
+    for _ in range(2):
+        publish(root)
+    publication.withdraw(root, ["v000001"])
+    publish(root)
+    assert publication.sweep(root) == []
+    assert publication.unpublished(root) == ["v000001"]
+    publication.discard(root, "v000001")
+    assert folders(root)[0] == ["v000002/", "v000003/"]
+
+
 def test_what_a_killed_writer_of_the_pointer_had_begun_is_hidden_and_removed_by_the_next(root):
     publish(root)
     begun = objects.join(root, "reduced", ".latest.json.0123")
