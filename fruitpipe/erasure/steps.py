@@ -135,6 +135,7 @@ class Steps:
         root, sought = self.settings.root, together(requests)
         self.before_commit()
         upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
+        self.before_commit()  # a vacuum may take minutes
         shared = Counter({"features log": upkeep.cut_log(self.spark, root, requests[0].id)})
         removed = places.empty(root, {request.id: request.traces for request in requests})
         shared["reduced versions removed"] = self.versions.discard_unpublished(sought)

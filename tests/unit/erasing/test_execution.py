@@ -9,9 +9,13 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure import register
+from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.search import Search
+from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.root import manifests
+from fruitpipe.settings import IngestSettings
+from fruitpipe.table import upkeep
 from tests.erasing import FUTURE, PAST, request, status
 
 
@@ -152,3 +156,17 @@ def test_a_store_that_refuses_to_remove_earlier_versions_holds_the_certificate_u
     assert status(root) == [("incomplete", "search")]
     eraser().carry_out()
     assert status(root) == [("done", "nothing")]
+
+
+def test_the_log_is_not_cut_where_the_lease_was_lost_while_old_files_were_removed(root, monkeypatch):
+    is_lost = threading.Event()
+
+    def check():
+        if is_lost.is_set():
+            raise LeaseLost(root)
+
+    monkeypatch.setattr(upkeep, "vacuum", lambda *_: is_lost.set())
+    monkeypatch.setattr(upkeep, "cut_log", lambda *_: pytest.fail("the log was cut"))
+    steps = Steps(None, IngestSettings(images="/images", root=root), check)
+    with pytest.raises(LeaseLost):
+        steps.remove([Request(request(root, "a.jpg"), Traces.of(["file:///images/a.jpg"]))])
