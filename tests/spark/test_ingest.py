@@ -167,7 +167,7 @@ def test_a_bar_is_told_of_each_image_while_its_chunk_is_computed(images, run, ta
     told, advance = [], progress.Bar.advance
 
     def counted_before(bar, images, failed=0):
-        told.append((bar._tallies[0].counted(), (images, failed)))
+        told.append((bar._counts[0].counted(), (images, failed)))
         advance(bar, images, failed)
 
     monkeypatch.setattr(progress.Bar, "advance", counted_before)
