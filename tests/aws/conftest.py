@@ -20,6 +20,7 @@ import boto3
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from fruitpipe.objects import s3_connection
 from fruitpipe.runtime import cache
 from tests.aws.triggering import EmrServer, RefitTrigger
 from tests.commands import elsewhere
@@ -91,6 +92,16 @@ class Server:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
+    @contextlib.contextmanager
+    def here(self):
+        """Until the block ends it is all the AWS that this process sees."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            s3_connection.connection.cache_clear()
+            yield
+        s3_connection.connection.cache_clear()
+
     def client(self, service: str) -> Any:
         return client(self, service)
 
@@ -98,10 +109,12 @@ class Server:
     def s3(self) -> Any:
         return self.client("s3")
 
-    def bucket(self) -> str:
+    def bucket(self, *, keeps_versions: bool = False) -> str:
         """A new, empty bucket."""
         name = f"fruits-{uuid.uuid4().hex[:16]}"
         self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
+        if keeps_versions:
+            self.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
 

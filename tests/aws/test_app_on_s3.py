@@ -20,12 +20,9 @@ TYPES = {
 
 
 @pytest.fixture
-def _in_s3(s3, monkeypatch):
-    s3_connection.connection.cache_clear()
-    for name, value in (s3.environment | {"AWS_ENDPOINT_URL": s3.endpoint}).items():
-        monkeypatch.setenv(name, value)
-    yield
-    s3_connection.connection.cache_clear()
+def _in_s3(s3):
+    with s3.here():
+        yield
 
 
 @pytest.mark.usefixtures("_in_s3")

@@ -255,12 +255,9 @@ def test_the_emulators_bucket_answers_what_was_put_into_it(aws):
 
 
 @pytest.fixture
-def bucket(s3, monkeypatch):
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_connection.connection.cache_clear()
-    yield s3.bucket()
-    s3_connection.connection.cache_clear()
+def bucket(s3):
+    with s3.here():
+        yield s3.bucket()
 
 
 def begun(s3, bucket, key):

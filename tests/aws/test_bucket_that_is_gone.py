@@ -14,7 +14,6 @@ from fruitpipe.erasure.requested_images import Criteria
 from fruitpipe.errors import NotFound
 from fruitpipe.extractor import featurise
 from fruitpipe.extractor.arrow_schema import Reference
-from fruitpipe.objects import s3_connection
 from fruitpipe.pictures import thumbnails
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
@@ -25,15 +24,12 @@ GONE = "s3://bucket-that-was-deleted/in/Kiwi/1.jpg"
 
 
 @pytest.fixture
-def root(s3, tmp_path, monkeypatch):
-    s3_connection.connection.cache_clear()
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    root = f"file://{tmp_path}/root"
-    empty_table(root)
-    put_rows(root, [objects.Stat(GONE, "e", 1, datetime.now(UTC))])
-    yield root
-    s3_connection.connection.cache_clear()
+def root(s3, tmp_path):
+    with s3.here():
+        root = f"file://{tmp_path}/root"
+        empty_table(root)
+        put_rows(root, [objects.Stat(GONE, "e", 1, datetime.now(UTC))])
+        yield root
 
 
 def test_it_holds_nothing_of_an_image_and_is_told_apart_from_a_missing_object(root):

@@ -11,7 +11,6 @@ from fruitpipe import objects
 from fruitpipe.erasure import places, register
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.steps import Steps
-from fruitpipe.objects import s3_connection
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
 from tests.raw_reader import hits, s3_versions
@@ -20,14 +19,9 @@ from tests.rows import empty_table
 
 @pytest.fixture
 def bucket(versioned_s3, monkeypatch):
-    s3_connection.connection.cache_clear()
-    for name, value in versioned_s3.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(places, "on_this_machine", lambda _: [])
-    name = versioned_s3.bucket()
-    versioned_s3.s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    yield name
-    s3_connection.connection.cache_clear()
+    with versioned_s3.here():
+        yield versioned_s3.bucket(keeps_versions=True)
 
 
 class Script(Steps):

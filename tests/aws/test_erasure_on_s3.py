@@ -12,7 +12,6 @@ import pytest
 
 from fruitpipe import cli, objects
 from fruitpipe.erasure import register
-from fruitpipe.objects import s3_connection
 from tests.commands import elsewhere
 from tests.pictures import jpeg
 from tests.raw_reader import hits, s3_versions
@@ -21,12 +20,9 @@ pytestmark = pytest.mark.spark
 
 
 @pytest.fixture
-def environment(versioned_s3, monkeypatch):
-    s3_connection.connection.cache_clear()
-    for name, value in versioned_s3.environment.items():
-        monkeypatch.setenv(name, value)
-    yield
-    s3_connection.connection.cache_clear()
+def environment(versioned_s3):
+    with versioned_s3.here():
+        yield
 
 
 @pytest.fixture

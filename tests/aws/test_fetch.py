@@ -33,23 +33,14 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 @pytest.fixture(scope="module")
 def own(s3):
     """A bucket of the server's, and the way there of this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in s3.environment.items():
-            patch.setenv(name, value)
-        s3_connection.connection.cache_clear()
+    with s3.here():
         yield s3.bucket()
-    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture
-def versioned(versioned_s3, monkeypatch):
-    for name, value in versioned_s3.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_connection.connection.cache_clear()
-    bucket = versioned_s3.bucket()
-    versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    yield bucket
-    s3_connection.connection.cache_clear()
+def versioned(versioned_s3):
+    with versioned_s3.here():
+        yield versioned_s3.bucket(keeps_versions=True)
 
 
 def fetched(bucket, key, etag=None, max_bytes=None):

@@ -6,19 +6,15 @@ import json
 
 import pytest
 
-from fruitpipe.objects import s3_connection
 from fruitpipe.pictures import drawn
 from tests.pictures import jpeg
 from tests.versions import publish_pictures
 
 
 @pytest.fixture(autouse=True)
-def _environment(s3, monkeypatch):
-    s3_connection.connection.cache_clear()
-    for name, value in (s3.environment | {"AWS_ENDPOINT_URL": s3.endpoint}).items():
-        monkeypatch.setenv(name, value)
-    yield
-    s3_connection.connection.cache_clear()
+def _environment(s3):
+    with s3.here():
+        yield
 
 
 def test_pictures_and_root_may_lie_in_s3(s3, commands, tmp_path):

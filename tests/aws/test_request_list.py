@@ -13,7 +13,6 @@ from deltalake import write_deltalake
 
 from fruitpipe import cli, objects
 from fruitpipe.erasure import notes, register
-from fruitpipe.objects import s3_connection
 from tests.rows import empty_table
 
 REST = {"label": "Kiwi, ripe", "extractor": "e", "ingested_at": datetime(2026, 11, 26, tzinfo=UTC), "error": "empty"}
@@ -21,12 +20,9 @@ UNKNOWN = (3, 71, 72, 250, 333, 498, 499)
 
 
 @pytest.fixture
-def bucket(s3, monkeypatch):
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_connection.connection.cache_clear()
-    yield s3.bucket()
-    s3_connection.connection.cache_clear()
+def bucket(s3):
+    with s3.here():
+        yield s3.bucket()
 
 
 def key(number):

@@ -53,14 +53,18 @@ def test_a_name_is_looked_up_and_the_tables_files_are_not_read(root, images, mon
     assert select(root, label="images").paths == [f"{images}/a.jpg"]
 
 
-def test_every_unknown_name_is_told_with_its_place_and_nothing_is_recorded(root, images, tmp_path, capsys):
-    add(root, **{f"{images}/a.jpg": "1"})
-    lines = [f"{images}/a.jpg", *(f"{images}/{number}.jpg" for number in range(7))]
+def asked(root, tmp_path, capsys, lines):
+    """The command's exit code, and what it says on stderr of a list with these lines."""
     (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
     with pytest.raises(SystemExit) as ended:
         cli.main(["erase", "--root", root, "--from-file", str(tmp_path / "list.txt")])
-    said = capsys.readouterr().err
-    assert ended.value.code == 1
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_every_unknown_name_is_told_with_its_place_and_nothing_is_recorded(root, images, tmp_path, capsys):
+    add(root, **{f"{images}/a.jpg": "1"})
+    code, said = asked(root, tmp_path, capsys, [f"{images}/a.jpg", *(f"{images}/{number}.jpg" for number in range(7))])
+    assert code == 1
     assert "7 of 8 names are no images; nothing was recorded or erased" in said
     assert all(f"list.txt:{number + 2}: {images}/{number}.jpg: there is no such image" in said for number in range(7))
     assert register.every(root) == []
@@ -69,11 +73,8 @@ def test_every_unknown_name_is_told_with_its_place_and_nothing_is_recorded(root,
 def test_every_name_that_can_be_no_images_is_told_with_its_line(root, images, tmp_path, capsys):
     add(root, **{f"{images}/a.jpg": "1"})
     lines = [f"{images}/a.jpg", "https://example.org/b.jpg", f"{root}/features", "ftp://host/c.jpg"]
-    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["erase", "--root", root, "--from-file", str(tmp_path / "list.txt")])
-    said = capsys.readouterr().err
-    assert ended.value.code == 2
+    code, said = asked(root, tmp_path, capsys, lines)
+    assert code == 2
     assert "3 of 4 names are no images; nothing was recorded or erased" in said
     assert all(f"list.txt:{number}: {lines[number - 1]}: " in said for number in (2, 3, 4))
     assert register.every(root) == []
