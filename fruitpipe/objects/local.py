@@ -35,6 +35,7 @@ __all__ = [
     "read_piece",
     "uploads",
     "write",
+    "write_for_browsers",
 ]
 
 
@@ -90,6 +91,10 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
             _check_condition(uri, path, if_absent, if_etag)
             _replace(path, body)
         return stat_of(uri, path.stat()).etag
+
+
+def write_for_browsers(uri: str, body: bytes, lasts: bool) -> None:  # noqa: ARG001 - a file's server says it
+    write(uri, body, if_absent=False, if_etag=None)
 
 
 def add(uri: str, body: bytes) -> None:

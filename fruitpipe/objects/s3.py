@@ -46,6 +46,7 @@ __all__ = [
     "store_time",
     "uploads",
     "write",
+    "write_for_browsers",
 ]
 
 
@@ -62,6 +63,13 @@ def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
         said |= {"IfNoneMatch": "*"}
     with explained(uri):
         return etag_of(client().put_object(Bucket=bucket, Key=key, Body=body, **said))
+
+
+def write_for_browsers(uri: str, body: bytes, lasts: bool) -> None:
+    bucket, key = bucket_and_key(uri)
+    said: Any = media_types.request(key) | media_types.caching(lasts)
+    with explained(uri):
+        client().put_object(Bucket=bucket, Key=key, Body=body, **said)
 
 
 def add(uri: str, body: bytes) -> None:

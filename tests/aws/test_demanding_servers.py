@@ -88,6 +88,14 @@ def test_one_setting_has_all_that_is_written_name_the_key(server, monkeypatch, l
     assert claims.take(root, 60, "j-1", None, ["one"]).etag
 
 
+def test_what_browsers_read_is_never_encrypted_with_the_key(server, monkeypatch):
+    server.demands, uri = without_a_key, f"s3://{server.bucket}/app/index.html"
+    monkeypatch.setenv("FRUITPIPE_KMS_KEY", KEY)
+    with pytest.raises(AccessDenied):
+        objects.write_for_browsers(uri, b"1", lasts=False)
+    objects.write(uri, b"1")
+
+
 def test_a_key_that_may_not_be_used_is_told_as_such(server):
     said = (
         "User: arn:aws:iam::1:role/x is not authorized to perform: kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:1:key/2"
