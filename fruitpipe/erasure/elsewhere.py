@@ -21,17 +21,23 @@ Uploads = Callable[[Collection[str]], Iterable[objects.Upload]]
 
 
 def of(
-    root: str, paths: Collection[str], *, remains: bool = False, uploads: Uploads = image_objects.uploads_of
+    root: str,
+    paths: Collection[str],
+    *,
+    apps: Collection[str] = (),
+    remains: bool = False,
+    uploads: Uploads = image_objects.uploads_of,
 ) -> list[dict[str, str]]:
     """The entries for the buckets of the root and of the images, `paths`; none where all of them are local folders.
 
-    remains: whether objects of the images stay. uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
+    apps: places with apps that hold sums of the images' features. remains: whether objects of the images stay.
+    uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
     Raises AccessDenied where there are no credentials.
     """
-    buckets = sorted({_split(uri)[0] for uri in (root, *paths) if objects.is_s3(uri)})
+    buckets = sorted({_split(uri)[0] for uri in (root, *apps, *paths) if objects.is_s3(uri)})
     if not buckets:
         return []
-    asked = (_ask(bucket, root, paths, remains, uploads) for bucket in buckets)
+    asked = (_ask(bucket, (root, *apps), paths, remains, uploads) for bucket in buckets)
     return [*(line for one in asked for line in copies.entries(one)), *_of_other_services(buckets)]
 
 
@@ -64,12 +70,13 @@ def _of_other_services(buckets: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
-def _ask(bucket: str, root: str, paths: Collection[str], remains: bool, uploads: Uploads) -> copies.Asked:
+def _ask(bucket: str, roots: Sequence[str], paths: Collection[str], remains: bool, uploads: Uploads) -> copies.Asked:
     from fruitpipe.objects import bucket_settings
 
     ours = [path for path in paths if objects.is_s3(path) and _split(path)[0] == bucket]
     images = _beginning([_split(path)[1] for path in ours]) if ours else None
-    own_root = f"{_split(root)[1]}/".removeprefix("/") if objects.is_s3(root) and _split(root)[0] == bucket else None
+    own = [_split(one)[1] for one in roots if objects.is_s3(one) and _split(one)[0] == bucket]
+    own_root = f"{own[0]}/".removeprefix("/") if own else None
     settings = bucket_settings.of_bucket(bucket)
     lives = _lives(settings, [key for key in (images, own_root) if key is not None])
     return copies.Asked(bucket, settings, images, own_root, lives, _count(ours, uploads), remains, datetime.now(UTC).date())

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
+from fruitpipe.app import register as apps
 from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, notes, places, register, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
@@ -208,7 +209,12 @@ class Steps:
             verification=certificate.verification(root, record, found, hits, request.traces),
             remaining=[*left, *told],
             not_searched=certificate.ELSEWHERE,
-            elsewhere=elsewhere.of(root, request.traces.paths, remains=bool(gone.left) or record.keep_object),
+            elsewhere=elsewhere.of(
+                root,
+                request.traces.paths,
+                apps=[app.place for app in apps.withdrawn(root)],
+                remains=bool(gone.left) or record.keep_object,
+            ),
         )
         if not (left or found.unread):
             return register.complete(root, record)

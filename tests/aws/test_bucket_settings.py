@@ -234,6 +234,17 @@ def bucket_with_all_that_the_emulator_has(aws):
     return bucket
 
 
+def test_the_bucket_of_an_app_that_holds_sums_is_asked_too(aws):
+    s3_connection.connection.cache_clear()
+    bucket = bucket_with_all_that_the_emulator_has(aws)
+    lines = elsewhere.of("file:///root", {"file:///in/a.jpg"}, apps=[f"s3://{bucket}/app"])
+    told = {one["what"]: one["state"] for one in lines}
+    assert told[f"versions of the bucket {bucket}"] == "cleaned"
+    assert told[f"replicas of the bucket {bucket}"] == "to do"
+    assert f"backups of the bucket {bucket}" in told
+    assert elsewhere.of("file:///root", {"file:///in/a.jpg"}) == []
+
+
 def test_the_emulators_bucket_answers_what_was_put_into_it(aws):
     s3_connection.connection.cache_clear()
     bucket = bucket_with_all_that_the_emulator_has(aws)
