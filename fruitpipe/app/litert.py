@@ -5,6 +5,8 @@ Two builds: one with relaxed SIMD, which gives the bits that LiteRT gives in Pyt
 
 from __future__ import annotations
 
+from importlib.resources import files as resources
+
 from fruitpipe.errors import MissingRequirement
 from fruitpipe.runtime import npm
 from fruitpipe.runtime.npm import Package
@@ -21,6 +23,8 @@ UTILITIES = Package(
 )
 MODULE = "dist/index.js"
 BUILDS = {"relaxed": "litert_wasm_internal", "compat": "litert_wasm_compat_internal"}
+LICENSE = "LICENSE.txt"  # Apache License 2.0, which the packages name and do not hold; section 4 has it go with each copy
+CHANGED = f"// Changed by fruitpipe app. The license is in {LICENSE}.\n"
 REWRITTEN = {
     # Its one import by a package's name, which a browser cannot resolve; an import map would have to stand in the page, and a
     # strict content security policy refuses that.
@@ -38,7 +42,8 @@ def files() -> dict[str, bytes]:
     utilities = npm.members(UTILITIES, [MODULE])
     named = {name.removeprefix("wasm/"): core[name] for name in builds}
     without_map = utilities[MODULE].replace(b"//# sourceMappingURL=index.js.map", b"")
-    return {"index.js": _rewritten(core[MODULE]), "wasm-utils.js": without_map} | named
+    said = {LICENSE: resources("fruitpipe.app").joinpath("LICENSE-LiteRT.txt").read_bytes()}
+    return said | {"index.js": _rewritten(core[MODULE]), "wasm-utils.js": CHANGED.encode() + without_map} | named
 
 
 def build_of(name: str) -> str | None:
@@ -52,4 +57,4 @@ def _rewritten(module: bytes) -> bytes:
         if (found := text.count(before)) != 1:
             raise MissingRequirement(f"{CORE.name} {CORE.version}: holds {before!r} {found} times, expected once")
         text = text.replace(before, after)
-    return text.encode()
+    return (CHANGED + text).encode()

@@ -19,6 +19,7 @@ from fruitpipe.pictures import naming
 from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.refit import publication
+from fruitpipe.runtime import npm
 from fruitpipe.settings import default_model
 from tests.apps import LABELS, contract_of, publish, write
 from tests.commands import CHECKOUT
@@ -228,9 +229,19 @@ def test_a_register_that_was_cut_is_told_with_the_way_out(root):
 
 def test_the_package_is_refused_where_it_is_not_as_it_is_rewritten():
     module = "\n".join(litert.REWRITTEN)
-    assert litert._rewritten(module.encode()).decode().splitlines()[:2] == list(litert.REWRITTEN.values())[:2]
+    changed, *lines = litert._rewritten(module.encode()).decode().splitlines()
+    assert lines[:2] == list(litert.REWRITTEN.values())[:2]
+    assert changed == "// Changed by fruitpipe app. The license is in LICENSE.txt."
     with pytest.raises(MissingRequirement, match="2 times, expected once"):
         litert._rewritten(f"{module}\n{module}".encode())
+
+
+def test_the_license_goes_with_the_code_that_it_is_of(monkeypatch):
+    module = "\n".join(litert.REWRITTEN).encode()
+    monkeypatch.setattr(npm, "members", lambda _, names: dict.fromkeys(names, module))
+    found = litert.files()
+    assert b"Apache License" in found["LICENSE.txt"]
+    assert found["wasm-utils.js"].startswith(b"// Changed by fruitpipe app.")
 
 
 def test_each_file_of_the_page_is_in_the_wheel_and_short():
