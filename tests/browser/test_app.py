@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import json
 import re
 import shutil
 
@@ -14,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe import objects
-from fruitpipe.app import golden
+from fruitpipe.app import contract, golden
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.settings import default_model
 from tests import networks
@@ -204,16 +202,17 @@ def few(made, tmp_path, monkeypatch):
     return f"file://{tmp_path}/root"
 
 
-def test_above_the_tolerance_the_page_says_so_and_names_nothing(browser, few, tmp_path):
+def test_above_the_tolerance_the_page_says_so_and_names_nothing(browser, few, tmp_path, monkeypatch):
     """A page whose vectors of golden pictures are another's."""
-    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder
-    vectors = np.frombuffer((inside / "golden" / "vectors.bin").read_bytes(), "<f4").reshape(2, -1).copy()
-    vectors[1, 7] += 0.01
-    (inside / "golden" / "vectors.bin").write_bytes(vectors.tobytes())
-    contract = json.loads((inside / "contract.json").read_bytes())
-    (entry,) = (one for one in contract["files"] if one["file"] == "golden/vectors.bin")
-    entry["sha256"] = hashlib.sha256(vectors.tobytes()).hexdigest()
-    (inside / "contract.json").write_text(json.dumps(contract))
+    named = contract.named
+
+    def others(identifier):
+        found, flatbuffer = named(identifier)
+        found.vectors[1, 7] += 0.01
+        return found, flatbuffer
+
+    monkeypatch.setattr(contract, "named", others)
+    write(few, tmp_path / "app")
     with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
         assert found.settled() == "refused"
         assert [one["file"] for one in found.check["pictures"] if not one["isKept"]] == ["plain.png"]
@@ -223,14 +222,16 @@ def test_above_the_tolerance_the_page_says_so_and_names_nothing(browser, few, tm
         assert found.page.locator("#checked").is_hidden()
 
 
-def test_a_file_that_was_changed_on_its_way_is_not_kept(browser, few, tmp_path):
-    file = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "classifier.bin"
+@pytest.mark.parametrize("name", ["classifier.bin", "model.tflite", "contract.json"])
+def test_with_a_file_that_was_changed_on_its_way_nothing_is_named(browser, few, tmp_path, name):
+    file = tmp_path / "app" / write(few, tmp_path / "app").app.folder / name
     body = bytearray(file.read_bytes())
-    body[99] ^= 1
+    body[body.index(b"1") if name == "contract.json" else 99] ^= 1
     file.write_bytes(body)
     with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        found.settled()
-        assert found.page.locator("#kept").inner_text().startswith("Needs a network")
+        assert found.settled() == "failed"
+        assert f"{name}: its bytes are not those of this version" in found.page.locator("#trouble-text").inner_text()
+        assert found.page.locator("#file").is_disabled()
 
 
 def test_a_newer_version_waits_until_it_is_asked_for_and_takes_over_what_did_not_change(browser, made, few, tmp_path):
@@ -251,3 +252,51 @@ def test_a_newer_version_waits_until_it_is_asked_for_and_takes_over_what_did_not
         assert found.settled() == "ready"
         assert found.inside("page.contract.version") == "v000002"
         assert found.said == []
+
+
+UPDATE = "navigator.serviceWorker.getRegistration().then(one => one.update())"
+
+
+def test_a_newer_version_that_could_not_be_fetched_is_told(browser, made, few, tmp_path):
+    write(few, tmp_path / "app")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg")))
+        (tmp_path / "app" / write(few, tmp_path / "app").app.folder / "classifier.bin").write_bytes(b"cut")
+        found.page.evaluate(UPDATE)
+        found.page.wait_for_selector("#update:not([hidden])")
+        assert found.page.locator("#update").inner_text().startswith("A newer version could not be fetched")
+        assert found.page.locator("#take-over").is_hidden()
+
+
+def test_a_browser_whose_storage_is_shut_names_pictures(browser, made, address):
+    with opened(browser, "about:blank") as found:
+        found.context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('shut'); } })")
+        found.page.goto(f"{address}/index.html")
+        assert found.settled() == "ready"
+        found.page.get_by_role("button", name="Français").click()
+        assert found.page.locator("html").get_attribute("lang") == "fr"
+        assert found.named(made[2][0]) == made[2][0].parent.name
+        assert found.said == []
+
+
+def test_a_check_that_fails_later_is_not_outlived_by_the_one_before(browser, few, tmp_path):
+    write(few, tmp_path / "app")
+    checks = "Object.keys(localStorage).filter(name => name.startsWith('fruitpipe check')).length"
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert (found.settled(), found.page.evaluate(checks)) == ("ready", 1)
+        found.inside("page.contract.tolerances.cosine = 2")
+        found.page.evaluate("document.getElementById('again').click()")
+        found.page.wait_for_selector("html[data-state=refused]")
+        assert found.page.evaluate(checks) == 0
+
+
+def test_a_check_whose_pictures_cannot_be_fetched_is_not_told_as_other_numbers(browser, few, tmp_path):
+    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "golden"
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        (inside / "plain.png").unlink()
+        found.page.evaluate("caches.keys().then(names => Promise.all(names.map(name => caches.delete(name))))")
+        found.page.evaluate("document.getElementById('again').click()")
+        found.page.wait_for_selector("html[data-state=failed]")
+        assert "golden/plain.png: 404" in found.page.locator("#trouble-text").inner_text()

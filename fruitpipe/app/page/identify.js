@@ -2,18 +2,16 @@
 
 import { Classifier } from "./classify.js";
 import { decoded, resized } from "./decode.js";
+import { bytesOf } from "./files.js";
 import { Network } from "./network.js";
 
-const here = (name) => new URL(name, import.meta.url);
-
 export class Identifier {
+  // Throws where a file is not the one that the contract names.
   static async load(contract, build) {
-    const [network, words, numbers] = await Promise.all([
-      Network.load(build, contract.preprocessing),
-      fetch(here("classifier.json")).then((answer) => answer.json()),
-      fetch(here("classifier.bin")).then((answer) => answer.arrayBuffer()),
-    ]);
-    const identifier = new Identifier();
+    const names = ["model.tflite", "classifier.json", "classifier.bin"];
+    const [body, said, numbers] = await Promise.all(names.map((name) => bytesOf(contract, name)));
+    const identifier = new Identifier(), words = JSON.parse(new TextDecoder().decode(said));
+    const network = await Network.load(build, body, contract.preprocessing);
     Object.assign(identifier, { contract, network, classifier: new Classifier(words, new Float32Array(numbers)) });
     return identifier;
   }

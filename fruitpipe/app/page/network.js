@@ -16,12 +16,10 @@ export class Network {
   #shape;
   #levels;
 
-  // preprocessing: the contract's. Compiles the model on the processor: the default would take WebGPU, which gives other numbers.
-  static async load(build, preprocessing) {
-    const [body] = await Promise.all([
-      fetch(new URL("model.tflite", import.meta.url)).then((answer) => answer.arrayBuffer()),
-      loaded(build),
-    ]);
+  // body: the model's bytes. preprocessing: the contract's. Compiles the model on the processor: the default would take WebGPU,
+  // which gives other numbers.
+  static async load(build, body, preprocessing) {
+    await loaded(build);
     const network = new Network();
     network.#compiled = await loadAndCompile(new Uint8Array(body), { accelerator: "wasm" });
     network.#shape = [1, preprocessing.height_px, preprocessing.width_px, 3];

@@ -2,7 +2,9 @@
 
 import { check } from "./check.js";
 import { Refused } from "./decode.js";
+import { contract as contractOf } from "./files.js";
 import { Identifier } from "./identify.js";
+import { forget, remember, remembered } from "./memory.js";
 import { build as buildOf } from "./network.js";
 import { keep, takeOver } from "./offline.js";
 import { language, setLanguage, text } from "./texts.js";
@@ -22,14 +24,21 @@ const label = (name) => name || "“”";
 async function start() {
   show();
   listen();
-  try {
-    const contract = await (await fetch(new URL("contract.json", import.meta.url))).json();
+  await trying(async () => {
+    const contract = await contractOf();
     const build = await buildOf();
     Object.assign(page, { contract, build });
     page.isKept = await kept(build);
     say("starting");
     page.identifier = await Identifier.load(contract, build);
-    await verify(remembered());
+    await verify(JSON.parse(remembered(key())));
+  });
+}
+
+// Does it; what goes wrong is shown in place of all else.
+async function trying(work) {
+  try {
+    await work();
   } catch (error) {
     Object.assign(page, { state: "failed", error: String(error.message || error) });
     show();
@@ -38,29 +47,36 @@ async function start() {
 
 async function kept(build) {
   const megabytes = (bytes) => number(bytes / MEGA, 1);
-  const told = (loaded, total) => say("loading", () => ({ loaded: megabytes(loaded), total: megabytes(total) }), loaded / total);
+  const told = (loaded, total) => {
+    if (page.state !== "starting") return; // a newer version, behind what the page shows
+    say("loading", () => ({ loaded: megabytes(loaded), total: megabytes(total) }), loaded / total);
+  };
   try {
-    return await keep(build, told, () => (element("update").hidden = false));
+    return await keep(build, told, updated);
   } catch {
     return false; // a private window, or a disk that is full: the page works, with a network
   }
 }
 
+function updated(isKept) {
+  element("update").hidden = false;
+  element("update").firstElementChild.dataset.text = isKept ? "update" : "notUpdated";
+  element("take-over").hidden = !isKept;
+  show();
+}
+
 // Checks this device, or takes what an earlier check of the same files by the same browser found.
 async function verify(before) {
   page.state = "checking";
+  if (!before) forget(key()); // what it found of an earlier time says nothing of now
   page.check = before || (await check(page.identifier, (done, of) => say("checking", () => ({ done, of }), done / of)));
-  if (page.check.isKept) localStorage.setItem(key(), JSON.stringify(page.check));
+  if (page.check.isKept) remember(key(), JSON.stringify(page.check));
   page.state = page.check.isKept ? "ready" : "refused";
   show();
 }
 
 function key() {
   return `fruitpipe check ${new URL(".", import.meta.url).pathname} ${page.build} ${navigator.userAgent}`;
-}
-
-function remembered() {
-  return JSON.parse(localStorage.getItem(key()));
 }
 
 function listen() {
@@ -73,7 +89,7 @@ function listen() {
   });
   for (const button of document.querySelectorAll("[data-language]")) button.addEventListener("click", () => speak(button.dataset.language));
   element("take-over").addEventListener("click", takeOver);
-  element("again").addEventListener("click", () => verify(null));
+  element("again").addEventListener("click", () => trying(() => verify(null)));
 }
 
 function speak(spoken) {
@@ -186,7 +202,9 @@ function showFacts() {
   element("build").textContent = t(build);
   element("kept").textContent = page.isKept === undefined ? "" : t(page.isKept ? "offline" : "online");
   element("kept").classList.toggle("well", page.isKept === true);
-  element("large").hidden = !contract.golden.some(({ scaled }) => scaled);
+  const scaled = contract.golden.filter(({ scaled }) => scaled).map(({ scaled }) => scaled);
+  element("large").hidden = scaled.length === 0;
+  element("large").textContent = t("large", { cosine: number(Math.floor(Math.min(...scaled) * 1e4) / 1e4, 4) });
   element("checked").hidden = page.state !== "ready" && page.state !== "looking";
   if (found) {
     const told = { count: found.pictures.length, difference: small(found.difference) };

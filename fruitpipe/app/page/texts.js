@@ -1,5 +1,7 @@
 // What the page says, in French and English. Words in braces are put in.
 
+import { remember, remembered } from "./memory.js";
+
 export const TEXTS = {
   en: {
     lead: "Take a picture of a fruit. It is named on this device: the picture does not leave it.",
@@ -29,6 +31,7 @@ export const TEXTS = {
     offline: "Works without a network",
     online: "Needs a network: this browser keeps no pages",
     update: "A newer version is here.",
+    notUpdated: "A newer version could not be fetched; this page tries again when it is next opened.",
     reload: "Use it",
     again: "Check again",
     details: "About this app",
@@ -41,7 +44,7 @@ export const TEXTS = {
     compat: "WebAssembly without relaxed SIMD: numbers differ in the fifth place",
     rerun: "Check of this device",
     ranges: "What may differ from the server",
-    large: "Large photographs (1344 px and more): decoded in full here and at a fraction there; cosine 0.998 and more, the same labels but for close calls.",
+    large: "Large photographs (1344 px and more): decoded in full here and at a fraction there. Of those that were checked the least cosine was {cosine}; close calls may have other labels.",
     colours: "Display P3 and other wide colours differ by a level (cosine 0.9999), HDR photographs with a gain map by more (0.99).",
     aboutProbability: "The percentage compares the labels that it knows; “I don’t know” is decided apart.",
   },
@@ -73,6 +76,7 @@ export const TEXTS = {
     offline: "Fonctionne sans réseau",
     online: "A besoin du réseau : ce navigateur ne garde pas les pages",
     update: "Une version plus récente est arrivée.",
+    notUpdated: "Une version plus récente n’a pas pu être téléchargée ; nouvel essai à la prochaine ouverture.",
     reload: "L’utiliser",
     again: "Vérifier de nouveau",
     details: "À propos de cette application",
@@ -85,7 +89,7 @@ export const TEXTS = {
     compat: "WebAssembly sans SIMD relâché : les nombres diffèrent à la cinquième décimale",
     rerun: "Vérification de cet appareil",
     ranges: "Ce qui peut différer du serveur",
-    large: "Grandes photos (1344 px et plus) : décodées en entier ici, à une fraction là-bas ; cosinus de 0,998 et plus, mêmes étiquettes sauf cas limites.",
+    large: "Grandes photos (1344 px et plus) : décodées en entier ici, à une fraction là-bas. Cosinus minimal de celles qui ont été vérifiées : {cosine} ; un cas limite peut avoir une autre étiquette.",
     colours: "Display P3 et les autres couleurs étendues diffèrent d’un niveau (cosinus 0,9999), les photos HDR à carte de gain davantage (0,99).",
     aboutProbability: "Le pourcentage compare les étiquettes connues ; « je ne connais pas » se décide à part.",
   },
@@ -94,13 +98,13 @@ export const TEXTS = {
 const KEPT = "fruitpipe language";
 
 export function language() {
-  const kept = localStorage.getItem(KEPT);
+  const kept = remembered(KEPT);
   if (kept in TEXTS) return kept;
   return navigator.languages.map((one) => one.slice(0, 2)).find((one) => one in TEXTS) || "en";
 }
 
 export function setLanguage(language) {
-  localStorage.setItem(KEPT, language);
+  remember(KEPT, language);
 }
 
 // The text of this name, with the values put in.
