@@ -45,10 +45,22 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Redirecting(_Quiet):
+    """As hosts that show a page under its folder's address alone."""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/index.html":
+            return super().do_GET()
+        self.send_response(301)
+        self.send_header("Location", "/")
+        self.end_headers()
+        return None
+
+
 @contextlib.contextmanager
-def served(place: Path) -> Iterator[str]:
-    """The address of a plain web server over a folder, until the block ends."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(place)))
+def served(place: Path, handler: type[_Quiet] = _Quiet) -> Iterator[str]:
+    """The address of a web server over a folder, until the block ends; a plain one, or that of another handler."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(place)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -1,4 +1,7 @@
-"""What a page promises, as `contract.json` has it: answers of `fruitpipe identify`, within tolerances, on our own pictures."""
+"""What a page promises, as `contract.json` has it: on our own pictures the extractor's answers, within tolerances.
+
+All are decoded in full, as a browser does. `scaled` says how far that is from `fruitpipe identify` for large ones.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import fruitpipe
-from fruitpipe.app import golden, litert
+from fruitpipe.app import golden, litert, place
 from fruitpipe.errors import WrongModel
 from fruitpipe.extractor import fixed_batch
 from fruitpipe.extractor.inference import Network, fingerprint
@@ -79,6 +82,7 @@ def of(identifier: Identifier, found: Named, files: Mapping[str, bytes]) -> byte
     measured, preprocessing = identifier.classifier.calibration, identifier.model.preprocessing
     told: dict[str, Any] = {
         "version": identifier.version,
+        "root": place.root_digits(identifier.root),
         "fruitpipe": fruitpipe.__version__,
         "runtime": f"{litert.CORE.name} {litert.CORE.version}",
         "extractor": fingerprint(identifier.model),

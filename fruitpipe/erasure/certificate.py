@@ -81,7 +81,9 @@ def remaining(
     told += [_left(uri, ENDS_BY_ITSELF, "Spark's, on the stream's own machine") for uri in logs]
     told += [
         _left(
-            app.uri, f"fruitpipe app --root ROOT {app.place} writes it again", f"it was made of {app.version}, which is withdrawn"
+            app.uri,
+            f"fruitpipe app --root ROOT {app.place} writes it again, or with --remove takes it away",
+            f"it was made of {app.version}, which is withdrawn",
         )
         for app in register.withdrawn(root)
     ]

@@ -45,16 +45,17 @@ def check(root: str) -> None:
 
 def _check_around(root: str) -> None:
     """Raises WrongRoot for a root inside another Delta table, whose VACUUM removes foreign files in its folder after a week."""
-    for above in _above(root):
+    for one in above(root):
         try:
-            inside = objects.exists(objects.join(above, "_delta_log"))
+            inside = objects.exists(objects.join(one, "_delta_log"))
         except AccessDenied:  # the right to list the root alone is enough
             return
         if inside:
-            raise WrongRoot(f"{root} lies in the Delta table {above}, whose VACUUM would remove it; give a --root outside of it")
+            raise WrongRoot(f"{root} lies in the Delta table {one}, whose VACUUM would remove it; give a --root outside of it")
 
 
-def _above(uri: str) -> Iterator[str]:
+def above(uri: str) -> Iterator[str]:
+    """The folders that a URI lies in, the nearest first."""
     scheme, _, path = uri.partition("://")
     while path := path.rpartition("/")[0]:
         yield f"{scheme}://{path}"

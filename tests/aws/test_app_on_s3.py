@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fruitpipe.app import register
+from fruitpipe.app import golden, litert, register
 from fruitpipe.objects import s3_connection
 from tests.apps import LABELS, publish, write
 from tests.browsers import needs_chromium, opened
@@ -43,6 +43,29 @@ def test_the_objects_say_what_they_are_and_the_root_where_they_lie(s3, commands,
     expected = TYPES | {f"{folder}/page.js": TYPES["sw.js"], f"{folder}/runtime/litert_wasm_internal.wasm": "application/wasm"}
     found = {name: s3.s3.head_object(Bucket=bucket, Key=f"app/{name}")["ContentType"] for name in expected}
     assert found == expected
+    kept = {name: s3.s3.head_object(Bucket=bucket, Key=f"app/{name}")["CacheControl"] for name in expected}
+    assert {name for name, said in kept.items() if said == "no-cache"} == set(TYPES)
+    assert {said for name, said in kept.items() if name not in TYPES} == {"max-age=31536000, immutable"}
+
+
+def test_a_folder_that_is_removed_leaves_no_version_in_the_bucket(versioned_s3, tmp_path, monkeypatch):
+    """Whether its version is published or not: what is forgotten could not be named by a later erasure."""
+    s3_connection.connection.cache_clear()
+    for name, value in versioned_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = versioned_s3.bucket()
+    versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    wanted = golden.pictures()[:1]
+    monkeypatch.setattr(golden, "pictures", lambda: wanted)
+    publish(f"file://{tmp_path}/root", tmp_path / "images")
+    folders = []
+    for number in range(3):
+        monkeypatch.setattr(litert, "files", lambda number=number: {"index.js": b"%d" % number})
+        folders.append(write(f"file://{tmp_path}/root", f"s3://{bucket}/app").app.folder)
+    listed = [versioned_s3.s3.list_object_versions(Bucket=bucket, Prefix=f"app/{folder}/") for folder in folders]
+    assert ["Versions" in one for one in listed] == [False, True, True]
+    assert "DeleteMarkers" not in listed[0]
+    s3_connection.connection.cache_clear()
 
 
 @needs_chromium

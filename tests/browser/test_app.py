@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from fruitpipe import objects
-from fruitpipe.app import contract, golden
+from fruitpipe.app import contract, golden, place
 from fruitpipe.identification.identifier import Identifier
+from fruitpipe.refit import publication
 from fruitpipe.settings import default_model
 from tests import networks
-from tests.apps import publish, served, write
+from tests.apps import Redirecting, publish, served, write
 from tests.browsers import needs_chromium, opened
 from tests.versions import publish_pictures
 
@@ -255,6 +256,73 @@ def test_a_newer_version_waits_until_it_is_asked_for_and_takes_over_what_did_not
 
 
 UPDATE = "navigator.serviceWorker.getRegistration().then(one => one.update())"
+KEPT = "caches.keys().then(names => names.map(name => name.split(' ')[2]))"
+
+
+def test_a_server_that_redirects_the_page_to_its_folder_leaves_it_open_without_a_network(browser, few, tmp_path):
+    write(few, tmp_path / "app")
+    with served(tmp_path / "app", Redirecting) as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        found.context.set_offline(True)
+        for asked in ("/index.html", "/"):
+            found.page.goto(address + asked)
+            assert found.settled() == "ready"
+        assert found.said == []
+
+
+def test_a_page_of_a_version_that_was_withdrawn_is_replaced_at_once_and_nothing_of_it_is_kept(browser, made, few, tmp_path):
+    first = write(few, tmp_path / "app").app
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        assert found.page.evaluate(KEPT) == [first.folder]
+        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg"))[1:])
+        publication.withdraw(few, ["v000001"])
+        second = write(few, tmp_path / "app").app
+        with found.page.expect_navigation():
+            found.page.evaluate(UPDATE)
+        assert found.settled() == "ready"
+        assert found.inside("page.contract.version") == "v000002"
+        assert found.page.evaluate(KEPT) == [second.folder]
+
+
+def test_a_device_forgets_an_app_that_was_taken_away(browser, few, tmp_path):
+    write(few, tmp_path / "app")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        place.take_away(few, f"file://{tmp_path}/app")
+        with found.page.expect_navigation():
+            found.page.evaluate(UPDATE)
+        assert found.page.evaluate(KEPT) == []
+        assert found.page.evaluate("navigator.serviceWorker.getRegistrations().then(all => all.length)") == 0
+
+
+def test_what_an_interrupted_installation_fetched_is_not_fetched_again(browser, few, tmp_path):
+    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "golden"
+    (inside / "vectors.bin").rename(tmp_path / "vectors.bin")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "failed"
+        (tmp_path / "vectors.bin").rename(inside / "vectors.bin")
+        (inside / "plain-0.jpg").unlink()  # fetched before vectors.bin
+        found.page.reload()
+        assert found.settled() == "ready"
+        assert found.page.locator("#kept").inner_text().startswith("Works without a network")
+
+
+def test_a_new_title_reaches_a_device_and_all_its_windows(browser, few, tmp_path):
+    write(few, tmp_path / "app", title="Old")
+    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
+        assert found.settled() == "ready"
+        other = found.context.new_page()
+        other.goto(f"{address}/index.html")
+        other.wait_for_selector("html[data-state=ready]")
+        write(few, tmp_path / "app", title="New")
+        found.page.evaluate(UPDATE)
+        for page in (found.page, other):
+            page.wait_for_selector("#update:not([hidden])")
+        other.locator("#take-over").click()
+        for page in (found.page, other):
+            page.wait_for_function("document.title === 'New'")
+            page.wait_for_selector("html[data-state=ready]")
 
 
 def test_a_newer_version_that_could_not_be_fetched_is_told(browser, made, few, tmp_path):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from fruitpipe import cli, objects
-from fruitpipe.app import classifier_file, folder, golden, litert, register
-from fruitpipe.errors import Conflict, Damaged, MissingRequirement, WrongUsage
+from fruitpipe.app import classifier_file, folder, golden, litert, register, shell
+from fruitpipe.app import place as places
+from fruitpipe.errors import AccessDenied, Conflict, Damaged, MissingRequirement, WrongUsage
 from fruitpipe.extractor.inference import ModelFile, network_for
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.decoding import decode
@@ -73,7 +74,7 @@ def test_the_contract_names_each_file_with_its_size_and_hash(whole):
     found = {str(path.relative_to(inside)): path.read_bytes() for path in inside.rglob("*") if path.is_file()}
     digest = hashlib.sha256(found.pop("contract.json")).hexdigest()
     assert told == {name: (len(body), hashlib.sha256(body).hexdigest()) for name, body in found.items()}
-    assert written.app.folder == f"v000001-{digest[:8]}"
+    assert written.app.folder == f"v000001-{digest[:16]}"
     assert written.bytes == sum(map(len, found.values()))
     assert written.fetched == written.bytes - 3
 
@@ -139,8 +140,16 @@ def test_no_picture_of_a_user_and_no_name_of_one_lies_in_the_folder(whole, publi
     place, _ = whole
     pictures = {path.read_bytes() for path in (published / "images").rglob("*.jpg")}
     bodies = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-    assert not pictures & set(bodies.values())
+    assert not [path for path, body in bodies.items() if any(picture in body for picture in pictures)]
     assert not [path for path, body in bodies.items() if str(published).encode() in body]
+
+
+def test_no_bare_name_of_a_file_lies_in_the_folder(root, place, tmp_path):
+    for number, path in enumerate(sorted((tmp_path / "images").rglob("*.jpg"))):
+        path.rename(path.with_name(f"holiday-{number}.jpg"))
+    publish_again(root, tmp_path)
+    assert write(root, place).app.version == "v000002"
+    assert not [path for path in place.rglob("*") if path.is_file() and b"holiday" in path.read_bytes()]
 
 
 def test_the_page_asks_for_nothing_from_elsewhere_and_runs_no_script_in_line(root, place):
@@ -212,6 +221,118 @@ def test_an_app_is_not_put_among_other_things(root, tmp_path, where, message):
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("link/app", "lies in the root"),
+        ("pictures/app", "lies among the images"),
+        ("other/www", "lies in the root file://.*/other, which"),
+        ("site", "holds index.html, which fruitpipe app did not write"),
+        ("shop", "v000001-0123456789abcdef is no app of .*, but another root's or cut"),
+    ],
+)
+def test_an_app_is_not_put_where_a_link_leads_or_somebody_elses_lies(root, tmp_path, where, message):
+    naming.keep(root, Naming(prefixes=(f"file://{tmp_path}/images",)))
+    (tmp_path / "link").symlink_to(tmp_path / "root")
+    (tmp_path / "pictures").symlink_to(tmp_path / "images")
+    theirs = ("other/reduced/latest.json", "site/index.html", "shop/v000001-0123456789abcdef/contract.json")
+    for name in theirs:
+        objects.write(f"file://{tmp_path}/{name}", b'{"root": "0123456789abcdef"}')
+    with pytest.raises(WrongUsage, match=message):
+        write(root, tmp_path / where)
+    assert all((tmp_path / name).read_bytes() == b'{"root": "0123456789abcdef"}' for name in theirs)
+    assert register.every(root) == []
+
+
+def test_what_others_put_beside_an_app_stays_and_is_no_hindrance(root, place):
+    place.mkdir()
+    for name in (".nojekyll", "CNAME", "_headers"):
+        (place / name).touch()
+    write(root, place)
+    (place / "notes.txt").touch()
+    write(root, place, title="Again")
+    assert {".nojekyll", "CNAME", "_headers", "notes.txt"} <= {path.name for path in place.iterdir()}
+
+
+def test_folders_of_the_root_whose_list_was_lost_are_listed_again_and_removed_as_ever(root, place, tmp_path):
+    first = write(root, place).app
+    (tmp_path / "root" / "models" / register.FILE).unlink()
+    publish_again(root, tmp_path)
+    publication.withdraw(root, ["v000001"])
+    second = write(root, place).app
+    assert not (place / first.folder).exists()
+    assert register.every(root) == [second]
+
+
+def test_an_app_is_taken_away_though_nothing_is_published_any_more(root, place, capsys):
+    app = write(root, place).app
+    (place / "CNAME").touch()
+    publication.withdraw(root, ["v000001"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["app", "--root", root, str(place), "--remove"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"{app.place}: 1 folders removed")
+    assert sorted(path.name for path in place.iterdir()) == ["CNAME", "sw.js"]
+    assert "registration.unregister()" in (place / "sw.js").read_text()
+    assert register.every(root) == []
+    with pytest.raises(WrongUsage, match=r"app holds no app of .*/root; its apps lie at: none"):
+        places.take_away(root, app.place)
+
+
+def test_after_it_was_taken_away_an_app_may_be_put_there_again(root, place):
+    places.take_away(root, write(root, place).app.place)
+    assert f'const FOLDER = "{write(root, place).app.folder}"' in (place / "sw.js").read_text()
+
+
+def test_an_app_whose_folder_could_not_be_removed_is_not_forgotten(root, place, tmp_path, monkeypatch):
+    first = write(root, place).app
+    publish_again(root, tmp_path)
+    publication.withdraw(root, ["v000001"])
+
+    def refusing(uri):
+        raise AccessDenied(f"{uri}: access is denied")
+
+    monkeypatch.setattr(objects, "purge", refusing)
+    with pytest.raises(AccessDenied):
+        write(root, place)
+    assert first in register.every(root)
+
+
+def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_is(root, place, monkeypatch, tmp_path):
+    write(root, place)
+    before = {name: (place / name).read_bytes() for name in shell.NAMES}
+    publish_again(root, tmp_path)
+    add = register.add
+
+    def withdrawing(*given):
+        add(*given)
+        publication.withdraw(root, ["v000002"])
+
+    monkeypatch.setattr(register, "add", withdrawing)
+    with pytest.raises(Conflict, match="v000002 was withdrawn meanwhile"):
+        write(root, place)
+    assert {name: (place / name).read_bytes() for name in shell.NAMES} == before
+    assert [app.version for app in register.every(root)] == ["v000001"]
+
+
+def test_page_and_worker_hold_the_same_digits_which_change_with_the_title_alone():
+    one, same, other = (shell.files("v000001-0", title, ["v000001"]) for title in ("Fruits!", "Fruits!", "Obst"))
+    digits = [re.search(r'SHELL_DIGITS = "([0-9a-f]{16})"', found["sw.js"].decode())[1] for found in (one, same, other)]
+    assert digits[0] == digits[1] != digits[2]
+    assert f'data-shell="{digits[0]}"'.encode() in one["index.html"]
+    assert b'const PUBLISHED = ["v000001"];' in one["sw.js"]
+
+
+def test_much_to_fetch_and_a_network_that_names_large_photographs_differently_are_told(root, place, capsys, monkeypatch):
+    written = folder.write
+    monkeypatch.setattr(folder, "write", lambda *given: written(*given)._replace(least_scaled=0.97, fetched=51_000_000))
+    with pytest.raises(SystemExit):
+        cli.main(["app", "--root", root, str(place)])
+    said = capsys.readouterr().err
+    assert "cosine 0.9700, below 0.99; --decode full" in said
+    assert "A phone fetches 51 MB" in said
+
+
 def test_the_command_prints_where_the_page_is(root, place, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["app", "--root", root, str(place), "--title", "Obst"])
@@ -247,5 +368,5 @@ def test_the_license_goes_with_the_code_that_it_is_of(monkeypatch):
 def test_each_file_of_the_page_is_in_the_wheel_and_short():
     sources = sorted(Path(CHECKOUT, "fruitpipe/app/page").iterdir())
     assert {one.suffix for one in sources} == {".js", ".css", ".html"}
-    assert set(folder.SHELL) - {one.name for one in sources} == {"manifest.json"}
+    assert set(shell.NAMES) - {one.name for one in sources} == {"manifest.json", *shell.ICONS}
     assert max(len(one.read_text().splitlines()) for one in sources) <= 260

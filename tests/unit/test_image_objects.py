@@ -87,7 +87,7 @@ def test_an_app_of_a_version_that_was_withdrawn_is_told_with_how_to_write_it_aga
     assert told == [
         {
             "what": "s3://shop/app/v000001-01234567",
-            "until": "fruitpipe app --root ROOT s3://shop/app writes it again",
+            "until": "fruitpipe app --root ROOT s3://shop/app writes it again, or with --remove takes it away",
             "why": "it was made of v000001, which is withdrawn",
         }
     ]
