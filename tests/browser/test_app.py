@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from fruitpipe import objects
-from fruitpipe.app import contract, golden, place
+from fruitpipe.app import classifier_file, contract, golden, place
+from fruitpipe.classifier.calibration import Calibration
+from fruitpipe.classifier.classifier import Classifier
+from fruitpipe.classifier.discriminant import Discriminant
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.refit import publication
 from fruitpipe.settings import default_model
@@ -368,3 +371,23 @@ def test_a_check_whose_pictures_cannot_be_fetched_is_not_told_as_other_numbers(b
         found.page.evaluate("document.getElementById('again').click()")
         found.page.wait_for_selector("html[data-state=failed]")
         assert "golden/plain.png: 404" in found.page.locator("#trouble-text").inner_text()
+
+
+def test_of_two_labels_that_are_as_likely_the_same_one_is_named_as_in_python(shown):
+    """Three centres that coincide, at a point that is not the mean."""
+    ones = np.ones(2)
+    fitted = Discriminant(("a", "b", "c"), np.full(3, 2), np.zeros(2), np.eye(2), np.tile(ones, (3, 1)), 0.1, 0.1)
+    named = Classifier(fitted, Calibration(1.0, 1.0))
+    (expected,) = named.identify(2 * ones[np.newaxis])
+    found = shown.page.evaluate(
+        """async ([source, words, numbers]) => {
+          const { Classifier } = await import(new URL("classify.js", source));
+          return new Classifier(words, new Float32Array(numbers)).identify([2, 2]);
+        }""",
+        [
+            shown.page.evaluate("document.querySelector('script').src"),
+            classifier_file.words(named),
+            np.frombuffer(classifier_file.numbers(named), "<f4").tolist(),
+        ],
+    )
+    assert (found["label"], found["runnerUp"]) == (expected.label, expected.runner_up) == ("c", "b")

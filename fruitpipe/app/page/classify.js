@@ -16,7 +16,7 @@ export class Classifier {
     const point = this.#whitened(features);
     const distances = this.labels.map((_, label) => this.#distance(point, label));
     const shares = softmax(distances.map((distance, label) => (this.priors[label] - distance / 2) / this.temperature));
-    const order = [...shares.keys()].sort((one, other) => shares[other] - shares[one]);
+    const order = [...shares.keys()].sort((one, other) => shares[other] - shares[one] || other - one); // the last of equals, as Python
     const [first, second] = order;
     const fromMean = point.reduce((sum, value) => sum + value * value, 0);
     const novelty = fromMean > 0 ? Math.min(...distances) / fromMean : 1;
