@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import re
@@ -391,3 +392,50 @@ def test_of_two_labels_that_are_as_likely_the_same_one_is_named_as_in_python(sho
         ],
     )
     assert (found["label"], found["runnerUp"]) == (expected.label, expected.runner_up) == ("c", "b")
+
+
+def test_headers_tell_the_size_of_pictures_of_all_kinds(shown):
+    more = []
+    for kind in ("AVIF", "WEBP"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (301, 203)).save(buffer, kind)
+        more.append(buffer.getvalue())
+    bodies = [*(one.body for one in golden.pictures()), *more]
+    found = shown.page.evaluate(
+        """async ([source, bodies]) => {
+          const { sizeOf } = await import(new URL("size.js", source));
+          return bodies.map((body) => sizeOf(Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0))));
+        }""",
+        [
+            shown.page.evaluate("document.querySelector('script').src"),
+            [base64.b64encode(body).decode() for body in bodies],
+        ],
+    )
+    expected = []
+    for body in bodies:
+        with Image.open(io.BytesIO(body)) as picture:
+            expected.append(list(picture.size))
+    assert found == expected
+
+
+def test_a_picture_with_too_many_pixels_is_not_decoded(shown):
+    """A small PNG that unpacks to 324 MB."""
+    buffer = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(buffer, "PNG")
+    why = shown.page.evaluate(
+        """async ([source, body]) => {
+          const { decoded } = await import(new URL("decode.js", source));
+          const decoder = window.createImageBitmap;
+          window.createImageBitmap = () => { throw new Error("decoded"); };
+          try {
+            const file = new Blob([Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0))]);
+            return await decoded(file, { bytes: 1e9, pixels: 2 ** 26 });
+          } catch (error) {
+            return error.reason;
+          } finally {
+            window.createImageBitmap = decoder;
+          }
+        }""",
+        [shown.page.evaluate("document.querySelector('script').src"), base64.b64encode(buffer.getvalue()).decode()],
+    )
+    assert why == "pixels"

@@ -2,12 +2,16 @@
 // transparency on white.
 
 import { Resizer } from "./resize.js";
+import { sizeOf } from "./size.js";
 
+const HEADER_BYTES = 1 << 22; // in which a picture tells its size
 const STRIP_PIXELS = 1_000_000; // that are read from the canvas at a time
 
 // The browser's picture of a file. Throws what says why not: "bytes", "pixels" or "format".
 export async function decoded(file, limits) {
   if (file.size > limits.bytes) throw new Refused("bytes");
+  const [width, height] = sizeOf(new Uint8Array(await file.slice(0, HEADER_BYTES).arrayBuffer())) || [0, 0];
+  if (width * height > limits.pixels) throw new Refused("pixels"); // before it takes four bytes a pixel
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
