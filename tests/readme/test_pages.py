@@ -55,7 +55,7 @@ def test_no_command_of_the_page_is_left_without_a_run():
 
 
 def test_each_message_of_the_page_is_one_of_the_code():
-    code = " ".join(path.read_text() for path in (CHECKOUT / "fruitpipe").rglob("*.py"))
+    code = " ".join(path.read_text() for ending in ("py", "js") for path in (CHECKOUT / "fruitpipe").rglob(f"*.{ending}"))
     code = re.sub(r'"\s*\n\s*f?"', "", code)
     table = TROUBLES.partition("## An image failed")[0]
     messages = [cell for cell in CELLS.findall(table) if "…" in cell]
