@@ -24,7 +24,7 @@ UTILITIES = Package(
 MODULE = "dist/index.js"
 BUILDS = {"relaxed": "litert_wasm_internal", "compat": "litert_wasm_compat_internal"}
 LICENSE = "LICENSE.txt"  # Apache License 2.0, which the packages name and do not hold; section 4 has it go with each copy
-CHANGED = f"// Changed by fruitpipe app. The license is in {LICENSE}.\n"
+CHANGED = f"// Changed for the app of fruitpipe. The license is in {LICENSE}.\n"
 REWRITTEN = {
     # Its one import by a package's name, which a browser cannot resolve; an import map would have to stand in the page, and a
     # strict content security policy refuses that.

@@ -352,7 +352,7 @@ def test_the_package_is_refused_where_it_is_not_as_it_is_rewritten():
     module = "\n".join(litert.REWRITTEN)
     changed, *lines = litert._rewritten(module.encode()).decode().splitlines()
     assert lines[:2] == list(litert.REWRITTEN.values())[:2]
-    assert changed == "// Changed by fruitpipe app. The license is in LICENSE.txt."
+    assert changed == "// Changed for the app of fruitpipe. The license is in LICENSE.txt."
     with pytest.raises(MissingRequirement, match="2 times, expected once"):
         litert._rewritten(f"{module}\n{module}".encode())
 
@@ -362,7 +362,7 @@ def test_the_license_goes_with_the_code_that_it_is_of(monkeypatch):
     monkeypatch.setattr(npm, "members", lambda _, names: dict.fromkeys(names, module))
     found = litert.files()
     assert b"Apache License" in found["LICENSE.txt"]
-    assert found["wasm-utils.js"].startswith(b"// Changed by fruitpipe app.")
+    assert found["wasm-utils.js"].startswith(b"// Changed for the app of fruitpipe.")
 
 
 def test_each_file_of_the_page_is_in_the_wheel_and_short():
