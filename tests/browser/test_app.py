@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fruitpipe import objects
-from fruitpipe.app import classifier_file, contract, golden, place
+from fruitpipe.app import classifier_file, golden
 from fruitpipe.classifier.calibration import Calibration
 from fruitpipe.classifier.classifier import Classifier
 from fruitpipe.classifier.discriminant import Discriminant
 from fruitpipe.identification.identifier import Identifier
-from fruitpipe.refit import publication
 from fruitpipe.settings import default_model
 from tests import networks
-from tests.apps import Redirecting, publish, served, write
+from tests.apps import served, write
 from tests.browsers import needs_chromium, opened
 from tests.versions import publish_pictures
 
@@ -29,33 +26,6 @@ pytestmark = needs_chromium
 LEAST_COSINE = 0.999
 ASK = "await page.identifier.identify(new Blob([new Uint8Array(given)]))"
 UNKNOWN = "I don\u2019t know this one"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with a root, its app, and pictures that the version does not hold."""
-    folder = tmp_path_factory.mktemp("made")
-    asked = publish(f"file://{folder}/root", folder / "images")
-    return folder, write(f"file://{folder}/root", folder / "app"), asked
-
-
-@pytest.fixture(scope="module")
-def address(made):
-    with served(made[0] / "app") as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def shown(browser, made):
-    """The page after its first visit: from then on there is no network, and no server."""
-    with contextlib.ExitStack() as stack:
-        with served(made[0] / "app") as address:
-            found = stack.enter_context(opened(browser, f"{address}/index.html"))
-            assert found.settled() == "ready"
-        found.context.set_offline(True)
-        yield found
-        assert found.said == []
-        assert [url for url in found.asked if not url.startswith(f"{address}/")] == []
 
 
 def test_all_golden_pictures_have_the_vectors_of_python_to_the_last_bit(shown):
@@ -198,149 +168,6 @@ def test_another_network_of_any_size_and_batch_is_run_as_python_runs_it(browser,
         assert found.said == []
 
 
-@pytest.fixture
-def few(made, tmp_path, monkeypatch):
-    """A copy of the root, for apps with two golden pictures."""
-    wanted = [one for one in golden.pictures() if one.name in ("plain-0.jpg", "plain.png")]
-    monkeypatch.setattr(golden, "pictures", lambda: wanted)
-    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("apps.json"))
-    return f"file://{tmp_path}/root"
-
-
-def test_above_the_tolerance_the_page_says_so_and_names_nothing(browser, few, tmp_path, monkeypatch):
-    """A page whose vectors of golden pictures are another's."""
-    named = contract.named
-
-    def others(identifier):
-        found, flatbuffer = named(identifier)
-        found.vectors[1, 7] += 0.01
-        return found, flatbuffer
-
-    monkeypatch.setattr(contract, "named", others)
-    write(few, tmp_path / "app")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "refused"
-        assert [one["file"] for one in found.check["pictures"] if not one["isKept"]] == ["plain.png"]
-        said = found.page.locator("#trouble-text").inner_text()
-        assert "1 of 2 pictures are not as they should be (worst difference 1.0e-2: plain.png)" in said
-        assert found.page.locator("#file").is_disabled()
-        assert found.page.locator("#checked").is_hidden()
-
-
-@pytest.mark.parametrize("name", ["classifier.bin", "model.tflite", "contract.json"])
-def test_with_a_file_that_was_changed_on_its_way_nothing_is_named(browser, few, tmp_path, name):
-    file = tmp_path / "app" / write(few, tmp_path / "app").app.folder / name
-    body = bytearray(file.read_bytes())
-    body[body.index(b"1") if name == "contract.json" else 99] ^= 1
-    file.write_bytes(body)
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "failed"
-        assert f"{name}: its bytes are not those of this version" in found.page.locator("#trouble-text").inner_text()
-        assert found.page.locator("#file").is_disabled()
-
-
-def test_a_newer_version_waits_until_it_is_asked_for_and_takes_over_what_did_not_change(browser, made, few, tmp_path):
-    write(few, tmp_path / "app")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg")))
-        second = write(few, tmp_path / "app")
-        found.asked.clear()
-        found.page.evaluate("navigator.serviceWorker.getRegistration().then(one => one.update())")
-        found.page.wait_for_selector("#update:not([hidden])")
-        assert found.inside("page.contract.version") == "v000001"
-        fetched = [url.rpartition("/")[2] for url in found.asked if second.app.folder in url]
-        assert sorted(fetched) == ["classifier.bin", "classifier.json", "contract.json"]
-        found.context.set_offline(True)
-        with found.page.expect_navigation():
-            found.page.locator("#take-over").click()
-        assert found.settled() == "ready"
-        assert found.inside("page.contract.version") == "v000002"
-        assert found.said == []
-
-
-UPDATE = "navigator.serviceWorker.getRegistration().then(one => one.update())"
-KEPT = "caches.keys().then(names => names.map(name => name.split(' ')[2]))"
-
-
-def test_a_server_that_redirects_the_page_to_its_folder_leaves_it_open_without_a_network(browser, few, tmp_path):
-    write(few, tmp_path / "app")
-    with served(tmp_path / "app", Redirecting) as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        found.context.set_offline(True)
-        for asked in ("/index.html", "/"):
-            found.page.goto(address + asked)
-            assert found.settled() == "ready"
-        assert found.said == []
-
-
-def test_a_page_of_a_version_that_was_withdrawn_is_replaced_at_once_and_nothing_of_it_is_kept(browser, made, few, tmp_path):
-    first = write(few, tmp_path / "app").app
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        assert found.page.evaluate(KEPT) == [first.folder]
-        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg"))[1:])
-        publication.withdraw(few, ["v000001"])
-        second = write(few, tmp_path / "app").app
-        with found.page.expect_navigation():
-            found.page.evaluate(UPDATE)
-        assert found.settled() == "ready"
-        assert found.inside("page.contract.version") == "v000002"
-        assert found.page.evaluate(KEPT) == [second.folder]
-
-
-def test_a_device_forgets_an_app_that_was_taken_away(browser, few, tmp_path):
-    write(few, tmp_path / "app")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        place.take_away(few, f"file://{tmp_path}/app")
-        with found.page.expect_navigation():
-            found.page.evaluate(UPDATE)
-        assert found.page.evaluate(KEPT) == []
-        assert found.page.evaluate("navigator.serviceWorker.getRegistrations().then(all => all.length)") == 0
-
-
-def test_what_an_interrupted_installation_fetched_is_not_fetched_again(browser, few, tmp_path):
-    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "golden"
-    (inside / "vectors.bin").rename(tmp_path / "vectors.bin")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "failed"
-        (tmp_path / "vectors.bin").rename(inside / "vectors.bin")
-        (inside / "plain-0.jpg").unlink()  # fetched before vectors.bin
-        found.page.reload()
-        assert found.settled() == "ready"
-        assert found.page.locator("#kept").inner_text().startswith("Works without a network")
-
-
-def test_a_new_title_reaches_a_device_and_all_its_windows(browser, few, tmp_path):
-    write(few, tmp_path / "app", title="Old")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        other = found.context.new_page()
-        other.goto(f"{address}/index.html")
-        other.wait_for_selector("html[data-state=ready]")
-        write(few, tmp_path / "app", title="New")
-        found.page.evaluate(UPDATE)
-        for page in (found.page, other):
-            page.wait_for_selector("#update:not([hidden])")
-        other.locator("#take-over").click()
-        for page in (found.page, other):
-            page.wait_for_function("document.title === 'New'")
-            page.wait_for_selector("html[data-state=ready]")
-
-
-def test_a_newer_version_that_could_not_be_fetched_is_told(browser, made, few, tmp_path):
-    write(few, tmp_path / "app")
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        publish_pictures(few, sorted((made[0] / "images").rglob("*.jpg")))
-        (tmp_path / "app" / write(few, tmp_path / "app").app.folder / "classifier.bin").write_bytes(b"cut")
-        found.page.evaluate(UPDATE)
-        found.page.wait_for_selector("#update:not([hidden])")
-        assert found.page.locator("#update").inner_text().startswith("A newer version could not be fetched")
-        assert found.page.locator("#take-over").is_hidden()
-
-
 def test_a_browser_whose_storage_is_shut_names_pictures(browser, made, address):
     with opened(browser, "about:blank") as found:
         found.context.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('shut'); } })")
@@ -350,28 +177,6 @@ def test_a_browser_whose_storage_is_shut_names_pictures(browser, made, address):
         assert found.page.locator("html").get_attribute("lang") == "fr"
         assert found.named(made[2][0]) == made[2][0].parent.name
         assert found.said == []
-
-
-def test_a_check_that_fails_later_is_not_outlived_by_the_one_before(browser, few, tmp_path):
-    write(few, tmp_path / "app")
-    checks = "Object.keys(localStorage).filter(name => name.startsWith('fruitpipe check')).length"
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert (found.settled(), found.page.evaluate(checks)) == ("ready", 1)
-        found.inside("page.contract.tolerances.cosine = 2")
-        found.page.evaluate("document.getElementById('again').click()")
-        found.page.wait_for_selector("html[data-state=refused]")
-        assert found.page.evaluate(checks) == 0
-
-
-def test_a_check_whose_pictures_cannot_be_fetched_is_not_told_as_other_numbers(browser, few, tmp_path):
-    inside = tmp_path / "app" / write(few, tmp_path / "app").app.folder / "golden"
-    with served(tmp_path / "app") as address, opened(browser, f"{address}/index.html") as found:
-        assert found.settled() == "ready"
-        (inside / "plain.png").unlink()
-        found.page.evaluate("caches.keys().then(names => Promise.all(names.map(name => caches.delete(name))))")
-        found.page.evaluate("document.getElementById('again').click()")
-        found.page.wait_for_selector("html[data-state=failed]")
-        assert "golden/plain.png: 404" in found.page.locator("#trouble-text").inner_text()
 
 
 def test_of_two_labels_that_are_as_likely_the_same_one_is_named_as_in_python(shown):

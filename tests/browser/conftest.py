@@ -1,0 +1,48 @@
+"""A root of drawn fruits and its app, served to Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+
+import pytest
+
+from fruitpipe.app import golden
+from tests.apps import publish, served, write
+from tests.browsers import opened
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a root, its app, and pictures that the version does not hold."""
+    folder = tmp_path_factory.mktemp("made")
+    asked = publish(f"file://{folder}/root", folder / "images")
+    return folder, write(f"file://{folder}/root", folder / "app"), asked
+
+
+@pytest.fixture(scope="module")
+def address(made):
+    with served(made[0] / "app") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shown(browser, made):
+    """The page after its first visit: from then on there is no network, and no server."""
+    with contextlib.ExitStack() as stack:
+        with served(made[0] / "app") as address:
+            found = stack.enter_context(opened(browser, f"{address}/index.html"))
+            assert found.settled() == "ready"
+        found.context.set_offline(True)
+        yield found
+        assert found.said == []
+        assert [url for url in found.asked if not url.startswith(f"{address}/")] == []
+
+
+@pytest.fixture
+def few(made, tmp_path, monkeypatch):
+    """A copy of the root, for apps with two golden pictures."""
+    wanted = [one for one in golden.pictures() if one.name in ("plain-0.jpg", "plain.png")]
+    monkeypatch.setattr(golden, "pictures", lambda: wanted)
+    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("apps.json"))
+    return f"file://{tmp_path}/root"
