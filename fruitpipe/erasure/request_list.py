@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote_plus, urlsplit
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongUsage
@@ -23,6 +23,9 @@ COLUMN = "path"  # as `fruitpipe errors --csv` and --json call it
 VIRTUAL = re.compile(r"(?P<bucket>.+)\.s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
 PATH_STYLE = re.compile(r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
 ARN = re.compile(r"arn:aws[a-z-]*:s3:::(?P<key>.+)", re.DOTALL)
+# What S3 takes behind the key of a GET: a version, how it was signed, how to answer. Anything else may be a part of the key.
+PARAMETER = re.compile(r"versionId|x-id|X-Amz-[\w-]+|AWSAccessKeyId|Signature|Expires|response-[a-z-]+", re.IGNORECASE)
+CUTS = "\t\r\n"  # a parser of addresses leaves them out
 
 
 class Named(NamedTuple):
@@ -62,13 +65,29 @@ def canonical(name: str) -> str:
         return objects.canonical(f"s3://{found['key']}")
     if not name.startswith(("https://", "http://")):
         return objects.canonical(name)
-    address = urlsplit(name)
+    try:
+        address = urlsplit(name)
+    except ValueError as error:  # brackets that are no IPv6, or letters that Unicode makes a slash
+        raise WrongUsage(f"{name}: is no address ({error}); give s3://bucket/key") from error
+    _check_whole(name, address)
     key = unquote_plus(address.path.removeprefix("/"))  # as S3 does it: there a plus sign is a blank, and %2B a plus sign
     if found := VIRTUAL.fullmatch(address.hostname or ""):
         return objects.canonical(f"s3://{found['bucket']}/{key}")
     if PATH_STYLE.fullmatch(address.hostname or ""):
         return objects.canonical(f"s3://{key}")
     raise WrongUsage(f"{name}: is no address of an object in S3; give s3://bucket/key")
+
+
+def _check_whole(name: str, address: SplitResult) -> None:
+    """Raises WrongUsage where a character that is not encoded ends the key too early: what is left may be another image's key."""
+    has_query = "?" in name.partition("#")[0]
+    parameters = [key for key, _ in parse_qsl(address.query, keep_blank_values=True)]
+    is_known = bool(parameters) and all(map(PARAMETER.fullmatch, parameters))
+    if "#" in name or (has_query and not is_known) or not set(CUTS).isdisjoint(name):
+        raise WrongUsage(
+            f"{name}: has a character that ends the key in an address; where it belongs to the key write %23 for #, %3F for ?, "
+            "%09 for a tab, or give s3://bucket/key"
+        )
 
 
 def _decoded(path: str, body: bytes) -> str:

@@ -89,6 +89,8 @@ def test_what_cannot_be_read_is_told_with_its_line(read, body, said):
         "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/Kiwi/a%20b%2Bc%2Bd.jpg",
         "https://s3.eu-west-1.amazonaws.com/bucket/Kiwi/a+b%2Bc%2Bd.jpg",
         "https://s3-eu-west-1.amazonaws.com/bucket/Kiwi/a%20b%2Bc%2Bd.jpg",
+        "https://bucket.s3.amazonaws.com/Kiwi/a+b%2Bc%2Bd.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=1f&x-id=GetObject",
+        "https://bucket.s3.amazonaws.com/Kiwi/a+b%2Bc%2Bd.jpg?AWSAccessKeyId=A&Signature=b%3D&Expires=1&response-content-type=",
         "arn:aws:s3:::bucket/Kiwi/a b+c+d.jpg",
         "s3a://bucket/Kiwi/a b+c+d.jpg",
     ],
@@ -101,3 +103,12 @@ def test_a_uri_of_s3_is_never_decoded_and_another_sites_address_is_refused():
     assert request_list.canonical("s3://b/a%20b.jpg") == "s3://b/a%20b.jpg"
     with pytest.raises(WrongUsage, match="no address of an object in S3"):
         request_list.canonical("https://example.org/a.jpg")
+    with pytest.raises(WrongUsage, match="is no address"):
+        request_list.canonical("https://[bucket/a.jpg")
+
+
+@pytest.mark.parametrize("key", ["a#1.jpg", "a#", "a?1.jpg", "a?", "a?page=1", "a?versionId=1&b.jpg", "a\t1.jpg"])
+def test_an_address_whose_key_would_be_cut_is_refused_as_what_is_left_may_be_another_image(key):
+    with pytest.raises(WrongUsage, match=r"ends the key in an address; .* write %23 for #, %3F for \?"):
+        request_list.canonical(f"https://bucket.s3.amazonaws.com/Kiwi/{key}")
+    assert request_list.canonical("https://bucket.s3.amazonaws.com/Kiwi/a%231%3F.jpg") == "s3://bucket/Kiwi/a#1?.jpg"
