@@ -20,8 +20,9 @@ class Erasure:
     status, for people: ``requested``; ``waiting`` for the end of the grace period, at `files_go_after`; ``searching``;
     ``incomplete``, where `remaining` says what could not be removed yet; ``done``. step: the next one, see `execution`.
     features_table, features_version: Delta's id of the table, and its version without the rows. places: what was removed from
-    each place, by which rule. not_searched: places that this software cannot reach. elsewhere: what S3 answered about copies that
-    it makes itself. more: fields of a later version of this software, by name, which are kept as they are.
+    each place, by which rule. withdrawn: the versions that were withdrawn, as they held an image. not_searched: places that this
+    software cannot reach. elsewhere: what S3 answered about copies that it makes itself. more: fields of a later version of this
+    software, by name, which are kept as they are.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Erasure:
     features_table: str | None = None
     features_version: int | None = None
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
+    withdrawn: list[str] = field(default_factory=list)
     verification: dict[str, Any] | None = None
     remaining: list[dict[str, str]] = field(default_factory=list)
     not_searched: list[str] = field(default_factory=list)

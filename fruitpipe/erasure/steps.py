@@ -17,6 +17,7 @@ from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, 
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.version_replacement import Versions
+from fruitpipe.refit import publication
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import Fence
 
@@ -128,6 +129,7 @@ class Steps:
             carried_out_at=now.isoformat(timespec="seconds"),
             files_go_after=ends.isoformat(timespec="seconds") if anew else record.files_go_after,
             places=certificate.added(record.places, removed),
+            withdrawn=sorted({*record.withdrawn, *publication.withdrawn(self.settings.root)}),
             remaining=[],
         )
 

@@ -213,7 +213,7 @@ def sweep(root: str) -> list[str]:
     published = versions(root)
     newest = max((pointer.number(version) for version in published), default=0)
     below = sorted(version for version in _folders(root) if version not in published and pointer.number(version) < newest)
-    left = [version for version in below if WITHDRAWN not in objects.children(version_model.model_uri(root, version))]
+    left = [version for version in below if not _is_withdrawn(root, version)]
     for version in left:
         discard(root, version)
     return left
@@ -222,6 +222,11 @@ def sweep(root: str) -> list[str]:
 def unpublished(root: str) -> list[str]:
     """The versions that have files and are not published, or not any more."""
     return sorted(_folders(objects.canonical(root)) - set(versions(root)))
+
+
+def withdrawn(root: str) -> list[str]:
+    """The versions that were withdrawn and not removed yet."""
+    return [version for version in unpublished(root) if _is_withdrawn(root, version)]
 
 
 def discard(root: str, version: str) -> None:
@@ -240,6 +245,10 @@ def _check_not_overtaken(version: str, found: Pointer | None) -> None:
 def _with_newest(found: Pointer, keep: int) -> Pointer:
     newest = sorted(found.versions, key=pointer.number)[-keep:]
     return replace(found, versions=tuple(version for version in found.versions if version in (*newest, found.version)))
+
+
+def _is_withdrawn(root: str, version: str) -> bool:
+    return WITHDRAWN in objects.children(version_model.model_uri(root, version))
 
 
 def _folders(root: str) -> set[str]:

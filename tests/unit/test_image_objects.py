@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from fruitpipe.app import register as apps
 from fruitpipe.app.register import App
 from fruitpipe.erasure import certificate, image_objects, notes, register
 from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, PlatformFault
 from fruitpipe.refit import publication
+from fruitpipe.settings import IngestSettings
 from tests.versions import publish
 
 
@@ -74,23 +77,48 @@ def test_a_file_with_other_names_is_told_with_its_inode_and_names_that_go_too_do
     assert remaining(root, record) == ([], [])
 
 
-def test_an_app_of_a_version_that_was_withdrawn_is_told_with_how_to_write_it_again(root, put):
-    for number in (1, 2):
+def test_an_app_of_a_version_that_is_not_published_is_told_with_how_to_write_it_again(root, put):
+    """Which version an erasure withdrew is in its record; another may be gone as `--keep` removed it."""
+    for number in (1, 2, 3):
         publish(root)
         apps.add(root, App("s3://shop/app", f"v00000{number}-01234567", f"v00000{number}"))
     record = request(root, put("x.jpg"))
     image_objects.remove(root, record.id)
     assert remaining(root, record) == ([], [])
-    publication.withdraw(root, ["v000001"])
+    assert publication.prune(root, 2) == ["v000001"]
+    publication.withdraw(root, ["v000002"])
+    steps = Steps(None, IngestSettings(images="/images", root=root), lambda: None)
+    withdrawn = steps._withdrawn(Request(record, Traces.of([])), Counter())
+    assert withdrawn.withdrawn == ["v000002"]
+    register.save(root, withdrawn)
+    publication.discard(root, "v000002")
     left, told = remaining(root, record)
     assert left == []
+    again = {"until": "fruitpipe app --root ROOT s3://shop/app writes it again, or with --remove takes it away"}
     assert told == [
-        {
-            "what": "s3://shop/app/v000001-01234567",
-            "until": "fruitpipe app --root ROOT s3://shop/app writes it again, or with --remove takes it away",
-            "why": "it was made of v000001, which is withdrawn",
-        }
+        {"what": "s3://shop/app/v000001-01234567", "why": "it was made of v000001, which is not published any more"} | again,
+        {"what": "s3://shop/app/v000002-01234567", "why": "it was made of v000002, which an erasure withdrew"} | again,
     ]
+
+
+def test_a_list_of_apps_that_cannot_be_read_is_told_and_the_certificate_is_written_all_the_same(root, put, monkeypatch):
+    record = request(root, put("x.jpg"))
+    image_objects.remove(root, record.id)
+    uri = f"{root}/models/apps.json"
+    objects.write(uri, b'[{"place": "s3://shop/a')
+    left, told = remaining(root, record)
+    assert (left, [one["what"] for one in told]) == ([], ["apps that were made of earlier versions"])
+    assert told[0]["why"].startswith(f"which is not known: {uri}: does not read back")
+
+    read = objects.read_with_etag
+
+    def refuses(asked):
+        if asked == uri:
+            raise AccessDenied(f"{uri}: access is denied (403)")
+        return read(asked)
+
+    monkeypatch.setattr(objects, "read_with_etag", refuses)
+    assert remaining(root, record)[1] == [told[0] | {"why": f"which is not known: {uri}: access is denied (403)"}]
 
 
 def test_only_what_was_refused_is_removed_again_and_a_picture_that_was_put_back_stays(root, put, monkeypatch):
