@@ -1,4 +1,4 @@
-"""The folders under the root that may hold something of an image, and the rule by which an erasure empties each.
+"""The places under the root that may hold something of an image, and the rule by which an erasure empties each.
 
 Files that a reader may have open stay until the end of the grace period; others are rewritten or removed at once.
 """
@@ -13,6 +13,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.errors import AccessDenied
+from fruitpipe.pictures import naming
 from fruitpipe.root import layout
 from fruitpipe.runtime import cache, local_folders
 
@@ -26,6 +27,7 @@ RULES = {
     "rejected": "lines that name them removed",
     "checkpoints": "entries that name them removed from the stream's lists of files",
     "triggers": "files that name them removed",
+    layout.NAMING: "an image prefix that is one of them removed",
     "erasures": "the request's own list of names removed with the certificate; who asked for another is, where that names them",
 }
 BY_LINES = ("events", "stale", "rejected", "checkpoints")
@@ -37,7 +39,10 @@ Removed = dict[str, Counter[str]]  # by the id of each request: how many lines a
 def empty(root: str, sought: Mapping[str, Traces]) -> Removed:
     """Applies the rules that need not wait for the grace period, for all requests in one pass. sought: by request id."""
     folders = [objects.join(root, place) for place in (*BY_LINES, *BY_FILES)]
-    return empty_files(root, (stat.path for folder in folders for stat in objects.list_all(folder)), sought)
+    removed = empty_files(root, (stat.path for folder in folders for stat in objects.list_all(folder)), sought)
+    for name, traces in sought.items():
+        removed[name][layout.NAMING] = naming.forget(root, traces.paths)
+    return removed
 
 
 def empty_files(root: str, uris: Iterable[str], sought: Mapping[str, Traces]) -> Removed:

@@ -55,6 +55,7 @@ class Versions:
             self._publish_without(found)
             holding = self._to_go(traces, found_in)
         if holding:
+            self.before_commit()  # the versions are read for minutes
             publication.withdraw(self.root, holding)
         return len(holding)
 

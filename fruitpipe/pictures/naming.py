@@ -7,8 +7,8 @@ an image with a row under one prefix gets no second one under another.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, replace
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
@@ -79,6 +79,18 @@ def keep(root: str, rule: Naming) -> None:
     """Stores the rule with the root; only for the writer that holds the lease."""
     if rule != _kept(root):
         objects.write(layout.place(root, layout.NAMING), json.dumps(asdict(rule)).encode())
+
+
+def forget(root: str, images: Collection[str]) -> int:
+    """Removes the prefixes that are one of these images; returns how many. Only for the writer that holds the lease.
+
+    A prefix is a single image where a stream was given one that its `--glob` does not take, or by a version of before.
+    """
+    kept = of(root)
+    left = tuple(prefix for prefix in kept.prefixes if prefix not in images)
+    if left != kept.prefixes:
+        keep(root, replace(kept, prefixes=left))
+    return len(kept.prefixes) - len(left)
 
 
 def _kept(root: str) -> Naming | None:

@@ -12,7 +12,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.version_replacement import Versions
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.objects import local
 from fruitpipe.reduction.pca import fit
 from fruitpipe.reduction.summary import Summary
@@ -105,6 +105,20 @@ def test_a_version_that_names_no_image_goes_where_a_search_found_a_vector_in_it(
     assert versions.replace(Traces.of(["file:///images/Pear/a.jpg"]), [found, f"{root}/reduced/latest.json"]) == 1
     assert pointer.get(root).versions == ("v000001", "v000003")
     assert asked == [("v000002", 0.95, 1)]
+
+
+@pytest.mark.usefixtures("asked")
+def test_who_lost_the_lease_while_the_versions_were_read_withdraws_none(root):
+    with publication.attempt(root) as version:
+        write(root, version, [STAYS])
+        publication.switch(root, version)
+
+    def lost():
+        raise LeaseLost("another writes")
+
+    with pytest.raises(LeaseLost):
+        Versions(None, root, lost).replace(Traces.of([ERASED]))
+    assert pointer.get(root).versions == ("v000001", "v000002")
 
 
 @pytest.mark.parametrize("name", ["a.jpg (1).jpg", "a.jpg@2x.jpg", "a.jpg/tile.jpg"])

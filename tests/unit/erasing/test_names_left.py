@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import register
+from fruitpipe.erasure import places, register
+from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.pictures import naming
 from fruitpipe.root import manifests
 from tests.erasing import FUTURE, PAST, request, status
 from tests.rows import put_rows
@@ -75,3 +77,12 @@ def test_a_list_of_names_that_a_killed_process_had_begun_to_write_is_no_trace_fo
     eraser().carry_out()
     assert status(root) == [("done", "nothing")]
     assert not objects.exists(begun)
+
+
+def test_a_prefix_that_is_the_erased_image_itself_goes_from_the_roots_rule_and_others_stay(root):
+    """A stream that was given a single file that its glob does not take has stored it."""
+    naming.keep(root, naming.Naming(1, ("file:///images/a.jpg", "file:///images", "file:///images/a.jpg/more"), False))
+    for expected in (1, 0):
+        removed = places.empty(root, {"one": Traces.of(["file:///images/a.jpg"]), "other": Traces.of(["file:///images/b.jpg"])})
+        assert (removed["one"]["labels.json"], removed["other"]["labels.json"]) == (expected, 0)
+    assert naming.of(root) == naming.Naming(1, ("file:///images", "file:///images/a.jpg/more"), False)
