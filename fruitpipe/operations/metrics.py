@@ -5,6 +5,8 @@ No label holds a name of an image, a folder or a person, so their number is smal
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fruitpipe.erasure import register
 from fruitpipe.errors import FruitpipeError, MissingRequirement, NotFound, WrongUsage
 from fruitpipe.operations import root_checks
+from fruitpipe.output import say
 from fruitpipe.refit import pointer
 from fruitpipe.root import lease
 from fruitpipe.table.snapshot import Snapshot
@@ -97,6 +100,7 @@ class Metrics:
         self._root, self._clock = root, clock
         self._looked_at: float | None = None
         self._state: list[Sample] = []
+        self._looking = threading.Lock()
         self.registry = CollectorRegistry(auto_describe=False)
         counter = partial(Counter, namespace="fruitpipe", registry=self.registry)
         self._images = counter("images", "images that commits of this process brought, by outcome", ["outcome"])
@@ -123,21 +127,30 @@ class Metrics:
         """The gauges of the root, as the registry asks for them at each scrape."""
         from prometheus_client.metrics_core import GaugeMetricFamily
 
-        now = self._clock()
-        if self._looked_at is None or now - self._looked_at >= ROOT_SECONDS:
-            self._looked_at, self._state = now, self._look()
+        found = self._current()
         for name, told in GAUGES.items():
             family = GaugeMetricFamily(f"fruitpipe_{name}", told, labels=["status"] if name == "erasures" else [])
-            for sample in self._state:
+            for sample in found:
                 if sample.name == name:
                     family.add_metric([sample.status] if sample.status else [], sample.value)
             yield family
+
+    def _current(self) -> list[Sample]:
+        """The state, looked at by one scrape at a time: another one that comes meanwhile waits for what that finds."""
+        with self._looking:
+            if self._looked_at is None or self._clock() - self._looked_at >= ROOT_SECONDS:
+                self._state = self._look()
+                self._looked_at = self._clock()
+            return self._state
 
     def _look(self) -> list[Sample]:
         try:
             return [*state(self._root, datetime.now(UTC)), Sample("root_readable", 1)]
         except FruitpipeError:  # the stream itself says what is the matter
-            return [Sample("root_readable", 0)]
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever a reader of Delta's raises, the counters are told
+            say(f"metrics: the root could not be read ({type(error).__name__}: {error})", to=sys.stderr)
+        return [Sample("root_readable", 0)]
 
 
 @contextmanager

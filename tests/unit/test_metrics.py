@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -108,6 +110,40 @@ def test_the_root_is_looked_at_every_fifteen_seconds_at_most_and_one_that_cannot
     said = told(of)
     assert said["fruitpipe_root_readable",] == 0
     assert not [name for name in said if "erasures" in name[0] or "lease" in name[0]]
+
+
+def test_a_second_scrape_that_comes_while_the_root_is_read_gets_the_same_gauges(root, monkeypatch):
+    of, begun, go_on = metrics.Metrics(root), threading.Event(), threading.Event()
+    state, looks = metrics.state, []
+
+    def slow(*given):
+        looks.append(given)
+        begun.set()
+        assert go_on.wait(30)
+        return state(*given)
+
+    monkeypatch.setattr(metrics, "state", slow)
+    with ThreadPoolExecutor(2) as scrapers:
+        first = scrapers.submit(told, of)
+        assert begun.wait(30)
+        second = scrapers.submit(told, of)
+        done, _ = wait([second], timeout=0.2)  # time enough for one that does not wait
+        go_on.set()
+        assert not done
+        assert second.result() == first.result()
+    assert (second.result()["fruitpipe_root_readable",], len(looks)) == (1, 1)
+
+
+def test_a_readers_own_error_ends_no_scrape_and_is_said(root, monkeypatch, capsys):
+    def fails(*_):
+        raise OSError("Generic error: no such log")
+
+    monkeypatch.setattr(metrics, "state", fails)
+    of = metrics.Metrics(root)
+    of.count(Commit(Counter(featurised=2)))
+    said = told(of)
+    assert (said["fruitpipe_root_readable",], said["fruitpipe_images_total", "featurised"]) == (0, 2)
+    assert "metrics: the root could not be read (OSError: Generic error: no such log)" in capsys.readouterr().err
 
 
 def test_they_are_served_while_the_stream_runs_and_a_port_that_is_taken_is_told(root):
