@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from fruitpipe.runtime import cache
@@ -20,6 +21,7 @@ from fruitpipe.runtime import cache
 JAVA = "java"  # within a working folder: Java's temporary files, and those in which workers say what they have in hand
 LOG_DAYS = 30  # that a log stays after its last line
 LOCK = "in-use"  # locked as long as the process lives; its id alone may be another process's by now
+STARTING = ".starting"  # beside the folders, locked while a process makes its own, which looks like one that was left until then
 
 
 def folder() -> Path:
@@ -31,11 +33,12 @@ def folder() -> Path:
 def own() -> Path:
     """The folder of this process, made at the first call, which also removes those of processes of this machine that are gone."""
     host = socket.gethostname()
-    for other in folder().glob(f"{host}-*"):
-        _remove_if_left(other)
-    made = cache.made("spark", f"{host}-{os.getpid()}")
-    made.chmod(0o700)
-    _lock(made)
+    with _one_at_a_time():
+        for other in folder().glob(f"{host}-*"):
+            _remove_if_left(other)
+        made = cache.made("spark", f"{host}-{os.getpid()}")
+        made.chmod(0o700)
+        _lock(made)
     return made
 
 
@@ -62,6 +65,17 @@ def logs() -> Path:
             if time.time() - log.stat().st_mtime > LOG_DAYS * 86400:
                 log.unlink()
     return made
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Waits for another start to end, and keeps others waiting."""
+    file = os.open(cache.made("spark") / STARTING, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _lock(made: Path) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+
+import pytest
 
 from fruitpipe.runtime import local_folders
 
@@ -36,6 +39,23 @@ def test_what_a_killed_process_left_goes_and_a_living_ones_stays(tmp_path):
     assert os.path.exists(f"{used}/blocks")
     for process in (living, third):
         process.communicate("\n")
+
+
+def test_while_a_folder_is_made_and_not_locked_yet_no_other_start_can_look_for_folders_to_remove(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
+    lock, others = local_folders._lock, []
+
+    def watched(made):
+        with open(tmp_path / "spark" / ".starting") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        others.append(made)
+        return lock(made)
+
+    monkeypatch.setattr(local_folders, "_lock", watched)
+    made = local_folders.own.__wrapped__()
+    assert others == [made]
+    with open(tmp_path / "spark" / ".starting") as next_one:
+        fcntl.flock(next_one, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_old_logs_go_at_a_start_and_others_stay(tmp_path, monkeypatch):
