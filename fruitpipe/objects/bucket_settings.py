@@ -12,8 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fruitpipe.errors import AccessDenied
 from fruitpipe.objects import s3
+from fruitpipe.objects.s3_connection import DOCUMENT
 from fruitpipe.objects.s3_errors import no_service
 
+# What S3 answers an empty one of where a setting is off. A server that does not know the question answers another document.
+OFF_IF_EMPTY = {
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
+}
 Reading = Callable[[Mapping[str, Any], str], Iterator[Any]]  # of what S3 answered for a bucket
 
 
@@ -86,7 +93,7 @@ def protection(bucket: str) -> dict[str, Setting]:
 
 def _ask(name: str, operation: str, read: Reading, bucket: str) -> Setting:
     try:
-        found = tuple(one for page in _pages(operation, bucket) for one in read(page, bucket))
+        found = tuple(one for page in _pages(operation, bucket) for one in read(_understood(operation, page), bucket))
     except ClientError as error:
         code = error.response["Error"]["Code"]
         is_off = code != "NoSuchBucket" and (code.startswith("NoSuch") or code.endswith(("NotFound", "NotFoundError")))
@@ -108,6 +115,13 @@ def _pages(operation: str, bucket: str) -> Iterator[Mapping[str, Any]]:
         yield answer
 
 
+def _understood(operation: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer. Raises KeyError where its document is another one than was asked for."""
+    if answer.get(DOCUMENT, OFF_IF_EMPTY.get(operation)) != OFF_IF_EMPTY.get(operation):
+        raise KeyError(operation)
+    return answer
+
+
 def _name(arn: str) -> str:
     """The bucket's name in ``arn:aws:s3:::name``."""
     return arn.rpartition(":")[2]
@@ -120,7 +134,7 @@ def _versioning(answer: Mapping[str, Any], _: str) -> Iterator[str]:
 
 def _lock(answer: Mapping[str, Any], _: str) -> Iterator[str]:
     found = answer["ObjectLockConfiguration"]
-    if found.get("ObjectLockEnabled"):
+    if found["ObjectLockEnabled"]:
         default = found.get("Rule", {}).get("DefaultRetention", {})
         span = " ".join(f"{default[unit]} {unit.lower()}" for unit in ("Days", "Years") if unit in default)
         yield f"{default['Mode'].lower()} for {span}" if "Mode" in default else "for versions that ask for it"
@@ -184,7 +198,10 @@ def _encryption(answer: Mapping[str, Any], _: str) -> Iterator[str]:
 
 
 def _public_access(answer: Mapping[str, Any], _: str) -> Iterator[str]:
-    yield from (name for name, is_on in answer["PublicAccessBlockConfiguration"].items() if is_on)
+    found = answer["PublicAccessBlockConfiguration"]
+    if not found:  # S3 names each of them, be it on or off
+        raise KeyError("PublicAccessBlockConfiguration")
+    yield from (name for name, is_on in found.items() if is_on)
 
 
 SETTINGS: dict[str, tuple[str, Reading]] = {

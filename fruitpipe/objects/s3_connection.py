@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,8 @@ _ASKING = threading.Lock()
 CONNECTIONS = 32
 OF_AWS = ".amazonaws."  # in the name of each of its servers, in any public partition
 REGION = "x-amz-bucket-region"
+DOCUMENT = "Document"  # in the answers of other servers to ASKED, the name of what was answered
+ASKED = ("GetBucketVersioning", "GetBucketLogging", "ListBucketInventoryConfigurations")  # S3 says "off" by an empty document
 
 
 class Connection(NamedTuple):
@@ -46,7 +49,16 @@ def connection() -> Connection:
     retries: Any = {"mode": "adaptive", "max_attempts": 10}
     config = Config(max_pool_connections=CONNECTIONS, retries=retries, connect_timeout=10, read_timeout=30)
     session = boto3.Session()
-    return Connection(session, session.client("s3", config=config))
+    made = session.client("s3", config=config)
+    for operation in ASKED if OF_AWS not in made.meta.endpoint_url else ():
+        made.meta.events.register(f"before-parse.s3.{operation}", _note_document)
+    return Connection(session, made)
+
+
+def _note_document(response_dict: Mapping[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Adds the name of the XML document, which botocore does not compare: any other reads as one that is empty."""
+    found = re.search(rb"<(?:\w+:)?([A-Za-z]\w*)", response_dict["body"])
+    customized_response_dict[DOCUMENT] = found[1].decode() if found else ""
 
 
 def credentials_of(connection: Connection) -> Callable[[], ReadOnlyCredentials]:

@@ -144,6 +144,13 @@ def test_what_is_off_and_what_may_not_be_asked_are_told_apart(answering, kind, c
     assert set(states.values()) == {expected.partition(":")[0]}
 
 
+@pytest.mark.parametrize("body", ["<ListBucketResult><Name>fruits</Name><IsTruncated>false</IsTruncated></ListBucketResult>", ""])
+def test_a_server_that_answers_another_question_has_not_said_that_anything_is_off(answering, body):
+    answering(dict.fromkeys((*ON, "encryption", "publicAccessBlock"), (200, body)))
+    found = [*bucket_settings.of_bucket("fruits").values(), *bucket_settings.protection("fruits").values()]
+    assert {one.answer for one in found} == {"unknown: the server does not answer it"}
+
+
 @pytest.mark.parametrize(
     ("switched_on", "name", "state", "to_do"),
     [
@@ -256,7 +263,7 @@ def test_the_emulators_bucket_answers_what_was_put_into_it(aws):
         "lifecycle": ("expires", after(9)),
         "access logs": ("expires", after(22)),
         "replicas": ("to do", ""),
-        "inventory reports": ("off", ""),
+        "inventory reports": ("unknown", ""),  # the emulator lists the bucket instead
         "metadata tables": ("unknown", ""),
         "incomplete uploads": ("to do", ""),
         "CloudTrail's data events": ("unknown", ""),
