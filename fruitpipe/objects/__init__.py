@@ -184,6 +184,13 @@ def region(uri: str) -> str:
     return s3.region(uri)
 
 
+def server() -> str:
+    """Who answers for S3 in this process: ``AWS``, or another server's URL, by whichever setting it was given."""
+    from fruitpipe.objects import s3
+
+    return s3.server()
+
+
 def has_versions(uri: str) -> bool:
     """Whether the store keeps any version of the object, the current one or one that was removed or overwritten.
 

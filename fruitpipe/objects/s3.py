@@ -43,6 +43,7 @@ __all__ = [
     "purge",
     "read_piece",
     "region",
+    "server",
     "store_time",
     "uploads",
     "write",
@@ -113,6 +114,11 @@ def region(uri: str) -> str:
     with explained(uri):
         location: str | None = client().get_bucket_location(Bucket=bucket_and_key(uri)[0]).get("LocationConstraint")
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(location, str(location))
+
+
+def server() -> str:
+    endpoint: str = client().meta.endpoint_url
+    return "AWS" if OF_AWS in endpoint else endpoint
 
 
 def store_time(uri: str) -> datetime:

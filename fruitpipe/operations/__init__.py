@@ -1,5 +1,5 @@
 """Runs jobs from settings to exit code, and shows the state of a root: status, failed images, doctor.
 
-In: ROOT. Out: lines, JSON, an exit code. Imports: ingest, erasure, refit, table, extractor, pictures, settings, root, runtime,
-regions, objects, output, errors.
+In: ROOT. Out: lines, JSON, an exit code. Imports: ingest, erasure, app, refit, table, extractor, pictures, settings, root,
+runtime, regions, objects, output, errors.
 """

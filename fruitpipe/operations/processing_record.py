@@ -5,10 +5,9 @@ What software cannot know is a line to be filled in: who the controller is, what
 
 from __future__ import annotations
 
-import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +15,10 @@ from pydantic import ValidationError
 
 import fruitpipe
 from fruitpipe import objects, regions
-from fruitpipe.erasure import elsewhere, register
-from fruitpipe.errors import NotFound, WrongUsage
+from fruitpipe.app import register
+from fruitpipe.erasure import elsewhere
+from fruitpipe.erasure import register as erasures
+from fruitpipe.errors import AccessDenied, Damaged, NotFound, WrongUsage
 from fruitpipe.output import to_json
 from fruitpipe.pictures import naming
 from fruitpipe.refit import pointer
@@ -57,6 +58,7 @@ def of(root: str, prefixes: Sequence[str]) -> Sections:
     """The record's parts by their titles, with the letters of article 30 (1). prefixes: of the images."""
     asked = [line for prefix in prefixes or (None,) for line in elsewhere.of_prefix(root, prefix)]
     copies = list({line["what"]: line for line in asked}.values())
+    apps = _apps(root)
     return {
         "record of processing activities, GDPR, article 30 (1)": _heading(root),
         "(a) controller": [f"{FILL_IN}name and contact of the controller, its representative and its data protection officer"],
@@ -65,9 +67,9 @@ def of(root: str, prefixes: Sequence[str]) -> Sections:
             "by software: features, and classes, of pictures",
         ],
         "(c) data subjects and data": _data(root, prefixes),
-        "(d) recipients": _recipients(root, prefixes, copies),
-        "(e) transfers to third countries": _transfers([root, *prefixes]),
-        "(f) time limits": _time_limits(root, prefixes, copies),
+        "(d) recipients": _recipients([root, *prefixes, *apps], copies) + _who_has_apps(apps),
+        "(e) transfers to third countries": _transfers([root, *prefixes, *apps]),
+        "(f) time limits": _time_limits(root, prefixes, copies) + _limits_of_apps(apps),
         "(g) security measures": _security([root, *prefixes]),
     }
 
@@ -92,33 +94,60 @@ def _data(root: str, prefixes: Sequence[str]) -> list[str]:
     return [*told, f"held now: {row['rows']} rows, {row['labels']} labels, {row['failed']} rows without features"]
 
 
-def _recipients(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
-    if not any(objects.is_s3(uri) for uri in (root, *prefixes)):
+def _apps(root: str) -> dict[str, str]:
+    """What each app under a place was made of, by its URI; for a list that cannot be read, why, by no URI."""
+    try:
+        return {app.uri: app.version for app in register.every(root)}
+    except (AccessDenied, Damaged) as error:
+        return {"": str(error)}
+
+
+def _recipients(uris: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
+    if not any(objects.is_s3(uri) for uri in uris):
         return ["none: everything stays on this machine, and nothing is sent elsewhere"]
-    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "AWS"
-    told = [f"processor: {server}, which stores the buckets; no picture and no name is sent anywhere else by this software"]
+    by = objects.server()
+    told = [f"processor: {by}, which stores the buckets; no picture and no name is sent anywhere else by this software"]
     return told + [f"{line['what']}: {line['answer']}" for line in copies if line["what"].startswith("replicas")]
 
 
+def _who_has_apps(apps: Mapping[str, str]) -> list[str]:
+    if "" in apps:
+        return [f"apps: unknown: {apps['']}"]
+    holds = "sums of features by label, no picture and no name"
+    return [f"{uri}: {FILL_IN}who may load this app of {version} ({holds})" for uri, version in apps.items()]
+
+
+def _limits_of_apps(apps: Mapping[str, str]) -> list[str]:
+    until = "until fruitpipe app writes it again to the same place; on a phone until that is next online"
+    return [f"{uri}: {until}" for uri in apps if uri]
+
+
 def _transfers(uris: Sequence[str]) -> list[str]:
-    told = []
-    for bucket in _buckets(uris):
+    return [f"s3://{bucket}: {_lies_in(bucket)}" for bucket in _buckets(uris)] or ["none: no bucket is used"]
+
+
+def _lies_in(bucket: str) -> str:
+    try:
         region = objects.region(f"s3://{bucket}")
-        outside = f"outside the Union; {FILL_IN}the safeguards (article 46)"
-        told.append(f"s3://{bucket}: {region}, {'in the European Union' if region in regions.UNION else outside}")
-    return told or ["none: no bucket is used"]
+    except AccessDenied as error:
+        return f"unknown: {error}; {FILL_IN}the region"
+    if region in regions.UNION:
+        return f"{region}, in the European Union"
+    if objects.server() != "AWS":  # it has no regions of AWS: one that was given none says that it is in the oldest
+        return f"unknown: {objects.server()} does not say where it is; {FILL_IN}the country"
+    return f"{region}, outside the Union; {FILL_IN}the safeguards (article 46)"
 
 
 def _time_limits(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
     settings = _settings(root, prefixes)
     found = pointer.find(root)
     fields = settings.model_dump() | {"versions": len(found.versions) if found else 0}
-    erasures = Counter(one.status for one in register.every(root))
+    requests = Counter(one.status for one in erasures.every(root))
     return [
         f"pictures: {FILL_IN}how long they are kept; fruitpipe erase --root ROOT URI removes single ones",
         *(f"{objects.join(root, place)}: {LIMITS[place].format(**fields)}" for place in layout.FOLDERS),
         "settings of a stream: " + (", ".join(sorted(_given(settings))) or "the defaults") + "; its own flags may say otherwise",
-        "erasures: " + (", ".join(f"{count} {status}" for status, count in sorted(erasures.items())) or "none was asked for"),
+        "erasures: " + (", ".join(f"{count} {status}" for status, count in sorted(requests.items())) or "none was asked for"),
         *(f"{one['what']}: {one['answer']}" + (f", until {one['until']}" if one["until"] else "") for one in copies),
     ]
 

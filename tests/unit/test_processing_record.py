@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from fruitpipe import cli, objects
+from fruitpipe.app import register as apps
 from fruitpipe.erasure import register
+from fruitpipe.errors import AccessDenied
+from fruitpipe.objects import s3_connection
+from fruitpipe.operations import processing_record
 from fruitpipe.pictures import naming
 from fruitpipe.root import layout
 from tests.rows import empty_table, put_rows
@@ -85,3 +89,46 @@ def test_a_setting_of_the_environment_that_is_wrong_is_named(root, capsys, monke
         cli.main(["doctor", "--record", "--root", root])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: FRUITPIPE_VACUUM_HOURS: Input should be a valid integer")
+
+
+def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monkeypatch):
+    apps.add(root, apps.App("s3://shop/app", "v000001-01234567", "v000001"))
+    monkeypatch.setattr(objects, "server", lambda: "AWS")
+    monkeypatch.setattr(objects, "region", lambda _: "us-west-2")
+    told = json.loads(recorded(root, capsys, "--json"))
+    uri = "s3://shop/app/v000001-01234567"
+    assert [line for line in told["(d) recipients"] if line.startswith(uri)] == [
+        f"{uri}: to be filled in: who may load this app of v000001 (sums of features by label, no picture and no name)"
+    ]
+    assert told["(e) transfers to third countries"] == [
+        "s3://shop: us-west-2, outside the Union; to be filled in: the safeguards (article 46)"
+    ]
+    assert [line for line in told["(f) time limits"] if line.startswith(f"{uri}: until fruitpipe app writes it again")]
+    objects.write(f"{root}/models/apps.json", b"[{")
+    (said,) = [line for line in json.loads(recorded(root, capsys, "--json"))["(d) recipients"] if line.startswith("apps")]
+    assert said.startswith("apps: unknown: ")
+
+
+def test_where_a_bucket_lies_is_unknown_where_nobody_says_it(monkeypatch):
+    def refuses(uri):
+        raise AccessDenied(f"{uri}: access is denied (403)")
+
+    lies_in = processing_record._lies_in
+    monkeypatch.setattr(objects, "server", lambda: "http://minio:9000")
+    monkeypatch.setattr(objects, "region", lambda _: "us-east-1")
+    assert lies_in("b") == "unknown: http://minio:9000 does not say where it is; to be filled in: the country"
+    monkeypatch.setattr(objects, "region", refuses)
+    assert lies_in("b") == "unknown: s3://b: access is denied (403); to be filled in: the region"
+    monkeypatch.setattr(objects, "region", lambda _: "eu-west-3")
+    assert lies_in("b") == "eu-west-3, in the European Union"
+
+
+@pytest.mark.parametrize("of", ["", "endpoint_url = http://minio:9000\n"])
+def test_who_stores_the_buckets_is_told_whichever_setting_names_the_server(tmp_path, monkeypatch, of):
+    (tmp_path / "config").write_text(f"[default]\nregion = eu-west-1\n{of}")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    s3_connection.connection.cache_clear()
+    assert objects.server() == ("http://minio:9000" if of else "AWS")
+    s3_connection.connection.cache_clear()
