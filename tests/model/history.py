@@ -216,6 +216,11 @@ class History(RuleBasedStateMachine):
             self.quiet()
         finally:
             self.counts["histories"] += 1
+            self.close()
+
+    def close(self) -> None:
+        """Gives the product its own doors back, whatever became of the history; may be called again."""
+        if hasattr(self, "ground"):
             self.ground.close()
 
     def _come_to_rest(self) -> None:
@@ -330,6 +335,16 @@ def quietly() -> Iterator[None]:
     """What a job says is not printed."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
+
+
+@contextlib.contextmanager
+def told(machine: type[Any]) -> Iterator[Any]:
+    """A history to be told step by step. One that breaks off leaves no stand-in to the tests that follow."""
+    history = machine()
+    try:
+        yield history
+    finally:
+        history.close()
 
 
 def run(

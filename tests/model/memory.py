@@ -75,9 +75,10 @@ class Memory:
         self.images, self.root = f"{place}/images", f"{place}/root"
         self.store, self.table = Store(kind), Table(self.root)
         self.spark, self.model = Session(self.table), Weights()
-        self._stack = contextlib.ExitStack()
-        for where, name, stand_in in self._doors():
-            self._stack.enter_context(mock.patch.object(where, name, stand_in, create=name == "s3"))
+        with contextlib.ExitStack() as stack:  # one that cannot be replaced leaves none replaced
+            for where, name, stand_in in self._doors():
+                stack.enter_context(mock.patch.object(where, name, stand_in, create=name == "s3"))
+            self._stack = stack.pop_all()
 
     def close(self) -> None:
         """The doors are the product's own again."""

@@ -7,9 +7,12 @@ from unittest import mock
 
 import pytest
 
+from fruitpipe import objects
+from fruitpipe.ingest import query
 from fruitpipe.refit import publication
-from fruitpipe.table import data_files
-from tests.model.history import run
+from fruitpipe.root import lease
+from fruitpipe.table import commits, data_files, delta
+from tests.model.history import run, told
 from tests.model.machine import Machine
 from tests.model.rows import ROWS
 from tests.model.table import Version
@@ -23,8 +26,31 @@ def counts(monkeypatch):
     monkeypatch.setattr(Machine, "counts", Counter())
 
 
-def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
-    history, begun = Machine(), []
+@pytest.fixture
+def history():
+    """One that is told step by step."""
+    with told(Machine) as history:
+        yield history
+
+
+def begin_and_break_off():
+    with told(Machine) as history:
+        history.begin(kind="s3", bodies=PICTURES)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("breaks_in", ["a step", "the doors"])
+def test_a_history_that_breaks_off_leaves_the_product_as_it_was(monkeypatch, breaks_in):
+    own = objects.local, delta.create, lease.held, commits.merge
+    if breaks_in == "the doors":
+        monkeypatch.delattr(query, "start")
+    with pytest.raises((ZeroDivisionError, AttributeError)):
+        begin_and_break_off()
+    assert (objects.local, delta.create, lease.held, commits.merge) == own
+
+
+def test_late_word_of_an_erased_image_begins_no_file_that_names_it(history):
+    begun = []
     history.begin(kind="s3", bodies=PICTURES)
     late = [event for event in history.pending if event.path.endswith("PNG")]
     history.quiet()
@@ -45,8 +71,7 @@ def test_late_word_of_an_erased_image_begins_no_file_that_names_it():
     history.teardown()
 
 
-def test_an_archived_image_does_not_keep_a_refit_of_another_extractor_waiting():
-    history = Machine()
+def test_an_archived_image_does_not_keep_a_refit_of_another_extractor_waiting(history):
     history.begin(kind="s3", bodies=PICTURES)
     history.quiet()
     history.archive(number=0)
@@ -58,8 +83,7 @@ def test_an_archived_image_does_not_keep_a_refit_of_another_extractor_waiting():
     history.teardown()
 
 
-def test_an_archived_image_that_is_put_again_with_its_bytes_is_looked_at_though_no_event_tells_of_it():
-    history = Machine()
+def test_an_archived_image_that_is_put_again_with_its_bytes_is_looked_at_though_no_event_tells_of_it(history):
     history.begin(kind="s3", bodies=PICTURES)
     history.archive(number=0)
     history.quiet()
@@ -70,8 +94,7 @@ def test_an_archived_image_that_is_put_again_with_its_bytes_is_looked_at_though_
 
 @pytest.mark.parametrize("same_moment", [False, True])
 @pytest.mark.parametrize("is_archived", [False, True])
-def test_of_two_rows_of_one_image_one_with_features_is_left_though_the_store_gives_the_image_no_more(is_archived, same_moment):
-    history = Machine()
+def test_of_two_rows_of_one_image_one_with_features_is_left_though_the_store_gives_it_no_more(history, is_archived, same_moment):
     history.begin(kind="s3", bodies=PICTURES)
     history.quiet()
     table = history.ground.table
@@ -86,8 +109,7 @@ def test_of_two_rows_of_one_image_one_with_features_is_left_though_the_store_giv
 
 
 @pytest.mark.parametrize("has_row", [False, True])
-def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_and_the_other_stays(has_row):
-    history = Machine()
+def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_and_the_other_stays(history, has_row):
     history.begin(kind="folder", bodies=PICTURES)
     history.quiet() if has_row else history.list(files=100, dies=None, removals=False)
     history.erase(number=0, keep_object=False)
@@ -97,8 +119,7 @@ def test_an_erased_image_beside_one_whose_name_is_its_own_percent_encoded_goes_a
     history.teardown()
 
 
-def test_a_version_whose_label_was_a_picture_that_is_erased_under_a_later_name_is_replaced():
-    history = Machine()
+def test_a_version_whose_label_was_a_picture_that_is_erased_under_a_later_name_is_replaced(history):
     history.begin(kind="s3", bodies=PICTURES)
     history.quiet()
     history.refit(dies=None, keep=None, unless_current=False)
@@ -112,8 +133,7 @@ def test_a_version_whose_label_was_a_picture_that_is_erased_under_a_later_name_i
     history.teardown()
 
 
-def test_a_version_whose_label_is_a_picture_that_stays_under_another_name_stays_too():
-    history = Machine()
+def test_a_version_whose_label_is_a_picture_that_stays_under_another_name_stays_too(history):
     history.begin(kind="s3", bodies=[0, 1, 2])
     history.quiet()
     history.refit(dies=None, keep=None, unless_current=False)
@@ -126,8 +146,7 @@ def test_a_version_whose_label_is_a_picture_that_stays_under_another_name_stays_
     history.teardown()
 
 
-def test_a_writer_that_wakes_too_late_removes_what_it_wrote_of_an_image_that_was_erased_meanwhile():
-    history = Machine()
+def test_a_writer_that_wakes_too_late_removes_what_it_wrote_of_an_image_that_was_erased_meanwhile(history):
     history.begin(kind="s3", bodies=PICTURES)
     history.event(order=random.Random(0), lost=0, twice=False)
     files = history.ground.store.files
