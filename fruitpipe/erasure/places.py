@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from fruitpipe import objects
-from fruitpipe.erasure import search
+from fruitpipe.erasure import lz4_blocks, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.errors import AccessDenied
 from fruitpipe.pictures import naming
@@ -105,12 +105,20 @@ def rewrite(uri: str, body: bytes) -> None:
 def on_this_machine(traces: Traces) -> list[str]:
     """URIs of Spark's logs and working files on this machine, outside the root, that name one of the images.
 
-    Files of another user that cannot be read are included, as they may name one. None of them delays a certificate.
+    Files that cannot be read or unpacked are included, as they may name one. None of them delays a certificate.
     """
     in_text = [cache.folder() / "logs", *sorted(local_folders.folder().glob(f"*/{local_folders.JAVA}"))]
     found = [uri for folder in in_text for uri in _naming(folder, traces.named_in)]
     # Spark writes names there in the plain spelling, beside megabytes of models: all spellings would take minutes.
-    return list(dict.fromkeys([*found, *_naming(local_folders.folder(), traces.stands_in)]))
+    return list(dict.fromkeys([*found, *_naming(local_folders.folder(), lambda body: _stands_in_blocks(body, traces))]))
+
+
+def _stands_in_blocks(body: bytes, traces: Traces) -> bool:
+    """Whether a working file of Spark names one of the images; one with a block that cannot be unpacked may."""
+    if lz4_blocks.MAGIC not in body:
+        return traces.stands_in(body)
+    unpacked, is_whole = lz4_blocks.unpacked(body)
+    return not is_whole or traces.stands_in(unpacked) or traces.stands_in(body)
 
 
 def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:

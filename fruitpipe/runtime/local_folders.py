@@ -45,6 +45,7 @@ def own() -> Path:
 def settings(working: Path) -> dict[str, str]:
     """Spark's settings with which it and Hadoop write nothing outside of a working folder, Java's temporary files aside."""
     return {
+        "spark.io.compression.codec": "lz4",  # Spark's default, which an erasure unpacks to search what is here
         "spark.local.dir": str(working),
         "spark.sql.warehouse.dir": str(working / "warehouse"),  # an empty folder, else in the current one
         "spark.hadoop.hadoop.tmp.dir": str(working / "hadoop"),  # where S3A keeps parts of files that it uploads

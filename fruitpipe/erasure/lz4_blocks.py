@@ -1,0 +1,44 @@
+"""Unpacks what Spark writes to its working files: blocks of LZ4, framed as Java's LZ4BlockOutputStream does it.
+
+A block is the word LZ4Block, a byte for the method, three little-endian integers (the packed length, the length, a checksum), and
+the packed bytes. A stream ends with an empty block, and a file of a shuffle is one stream behind the other.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import pyarrow as pa
+
+MAGIC = b"LZ4Block"
+HEADER = struct.Struct("<8sBIII")
+METHOD, STORED, PACKED = 0xF0, 0x10, 0x20  # the other half of the byte is the level
+LONGEST = 1 << 25  # bytes of a block, as Java's reader has it
+
+
+def unpacked(body: bytes) -> tuple[bytes, bool]:
+    """All blocks of a file behind one another, and whether each of them could be read: one that was cut could not."""
+    codec, parts, is_whole, at = pa.Codec("lz4_raw"), list[bytes](), True, body.find(MAGIC)
+    while at >= 0:
+        part, end = _block(body, at, codec)
+        is_whole = is_whole and part is not None
+        parts.append(part or b"")
+        at = body.find(MAGIC, end)
+    return b"".join(parts), is_whole
+
+
+def _block(body: bytes, at: int, codec: pa.Codec) -> tuple[bytes | None, int]:
+    """The bytes of the block at a place, None where they cannot be read, and where to go on."""
+    begins = at + HEADER.size
+    if begins > len(body):
+        return None, len(body)
+    _, token, packed, length, _ = HEADER.unpack_from(body, at)
+    within = body[begins : begins + packed]
+    if len(within) < packed or length > LONGEST or token & METHOD not in (STORED, PACKED):
+        return None, begins
+    if token & METHOD == STORED or not length:
+        return within, begins + packed
+    try:
+        return codec.decompress(within, length, asbytes=True), begins + packed
+    except (OSError, ValueError):
+        return None, begins
