@@ -5,13 +5,14 @@ import json
 import os
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.app import register as apps
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
 from fruitpipe.extractor import arrow_schema
@@ -133,6 +134,18 @@ def test_of_a_version_of_an_earlier_fruitpipe_the_rows_are_counted(asked):
 
 def test_a_laptop_without_a_stream_is_well(asked):
     assert doctor.check_stream(asked) == f"none runs now; fruitpipe ingest --images URI --root {asked.root} --once catches up"
+
+
+def test_an_app_of_a_version_that_an_erasure_withdrew_over_a_day_ago_answers_as_before_and_is_a_fault(asked):
+    record = register.request(asked.root, ["file:///a.jpg"], requested_by="")
+    apps.add(asked.root, apps.App("s3://shop/app", "v000009-01234567", "v000009"))
+    for hours, withdrawn in ((23, ["v000009"]), (25, [])):
+        at = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+        register.save(asked.root, replace(record, requested_at=at, carried_out_at=at, status="done", withdrawn=withdrawn))
+        assert doctor.check_erasures(asked).startswith("0 pending, 1 with a certificate")
+    register.save(asked.root, replace(record, requested_at=at, carried_out_at=at, status="done", withdrawn=["v000009"]))
+    with pytest.raises(PlatformFault, match=r"1 apps are of versions that an erasure withdrew.*s3://shop/app/v000009-01234567"):
+        doctor.check_erasures(asked)
 
 
 def test_how_long_erasures_took_is_told_and_one_that_nobody_carries_out_or_that_is_incomplete_is_a_fault(asked):
