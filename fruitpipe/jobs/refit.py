@@ -17,7 +17,7 @@ from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.output import say
 from fruitpipe.pictures import look_alikes
 from fruitpipe.reduction.pca import ROUNDING
-from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_model
+from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_files, version_model
 from fruitpipe.refit.version_model import Model
 from fruitpipe.root import layout
 from fruitpipe.runtime import progress, session
@@ -109,7 +109,8 @@ def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:
         "variance_kept": kept,
         "continuity": mixable,
     }
-    publication.copy_reduced(run.settings.root, previous.facts["version"], run.version)
+    before, folder = (publication.reduced_uri(run.settings.root, one) for one in (previous.facts["version"], run.version))
+    version_files.copy(before, folder, previous.facts)
     model, _ = new_version.write(run, added, Model(reduction, summary, facts))
     return model
 

@@ -118,7 +118,7 @@ def _who_has_apps(apps: Mapping[str, str]) -> list[str]:
 
 
 def _limits_of_apps(apps: Mapping[str, str]) -> list[str]:
-    until = "until fruitpipe app writes it again to the same place; on a phone until that is next online"
+    until = "until it is written again, or taken away, by fruitpipe's app command; on a phone until that is next online"
     return [f"{uri}: {until}" for uri in apps if uri]
 
 

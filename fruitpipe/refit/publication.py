@@ -127,15 +127,6 @@ def read_reduced(spark: SparkSession, root: str, version: str | None = None) -> 
     return reduced.withColumn("version", lit(chosen))
 
 
-def copy_reduced(root: str, version: str, to: str) -> None:
-    """Gives a new version the Parquet files of another, copied by the store itself: no row is read."""
-    source, target = (reduced_uri(objects.canonical(root), one) for one in (version, to))
-    check_files(root, version)
-    for stat in objects.list_all(source):
-        if stat.path.endswith(".parquet"):
-            objects.copy(stat.path, objects.join(target, objects.name(stat.path)))
-
-
 def switch(root: str, version: str) -> Pointer:
     """Publishes a version, whose files are all written and checked, and makes it the current one unless a rollback holds.
 

@@ -53,6 +53,14 @@ def verify(folder: str, facts: Mapping[str, Any]) -> int:
     return rows
 
 
+def copy(folder: str, to: str, facts: Mapping[str, Any]) -> None:
+    """Gives a new version the Parquet files of another, copied by the store itself: no row is read. Raises Damaged."""
+    check(folder, facts)
+    for stat in objects.list_all(folder):
+        if stat.path.endswith(".parquet"):
+            objects.copy(stat.path, objects.join(to, objects.name(stat.path)))
+
+
 def check_rows(folder: str, rows: int, facts: Mapping[str, Any]) -> None:
     """Raises Damaged for another number of rows than was published."""
     if rows != facts["rows"]:

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-import hypothesis
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition
 
 from fruitpipe import objects
 from fruitpipe.erasure import command, register
@@ -335,29 +334,3 @@ def quietly() -> Iterator[None]:
     """What a job says is not printed."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-@contextlib.contextmanager
-def told(machine: type[Any]) -> Iterator[Any]:
-    """A history to be told step by step. One that breaks off leaves no stand-in to the tests that follow."""
-    history = machine()
-    try:
-        yield history
-    finally:
-        history.close()
-
-
-def run(
-    machine: type[RuleBasedStateMachine], histories: int, steps: int, seed: int | None, *, shrink: bool = False
-) -> Counter[str]:
-    """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
-    phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrink else [])]
-    settings = hypothesis.settings(
-        max_examples=histories, stateful_step_count=steps, deadline=None, database=None, phases=phases,
-        derandomize=seed is None, suppress_health_check=list(hypothesis.HealthCheck), print_blob=True,
-    )  # fmt: skip
-    counting = type("Counting", (machine,), {"counts": Counter()})
-    if seed is not None:
-        counting = hypothesis.seed(seed)(counting)
-    run_state_machine_as_test(counting, settings=settings)
-    return counting.counts

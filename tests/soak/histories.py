@@ -39,7 +39,7 @@ from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
 from fruitpipe.table import delta  # noqa: E402
 from tests import oracle  # noqa: E402
-from tests.model import history  # noqa: E402
+from tests.model import runs  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 
 STEPS = 20
@@ -226,7 +226,7 @@ def dying(when: str | None) -> Any:
 
 def run(histories: int, seed: int | None, *, shrink: bool = False) -> Counter[str]:
     """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
-    return history.run(BucketHistory, histories, STEPS, seed, shrink=shrink)
+    return runs.run(BucketHistory, histories, STEPS, seed, shrink=shrink)
 
 
 def main() -> None:

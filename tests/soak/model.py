@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # tests/ is not installed
 
-from tests.model.history import run
 from tests.model.machine import Machine
+from tests.model.runs import run
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from fruitpipe.ingest import query
 from fruitpipe.refit import publication
 from fruitpipe.root import lease
 from fruitpipe.table import commits, data_files, delta
-from tests.model.history import run, told
 from tests.model.machine import Machine
 from tests.model.rows import ROWS
+from tests.model.runs import run, told
 from tests.model.table import Version
 
 PICTURES = [0, 1, 2]

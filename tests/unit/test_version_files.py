@@ -72,7 +72,7 @@ def test_of_a_version_that_names_no_files_the_rows_are_counted(root, folder):
 def test_no_version_is_extended_from_one_of_which_a_file_is_missing(root, folder):
     objects.delete(f"{folder}/part-0.parquet")
     with pytest.raises(Damaged, match=r"part-0\.parquet: is missing"):
-        publication.copy_reduced(root, VERSION, "v000002")
+        version_files.copy(folder, publication.reduced_uri(root, "v000002"), facts(root))
 
 
 @pytest.mark.parametrize("damage", [lambda body: body[: len(body) // 2], lambda body: body[:0], lambda body: bytes(len(body))])
