@@ -32,7 +32,6 @@ def of(
 
     apps: places with apps that hold sums of the images' features. remains: whether objects of the images stay.
     uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
-    Raises AccessDenied where there are no credentials.
     """
     buckets = sorted({_split(uri)[0] for uri in (root, *apps, *paths) if objects.is_s3(uri)})
     if not buckets:

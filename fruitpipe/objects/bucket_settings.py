@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fruitpipe.errors import AccessDenied
 from fruitpipe.objects import s3
 from fruitpipe.objects.s3_connection import DOCUMENT
-from fruitpipe.objects.s3_errors import no_service
 
 # What S3 answers an empty one of where a setting is off. A server that does not know the question answers another document.
 OFF_IF_EMPTY = {
@@ -77,7 +75,7 @@ class Setting(NamedTuple):
 
 
 def of_bucket(bucket: str) -> dict[str, Setting]:
-    """Reads all of SETTINGS, by name. One that is denied is `unknown`. Raises AccessDenied where there are no credentials."""
+    """Reads all of SETTINGS, by name. One that is denied is `unknown`."""
     return {name: _ask(name, *asked, bucket) for name, asked in SETTINGS.items()}
 
 
@@ -98,9 +96,7 @@ def _ask(name: str, operation: str, read: Reading, bucket: str) -> Setting:
         code = error.response["Error"]["Code"]
         is_off = code != "NoSuchBucket" and (code.startswith("NoSuch") or code.endswith(("NotFound", "NotFoundError")))
         return Setting(name, operation, "off" if is_off else f"unknown: {code}")
-    except BotoCoreError as error:
-        if isinstance(ours := no_service(f"s3://{bucket}", error), AccessDenied):
-            raise ours from error
+    except BotoCoreError as error:  # no credentials among them: of a local root the apps alone lie in S3
         return Setting(name, operation, f"unknown: {error}")
     except KeyError:  # a server that does not know the question lists the bucket's objects instead
         return Setting(name, operation, "unknown: the server does not answer it")

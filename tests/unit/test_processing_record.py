@@ -103,7 +103,7 @@ def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monke
     assert told["(e) transfers to third countries"] == [
         "s3://shop: us-west-2, outside the Union; to be filled in: the safeguards (article 46)"
     ]
-    assert [line for line in told["(f) time limits"] if line.startswith(f"{uri}: until fruitpipe app writes it again")]
+    assert [line for line in told["(f) time limits"] if line.startswith(f"{uri}: until it is written again")]
     objects.write(f"{root}/models/apps.json", b"[{")
     (said,) = [line for line in json.loads(recorded(root, capsys, "--json"))["(d) recipients"] if line.startswith("apps")]
     assert said.startswith("apps: unknown: ")
