@@ -20,11 +20,17 @@ demo: $(VENV)/ready $(MODEL)
 	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
 
-## picture: the README's picture of a report, taken of the demo's (by Chromium)
-.PHONY: picture
-picture:
-	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1560 --virtual-time-budget=5000 \
-	  --screenshot=docs/report.png "file://$(CURDIR)/$(DEMO)/root/reports/v000001.html"
+## pictures: those of the pages, taken of the demo's report, app and progress bar (by Chromium), into docs/
+.PHONY: pictures
+pictures: $(VENV)/ready-dev app
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m website.pictures $(DEMO)
+
+## docs: README.md, docs/ and a reference made from the code as a site, with llms.txt, in dist/site; a link that breaks is an error
+.PHONY: docs
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/ready-docs
+	@$(BIN)/mkdocs build --strict --config-file website/mkdocs.yml
+	@echo "dist/site/index.html; to read it with its search: $(BIN)/python -m http.server --directory dist/site"
 
 ## app: the demo's version as a page for a phone, in demo/app (then: python -m http.server --directory demo/app)
 .PHONY: app
@@ -116,6 +122,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 $(VENV)/ready-dev: $(VENV)/ready
 	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,metrics,int8,heic,dev]'
+	@touch $@
+
+$(VENV)/ready-docs: $(VENV)/ready
+	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,model,docs]'
 	@touch $@
 
 $(VENV)/ready-mutants: $(VENV)/ready-dev
