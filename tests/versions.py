@@ -52,6 +52,28 @@ def publish(root: str) -> None:
         publication.switch(root, version)
 
 
+def publish_rows(root: str, reduced: dict[str, NDArray[np.float32]], basis: str | None = None) -> str:
+    """A version with these reduced features by path, a file for each label, which is the folder; returns its name.
+
+    basis: the version whose components it has, else it has its own. Its model is that of ROWS.
+    """
+    named = np.array(["Kiwi", "Lemon", "Plum"] * 10, object)
+    summary = Summary.of(ROWS, named, np.array([f"file:///{row}.jpg" for row in range(30)], object))
+    label_of = {path: path.split("/")[-2] for path in reduced}
+    with publication.attempt(root) as version:
+        folder = publication.reduced_uri(root, version)
+        for label in sorted(set(label_of.values())):
+            paths = [path for path in reduced if label_of[path] == label]
+            columns = [pa.array(paths), pa.array([label] * len(paths)), vectors_of(np.stack([reduced[path] for path in paths]))]
+            batch = pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"])
+            vector_files.write([batch], objects.join(folder, f"part-{label}.parquet"))
+        facts = {"version": version, "basis": basis or version, "rows": len(reduced), "k": len(next(iter(reduced.values())))}
+        facts |= {"files": version_files.files(folder), "created_at": "2026-11-05T10:00:00+00:00", "extractor": EXTRACTOR}
+        version_model.save_model(root, version, Model(fit(summary.moments, components=3), summary, facts))
+        publication.switch(root, version)
+    return version
+
+
 def publish_pictures(
     root: str,
     paths: Sequence[Path],
@@ -77,6 +99,7 @@ def publish_pictures(
         facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()}
         facts["extractor"] = extractor or fingerprint(model or ModelFile.load(default_model()))
         facts["preprocessing"] = preprocessing or {}
+        facts |= {"k": reduction.k, "basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00"}
         version_model.save_model(root, version, Model(reduction, summary, facts, named))
         publication.switch(root, version)
 

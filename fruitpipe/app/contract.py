@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import fruitpipe
-from fruitpipe.app import golden, litert, place
+from fruitpipe.app import golden, litert
 from fruitpipe.errors import WrongModel
+from fruitpipe.export.place import root_digits
 from fruitpipe.extractor import fixed_batch
 from fruitpipe.extractor.inference import Network, fingerprint
 from fruitpipe.pictures import decoding
@@ -82,7 +83,7 @@ def of(identifier: Identifier, found: Named, files: Mapping[str, bytes]) -> byte
     measured, preprocessing = identifier.classifier.calibration, identifier.model.preprocessing
     told: dict[str, Any] = {
         "version": identifier.version,
-        "root": place.root_digits(identifier.root),
+        "root": root_digits(identifier.root),
         "fruitpipe": fruitpipe.__version__,
         "runtime": f"{litert.CORE.name} {litert.CORE.version}",
         "extractor": fingerprint(identifier.model),

@@ -16,9 +16,10 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
-from fruitpipe.app import classifier_file, contract, litert, place, register, shell
-from fruitpipe.app.register import App
+from fruitpipe.app import classifier_file, contract, litert, place, shell
 from fruitpipe.errors import Conflict
+from fruitpipe.export import register
+from fruitpipe.export.register import Export
 from fruitpipe.refit import publication
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Written(NamedTuple):
     and bytes, in all and of what one browser fetches.
     """
 
-    app: App
+    app: Export
     pictures: int
     least_scaled: float
     bytes: int
@@ -49,7 +50,7 @@ def write(identifier: Identifier, to: str, title: str) -> Written:
     found, flatbuffer = contract.named(identifier)
     files = _files(identifier, found, flatbuffer)
     said = contract.of(identifier, found, files)
-    app = App(to, f"{identifier.version}-{hashlib.sha256(said).hexdigest()[: place.DIGITS]}", identifier.version)
+    app = Export(to, f"{identifier.version}-{hashlib.sha256(said).hexdigest()[: place.DIGITS]}", identifier.version)
     register.add(root, app)  # from here on an erasure names it
     for name, body in (files | {"contract.json": said}).items():
         objects.write_for_browsers(objects.join(app.uri, name), body, lasts=True)

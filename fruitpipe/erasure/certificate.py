@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fruitpipe.app import register as apps
 from fruitpipe.erasure import elsewhere, image_objects, places, register, search
 from fruitpipe.errors import AccessDenied, Damaged, MixedExtractors
+from fruitpipe.export import register as exports
 
 if TYPE_CHECKING:
     from fruitpipe.erasure.byte_search import Traces
@@ -79,24 +79,24 @@ def remaining(
         told += [_left(word, "they are removed by hand", "find PREFIX -inum INODE finds them") for word in words]
     logs = places.on_this_machine(traces)
     told += [_left(uri, ENDS_BY_ITSELF, "Spark's, on the stream's own machine") for uri in logs]
-    told += _apps(root)
+    told += _exports(root)
     if erasure.keep_object:
         told.append(_left("the objects, and their names in listings", "they are removed", "--keep-object was asked for"))
     return left, told
 
 
-def _apps(root: str) -> list[dict[str, str]]:
-    """Entries for the apps of versions that are not published any more: an erasure withdrew it, or `--keep` removed it."""
+def _exports(root: str) -> list[dict[str, str]]:
+    """Entries for what was made of versions that are not published any more: an erasure withdrew one, or `--keep` removed it."""
     try:
-        found = apps.withdrawn(root)
+        found = exports.withdrawn(root)
     except (AccessDenied, Damaged) as error:
-        return [_left("apps that were made of earlier versions", "the list of apps can be read", f"which is not known: {error}")]
+        what = "apps and published copies that were made of earlier versions"
+        return [_left(what, "their list can be read", f"which is not known: {error}")]
     withdrawn = {version for one in register.every(root) for version in one.withdrawn}
     told = []
-    for app in found:
-        why = "an erasure withdrew" if app.version in withdrawn else "is not published any more"
-        until = f"fruitpipe app --root ROOT {app.place} writes it again, or with --remove takes it away"
-        told.append(_left(app.uri, until, f"it was made of {app.version}, which {why}"))
+    for one in found:
+        why = "an erasure withdrew" if one.version in withdrawn else "is not published any more"
+        told.append(_left(one.uri, one.way_out, f"it was made of {one.version}, which {why}"))
     return told
 
 

@@ -24,19 +24,19 @@ def of(
     root: str,
     paths: Collection[str],
     *,
-    apps: Collection[str] = (),
+    exports: Collection[str] = (),
     remains: bool = False,
     uploads: Uploads = image_objects.uploads_of,
 ) -> list[dict[str, str]]:
     """The entries for the buckets of the root and of the images, `paths`; none where all of them are local folders.
 
-    apps: places with apps that hold sums of the images' features. remains: whether objects of the images stay.
+    exports: places with what was made of versions that held the images. remains: whether objects of the images stay.
     uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
     """
-    buckets = sorted({_split(uri)[0] for uri in (root, *apps, *paths) if objects.is_s3(uri)})
+    buckets = sorted({_split(uri)[0] for uri in (root, *exports, *paths) if objects.is_s3(uri)})
     if not buckets:
         return []
-    asked = (_ask(bucket, (root, *apps), paths, remains, uploads) for bucket in buckets)
+    asked = (_ask(bucket, (root, *exports), paths, remains, uploads) for bucket in buckets)
     return [*(line for one in asked for line in copies.entries(one)), *_of_other_services(buckets)]
 
 

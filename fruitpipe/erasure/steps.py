@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
-from fruitpipe.app import register as apps
 from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, notes, places, register, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.version_replacement import Versions
+from fruitpipe.export import register as exports
 from fruitpipe.refit import publication
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import Fence
@@ -214,7 +214,7 @@ class Steps:
             elsewhere=elsewhere.of(
                 root,
                 request.traces.paths,
-                apps=[app.place for app in apps.withdrawn(root)],
+                exports=[one.place for one in exports.withdrawn(root)],
                 remains=bool(gone.left) or record.keep_object,
             ),
         )

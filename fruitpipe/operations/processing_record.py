@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 import fruitpipe
 from fruitpipe import objects, regions
-from fruitpipe.app import register
 from fruitpipe.erasure import elsewhere
 from fruitpipe.erasure import register as erasures
 from fruitpipe.errors import AccessDenied, Damaged, NotFound, WrongUsage
+from fruitpipe.export import register
+from fruitpipe.export.register import Export
 from fruitpipe.output import to_json
 from fruitpipe.pictures import naming
 from fruitpipe.refit import pointer
@@ -58,7 +59,8 @@ def of(root: str, prefixes: Sequence[str]) -> Sections:
     """The record's parts by their titles, with the letters of article 30 (1). prefixes: of the images."""
     asked = [line for prefix in prefixes or (None,) for line in elsewhere.of_prefix(root, prefix)]
     copies = list({line["what"]: line for line in asked}.values())
-    apps = _apps(root)
+    exports = _exports(root)
+    places = [one.place for one in exports if isinstance(one, Export)]
     return {
         "record of processing activities, GDPR, article 30 (1)": _heading(root),
         "(a) controller": [f"{FILL_IN}name and contact of the controller, its representative and its data protection officer"],
@@ -67,9 +69,9 @@ def of(root: str, prefixes: Sequence[str]) -> Sections:
             "by software: features, and classes, of pictures",
         ],
         "(c) data subjects and data": _data(root, prefixes),
-        "(d) recipients": _recipients([root, *prefixes, *apps], copies) + _who_has_apps(apps),
-        "(e) transfers to third countries": _transfers([root, *prefixes, *apps]),
-        "(f) time limits": _time_limits(root, prefixes, copies) + _limits_of_apps(apps),
+        "(d) recipients": _recipients([root, *prefixes, *places], copies) + _who_has(exports),
+        "(e) transfers to third countries": _transfers([root, *prefixes, *places]),
+        "(f) time limits": _time_limits(root, prefixes, copies) + _limits_of(exports),
         "(g) security measures": _security([root, *prefixes]),
     }
 
@@ -94,12 +96,12 @@ def _data(root: str, prefixes: Sequence[str]) -> list[str]:
     return [*told, f"held now: {row['rows']} rows, {row['labels']} labels, {row['failed']} rows without features"]
 
 
-def _apps(root: str) -> dict[str, str]:
-    """What each app under a place was made of, by its URI; for a list that cannot be read, why, by no URI."""
+def _exports(root: str) -> list[Export | str]:
+    """What lies elsewhere of the root's versions; for a list that cannot be read, why."""
     try:
-        return {app.uri: app.version for app in register.every(root)}
+        return [*register.every(root)]
     except (AccessDenied, Damaged) as error:
-        return {"": str(error)}
+        return [str(error)]
 
 
 def _recipients(uris: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
@@ -110,16 +112,19 @@ def _recipients(uris: Sequence[str], copies: Sequence[dict[str, str]]) -> list[s
     return told + [f"{line['what']}: {line['answer']}" for line in copies if line["what"].startswith("replicas")]
 
 
-def _who_has_apps(apps: Mapping[str, str]) -> list[str]:
-    if "" in apps:
-        return [f"apps: unknown: {apps['']}"]
-    holds = "sums of features by label, no picture and no name"
-    return [f"{uri}: {FILL_IN}who may load this app of {version} ({holds})" for uri, version in apps.items()]
+def _who_has(exports: Sequence[Export | str]) -> list[str]:
+    return [
+        f"apps and published copies: unknown: {one}"
+        if isinstance(one, str)
+        else f"{one.uri}: {FILL_IN}who may load this {one.kind} of {one.version} ({one.holds})"
+        for one in exports
+    ]
 
 
-def _limits_of_apps(apps: Mapping[str, str]) -> list[str]:
-    until = "until it is written again, or taken away, by fruitpipe's app command; on a phone until that is next online"
-    return [f"{uri}: {until}" for uri in apps if uri]
+def _limits_of(exports: Sequence[Export | str]) -> list[str]:
+    until = "until it is written again, or taken away, by fruitpipe's command for it"
+    on_phones = {register.APP: "; on a phone until that is next online"}
+    return [f"{one.uri}: {until}{on_phones.get(one.kind, '')}" for one in exports if isinstance(one, Export)]
 
 
 def _transfers(uris: Sequence[str]) -> list[str]:

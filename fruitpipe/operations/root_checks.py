@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
-from fruitpipe.app import register as apps
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, PlatformFault
+from fruitpipe.export import register as exports
 from fruitpipe.ingest import checkpoint, waiting_manifests
 from fruitpipe.refit import pointer, publication, rollback, version_files, version_model
 from fruitpipe.table import data_integrity, log_files, requirements
 from fruitpipe.table.snapshot import REPAIR, Snapshot
 
 if TYPE_CHECKING:
-    from fruitpipe.app.register import App
     from fruitpipe.erasure.record import Erasure
+    from fruitpipe.export.register import Export
 
 DUE_CHECKPOINTS = 3  # so many missing ones are no coincidence
 OLD = timedelta(days=1)  # a stream reads a manifest within seconds, and who runs one by hand does so within a day
@@ -79,8 +79,8 @@ def ages_of_waiting(root: str, now: datetime) -> Ages:
 def erasures(root: str) -> str:
     """Counts the erasures, and tells the longest time from a request until its images were gone from all that readers get.
 
-    An app of a version that an erasure withdrew answers as before until it is written again. Raises PlatformFault where a request
-    or such an app waits for over a day, or where a request is incomplete; Damaged where it is not known which apps there are.
+    An app or a copy of a version that an erasure withdrew answers as before until it is written again. Raises PlatformFault where
+    a request or such a one waits for over a day, or where a request is incomplete; Damaged where their list does not read back.
     """
     records, now = register.every(root), datetime.now(UTC)
     waiting = [one for one in records if one.status != "done" and one.carried_out_at is None]
@@ -91,10 +91,10 @@ def erasures(root: str) -> str:
         named = ", ".join(f"erasures/{name}.json" for name in left[:5])
         raise PlatformFault(f"{len(left)} erasures are incomplete; under {root} their records say what is left: {named}")
     if answering := _answering(root, records):
-        named = ", ".join(app.uri for app in answering[:5])
+        named = ", ".join(one.uri for one in answering[:5])
         raise PlatformFault(
-            f"{len(answering)} apps are of versions that an erasure withdrew over a day ago, and answer as before: {named}; "
-            f"fruitpipe app --root {root} PLACE writes one again; take those that are gone out of models/apps.json"
+            f"{len(answering)} apps or published copies are of versions that an erasure withdrew over a day ago, and answer as "
+            f"before: {named}; {answering[0].way_out.replace('ROOT', root)}; take those that are gone out of models/exports.json"
         )
     took = [
         datetime.fromisoformat(one.carried_out_at) - datetime.fromisoformat(one.requested_at)
@@ -106,12 +106,12 @@ def erasures(root: str) -> str:
     return f"{pending} pending, {len(records) - pending} with a certificate{longest}"
 
 
-def _answering(root: str, records: Sequence[Erasure]) -> list[App]:
-    """The apps of versions that an erasure withdrew over a day ago."""
+def _answering(root: str, records: Sequence[Erasure]) -> list[Export]:
+    """Apps and published copies of versions that an erasure withdrew over a day ago."""
     before = datetime.now(UTC) - OLD
     old = [one for one in records if one.carried_out_at and datetime.fromisoformat(one.carried_out_at) < before]
     withdrawn = {version for one in old for version in one.withdrawn}
-    return [app for app in apps.withdrawn(root) if app.version in withdrawn] if withdrawn else []
+    return [one for one in exports.withdrawn(root) if one.version in withdrawn] if withdrawn else []
 
 
 def published(root: str, *, verify: bool = False) -> str:

@@ -48,7 +48,7 @@ def check(folder: str, facts: Mapping[str, Any]) -> None:
 def verify(folder: str, facts: Mapping[str, Any]) -> int:
     """Reads all files of a version against their checksums, and returns its rows. Raises Damaged, for too few rows as well."""
     check(folder, facts)
-    rows = sum(_rows(folder, name) for name in files(folder))
+    rows = sum(whole(folder, name)[1] for name in files(folder))
     check_rows(folder, rows, facts)
     return rows
 
@@ -71,10 +71,12 @@ def _way_out(folder: str) -> str:
     return way_out(folder.rsplit("/", 2)[0])  # ROOT/reduced/VERSION
 
 
-def _rows(folder: str, name: str) -> int:
+def whole(folder: str, name: str) -> tuple[bytes, int]:
+    """The bytes of one file of a version, read against their checksums, and its rows. Raises Damaged."""
     uri = objects.join(folder, name)
     try:
-        return data_integrity.verify(objects.read(uri))
+        body = objects.read(uri)
+        return body, data_integrity.verify(body)
     except (pa.ArrowException, OSError) as error:
         raise Damaged(f"{uri}: does not read back ({str(error).splitlines()[0]}); {_way_out(folder)}") from error
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from fruitpipe.app import golden, litert, register
+from fruitpipe.app import golden, litert
+from fruitpipe.export import register
 from fruitpipe.objects import s3_connection
 from tests.apps import LABELS, publish, write
 from tests.browsers import needs_chromium, opened

@@ -44,5 +44,5 @@ def few(made, tmp_path, monkeypatch):
     """A copy of the root, for apps with two golden pictures."""
     wanted = [one for one in golden.pictures() if one.name in ("plain-0.jpg", "plain.png")]
     monkeypatch.setattr(golden, "pictures", lambda: wanted)
-    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("apps.json"))
+    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("exports.json"))
     return f"file://{tmp_path}/root"

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.app import register as apps
 from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
+from fruitpipe.export import register as exports
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.operations import doctor
 from fruitpipe.refit import publication, rollback, version_files, version_model
@@ -138,13 +138,16 @@ def test_a_laptop_without_a_stream_is_well(asked):
 
 def test_an_app_of_a_version_that_an_erasure_withdrew_over_a_day_ago_answers_as_before_and_is_a_fault(asked):
     record = register.request(asked.root, ["file:///a.jpg"], requested_by="")
-    apps.add(asked.root, apps.App("s3://shop/app", "v000009-01234567", "v000009"))
+    exports.add(asked.root, exports.Export("s3://shop/app", "v000009-01234567", "v000009"))
     for hours, withdrawn in ((23, ["v000009"]), (25, [])):
         at = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
         register.save(asked.root, replace(record, requested_at=at, carried_out_at=at, status="done", withdrawn=withdrawn))
         assert doctor.check_erasures(asked).startswith("0 pending, 1 with a certificate")
     register.save(asked.root, replace(record, requested_at=at, carried_out_at=at, status="done", withdrawn=["v000009"]))
-    with pytest.raises(PlatformFault, match=r"1 apps are of versions that an erasure withdrew.*s3://shop/app/v000009-01234567"):
+    with pytest.raises(
+        PlatformFault,
+        match=r"1 apps or published copies are of versions that an erasure withdrew.*s3://shop/app/v000009-01234567",
+    ):
         doctor.check_erasures(asked)
 
 

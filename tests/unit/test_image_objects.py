@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.app import register as apps
-from fruitpipe.app.register import App
 from fruitpipe.erasure import certificate, image_objects, notes, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, PlatformFault
+from fruitpipe.export import register as exports
+from fruitpipe.export.register import Export
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings
 from tests.versions import publish
@@ -81,7 +81,7 @@ def test_an_app_of_a_version_that_is_not_published_is_told_with_how_to_write_it_
     """Which version an erasure withdrew is in its record; another may be gone as `--keep` removed it."""
     for number in (1, 2, 3):
         publish(root)
-        apps.add(root, App("s3://shop/app", f"v00000{number}-01234567", f"v00000{number}"))
+        exports.add(root, Export("s3://shop/app", f"v00000{number}-01234567", f"v00000{number}"))
     record = request(root, put("x.jpg"))
     image_objects.remove(root, record.id)
     assert remaining(root, record) == ([], [])
@@ -104,10 +104,10 @@ def test_an_app_of_a_version_that_is_not_published_is_told_with_how_to_write_it_
 def test_a_list_of_apps_that_cannot_be_read_is_told_and_the_certificate_is_written_all_the_same(root, put, monkeypatch):
     record = request(root, put("x.jpg"))
     image_objects.remove(root, record.id)
-    uri = f"{root}/models/apps.json"
+    uri = f"{root}/models/exports.json"
     objects.write(uri, b'[{"place": "s3://shop/a')
     left, told = remaining(root, record)
-    assert (left, [one["what"] for one in told]) == ([], ["apps that were made of earlier versions"])
+    assert (left, [one["what"] for one in told]) == ([], ["apps and published copies that were made of earlier versions"])
     assert told[0]["why"].startswith(f"which is not known: {uri}: does not read back")
 
     read = objects.read_with_etag

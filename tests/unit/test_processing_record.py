@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from fruitpipe import cli, objects
-from fruitpipe.app import register as apps
 from fruitpipe.erasure import register
 from fruitpipe.errors import AccessDenied
+from fruitpipe.export import register as exports
 from fruitpipe.objects import s3_connection
 from fruitpipe.operations import processing_record
 from fruitpipe.pictures import naming
@@ -92,7 +92,7 @@ def test_a_setting_of_the_environment_that_is_wrong_is_named(root, capsys, monke
 
 
 def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monkeypatch):
-    apps.add(root, apps.App("s3://shop/app", "v000001-01234567", "v000001"))
+    exports.add(root, exports.Export("s3://shop/app", "v000001-01234567", "v000001"))
     monkeypatch.setattr(objects, "server", lambda: "AWS")
     monkeypatch.setattr(objects, "region", lambda _: "us-west-2")
     told = json.loads(recorded(root, capsys, "--json"))
@@ -104,9 +104,9 @@ def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monke
         "s3://shop: us-west-2, outside the Union; to be filled in: the safeguards (article 46)"
     ]
     assert [line for line in told["(f) time limits"] if line.startswith(f"{uri}: until it is written again")]
-    objects.write(f"{root}/models/apps.json", b"[{")
+    objects.write(f"{root}/models/exports.json", b"[{")
     (said,) = [line for line in json.loads(recorded(root, capsys, "--json"))["(d) recipients"] if line.startswith("apps")]
-    assert said.startswith("apps: unknown: ")
+    assert said.startswith("apps and published copies: unknown: ")
 
 
 def test_where_a_bucket_lies_is_unknown_where_nobody_says_it(monkeypatch):

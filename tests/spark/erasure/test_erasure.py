@@ -12,11 +12,11 @@ import pytest
 from delta.tables import DeltaTable
 
 from fruitpipe import objects
-from fruitpipe.app import register as apps
-from fruitpipe.app.register import App
 from fruitpipe.erasure import held_rows, register, search
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
+from fruitpipe.export import register as exports
+from fruitpipe.export.register import Export
 from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
@@ -84,7 +84,7 @@ def write_by_hand(root, named, other):
     objects.write(f"{root}/events/2026/01/01/000000-test.jsonl", old)
     objects.write(f"{root}/reports/v000002.html", b"<img src='...'>")
     objects.write(f"{root}/triggers/refit.json", b"{}")
-    apps.add(root, App("s3://shop/app", "v000002-01234567", "v000002"))
+    exports.add(root, Export("s3://shop/app", "v000002-01234567", "v000002"))
     return old
 
 

@@ -38,7 +38,7 @@ def root(published, tmp_path, monkeypatch):
     """A copy of the root, for an app with two golden pictures."""
     monkeypatch.setattr(litert, "files", lambda: RUNTIME)
     monkeypatch.setattr(golden, "pictures", lambda: PICTURES[:2])
-    shutil.copytree(published, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("whole*", "apps.json"))
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("whole*", "exports.json"))
     return f"file://{tmp_path}/root"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fruitpipe import cli, objects
-from fruitpipe.app import folder, litert, register, shell
+from fruitpipe.app import folder, litert, shell
 from fruitpipe.app import place as places
 from fruitpipe.errors import AccessDenied, Conflict, Damaged, WrongUsage
+from fruitpipe.export import register
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.refit import publication
@@ -188,5 +189,5 @@ def test_the_command_prints_where_the_page_is(root, place, capsys):
 
 def test_a_register_that_was_cut_is_told_with_the_way_out(root):
     objects.write(f"{root}/models/{register.FILE}", b"[{")
-    with pytest.raises(Damaged, match=r"apps\.json: does not read back .*run fruitpipe app --root .* OUT again"):
+    with pytest.raises(Damaged, match=r"exports\.json: does not read back .*run fruitpipe app --root .* OUT again"):
         register.every(root)

@@ -1,0 +1,102 @@
+"""A version as a dataset folder, such as the Hugging Face Hub takes: Parquet files, a card, and a description in Croissant.
+
+    OUT/data/part-v000012-00000-0123456789abcdef.parquet    never changes: the digits are of its SHA-256
+    OUT/croissant.json                                      names these files with their hashes
+    OUT/README.md                                           the card, which names them for readers; written last
+
+A reader that begins at the card, or at the description, gets the files of one version, whatever is being written beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+from fruitpipe import objects
+from fruitpipe.errors import NotFound, WrongUsage
+from fruitpipe.export import card, croissant
+from fruitpipe.export.described import DATA, DataFile, Described
+from fruitpipe.export.place import check_outside, examples, root_digits
+from fruitpipe.refit import publication, version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CARD, DESCRIPTION = "README.md", "croissant.json"
+DIGITS = 16
+OURS = re.compile(rf".+-[0-9a-f]{{{DIGITS}}}\.parquet")
+
+
+def check(root: str, to: str, *, is_known: bool) -> None:
+    """Raises WrongUsage where a dataset folder of the root cannot be put. is_known: whether the register lists one there.
+
+    Names that begin with a dot, such as those of git, are no hindrance.
+    """
+    check_outside(root, to)
+    if is_known or _root_of(to) == root_digits(root):
+        return
+    if foreign := [name for name in objects.children(to) if not name.startswith(".")]:
+        raise WrongUsage(
+            f"{to} holds {examples(foreign)}, which fruitpipe publish did not write for {root}; give an empty place "
+            "or that of an earlier one"
+        )
+
+
+def write(to: str, described: Described) -> tuple[Described, int]:
+    """Writes what is not there yet of a version, and removes data files that are not of it, with what a bucket keeps of those.
+
+    Returns what is there then, and how many bytes of data were written. Raises Damaged, before the card names other files.
+    """
+    there = {objects.name(stat.path): stat.length for stat in objects.list_all(objects.join(to, DATA))}
+    files, written = [], 0
+    for file, body in _files(described):
+        files.append(file)
+        if there.get(file.name) != file.length:
+            objects.write(objects.join(to, file.path), body)
+            written += file.length
+    version_files.check_rows(_folder(described), sum(file.rows for file in files), described.facts)
+    described = described._replace(files=tuple(sorted(files)))
+    objects.write(objects.join(to, DESCRIPTION), croissant.of(described))
+    objects.write(objects.join(to, CARD), card.of(described))
+    _remove_data(to, except_for={file.name for file in files})
+    return described, written
+
+
+def remove(to: str) -> None:
+    """Removes what `write` put there, the card first; what others put beside it stays."""
+    for name in (CARD, DESCRIPTION):
+        objects.delete(objects.join(to, name))
+    _remove_data(to, except_for=set())
+
+
+def _remove_data(to: str, except_for: set[str]) -> None:
+    folder = objects.join(to, DATA)
+    for stat in list(objects.list_all(folder)):
+        name = objects.name(stat.path)
+        if OURS.fullmatch(name) and name not in except_for:
+            objects.delete(stat.path)
+    objects.purge(folder)
+
+
+def _files(described: Described) -> Iterator[tuple[DataFile, bytes]]:
+    """Each data file of the version, one at a time. Raises Damaged."""
+    folder = _folder(described)
+    for name in sorted(version_files.files(folder)):
+        body, rows = version_files.whole(folder, name)
+        digest = hashlib.sha256(body).hexdigest()
+        yield DataFile(f"{name.removesuffix('.parquet')}-{digest[:DIGITS]}.parquet", len(body), rows, digest), body
+
+
+def _folder(described: Described) -> str:
+    return publication.reduced_uri(described.root, described.version)
+
+
+def _root_of(to: str) -> str | None:
+    """The root that the description of a dataset folder says it was made of."""
+    try:
+        found = json.loads(objects.read(objects.join(to, DESCRIPTION)))
+    except (NotFound, ValueError):
+        return None
+    return str(found.get("identifier")) if isinstance(found, dict) else None

@@ -1,0 +1,37 @@
+"""What a dataset folder says of itself: the version, its facts, and its files."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+DATA = "data"
+
+
+class DataFile(NamedTuple):
+    """A Parquet file of a dataset folder."""
+
+    name: str
+    length: int
+    rows: int
+    sha256: str
+
+    @property
+    def path(self) -> str:
+        """In the folder."""
+        return f"{DATA}/{self.name}"
+
+
+class Described(NamedTuple):
+    """A version for a dataset folder. root: its canonical URI. facts: as `reduction.json` has them. license: empty for none."""
+
+    root: str
+    version: str
+    facts: dict[str, Any]
+    title: str
+    license: str = ""
+    files: tuple[DataFile, ...] = ()
+
+    @property
+    def basis(self) -> str:
+        """The version whose components the vectors are of; those of one basis can be compared."""
+        return str(self.facts.get("basis", self.version))
