@@ -26,9 +26,13 @@ def check(uris: Iterable[str], allowed: str) -> None:
     if allowed == ANY:
         return
     for bucket in sorted({objects.bucket(uri) for uri in uris if objects.is_s3(uri)}):
-        region = objects.region(f"s3://{bucket}")
-        if region not in allowed.split(","):
-            raise WrongRegion(
-                f"s3://{bucket} lies in {region}, and data may lie in {allowed.replace(',', ', ')} only; use a bucket there, or "
-                f"allow the region with --regions {region} (FRUITPIPE_REGIONS)"
-            )
+        check_one(f"s3://{bucket}", objects.region(f"s3://{bucket}"), allowed)
+
+
+def check_one(place: str, region: str, allowed: str) -> None:
+    """Raises WrongRegion where the region of a place is none of those that are allowed."""
+    if allowed != ANY and region not in allowed.split(","):
+        raise WrongRegion(
+            f"{place} lies in {region}, and data may lie in {allowed.replace(',', ', ')} only; use a bucket there, or "
+            f"allow the region with --regions {region} (FRUITPIPE_REGIONS)"
+        )

@@ -45,6 +45,13 @@ def taking(flags: type[Given]) -> Callable[[Callable[[Given], None]], Callable[.
 
 def check_region(uri: str) -> None:
     """Raises WrongRegion where a command would write to a bucket outside of the regions that are allowed."""
-    from fruitpipe import objects, regions, settings
+    from fruitpipe import objects, regions
 
-    regions.check([objects.canonical(uri)], os.environ.get("FRUITPIPE_REGIONS") or settings.UNION)
+    regions.check([objects.canonical(uri)], allowed_regions())
+
+
+def allowed_regions() -> str:
+    """The regions in which commands may write, with commas between, or any."""
+    from fruitpipe import settings
+
+    return os.environ.get("FRUITPIPE_REGIONS") or settings.UNION

@@ -19,21 +19,29 @@ from fruitpipe.errors import NotFound, WrongUsage
 from fruitpipe.export import card, croissant
 from fruitpipe.export.described import DATA, DataFile, Described
 from fruitpipe.export.place import check_outside, examples, root_digits
-from fruitpipe.refit import publication, version_files
+from fruitpipe.refit import version_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fruitpipe.export.register import Export
 
 CARD, DESCRIPTION = "README.md", "croissant.json"
 DIGITS = 16
 OURS = re.compile(rf".+-[0-9a-f]{{{DIGITS}}}\.parquet")
 
 
-def check(root: str, to: str, *, is_known: bool) -> None:
+def folder(_place: str, _described: Described, /) -> str:
+    """None of its own: a place holds one dataset."""
+    return ""
+
+
+def check(new: Export, described: Described, *, is_known: bool) -> None:
     """Raises WrongUsage where a dataset folder of the root cannot be put. is_known: whether the register lists one there.
 
     Names that begin with a dot, such as those of git, are no hindrance.
     """
+    root, to = described.root, new.place
     check_outside(root, to)
     if is_known or _root_of(to) == root_digits(root):
         return
@@ -44,11 +52,12 @@ def check(root: str, to: str, *, is_known: bool) -> None:
         )
 
 
-def write(to: str, described: Described) -> tuple[Described, int]:
+def write(new: Export, described: Described) -> tuple[int, str]:
     """Writes what is not there yet of a version, and removes data files that are not of it, with what a bucket keeps of those.
 
-    Returns what is there then, and how many bytes of data were written. Raises Damaged, before the card names other files.
+    Returns the number of rows, and what was done. Raises Damaged, before the card names other files.
     """
+    to = new.place
     there = {objects.name(stat.path): stat.length for stat in objects.list_all(objects.join(to, DATA))}
     files, written = [], 0
     for file, body in _files(described):
@@ -56,16 +65,18 @@ def write(to: str, described: Described) -> tuple[Described, int]:
         if there.get(file.name) != file.length:
             objects.write(objects.join(to, file.path), body)
             written += file.length
-    version_files.check_rows(_folder(described), sum(file.rows for file in files), described.facts)
+    rows = sum(file.rows for file in files)
+    version_files.check_rows(described.folder, rows, described.facts)
     described = described._replace(files=tuple(sorted(files)))
     objects.write(objects.join(to, DESCRIPTION), croissant.of(described))
     objects.write(objects.join(to, CARD), card.of(described))
     _remove_data(to, except_for={file.name for file in files})
-    return described, written
+    return rows, f"{written} bytes of data written"
 
 
-def remove(to: str) -> None:
+def remove(old: Export) -> None:
     """Removes what `write` put there, the card first; what others put beside it stays."""
+    to = old.place
     for name in (CARD, DESCRIPTION):
         objects.delete(objects.join(to, name))
     _remove_data(to, except_for=set())
@@ -82,15 +93,10 @@ def _remove_data(to: str, except_for: set[str]) -> None:
 
 def _files(described: Described) -> Iterator[tuple[DataFile, bytes]]:
     """Each data file of the version, one at a time. Raises Damaged."""
-    folder = _folder(described)
-    for name in sorted(version_files.files(folder)):
-        body, rows = version_files.whole(folder, name)
+    for name in sorted(version_files.files(described.folder)):
+        body, rows = version_files.whole(described.folder, name)
         digest = hashlib.sha256(body).hexdigest()
         yield DataFile(f"{name.removesuffix('.parquet')}-{digest[:DIGITS]}.parquet", len(body), rows, digest), body
-
-
-def _folder(described: Described) -> str:
-    return publication.reduced_uri(described.root, described.version)
 
 
 def _root_of(to: str) -> str | None:

@@ -1,8 +1,10 @@
-"""What a dataset folder says of itself: the version, its facts, and its files."""
+"""What is known of a version that is copied: its facts, and, of a dataset folder, its files."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+
+from fruitpipe.refit import publication
 
 DATA = "data"
 
@@ -22,7 +24,10 @@ class DataFile(NamedTuple):
 
 
 class Described(NamedTuple):
-    """A version for a dataset folder. root: its canonical URI. facts: as `reduction.json` has them. license: empty for none."""
+    """A version, and what a dataset's card says of it. root: its canonical URI. facts: as `reduction.json` has them.
+
+    license: empty for none.
+    """
 
     root: str
     version: str
@@ -30,6 +35,11 @@ class Described(NamedTuple):
     title: str
     license: str = ""
     files: tuple[DataFile, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """The URI of the version's Parquet files."""
+        return publication.reduced_uri(self.root, self.version)
 
     @property
     def basis(self) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, WrongUsage
-from fruitpipe.export import dataset, register
+from fruitpipe.export import dataset, register, vector_index
 from fruitpipe.export.described import Described
-from fruitpipe.export.register import DATASET, Export
+from fruitpipe.export.register import APP, DATASET, VECTORS, Export
 from fruitpipe.refit import publication, version_model
+
+
+class Kind(Protocol):
+    """What the kinds of copies have in common; a module is as good as an object."""
+
+    def folder(self, place: str, described: Described, /) -> str: ...
+    def check(self, new: Export, described: Described, *, is_known: bool) -> None: ...
+    def write(self, new: Export, described: Described) -> tuple[int, str]: ...
+    def remove(self, old: Export) -> None: ...
+
+
+KINDS: dict[str, Kind] = {DATASET: dataset, VECTORS: vector_index}
 
 
 class Published(NamedTuple):
@@ -26,36 +38,46 @@ def publish(root: str, to: str, title: str, license_: str) -> Published:
     Raises NotFound where nothing is published, WrongUsage for a place that holds something else, Damaged, and Conflict where an
     erasure withdrew the version meanwhile: then the register goes on naming it.
     """
-    root, place = objects.canonical(root), objects.canonical(to)
+    root, (kind, place) = objects.canonical(root), place_of(to)
     version = publication.current(root)
     publication.check_files(root, version)
     described = Described(root, version, version_model.load_facts(root, version), title, license_)
-    dataset.check(root, place, is_known=any(one.kind == DATASET for one in register.at(root, place)))
-    new = Export(place, "", version, DATASET)
+    new = Export(place, KINDS[kind].folder(place, described), version, kind)
+    here = _here(root, place)
+    KINDS[kind].check(new, described, is_known=new.folder in {one.folder for one in here})
     register.add(root, new)  # from here on an erasure names it
-    found, written = dataset.write(place, described)
+    rows, done = KINDS[kind].write(new, described)
     if new in register.withdrawn(root):
         raise Conflict(f"{version} was withdrawn meanwhile, and {place} holds it; run the command again")
-    _forget(root, place, except_for=new)
-    return Published(new, sum(file.rows for file in found.files), f"{written} bytes of data written")
+    for one in here:
+        if one != new:
+            _forget(root, one, is_removed=one.folder == new.folder)
+    return Published(new, rows, done)
 
 
 def take_away(root: str, to: str) -> list[Export]:
     """Removes what was published to a place, and forgets it. Raises WrongUsage where the register has nothing there."""
-    root, place = objects.canonical(root), objects.canonical(to)
+    root, (_, place) = objects.canonical(root), place_of(to)
     if not (here := _here(root, place)):
-        others = sorted({one.place for one in register.every(root) if one.kind != register.APP})
+        others = sorted({one.place for one in register.every(root) if one.kind != APP})
         raise WrongUsage(f"nothing of {root} was published to {place}; its copies lie at: {', '.join(others) or 'none'}")
-    dataset.remove(place)
-    _forget(root, place)
+    for one in here:
+        _forget(root, one)
     return here
 
 
+def place_of(to: str) -> tuple[str, str]:
+    """The kind of copy that a place is for, and the one spelling of its URI. Raises WrongUsage."""
+    if to.startswith(vector_index.SCHEME):
+        return VECTORS, vector_index.canonical(to)
+    return DATASET, objects.canonical(to)
+
+
 def _here(root: str, place: str) -> list[Export]:
-    return [one for one in register.at(root, place) if one.kind != register.APP]
+    return [one for one in register.at(root, place) if one.kind != APP]
 
 
-def _forget(root: str, place: str, except_for: Export | None = None) -> None:
-    for one in _here(root, place):
-        if one != except_for:
-            register.drop(root, one)
+def _forget(root: str, old: Export, *, is_removed: bool = False) -> None:
+    if not is_removed:
+        KINDS[old.kind].remove(old)
+    register.drop(root, old)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FILE = "exports.json"
 ATTEMPTS = 8
-APP, DATASET = "app", "dataset folder"
+APP, DATASET, VECTORS = "app", "dataset folder", "S3 Vectors index"
 
 
 class Export(NamedTuple):
@@ -27,7 +27,9 @@ class Export(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """Of the folder, or of the place."""
+        """Of the folder, or of the place; of an index, whose name begins with the place's."""
+        if self.kind == VECTORS:
+            return objects.join(self.place.rpartition("/")[0], self.folder)
         return objects.join(self.place, self.folder) if self.folder else self.place
 
     @property

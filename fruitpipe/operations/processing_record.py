@@ -105,7 +105,7 @@ def _exports(root: str) -> list[Export | str]:
 
 
 def _recipients(uris: Sequence[str], copies: Sequence[dict[str, str]]) -> list[str]:
-    if not any(objects.is_s3(uri) for uri in uris):
+    if all(uri.startswith("file://") for uri in uris):
         return ["none: everything stays on this machine, and nothing is sent elsewhere"]
     by = objects.server()
     told = [f"processor: {by}, which stores the buckets; no picture and no name is sent anywhere else by this software"]
@@ -128,7 +128,11 @@ def _limits_of(exports: Sequence[Export | str]) -> list[str]:
 
 
 def _transfers(uris: Sequence[str]) -> list[str]:
-    return [f"s3://{bucket}: {_lies_in(bucket)}" for bucket in _buckets(uris)] or ["none: no bucket is used"]
+    told = [f"s3://{bucket}: {_lies_in(bucket)}" for bucket in _buckets(uris)]
+    told += [
+        f"{uri}: {FILL_IN}the region" for uri in dict.fromkeys(uris) if not uri.startswith("file://") and not objects.is_s3(uri)
+    ]
+    return told or ["none: no bucket is used"]
 
 
 def _lies_in(bucket: str) -> str:

@@ -104,6 +104,11 @@ def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monke
         "s3://shop: us-west-2, outside the Union; to be filled in: the safeguards (article 46)"
     ]
     assert [line for line in told["(f) time limits"] if line.startswith(f"{uri}: until it is written again")]
+    exports.add(root, exports.Export("s3vectors://shop/fruits", "fruits-v000001", "v000001", exports.VECTORS))
+    told = json.loads(recorded(root, capsys, "--json"))
+    who = "s3vectors://shop/fruits-v000001: to be filled in: who may load this S3 Vectors index of v000001"
+    assert f"{who} (names, labels and reduced features)" in told["(d) recipients"]
+    assert "s3vectors://shop/fruits: to be filled in: the region" in told["(e) transfers to third countries"]
     objects.write(f"{root}/models/exports.json", b"[{")
     (said,) = [line for line in json.loads(recorded(root, capsys, "--json"))["(d) recipients"] if line.startswith("apps")]
     assert said.startswith("apps and published copies: unknown: ")
