@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +87,12 @@ def publish_pictures(
     """
     vector = other_vectors(model) if model else vector_of
     features = np.stack([vector(path.read_bytes()) for path in paths])
+    made_by = extractor or fingerprint(model or ModelFile.load(default_model()))
+    publish_features(root, paths, features, {"extractor": made_by, "preprocessing": preprocessing or {}})
+
+
+def publish_features(root: str, paths: Sequence[Path], features: NDArray[np.float32], more: dict[str, Any]) -> None:
+    """A version of local files with these (n, 1280) features, with folders as labels, in two files; `more` are facts of it."""
     labels, names = np.array([path.parent.name for path in paths], object), np.array([f"file://{path}" for path in paths], object)
     summary = Summary.of(features, labels, names)
     reduction, named = fit(summary.moments), classifier.fit(summary, lambda: (features, labels))
@@ -96,9 +102,7 @@ def publish_pictures(
         batch = pa.RecordBatch.from_arrays(columns, ["path", "label", "pca_features"])
         for number, part in enumerate((batch.slice(0, 10), batch.slice(10))):
             vector_files.write([part], objects.join(folder, f"part-{number}.parquet"))
-        facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()}
-        facts["extractor"] = extractor or fingerprint(model or ModelFile.load(default_model()))
-        facts["preprocessing"] = preprocessing or {}
+        facts = {"version": version, "rows": len(paths), "files": version_files.files(folder), "classifier": named.facts()} | more
         facts |= {"k": reduction.k, "basis": version, "continuity": None, "created_at": "2026-11-05T10:00:00+00:00"}
         version_model.save_model(root, version, Model(reduction, summary, facts, named))
         publication.switch(root, version)

@@ -14,12 +14,12 @@ from typing import Annotated
 import typer
 
 import fruitpipe
-from fruitpipe.cli import gdpr, identify, jobs, look, model, page, publish, repair, run
+from fruitpipe.cli import curate, gdpr, identify, jobs, look, model, page, publish, repair, run
 from fruitpipe.errors import FruitpipeError, WrongUsage
 from fruitpipe.output import say
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-for group in (jobs, run, look, identify, page, publish, repair, gdpr):  # in the order of the help
+for group in (jobs, run, look, curate, identify, page, publish, repair, gdpr):  # in the order of the help
     app.add_typer(group.commands)
 app.add_typer(model.commands, name="model", rich_help_panel=model.MODEL)
 

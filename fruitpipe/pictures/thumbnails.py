@@ -7,7 +7,7 @@ import io
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from PIL import Image
 
@@ -27,6 +27,7 @@ MAX_IMAGE_BYTES = 20_000_000
 MAX_BYTES = 200_000_000  # read for one report: 1,500 photographs of a telephone would be 5 GB
 MAX_SECONDS = 30.0  # for one picture, as the stream's default; it was decoded within them, but may be another by now
 MOST_LATE = 3  # pictures after which a report waits for no other
+Made = TypeVar("Made")
 
 
 def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
@@ -36,23 +37,23 @@ def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
     with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers, closing(InTime(thumbnail)) as made:
         for first in range(0, len(paths), AT_ONCE):
             some = paths[first : first + AT_ONCE] if left > 0 else []
-            for body in readers.map(_body, some):
+            for body in readers.map(read, some):
                 left -= len(body)
                 found.append(made(body) if body else None)
     return found + [None] * (len(paths) - len(found))
 
 
-class InTime:
+class InTime(Generic[Made]):
     """Does `work` in a process of its own, which ends where one call takes longer than `seconds`; None is then its result.
 
     After MOST_LATE such calls it does nothing any more. `work` is a function of a module, its arguments and results are pickled.
     """
 
-    def __init__(self, work: Callable[[bytes], str | None], seconds: float = MAX_SECONDS) -> None:
+    def __init__(self, work: Callable[[bytes], Made | None], seconds: float = MAX_SECONDS) -> None:
         self._work, self._seconds, self._late = work, seconds, 0
         self._pool: Pool | None = None
 
-    def __call__(self, body: bytes) -> str | None:
+    def __call__(self, body: bytes) -> Made | None:
         """The result of `work`; None where it is late."""
         if self._late >= MOST_LATE:
             return None
@@ -89,7 +90,8 @@ def _data_uri(image: Image.Image) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _body(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The bytes of the image at `path`; none where it is gone, too large or cannot be read."""
     try:
         found = objects.look(path, max_bytes=MAX_IMAGE_BYTES)
     except FruitpipeError:  # its bucket is gone, or its mount fails: the report shows its name alone
