@@ -76,6 +76,14 @@ PARAMETERS ?= deploy/parameters.toml
 package: $(VENV)/ready $(MODEL)
 	@$(BIN)/python deploy/package.py dist $(MODEL) $(PARAMETERS)
 
+## image: fruitpipe with Java, Spark and the model in a container image, by podman, buildah or docker (IMAGE is its name)
+IMAGE ?= fruitpipe
+BUILDER ?= $(firstword $(foreach name,podman buildah docker,$(if $(shell command -v $(name)),$(name))))
+.PHONY: image
+image:
+	@[ -n "$(BUILDER)" ] || { echo "error: no podman, buildah or docker was found; install one, or name it: make image BUILDER=..." >&2; exit 1; }
+	$(BUILDER) build --file deploy/Containerfile --tag $(IMAGE) $(ARGS) .
+
 ## deploy: the stack on AWS, created or updated (PARAMETERS=deploy/parameters.toml ARGS=--transient)
 .PHONY: deploy
 deploy: package
@@ -101,13 +109,14 @@ bench: $(PEERS)/ready $(VENV)/ready-dev $(MODEL)
 	$(BIN)/python benchmarks/photographs.py vectors
 	$(BIN)/python benchmarks/photographs.py memory
 
-## lint: ruff, mypy and the direction of imports
+## lint: ruff, mypy, the direction of imports, and hadolint for the container image
 .PHONY: lint
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --cache-dir .ruff_cache/imports
 	$(BIN)/mypy
+	$(BIN)/hadolint deploy/Containerfile
 	MYPYPATH=lambda $(BIN)/mypy lambda  # apart: its modules find each other as Lambda unpacks them
 
 ## help: this list
