@@ -1,15 +1,16 @@
 """The pointer, `<root>/reduced/latest.json`: the version that readers get, all published ones, and whether a rollback holds.
 
 Every write is conditional on the etag that was read, so that of two writers one fails and nothing is lost. Readers need `version`
-only. A pointer of an early version lacks `held`, and is not held.
+only, which is null where all versions were withdrawn: not every store removes an object on a condition, so this one stays. A
+pointer of an early version lacks `held`, and is not held.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, NotFound, WrongRoot
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTEMPTS = 8
+NOTHING = {"version": None}  # without `versions`, so that a fruitpipe of before refuses it by a line
+Wanted = TypeVar("Wanted", bound="Pointer | None")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,6 @@ class Pointer:
     switched_at: str | None = None
     checked_at: str | None = None
     checked: Check | None = None
-    etag: str | None = None
 
     @property
     def newest(self) -> str:
@@ -78,15 +80,8 @@ def number(version: str) -> int:
 
 
 def find(root: str) -> Pointer | None:
-    """Reads the pointer; None where nothing is published yet. Raises WrongRoot for one that is not fruitpipe's."""
-    try:
-        body, etag = objects.read_with_etag(uri(root))
-    except NotFound:
-        return None
-    try:
-        return _parsed(json.loads(body), etag)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
+    """Reads the pointer; None where nothing is published. Raises WrongRoot for one that is not fruitpipe's."""
+    return _found(root)[0]
 
 
 def get(root: str) -> Pointer:
@@ -97,18 +92,19 @@ def get(root: str) -> Pointer:
     return found
 
 
-def update(root: str, change: Callable[[Pointer | None], Pointer]) -> Pointer:
+def update(root: str, change: Callable[[Pointer | None], Wanted]) -> Wanted:
     """Replaces the pointer by `change` of it, and calls `change` again where another writer came in between.
 
-    Raises what `change` raises, and Conflict where other writers come in between each time.
+    None, in and out, stands for nothing that is published. Raises what `change` raises, and Conflict where other writers come in
+    between each time.
     """
     for _ in range(ATTEMPTS):
-        found = find(root)
+        found, etag = _found(root)
         wanted = change(found)
-        if found and replace(wanted, etag=found.etag) == found:
-            return found  # done already: by a write of ours whose answer was lost, or by another hand
+        if wanted == found:
+            return wanted  # done already: by a write of ours whose answer was lost, or by another hand
         try:
-            objects.write(uri(root), _body(wanted), if_absent=found is None, if_etag=found.etag if found else None)
+            objects.write(uri(root), _body(wanted), if_absent=etag is None, if_etag=etag)
         except Conflict:
             continue
         return wanted
@@ -120,7 +116,21 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _parsed(content: dict[str, Any], etag: str) -> Pointer:
+def _found(root: str) -> tuple[Pointer | None, str | None]:
+    """The pointer and the etag of its object, where there is one."""
+    try:
+        body, etag = objects.read_with_etag(uri(root))
+    except NotFound:
+        return None, None
+    try:
+        return _parsed(json.loads(body)), etag
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
+
+
+def _parsed(content: dict[str, Any]) -> Pointer | None:
+    if content["version"] is None:
+        return None
     held, checked = content.get("held"), content.get("checked")
     return Pointer(
         content["version"],
@@ -129,11 +139,12 @@ def _parsed(content: dict[str, Any], etag: str) -> Pointer:
         content.get("switched_at"),
         content.get("checked_at"),
         Check(**checked) if checked else None,
-        etag,
     )
 
 
-def _body(wanted: Pointer) -> bytes:
+def _body(wanted: Pointer | None) -> bytes:
+    if wanted is None:
+        return json.dumps(NOTHING).encode()
     content = {
         "version": wanted.version,
         "reduced": f"reduced/{wanted.version}",

@@ -151,8 +151,7 @@ def confirm(root: str, version: str, features_version: int) -> None:
     So who watches sees refits at work, and the next refit needs the table's changes since then and no older ones.
     """
     at, checked = pointer.now(), pointer.Check(version, features_version)
-    if found := pointer.find(root):
-        pointer.update(root, lambda again: replace(again or found, checked_at=at, checked=checked))
+    pointer.update(root, lambda found: found and replace(found, checked_at=at, checked=checked))
 
 
 def prune(root: str, keep: int) -> list[str]:
@@ -164,8 +163,9 @@ def prune(root: str, keep: int) -> list[str]:
     if keep < 1:
         raise WrongUsage(f"keep {keep}: at least 1 version stays")
     before = pointer.get(root)
-    after = pointer.update(root, lambda found: _with_newest(found or before, keep))
-    gone = [version for version in before.versions if version not in after.versions]
+    after = pointer.update(root, lambda found: found and _with_newest(found, keep))
+    unpublished = [version for version in before.versions if after is None or version not in after.versions]
+    gone = [version for version in unpublished if not _is_withdrawn(root, version)]
     for version in gone:
         discard(root, version)
     return gone
@@ -175,23 +175,21 @@ def withdraw(root: str, wrong: Collection[str]) -> None:
     """Unpublishes versions, whose files stay for those who have them open, until `discard`.
 
     Where the current one is among them, the newest of the others takes its place; without any, nothing is published any more.
+    A version that another run publishes meanwhile is one of the others.
     """
     at = pointer.now()
 
-    def without(found: Pointer | None) -> Pointer:
-        assert found is not None
-        left = tuple(version for version in found.versions if version not in wrong)
+    def without(found: Pointer | None) -> Pointer | None:
+        left = tuple(version for version in found.versions if version not in wrong) if found else ()
+        if not found or not left:
+            return None
         if found.version in left:
             return replace(found, versions=left)
         return replace(found, version=max(left, key=pointer.number), versions=left, switched_at=at)
 
     for version in wrong:
         objects.write(objects.join(version_model.model_uri(root, version), WITHDRAWN), b"{}")
-    found = pointer.find(root)
-    if found and set(found.versions) <= set(wrong):
-        objects.erase(pointer.uri(root))
-    elif found:
-        pointer.update(root, without)
+    pointer.update(root, without)
 
 
 def sweep(root: str) -> list[str]:

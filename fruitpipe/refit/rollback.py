@@ -38,7 +38,7 @@ def release(root: str) -> Pointer:
     Raises NotFound where nothing is published yet, Conflict where other writers come in between each time.
     """
     before = pointer.get(root)
-    pointer.update(root, lambda found: replace(found or before, held=None))
+    pointer.update(root, lambda found: found and replace(found, held=None))
     return before
 
 

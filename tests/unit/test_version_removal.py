@@ -1,5 +1,6 @@
 """Versions that nobody is to read any more are removed, and what killed runs left of theirs."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -7,9 +8,9 @@ import signal
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import WrongUsage
+from fruitpipe.errors import NotFound, WrongUsage
 from fruitpipe.objects import local
-from fruitpipe.refit import publication, rollback
+from fruitpipe.refit import pointer, publication, rollback
 from tests.attempts import folders, publish, seen_by_a_reader, write
 
 
@@ -82,6 +83,61 @@ def test_a_version_that_was_withdrawn_stays_for_who_reads_it_until_it_is_discard
     assert publication.unpublished(root) == ["v000001"]
     publication.discard(root, "v000001")
     assert folders(root)[0] == ["v000002/", "v000003/"]
+
+
+def meanwhile(monkeypatch, root, work):
+    """Has another run do its `work` when the pointer was read, just before it is written."""
+    write, waiting = objects.write, [work]
+
+    def after_it(uri, *given, **condition):
+        if uri == pointer.uri(root) and waiting:
+            waiting.pop()()
+        return write(uri, *given, **condition)
+
+    monkeypatch.setattr(objects, "write", after_it)
+
+
+def test_a_version_that_is_published_while_all_others_are_withdrawn_is_the_current_one(root, monkeypatch):
+    publish(root)
+    meanwhile(monkeypatch, root, lambda: publish(root))
+    publication.withdraw(root, ["v000001"])
+    assert publication.versions(root) == ["v000002"]
+    assert seen_by_a_reader(root) == "v000002"
+
+
+def test_where_all_versions_are_withdrawn_nothing_is_published_until_the_next_refit(root):
+    for _ in range(2):
+        publish(root)
+    rollback.roll_back(root, "v000001")
+    publication.withdraw(root, ["v000001", "v000002"])
+    publication.withdraw(root, ["v000001", "v000002"])  # as an erasure that was killed begins again
+    assert (pointer.find(root), publication.versions(root)) == (None, [])
+    for reads in (publication.current, pointer.get, rollback.release, publication.load_reduction):
+        with pytest.raises(NotFound, match="no reduced features are published yet"):
+            reads(root)
+    assert json.loads(objects.read(pointer.uri(root))) == {"version": None}
+    assert publication.withdrawn(root) == ["v000001", "v000002"]
+    publish(root)
+    assert (publication.versions(root), seen_by_a_reader(root), pointer.get(root).held) == (["v000003"], "v000003", None)
+
+
+CHANGES = {
+    "release": rollback.release,
+    "prune": lambda root: publication.prune(root, 1),
+    "confirm": lambda root: publication.confirm(root, "v000002", 7),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_versions_that_are_withdrawn_while_the_pointer_changes_are_not_published_again_nor_removed(root, monkeypatch, change):
+    for _ in range(2):
+        publish(root)
+    rollback.roll_back(root, "v000002")
+    before = folders(root)[1]
+    meanwhile(monkeypatch, root, lambda: publication.withdraw(root, ["v000001", "v000002"]))
+    change(root)
+    assert publication.versions(root) == []
+    assert folders(root)[1] == before
 
 
 def test_what_a_killed_writer_of_the_pointer_had_begun_is_hidden_and_removed_by_the_next(root):
