@@ -33,7 +33,7 @@ def of(
     exports: places with what was made of versions that held the images. remains: whether objects of the images stay.
     uploads: gives the incomplete uploads of those of `paths` that lie in one bucket.
     """
-    buckets = sorted({_split(uri)[0] for uri in (root, *exports, *paths) if objects.is_s3(uri)})
+    buckets = sorted({objects.bucket(uri) for uri in (root, *exports, *paths)} - {""})
     if not buckets:
         return []
     asked = (_ask(bucket, (root, *exports), paths, remains, uploads) for bucket in buckets)
@@ -72,9 +72,9 @@ def _of_other_services(buckets: Sequence[str]) -> list[dict[str, str]]:
 def _ask(bucket: str, roots: Sequence[str], paths: Collection[str], remains: bool, uploads: Uploads) -> copies.Asked:
     from fruitpipe.objects import bucket_settings
 
-    ours = [path for path in paths if objects.is_s3(path) and _split(path)[0] == bucket]
-    images = _beginning([_split(path)[1] for path in ours]) if ours else None
-    own = [_split(one)[1] for one in roots if objects.is_s3(one) and _split(one)[0] == bucket]
+    ours = [path for path in paths if objects.bucket(path) == bucket]
+    images = _beginning([objects.bucket_and_key(path)[1] for path in ours]) if ours else None
+    own = [objects.bucket_and_key(one)[1] for one in roots if objects.bucket(one) == bucket]
     own_root = f"{own[0]}/".removeprefix("/") if own else None
     settings = bucket_settings.of_bucket(bucket)
     lives = _lives(settings, [key for key in (images, own_root) if key is not None])
@@ -89,11 +89,6 @@ def _lives(settings: Mapping[str, Setting], keys: Sequence[str]) -> dict[Target,
     lives = {one: copies.life(lifetimes(one.bucket), keys) for one in settings["replicas"].found}
     there = [one for name in ("access logs", "inventory reports") for one in settings[name].found]
     return lives | {one: copies.life(lifetimes(one.bucket), [one.prefix]) for one in there}
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def _beginning(keys: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from fruitpipe.errors import AccessDenied, NotFound
 from fruitpipe.objects import local
 from fruitpipe.objects.pieces import Pieces
 from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld
-from fruitpipe.objects.uris import bucket, canonical, for_spark, is_s3, join, name, real
+from fruitpipe.objects.uris import bucket, bucket_and_key, canonical, for_spark, is_s3, join, name, real
 
 __all__ = [
     "Found",
@@ -30,6 +30,7 @@ __all__ = [
     "Upload",
     "Withheld",
     "bucket",
+    "bucket_and_key",
     "canonical",
     "for_spark",
     "is_s3",

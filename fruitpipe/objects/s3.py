@@ -15,11 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fruitpipe.objects import encryption, media_types, s3_removal
 from fruitpipe.objects.s3_connection import OF_AWS, client, connected, credentials_of, endpoint_of
 from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explained
+from fruitpipe.objects.s3_etags import etag_of, quoted
 from fruitpipe.objects.s3_listing import children, list_all
 from fruitpipe.objects.s3_look import look, read_piece
-from fruitpipe.objects.s3_names import bucket_and_key, etag_of, quoted
 from fruitpipe.objects.s3_versions import abort, drop_version, erase, has_versions, purge, uploads
 from fruitpipe.objects.stat import Link
+from fruitpipe.objects.uris import bucket_and_key
 
 if TYPE_CHECKING:
     from datetime import datetime

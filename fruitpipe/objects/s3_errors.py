@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.objects import s3_refusals
 from fruitpipe.objects.s3_connection import client
-from fruitpipe.objects.s3_names import bucket_and_key
+from fruitpipe.objects.uris import bucket_and_key
 
 OBJECT_FAULTS = {
     "AccessDenied",

@@ -9,8 +9,8 @@ from typing import Any
 from fruitpipe.objects import listing
 from fruitpipe.objects.s3_connection import client
 from fruitpipe.objects.s3_errors import explained
-from fruitpipe.objects.s3_names import bucket_and_key
 from fruitpipe.objects.stat import Stat
+from fruitpipe.objects.uris import bucket_and_key
 
 # Storage classes, of all others the bytes can be read at once: what Intelligent-Tiering has archived only a GET tells.
 ARCHIVED = {"GLACIER": True, "DEEP_ARCHIVE": True, "INTELLIGENT_TIERING": None}

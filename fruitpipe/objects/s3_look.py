@@ -13,8 +13,9 @@ from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import reader
 from fruitpipe.objects.s3_connection import Connection, client, connected, credentials_of, endpoint_of
 from fruitpipe.objects.s3_errors import OBJECT_FAULTS, explain, explained, no_service
-from fruitpipe.objects.s3_names import bucket_and_key, etag_of, quoted
+from fruitpipe.objects.s3_etags import etag_of, quoted
 from fruitpipe.objects.stat import Found, Gone, Look, Stat, TooLarge, Unchanged, Unreadable, Withheld
+from fruitpipe.objects.uris import bucket_and_key
 
 Answer = TypeVar("Answer")
 

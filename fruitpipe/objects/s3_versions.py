@@ -16,8 +16,8 @@ from fruitpipe.objects import s3_removal
 from fruitpipe.objects.s3_connection import client
 from fruitpipe.objects.s3_errors import explain, explained, no_service
 from fruitpipe.objects.s3_look import look
-from fruitpipe.objects.s3_names import bucket_and_key
 from fruitpipe.objects.stat import Gone, Upload
+from fruitpipe.objects.uris import bucket_and_key
 
 NO_UPLOADS = {"NoSuchBucket", "NotImplemented"}  # the latter by a server that takes no uploads in parts
 

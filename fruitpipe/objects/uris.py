@@ -47,7 +47,13 @@ def is_s3(uri: str) -> bool:
 
 def bucket(uri: str) -> str:
     """The bucket that a URI lies in; empty for a local file."""
-    return uri.split("/")[2]
+    return bucket_and_key(uri)[0] if is_s3(uri) else ""
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The parts of an ``s3://`` URI; the key of a bucket's own URI is empty."""
+    of_bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return of_bucket, key
 
 
 def real(uri: str) -> str:

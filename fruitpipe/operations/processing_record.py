@@ -193,4 +193,4 @@ def _security(uris: Sequence[str]) -> list[str]:
 
 
 def _buckets(uris: Sequence[str]) -> list[str]:
-    return sorted({uri.split("/")[2] for uri in uris if objects.is_s3(uri)})
+    return sorted({objects.bucket(uri) for uri in uris if objects.is_s3(uri)})

@@ -50,6 +50,13 @@ def test_a_uri_tells_its_bucket(uri, bucket):
     assert objects.bucket(uri) == bucket
 
 
+@pytest.mark.parametrize(
+    ("uri", "key"), [("s3://fruit", ""), ("s3://fruit/a b.jpg", "a b.jpg"), ("s3://fruit//a/s3://b", "/a/s3://b")]
+)
+def test_a_uri_in_s3_tells_its_key_whatever_that_holds(uri, key):
+    assert objects.bucket_and_key(uri) == ("fruit", key)
+
+
 def test_what_is_written_is_read_back_with_its_length_and_a_time(tmp_path):
     uri = f"file://{tmp_path}/deep/folder/x"
     etag = objects.write(uri, b"abc")

@@ -1,16 +1,10 @@
-"""Names and etags as S3 has them, and as the rest of the package does."""
+"""Etags as S3 has them, and as the rest of the package does."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fruitpipe.objects.stat import etag
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """The parts of an ``s3://`` URI; the key of a bucket's own URI is empty."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def quoted(etag: str) -> str:
