@@ -1,6 +1,7 @@
 """Featurises references on Spark's workers, and finds the image that crashes its worker, so that the others get their vectors.
 
-A worker that its deadline ends says which image it was at, and the others run on in halves: one without such an image is done.
+A worker that its deadline ends says which image it was at, which no further attempt waits for, and the others run on in halves:
+one without such an image is done.
 Where a worker crashes or is killed, alone or with its container, bisection finds the image.
 """
 
@@ -20,7 +21,7 @@ from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema, featurise
 from fruitpipe.ingest.worker import Worker
 from fruitpipe.outcome import Outcome
-from fruitpipe.runtime import deadline, session
+from fruitpipe.runtime import deadline, first_failure, session
 from fruitpipe.table import data_files
 from fruitpipe.table.data_files import Group
 
@@ -81,15 +82,17 @@ class Bisection:
         """Runs one Spark job. Raises _Overdue, _WorkerDied."""
         if self.cancelled():
             raise CancelledError
-        try:
-            rows = self.spark.createDataFrame(references).mapInArrow(self.worker, data_files.GROUPS).collect()
-        except session.SPARK_ERRORS as error:
-            path = deadline.overdue(str(error))
-            if path is not None and path in references["path"].to_pylist():
-                raise _Overdue(path) from error
-            if WORKER_GAVE_UP.search(str(error)):
-                raise _WorkerDied from error
-            raise
+        paths = frozenset(references["path"].to_pylist())
+        with first_failure.ends(self.spark.sparkContext, lambda text: deadline.overdue(text) in paths) as overdue:
+            try:
+                rows = self.spark.createDataFrame(references).mapInArrow(self.worker, data_files.GROUPS).collect()
+            except session.SPARK_ERRORS as error:
+                path = deadline.overdue(overdue[0] if overdue else str(error))
+                if path is not None and path in paths:
+                    raise _Overdue(path) from error
+                if WORKER_GAVE_UP.search(str(error)):
+                    raise _WorkerDied from error
+                raise
         return [Group(*row) for row in rows]
 
     def _bisect(self, references: pa.Table, *, again: bool) -> Iterator[Group]:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark import SparkContext
 from pyspark.errors import PySparkException
 
@@ -16,6 +16,7 @@ from fruitpipe import errors
 from fruitpipe.errors import PlatformFault
 
 SPARK_ERRORS = (PySparkException, Py4JError)  # a failed job comes as either
+JAVA_GONE = (Py4JNetworkError, ConnectionError, EOFError)  # what a call gets where the Java process has ended
 EXIT_SECONDS = 2  # that a process may take from closing its connections to its end
 # What the machine lacks: the text of the error, and what to do.
 LACKING = {

@@ -4,7 +4,7 @@
 |---|---|---|
 | `store.Store` | a folder or S3 | `objects.local`, `objects.s3` |
 | `table.Table` | Delta's writing and reading | what `delta`, `commits` and `delta_java` ask of Java; deltalake |
-| `spark.Session`, `Query` | Spark | `session.open`, `query.start` |
+| `spark.Session`, `Query` | Spark, whose tasks never fail | `session.open`, `query.start`, `first_failure.ends` |
 | a sum over the pixels | MobileNetV2 | `network_for`, `fingerprint` and `ModelFile` |
 | a lease that never ends | the lock | `lease.held`: the fence alone keeps a second writer out |
 
@@ -35,7 +35,7 @@ from fruitpipe.pictures.decoding import decode
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.refit import changes, on_spark
 from fruitpipe.root import lease
-from fruitpipe.runtime import session
+from fruitpipe.runtime import first_failure, session
 from fruitpipe.table import commits, delta, delta_java, snapshot, upkeep
 from tests.model.opened import Queries
 from tests.model.spark import Context, Feed, Query, Session
@@ -174,6 +174,7 @@ class Memory:
         yield from ((changes, "_of_type", Feed.of_type), (changes, "_net", Feed.net))
         yield from ((on_spark, "TaskContext", Context), (session, "open", lambda *_: self.spark), (query, "start", Query))
         yield lease, "held", _held
+        yield first_failure, "ends", lambda *_: contextlib.nullcontext([])
         for job in (ingest, reconcile):
             yield job, "ModelFile", mock.Mock(load=lambda *_: self.model)
         for module in (ingest, reconcile, featurise):

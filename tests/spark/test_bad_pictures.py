@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark import cloudpickle
+from pyspark import TaskContext, cloudpickle
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
@@ -40,10 +40,15 @@ class DeadlyFeaturiser(featurise.Featuriser):
 
 
 class SlowFeaturiser(featurise.Featuriser):
-    """Its decoder does not come back from an image that ends in SLOW."""
+    """Its decoder does not come back from an image that ends in SLOW. A task's second attempt stands still before its first."""
+
+    def _found(self, *given):
+        if TaskContext.get().attemptNumber():
+            time.sleep(60)
+        return super()._found(*given)
 
     def _decoded(self, body):
-        if body.endswith(SLOW):
+        if body.endswith(SLOW) and not TaskContext.get().attemptNumber():
             time.sleep(600)
         return super()._decoded(body)
 
