@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.server
 import json
 import threading
@@ -123,35 +124,39 @@ def check(shape: Any, value: Any, where: str) -> None:
             check(shape.members[name], one, f"{where}.{name}")
 
 
+class Handler(http.server.BaseHTTPRequestHandler):
+    def __init__(self, vectors: Vectors, *given: Any) -> None:
+        self.vectors = vectors
+        super().__init__(*given)  # which answers the request
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            if len(body) > LARGEST_REQUEST:
+                raise Refusal(413, "ValidationException", "too large")
+            self._send(200, self.vectors.answer(self.path.strip("/"), json.loads(body)))
+        except Refusal as refusal:
+            self._send(refusal.status, {"message": str(refusal)}, refusal.code)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _send(self, status: int, answer: dict[str, Any], error: str = "") -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if error:
+            self.send_header("x-amzn-errortype", error)
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @contextlib.contextmanager
 def served() -> Iterator[Vectors]:
     """A server with the vector bucket `shop`, until the block ends."""
     vectors = Vectors()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            try:
-                if len(body) > LARGEST_REQUEST:
-                    raise Refusal(413, "ValidationException", "too large")
-                self._send(200, vectors.answer(self.path.strip("/"), json.loads(body)))
-            except Refusal as refusal:
-                self._send(refusal.status, {"message": str(refusal)}, refusal.code)
-
-        def _send(self, status: int, answer: dict[str, Any], error: str = "") -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            if error:
-                self.send_header("x-amzn-errortype", error)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, vectors))
     vectors.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
