@@ -47,9 +47,10 @@ def hits(
 
 def _holds(body: bytes, names: list[str], vectors: set[bytes], beside: tuple[str, ...]) -> bool:
     text = body.decode("utf-8", "replace")
-    encoded = functools.reduce(lambda left, other: left.replace(other, ""), beside, text)
-    # Names in tables are as they are: a%20b.jpg is another image there than a b.jpg.
-    texts = [text] if body.startswith(b"PAR1") else [text, unquote(encoded)]
+    texts = [text]
+    # Names in tables and arrays are as they are: a%20b.jpg is another image there than a b.jpg.
+    if not body.startswith((b"PAR1", b"PK\x03\x04")):
+        texts.append(unquote(functools.reduce(lambda left, other: left.replace(other, ""), beside, text)))
     rows: list[np.ndarray] = []
     if body.startswith(b"PAR1"):
         table = pq.read_table(io.BytesIO(body))

@@ -93,9 +93,9 @@ class Steps:
             if not request.record.keep_object:
                 image_objects.remove(root, request.id)
         rows = self._remove_rows(requests)
-        table, version = delta.describe(self.spark, root).id, delta.version(self.spark, root)
+        table = delta.describe(root)
         for request in requests:  # from here on no refit publishes what it read before
-            register.save(root, replace(register.find(root, request.id), features_table=table, features_version=version))
+            register.save(root, replace(register.find(root, request.id), features_table=table.id, features_version=table.version))
         removed = places.empty(root, {request.id: request.traces for request in requests})
         shared = Counter(reports=places.empty_reports(root))
         for request in requests:

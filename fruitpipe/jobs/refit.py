@@ -41,10 +41,10 @@ def refit(settings: RefitSettings) -> None:
 
         document.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
+    delta.describe(settings.root)  # without a table nothing is written, not even a claim
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained(), progress.bar("refit", steps=new_version.steps(settings)) as bar:
         bar.follow(spark.sparkContext.statusTracker())
-        delta.version(spark, settings.root)  # without a table nothing is written, not even a claim
         objects.check_drive(settings.root)
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:

@@ -90,8 +90,8 @@ def pin(spark: SparkSession, root: str) -> Pinned:
 
     Raises NotFound where there is no table, NotEnoughRows for fewer than two good rows, MixedExtractors, DuplicateRows.
     """
-    version = delta.version(spark, root)
-    good = delta.rows_at(spark, root, version).where("error IS NULL")
+    table = delta.describe(root)
+    good = delta.rows_at(spark, root, table.version).where("error IS NULL")
     large, stays = F.expr(variants.LARGE_SQL).alias("large"), F.col("error_message").isNotNull().alias("stays")
     counts = good.groupBy("extractor", large, stays, "_metadata.file_name", "_metadata.file_size").count().collect()
     fitted = fitted_rows.of(root, ((row["extractor"], row["large"], row["stays"], row["count"]) for row in counts))
@@ -102,8 +102,7 @@ def pin(spark: SparkSession, root: str) -> Pinned:
     _check_single(good.where(fitted.condition), root, rows)
     sizes = {row["file_name"]: row["file_size"] for row in taken}
     files = tuple(File(delta.file_uri(root, name), size) for name, size in sizes.items())
-    table = delta.describe(spark, root)
-    return Pinned(root, table.id, version, fitted, rows, files, table.plain, all_rows - rows)
+    return Pinned(root, table.id, table.version, fitted, rows, files, table.plain, all_rows - rows)
 
 
 def _check_single(good: DataFrame, root: str, rows: int) -> None:

@@ -5,7 +5,7 @@ The stream's driver is its only writer: Delta on S3 is safe with one writing dri
 | call | needs the lease | what a failure does |
 |---|---|---|
 | `create`, `execute` | yes, they commit | raises, and nothing is committed |
-| `describe`, `exists`, `version`, `rows`, `rows_at`, `changes`, `is_new`, `is_ours` | no | raises |
+| `describe`, `is_new`, `is_ours`, `rows`, `rows_at`, `changes` | no | raises |
 
 `commits` changes rows, `upkeep` compacts and removes files, `delta_java` holds the calls into Delta's private classes.
 """
@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -32,14 +31,11 @@ HIDING = {"deletionVectors", "columnMapping"}
 
 
 class Table(NamedTuple):
-    """Delta's id of the table, which a new table does not share, and whether its files hold its rows and nothing else."""
+    """Delta's id of the table, which a new table does not share, its version, and whether its files hold its rows alone."""
 
     id: str
+    version: int
     plain: bool
-
-
-# Delta's words for a folder without a log, and for a log without a commit: a table is being made, or whoever made it was killed.
-NO_TABLE, UNBORN = "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND"
 
 
 def folder(root: str) -> str:
@@ -67,32 +63,14 @@ def table(spark: SparkSession, root: str) -> DeltaTable:
     return DeltaTable.forPath(spark, features_uri(root))
 
 
-def describe(spark: SparkSession, root: str) -> Table:
-    """The table's id, and whether its files can be read by themselves."""
-    detail = table(spark, root).detail().first()
-    assert detail is not None
-    plain = not detail["partitionColumns"] and HIDING.isdisjoint(detail["tableFeatures"] or ())
-    return Table(detail["id"], plain)
-
-
-def exists(spark: SparkSession, root: str) -> bool:
-    """Whether there is a features table. Raises WrongRoot for a table of others, Damaged for a damaged log."""
+def describe(root: str) -> Table:
+    """The table as it is now, read without Spark. Raises NotFound where there is none yet, WrongRoot, Damaged, PlatformFault."""
     try:
-        table(spark, root)
-    except AnalysisException as error:
-        if error.getCondition() == UNBORN:
-            return False
-        if error.getCondition() != NO_TABLE:
-            log_files.check(folder(root))
-            raise
-    except Py4JJavaError:
-        log_files.check(folder(root))
+        found = _checked(root)
+    except NotFound:
+        _check_no_remains(root)
         raise
-    else:
-        return True
-    if objects.children(folder(root)):
-        raise WrongRoot(f"{root}/features holds files that are no Delta table; give a --root of fruitpipe's own")
-    return False
+    return Table(found.id, found.version, not found.partitions and HIDING.isdisjoint(found.features))
 
 
 def is_new(root: str) -> bool:
@@ -124,24 +102,15 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
     Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
     take the stream's commits.
     """
-    if objects.children(folder(root)) and exists(spark, root):
+    if not is_new(root):
         if lacking := _lacking(_checked(root)):
             before_commit()
             spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({lacking})")
     else:
-        _check_no_remains(root)
         before_commit()
         objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
         first_commit.write(folder(root), FEATURES.json(), PROPERTIES, datetime.now(UTC))
     delta_java.check(spark, features_uri(root))
-
-
-def version(spark: SparkSession, root: str) -> int:
-    """The table's newest version. Raises NotFound where there is no table yet."""
-    if not exists(spark, root):
-        raise NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
-    _checked(root)
-    return int(table(spark, root).history(1).first()["version"])  # type: ignore[index]
 
 
 def rows(spark: SparkSession, root: str) -> DataFrame:

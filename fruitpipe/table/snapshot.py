@@ -82,6 +82,11 @@ class Snapshot:
         """The table's version."""
         return int(self._table.version())
 
+    @property
+    def id(self) -> str:
+        """Delta's id of the table, which a new table in its place does not have."""
+        return str(self._table.metadata().id)
+
     def number_of(self, application: str) -> int:
         """The number of an application's last commit (`txn` in Delta's log); 0 where it has not committed."""
         return self._read(lambda: self._table.transaction_version(application)) or 0

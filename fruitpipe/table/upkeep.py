@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+FEW_FILES = 32  # that the driver deletes by itself sooner than a job of Spark's is planned
 INVENTORY = pa.schema(  # of files that a vacuum may remove, as Delta has it
     [  # type: ignore[arg-type]
         pa.field("path", pa.string()),
@@ -71,7 +72,7 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
     if not old:
         return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
-    spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", "true")
+    spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", len(old) > FEW_FILES)
     delta_java.hush(spark)
     # The hours count from when a file was removed from the table.
     vacuum = f"VACUUM {delta.in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name

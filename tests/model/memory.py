@@ -162,7 +162,7 @@ class Memory:
         table = self.table
         yield from ((objects, name, self.store) for name in ("local", "s3"))
         yield from ((snapshot, "DeltaTable", table.open), (snapshot, "QueryBuilder", Queries))
-        yield from ((delta, name, getattr(table, name)) for name in ("create", "describe", "version"))
+        yield from ((delta, name, getattr(table, name)) for name in ("create", "describe"))
         for name in ("merge", "remove", "remove_others", "outcomes", "with_features_of_moved"):
             yield commits, name, getattr(table, name)
         yield from ((delta_java, "append", table.append), (delta_java, "checkpoint", table.checkpoint))

@@ -206,17 +206,14 @@ class Table:
         objects.write(f"{self.folder}/_delta_log/{version:020}.checkpoint.parquet", body.getvalue())
         objects.write(f"{self.folder}/_delta_log/_last_checkpoint", json.dumps({"version": version}).encode())
 
-    def describe(self, _spark: Any, _root: str) -> delta.Table:
-        return delta.Table(self.id, plain=True)
-
-    def version(self, _spark: Any, root: str) -> int:
+    def describe(self, root: str) -> delta.Table:
         if not self.versions:
             raise NotFound(f"{root}: there are no features yet")
-        return len(self.versions) - 1
+        return delta.Table(self.id, len(self.versions) - 1, plain=True)
 
     def pin(self, _spark: Any, root: str) -> Pinned:
         """As `changes.pin` has it."""
-        version = self.version(_spark, root)
+        version = self.describe(root).version
         all_good = [row for row in self.now.rows() if row["error"] is None]
         counts = Counter((row["extractor"], row["error_message"] is not None) for row in all_good)
         fitted = fitted_rows.of(root, ((name, False, stays, rows) for (name, stays), rows in counts.items()))

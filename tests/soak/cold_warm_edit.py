@@ -108,7 +108,7 @@ def cold_warm_edit(folder: Path, count: int) -> dict[str, int]:
 
 def run(images: Path, root: str) -> None:
     """Reconciliation, where there is a table, and a run of the stream."""
-    if delta.exists(session.open("fruitpipe soak"), root):
+    if not delta.is_new(root):
         reconcile(ReconcileSettings(images=str(images), root=root))
     ingest(IngestSettings(images=str(images), root=root, once=True))
 

@@ -261,7 +261,7 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
             ingest(IngestSettings(images=str(images), root=str(root), once=True))
 
     def rows(root: Path) -> list[tuple[Any, ...]]:
-        if not delta.exists(spark, f"file://{root}"):
+        if delta.is_new(f"file://{root}"):
             return []
         table = delta.rows(spark, f"file://{root}").select(*columns, F.xxhash64("features"))
         return sorted((tuple(row) for row in table.collect()), key=lambda row: str(row[0]))

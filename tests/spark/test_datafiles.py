@@ -298,9 +298,9 @@ def test_the_latest_good_images_are_found(spark, table):
 
 def test_they_are_inserts_to_the_change_feed(spark, table):
     commits.add(spark, table, written(table, 0, 10))
-    before = delta.version(spark, table)
+    before = delta.describe(table).version
     commits.add(spark, table, written(table, 10, 3))
-    changed = delta.changes(spark, table, before, delta.version(spark, table)).select("path", "_change_type").collect()
+    changed = delta.changes(spark, table, before, delta.describe(table).version).select("path", "_change_type").collect()
     assert sorted(map(tuple, changed)) == [(f"file:///in/01{number}.jpg", "insert") for number in range(3)]
 
 

@@ -61,16 +61,14 @@ def test_after_seven_changes_one_run_gives_the_rows_of_a_new_table(spark, images
     assert run() == "ingest: 0 images featurised, 0 failed"
 
 
-def test_a_renamed_folder_moves_in_one_commit_without_a_model_call_and_a_refit_has_each_picture_once(
-    spark, images, root, run, capsys
-):
+def test_a_renamed_folder_moves_in_one_commit_without_a_model_call_and_a_refit_has_each_picture_once(images, root, run, capsys):
     fill(images, 12)
     fill(images, 6, label="Lemon", first=12)
     run()
-    before = delta.version(spark, root)
+    before = delta.describe(root).version
     (images / "Lemon").rename(images / "Citron")
     assert run(compact_commits=0) == "ingest: 0 images featurised, 0 failed, 6 moved, 6 gone"
-    assert delta.version(spark, root) == before + 1
+    assert delta.describe(root).version == before + 1
     refit(RefitSettings(root=root, components=2, report=False))
     assert "18 rows" in capsys.readouterr().out
 

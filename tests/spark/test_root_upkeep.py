@@ -83,13 +83,13 @@ def permitted():
 def test_small_files_are_packed_and_neither_rows_nor_changes_come_of_it(spark, root, settings, small_commits, capsys):
     small_commits(6)
     refit(RefitSettings(root=root, components=1, report=False))
-    before, version = contents(spark, root), delta.version(spark, root)
+    before, version = contents(spark, root), delta.describe(root).version
     keeper = RootUpkeep(spark, settings(compact_commits=5), permitted)
     keeper.step(commits=6)
     assert "upkeep: 6 small files of" in capsys.readouterr().out
     assert len(holding(spark, root)) == 1
     assert contents(spark, root) == before
-    assert delta.changes(spark, root, version, delta.version(spark, root)).count() == 0
+    assert delta.changes(spark, root, version, delta.describe(root).version).count() == 0
     refit(RefitSettings(root=root, components=1, report=False))
     assert ": 0 rows added and 0 taken out since v000001, 6 not read again" in capsys.readouterr().out
 
@@ -115,11 +115,11 @@ def test_one_small_file_that_is_left_is_not_packed_again_and_again(spark, root, 
     keeper = RootUpkeep(spark, settings(compact_commits=1), permitted)
     small_commits(2)
     keeper.step(commits=2)
-    packed = delta.version(spark, root)
+    packed = delta.describe(root).version
     assert len(holding(spark, root)) == 1
     for committed in (3, 4):
         keeper.step(committed)
-    assert delta.version(spark, root) == packed
+    assert delta.describe(root).version == packed
 
 
 def test_packing_asks_whether_this_process_may_write(spark, root, settings, small_commits):
@@ -166,7 +166,7 @@ def test_what_was_written_since_the_clearing_began_is_kept_however_late_it_comes
 def test_what_the_table_needed_until_lately_is_kept_for_its_readers(spark, root, settings, small_commits):
     small_commits(2)
     month_ago = time.time() - 31 * 86400
-    old, version = holding(spark, root), delta.version(spark, root)
+    old, version = holding(spark, root), delta.describe(root).version
     for file in old:
         os.utime(file.removeprefix("file://"), (month_ago, month_ago))
     upkeep.compact(spark, root, SMALL_BYTES)
