@@ -102,7 +102,7 @@ def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = l
     Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
     take the stream's commits.
     """
-    if not is_new(root):
+    if objects.children(folder(root)) and not is_new(root):
         if lacking := _lacking(_checked(root)):
             before_commit()
             spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({lacking})")

@@ -12,6 +12,7 @@ from fruitpipe.jobs.refit import refit
 from fruitpipe.refit import version_model
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import commits, delta, upkeep
+from fruitpipe.table.snapshot import Snapshot
 from tests.aged import aged
 from tests.spark.refit.rows import features, frame, write
 
@@ -39,16 +40,23 @@ def data(root):
     return {stat.path.removeprefix(root) for stat in objects.list_all(delta.folder(root)) if stat.path.endswith(".parquet")}
 
 
+def needed(root):
+    """The files that hold the table's rows as it is now."""
+    return {f"/features/{file.path}" for file in Snapshot(root).files()}
+
+
 def test_what_the_table_no_longer_needs_goes_after_the_grace_and_not_before(spark, root, add):
     add(4, first=0)
     commits.remove(spark, root, [path(0)])
     older = aged(root, GRACE_HOURS + 1)
-    replaced_then, kept_then = data(root), Counted(spark, older)
+    there_then, needed_then, kept_then = data(root), needed(older), Counted(spark, older)
     commits.remove(spark, older, [path(1)])
-    replaced_now = data(older) - replaced_then
+    written_now = data(older) - there_then
     upkeep.vacuum(spark, older, GRACE_HOURS, datetime.now(UTC))
-    assert replaced_now <= data(older)
-    assert len(data(older) & replaced_then) == 1, "the file that was replaced a moment ago is all that stays of the earlier ones"
+    assert written_now <= data(older)
+    assert needed_then < there_then
+    assert needed_then - needed(older), "something was replaced a moment ago, and stays"
+    assert data(older) & there_then == needed_then
     assert kept_then.still_read()
 
 
