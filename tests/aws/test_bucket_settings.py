@@ -244,7 +244,7 @@ def bucket_with_all_that_the_emulator_has(aws):
 def test_the_bucket_of_an_app_that_holds_sums_is_asked_too(aws):
     s3_connection.connection.cache_clear()
     bucket = bucket_with_all_that_the_emulator_has(aws)
-    lines = elsewhere.of("file:///root", {"file:///in/a.jpg"}, apps=[f"s3://{bucket}/app"])
+    lines = elsewhere.of("file:///root", {"file:///in/a.jpg"}, exports=[f"s3://{bucket}/app"])
     told = {one["what"]: one["state"] for one in lines}
     assert told[f"versions of the bucket {bucket}"] == "cleaned"
     assert told[f"replicas of the bucket {bucket}"] == "to do"
