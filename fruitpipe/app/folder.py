@@ -43,7 +43,7 @@ def write(identifier: Identifier, to: str, title: str) -> Written:
     """Writes the app of the identifier's version to a place, a path or URI.
 
     Raises WrongUsage for a place that holds something else, WrongModel, MissingRequirement, Conflict where the version was
-    withdrawn meanwhile.
+    withdrawn, or its app replaced by another run, meanwhile.
     """
     root, to = objects.canonical(identifier.root), objects.canonical(to)
     place.check(root, to)
@@ -54,9 +54,9 @@ def write(identifier: Identifier, to: str, title: str) -> Written:
     register.add(root, app)  # from here on an erasure names it
     for name, body in (files | {"contract.json": said}).items():
         objects.write_for_browsers(objects.join(app.uri, name), body, lasts=True)
-    if app in register.withdrawn(root):  # the page that is there stays as it is
+    if not register.stands(root, app):  # the page that is there stays as it is
         place.remove(root, app)
-        raise Conflict(f"{app.version} was withdrawn meanwhile, and {to} is without it; run the command again")
+        raise Conflict(f"{app.version} was withdrawn or replaced meanwhile, and {to} is without it; run the command again")
     for name, body in shell.files(app.folder, title, publication.versions(root)).items():
         objects.write_for_browsers(objects.join(to, name), body, lasts=False)
     place.remove_old(root, app)

@@ -54,7 +54,10 @@ def duplicates(given: DuplicatesFlags) -> None:
     about = f"{len(images.paths):,} images of {images.version}: {len(found.groups):,} groups of duplicates with {count:,} images"
     _sum_up(about, given.as_json)
     if found.unread:
-        say(f"{found.unread:,} images could not be read where they lie, and are in no group", to=sys.stderr)
+        say(
+            f"{found.unread:,} images are gone, no pictures any more, over 20 MB or too slow to decode, and are in no group",
+            to=sys.stderr,
+        )
     _write(given.page, "Duplicates", about, [page.of_group(group) for group in found.groups])
 
 

@@ -6,6 +6,7 @@ picture is compared, pixel by pixel, with those that are nearest to it by vector
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fruitpipe.curation.points import Points
 
 COMPARED = 20  # nearest images by vectors that a picture is compared with
-AT_ONCE = 256
+AT_ONCE = 16  # pictures read ahead, of 20 MB each at most
 
 
 class Image(NamedTuple):
@@ -80,7 +81,7 @@ def read(paths: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     is_read = np.zeros(len(paths), np.bool_)
     with (
         ThreadPoolExecutor(thumbnails.READERS, "fruitpipe-pictures") as readers,
-        closing(thumbnails.InTime(likeness.shrunk)) as shrink,
+        closing(thumbnails.InTime(likeness.shrunk, most_late=math.inf)) as shrink,
     ):
         for first in range(0, len(paths), AT_ONCE):
             for row, body in enumerate(readers.map(thumbnails.read, paths[first : first + AT_ONCE]), start=first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from fruitpipe.curation.duplicates import Group
     from fruitpipe.curation.outliers import Outlier
 
+OF_A_VERSION = re.compile(r"v\d{6,}\.html")
 MOST_PICTURES = 3_000  # on a page, which then has 4 MB
+MOST_BYTES = 2_000_000_000  # read for a page; later pictures are names alone
 
 
 class Section(NamedTuple):
@@ -49,12 +52,15 @@ def named(label: str) -> str:
 
 
 def check_place(uri: str, root: str) -> None:
-    """Raises WrongUsage for a page under the root beside its reports: an erasure would not know it, a stream would refuse it."""
-    reports = layout.folder(objects.canonical(root), "reports")
-    if layout.is_within(objects.canonical(uri), objects.canonical(root)) and not layout.is_within(
-        objects.canonical(uri), reports
-    ):
+    """Raises WrongUsage for a page in the root that is not beside its reports, where no erasure knows it, or is one of them."""
+    place, top = (objects.real(objects.canonical(one)) for one in (uri, root))
+    reports = layout.folder(top, "reports")
+    if not layout.is_within(place, top):
+        return
+    if not layout.is_within(place, reports):
         raise WrongUsage(f"{uri} lies in the root, whose files are the pipeline's; give a page outside of it or under {reports}")
+    if OF_A_VERSION.fullmatch(objects.name(place)):
+        raise WrongUsage(f"{uri} is where the report of a version lies; give the page another name")
 
 
 def write(uri: str, title: str, about: str, sections: Sequence[Section]) -> None:
@@ -68,7 +74,7 @@ def write(uri: str, title: str, about: str, sections: Sequence[Section]) -> None
 def html(title: str, about: str, sections: Sequence[Section]) -> str:
     """The page. Names of images and labels stand in it as text alone."""
     paths = list(dict.fromkeys(path for section in sections for path, _ in section.pictures))
-    pictures = dict(zip(paths, thumbnails.of(paths), strict=True))
+    pictures = dict(zip(paths, thumbnails.of(paths, MOST_BYTES), strict=True))
     page = (files("fruitpipe.curation") / "page.html").read_text(encoding="utf-8")
     for name, text in (("title", escape(title)), ("about", escape(about))):
         page = page.replace(f"<!--{name}-->", text)

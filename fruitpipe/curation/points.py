@@ -58,7 +58,9 @@ def read(root: str) -> Points:
         raise NotEnoughRows(f"{name} of {root} has {len(paths)} images; at least 2 can be compared")
     order = sorted(range(len(paths)), key=paths.__getitem__)
     variances = publication.load_reduction(root, name).output_variances
-    vectors = balanced(np.concatenate(blocks)[order], variances)
+    reduced = np.concatenate(blocks)[order]
+    blocks.clear()
+    vectors = balanced(reduced, variances)
     return Points(name, [paths[row] for row in order], [labels[row] for row in order], vectors)
 
 
@@ -70,7 +72,8 @@ def balanced(reduced: NDArray[np.float32], variances: NDArray[np.float64]) -> ND
     """
     scaled: Any = reduced / (np.where(variances > 0, variances, 1) ** 0.25).astype(np.float32)
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-    vectors: NDArray[np.float32] = scaled / np.where(lengths > 0, lengths, 1)
+    scaled /= np.where(lengths > 0, lengths, 1)
+    vectors: NDArray[np.float32] = scaled
     return vectors
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CARD, DESCRIPTION = "README.md", "croissant.json"
 DIGITS = 16
-OURS = re.compile(rf".+-[0-9a-f]{{{DIGITS}}}\.parquet")
+OURS = re.compile(rf"part-.+-[0-9a-f]{{{DIGITS}}}\.parquet")
 
 
 def folder(_place: str, _described: Described, /) -> str:
@@ -58,7 +58,7 @@ def write(new: Export, described: Described) -> tuple[int, str]:
     Returns the number of rows, and what was done. Raises Damaged, before the card names other files.
     """
     to = new.place
-    there = {objects.name(stat.path): stat.length for stat in objects.list_all(objects.join(to, DATA))}
+    there = _data(to)
     files, written = [], 0
     for file, body in _files(described):
         files.append(file)
@@ -68,8 +68,8 @@ def write(new: Export, described: Described) -> tuple[int, str]:
     rows = sum(file.rows for file in files)
     version_files.check_rows(described.folder, rows, described.facts)
     described = described._replace(files=tuple(sorted(files)))
-    objects.write(objects.join(to, DESCRIPTION), croissant.of(described))
-    objects.write(objects.join(to, CARD), card.of(described))
+    _write(objects.join(to, DESCRIPTION), croissant.of(described))
+    _write(objects.join(to, CARD), card.of(described))
     _remove_data(to, except_for={file.name for file in files})
     return rows, f"{written} bytes of data written"
 
@@ -78,17 +78,33 @@ def remove(old: Export) -> None:
     """Removes what `write` put there, the card first; what others put beside it stays."""
     to = old.place
     for name in (CARD, DESCRIPTION):
-        objects.delete(objects.join(to, name))
+        objects.erase(objects.join(to, name))
     _remove_data(to, except_for=set())
 
 
 def _remove_data(to: str, except_for: set[str]) -> None:
     folder = objects.join(to, DATA)
-    for stat in list(objects.list_all(folder)):
-        name = objects.name(stat.path)
-        if OURS.fullmatch(name) and name not in except_for:
-            objects.delete(stat.path)
+    for name in _data(to).keys() - except_for:
+        if OURS.fullmatch(name):
+            objects.delete(objects.join(folder, name))
     objects.purge(folder)
+
+
+def _data(to: str) -> dict[str, int]:
+    """Name and bytes of each file directly in the data folder; what lies deeper is somebody else's."""
+    folder = objects.join(to, DATA)
+    found = ((objects.name(stat.path), stat) for stat in objects.list_all(folder))
+    return {name: stat.length for name, stat in found if stat.path == objects.join(folder, name)}
+
+
+def _write(uri: str, body: bytes) -> None:
+    """Writes a file that does not say the same already: each writing leaves a version in a bucket that keeps them."""
+    try:
+        if objects.read(uri) == body:
+            return
+    except NotFound:
+        pass
+    objects.write(uri, body)
 
 
 def _files(described: Described) -> Iterator[tuple[DataFile, bytes]]:

@@ -36,7 +36,7 @@ def publish(root: str, to: str, title: str, license_: str) -> Published:
     """Has a place hold the current version: writes what is not there yet, and removes what is not of it.
 
     Raises NotFound where nothing is published, WrongUsage for a place that holds something else, Damaged, and Conflict where an
-    erasure withdrew the version meanwhile: then the register goes on naming it.
+    erasure withdrew the version, or another run replaced it, meanwhile: then the register goes on naming it.
     """
     root, (kind, place) = objects.canonical(root), place_of(to)
     version = publication.current(root)
@@ -47,8 +47,9 @@ def publish(root: str, to: str, title: str, license_: str) -> Published:
     KINDS[kind].check(new, described, is_known=new.folder in {one.folder for one in here})
     register.add(root, new)  # from here on an erasure names it
     rows, done = KINDS[kind].write(new, described)
-    if new in register.withdrawn(root):
-        raise Conflict(f"{version} was withdrawn meanwhile, and {place} holds it; run the command again")
+    if not register.stands(root, new):
+        register.add(root, new)  # another run may have forgotten it, and it lies there
+        raise Conflict(f"{version} was withdrawn or replaced meanwhile, and {place} holds it; run the command again")
     for one in here:
         if one != new:
             _forget(root, one, is_removed=one.folder == new.folder)

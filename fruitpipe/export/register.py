@@ -61,6 +61,11 @@ def withdrawn(root: str) -> list[Export]:
     return [one for one in every(root) if one.version not in published]
 
 
+def stands(root: str, new: Export) -> bool:
+    """Whether one is still listed, of a version that is still published: neither erasure nor another run came in between."""
+    return new in every(root) and new.version in publication.versions(root)
+
+
 def add(root: str, new: Export) -> None:
     """Notes one as the newest; before it is written, so that none is forgotten."""
     _update(root, lambda found: [*(one for one in found if one != new), new])
@@ -94,7 +99,7 @@ def _read(root: str) -> tuple[list[Export], str | None]:
     except (ValueError, TypeError) as error:
         raise Damaged(
             f"{uri}: does not read back ({error}); remove it, and run fruitpipe app --root {root} OUT again for each OUT, "
-            f"and fruitpipe publish --root {root} --to TARGET for each TARGET"
+            f"and fruitpipe publish --root {root} --to TARGET for each TARGET, of which an index is to be deleted first"
         ) from error
 
 

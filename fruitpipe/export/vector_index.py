@@ -54,7 +54,10 @@ def check(new: Export, described: Described, *, is_known: bool) -> None:
             f"the most; run fruitpipe refit --root {described.root} --components {MOST_NUMBERS}"
         )
     if not is_known and _index(new).exists():
-        raise WrongUsage(f"{new.uri} is there already, and not by {described.root}; give another name")
+        raise WrongUsage(
+            f"{new.uri} is there already, and not in the list of {described.root}; give another name, or delete it where it is "
+            "this root's, whose list was lost: aws s3vectors delete-index"
+        )
 
 
 def write(new: Export, described: Described) -> tuple[int, str]:

@@ -46,16 +46,16 @@ def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
 class InTime(Generic[Made]):
     """Does `work` in a process of its own, which ends where one call takes longer than `seconds`; None is then its result.
 
-    After MOST_LATE such calls it does nothing any more. `work` is a function of a module, its arguments and results are pickled.
+    After `most_late` such calls it does nothing any more. `work` is a function of a module, its arguments and results pickled.
     """
 
-    def __init__(self, work: Callable[[bytes], Made | None], seconds: float = MAX_SECONDS) -> None:
-        self._work, self._seconds, self._late = work, seconds, 0
+    def __init__(self, work: Callable[[bytes], Made | None], seconds: float = MAX_SECONDS, most_late: float = MOST_LATE) -> None:
+        self._work, self._seconds, self._most_late, self._late = work, seconds, most_late, 0
         self._pool: Pool | None = None
 
     def __call__(self, body: bytes) -> Made | None:
         """The result of `work`; None where it is late."""
-        if self._late >= MOST_LATE:
+        if self._late >= self._most_late:
             return None
         self._pool = self._pool or multiprocessing.get_context("spawn").Pool(1)
         try:

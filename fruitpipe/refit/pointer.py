@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTEMPTS = 8
-NOTHING = {"version": None}  # without `versions`, so that a fruitpipe of before refuses it by a line
+# Of a pointer to nothing: the highest number so far, which no later version takes. It has no `versions`, so that a fruitpipe of
+# before refuses it in a line.
+NEWEST = "newest"
 Wanted = TypeVar("Wanted", bound="Pointer | None")
 
 
@@ -84,6 +86,14 @@ def find(root: str) -> Pointer | None:
     return _found(root)[0]
 
 
+def last(root: str) -> int:
+    """The highest number that a version is known to have had here, published still or withdrawn; 0 where there was none."""
+    if found := find(root):
+        return number(found.newest)
+    content, _ = _content(root)
+    return number(content[NEWEST]) if content and NEWEST in content else 0
+
+
 def get(root: str) -> Pointer:
     """Reads the pointer. Raises NotFound where nothing is published yet, WrongRoot."""
     found = find(root)
@@ -104,7 +114,7 @@ def update(root: str, change: Callable[[Pointer | None], Wanted]) -> Wanted:
         if wanted == found:
             return wanted  # done already: by a write of ours whose answer was lost, or by another hand
         try:
-            objects.write(uri(root), _body(wanted), if_absent=etag is None, if_etag=etag)
+            objects.write(uri(root), _body(wanted, found), if_absent=etag is None, if_etag=etag)
         except Conflict:
             continue
         return wanted
@@ -118,14 +128,29 @@ def now() -> str:
 
 def _found(root: str) -> tuple[Pointer | None, str | None]:
     """The pointer and the etag of its object, where there is one."""
+    content, etag = _content(root)
+    try:
+        return (_parsed(content) if content is not None else None), etag
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _not_ours(root) from error
+
+
+def _content(root: str) -> tuple[dict[str, Any] | None, str | None]:
     try:
         body, etag = objects.read_with_etag(uri(root))
     except NotFound:
         return None, None
     try:
-        return _parsed(json.loads(body)), etag
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's ({len(body)} bytes); give a --root of its own") from error
+        content = json.loads(body)
+    except ValueError as error:
+        raise _not_ours(root) from error
+    if not isinstance(content, dict):
+        raise _not_ours(root)
+    return content, etag
+
+
+def _not_ours(root: str) -> WrongRoot:
+    return WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's; give a --root of its own")
 
 
 def _parsed(content: dict[str, Any]) -> Pointer | None:
@@ -142,9 +167,9 @@ def _parsed(content: dict[str, Any]) -> Pointer | None:
     )
 
 
-def _body(wanted: Pointer | None) -> bytes:
+def _body(wanted: Pointer | None, before: Pointer | None) -> bytes:
     if wanted is None:
-        return json.dumps(NOTHING).encode()
+        return json.dumps({"version": None} | ({NEWEST: before.newest} if before else {})).encode()
     content = {
         "version": wanted.version,
         "reduced": f"reduced/{wanted.version}",

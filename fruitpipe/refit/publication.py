@@ -62,7 +62,7 @@ def current(root: str) -> str:
 def claim(root: str) -> str:
     """A new version's name, higher than any before and taken by no other run, whether those ended or not."""
     root = objects.canonical(root)
-    numbers = [pointer.number(version) for version in (*_folders(root), *versions(root))]
+    numbers = [pointer.last(root), *(pointer.number(version) for version in (*_folders(root), *versions(root)))]
     for number in range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + CLAIM_ATTEMPTS):
         version = f"v{number:06d}"
         body = json.dumps({"began_at": datetime.now(UTC).isoformat()}).encode()
@@ -187,7 +187,7 @@ def withdraw(root: str, wrong: Collection[str]) -> None:
             return replace(found, versions=left)
         return replace(found, version=max(left, key=pointer.number), versions=left, switched_at=at)
 
-    for version in wrong:
+    for version in set(wrong).intersection(versions(root)):
         objects.write(objects.join(version_model.model_uri(root, version), WITHDRAWN), b"{}")
     pointer.update(root, without)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pyspark import SparkContext
 
-from fruitpipe.runtime.spark_errors import JAVA_GONE
+from fruitpipe.runtime.spark_errors import JAVA_GONE, SPARK_ERRORS
 
 PERIOD_SECONDS = 0.5
+GONE = (*JAVA_GONE, *SPARK_ERRORS, AttributeError)  # Java, or the session, of which pyspark then has no object
 TASKS = 10_000  # of a stage, that are looked through
 
 
@@ -30,7 +31,7 @@ def ends(context: SparkContext, is_final: Callable[[str], bool]) -> Iterator[lis
                 found.extend(filter(is_final, _failures(context, tag)))
                 if found:
                     context.cancelJobsWithTag(tag)
-            except JAVA_GONE:  # which the block is told, too
+            except GONE:  # which the block is told, too
                 return
 
     watcher = threading.Thread(target=watch, daemon=True, name="fruitpipe-failures")
@@ -41,7 +42,8 @@ def ends(context: SparkContext, is_final: Callable[[str], bool]) -> Iterator[lis
     finally:
         over.set()
         watcher.join()
-        context.removeJobTag(tag)
+        with suppress(*GONE):
+            context.removeJobTag(tag)
 
 
 def _failures(context: SparkContext, tag: str) -> Iterator[str]:

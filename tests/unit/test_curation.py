@@ -145,6 +145,13 @@ def test_a_page_beside_the_reports_of_the_root_is_refused(root, run):
     code, _, (line,) = run("outliers", "--page", f"{root}/outliers.html")
     assert code == 2
     assert "lies in the root, whose files are the pipeline's" in line
+
+
+def test_a_page_through_a_link_into_the_root_or_in_place_of_a_report_is_refused(root, run, tmp_path):
+    (tmp_path / "link").symlink_to(root.removeprefix("file://"))
+    for place, said in ((f"{tmp_path}/link/events/x.html", "lies in the root"), (f"{root}/reports/v000001.html", "of a version")):
+        code, _, (line,) = run("duplicates", "--page", place)
+        assert (code, said in line) == (2, True), line
     page.check_place(f"{root}/reports/outliers.html", root)
     with pytest.raises(WrongUsage):
         page.check_place(f"{root}/reduced/outliers.html", root)

@@ -226,13 +226,59 @@ def test_a_version_that_is_withdrawn_meanwhile_stays_in_the_register(root, folde
         return write(*given)
 
     monkeypatch.setattr(dataset, "write", withdrawing)
-    with pytest.raises(Conflict, match=rf"{second} was withdrawn meanwhile, and .* holds it; run the command again"):
+    with pytest.raises(Conflict, match=rf"{second} was withdrawn or replaced meanwhile, and .* holds it; run the command again"):
         publish(root, folder)
     assert [one.version for one in exports.withdrawn(root)] == [second]
     monkeypatch.undo()
     publish(root, folder)
     assert rows_in(folder) == rows_of(root, "v000001")
     assert exports.withdrawn(root) == []
+
+
+def test_of_two_runs_at_once_the_one_that_ends_last_forgets_nothing_that_it_left_there(root, folder, monkeypatch):
+    first = publish_rows(root, KIWI | LIME)
+    write = dataset.write
+
+    def overtaken(*given):
+        monkeypatch.undo()
+        publish_rows(root, KIWI)
+        publication.withdraw(root, [first])
+        publish(root, folder)
+        return write(*given)
+
+    monkeypatch.setattr(dataset, "write", overtaken)
+    with pytest.raises(Conflict, match=f"{first} was withdrawn or replaced meanwhile"):
+        publish(root, folder)
+    assert [one.version for one in exports.withdrawn(root)] == [first]
+    publish(root, folder)
+    assert rows_in(folder) == rows_of(root, "v000002")
+    assert exports.withdrawn(root) == []
+
+
+def test_data_files_of_others_stay_wherever_they_lie(root, folder):
+    publish_rows(root, KIWI | LIME)
+    publish(root, folder)
+    *_, mine = sorted((folder / "data").iterdir())
+    (folder / "data/old").mkdir()
+    others = [folder / "data/test-00000-of-00001-b42a775f407cee45.parquet", folder / "data/old" / mine.name]
+    for path in others:
+        path.write_bytes(mine.read_bytes())
+    mine.unlink()
+    publish(root, folder)
+    assert mine.exists()
+    publish_rows(root, KIWI)
+    publish(root, folder)
+    assert rows_in(folder) == rows_of(root, "v000002")
+    assert all(path.exists() for path in others)
+    assert not mine.exists()
+
+
+def test_what_did_not_change_is_not_written_again(root, folder):
+    publish_rows(root, KIWI)
+    publish(root, folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    publish(root, folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_it_is_taken_away_though_nothing_is_published_any_more(root, folder, capsys):

@@ -171,7 +171,7 @@ def test_an_index_of_another_root_is_left_alone_and_a_bucket_that_is_not_there_i
     publish(root)
     other = f"file://{tmp_path}/other"
     publish_rows(other, LIME)
-    with pytest.raises(WrongUsage, match=r"s3vectors://shop/fruits-v000001 is there already, and not by .*/other"):
+    with pytest.raises(WrongUsage, match=r"s3vectors://shop/fruits-v000001 is there already, and not in the list of .*/other"):
         publish(other)
     assert held(vectors, "fruits-v000001") == rows_of(root, "v000001")
     with pytest.raises(

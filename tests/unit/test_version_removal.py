@@ -115,10 +115,21 @@ def test_where_all_versions_are_withdrawn_nothing_is_published_until_the_next_re
     for reads in (publication.current, pointer.get, rollback.release, publication.load_reduction):
         with pytest.raises(NotFound, match="no reduced features are published yet"):
             reads(root)
-    assert json.loads(objects.read(pointer.uri(root))) == {"version": None}
+    assert json.loads(objects.read(pointer.uri(root))) == {"version": None, "newest": "v000002"}
     assert publication.withdrawn(root) == ["v000001", "v000002"]
     publish(root)
     assert (publication.versions(root), seen_by_a_reader(root), pointer.get(root).held) == (["v000003"], "v000003", None)
+
+
+def test_no_later_version_takes_the_number_of_one_that_was_withdrawn_and_removed(root):
+    for _ in range(2):
+        publish(root)
+    publication.withdraw(root, ["v000001", "v000002"])
+    for version in publication.withdrawn(root):
+        publication.discard(root, version)
+    assert publication.unpublished(root) == []
+    publish(root)
+    assert publication.versions(root) == ["v000003"]
 
 
 CHANGES = {

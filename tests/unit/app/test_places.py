@@ -51,7 +51,7 @@ def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, m
         publication.withdraw(root, ["v000002"])
 
     monkeypatch.setattr(register, "add", withdrawing)
-    with pytest.raises(Conflict, match="v000002 was withdrawn meanwhile"):
+    with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
     assert not [path for path in place.iterdir() if path.is_dir()]
     assert register.every(root) == []
@@ -162,7 +162,7 @@ def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_
         publication.withdraw(root, ["v000002"])
 
     monkeypatch.setattr(register, "add", withdrawing)
-    with pytest.raises(Conflict, match="v000002 was withdrawn meanwhile"):
+    with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
     assert {name: (place / name).read_bytes() for name in shell.NAMES} == before
     assert [app.version for app in register.every(root)] == ["v000001"]
