@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fruitpipe.erasure.notes import Objects
     from fruitpipe.erasure.record import Erasure
     from fruitpipe.errors import DuplicateRows
+    from fruitpipe.export.register import Export
 
 ENDS_BY_ITSELF = "it is removed by hand, or by the first start after its process has ended; a log by one 30 days later"
 ELSEWHERE = [
@@ -85,13 +86,20 @@ def remaining(
     return left, told
 
 
+def out_of_step(root: str) -> tuple[list[Export], str]:
+    """What was made of versions that are not published any more, or why that is not known: then there is nothing in the list."""
+    try:
+        return exports.withdrawn(root), ""
+    except (AccessDenied, Damaged) as error:
+        return [], str(error)
+
+
 def _exports(root: str) -> list[dict[str, str]]:
     """Entries for what was made of versions that are not published any more: an erasure withdrew one, or `--keep` removed it."""
-    try:
-        found = exports.withdrawn(root)
-    except (AccessDenied, Damaged) as error:
+    found, why_not = out_of_step(root)
+    if why_not:
         what = "apps and published copies that were made of earlier versions"
-        return [_left(what, "their list can be read", f"which is not known: {error}")]
+        return [_left(what, "their list can be read", f"which is not known: {why_not}")]
     withdrawn = {version for one in register.every(root) for version in one.withdrawn}
     told = []
     for one in found:

@@ -16,7 +16,6 @@ from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, 
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.record import Erasure
 from fruitpipe.erasure.version_replacement import Versions
-from fruitpipe.export import register as exports
 from fruitpipe.refit import publication
 from fruitpipe.table import commits, delta, lookup, upkeep
 from fruitpipe.table.fence import Fence
@@ -214,7 +213,7 @@ class Steps:
             elsewhere=elsewhere.of(
                 root,
                 request.traces.paths,
-                exports=[one.place for one in exports.withdrawn(root)],
+                exports=[one.place for one in certificate.out_of_step(root)[0]],
                 remains=bool(gone.left) or record.keep_object,
             ),
         )

@@ -147,6 +147,19 @@ def test_a_version_whose_label_is_a_picture_that_stays_under_another_name_stays_
     history.teardown()
 
 
+def test_an_erasure_ends_where_the_list_of_what_was_made_elsewhere_cannot_be_read(history):
+    history.begin(kind="folder", bodies=PICTURES)
+    history.quiet()
+    root = history.ground.root
+    objects.write(f"{root}/models/exports.json", b"[{")
+    history.erase(number=0, keep_object=False)
+    history._ingest("events")
+    (record,) = register.every(root)
+    assert record.status == "done"
+    assert "their list can be read" in [one["until"] for one in record.remaining]
+    history.teardown()
+
+
 STEPS = (
     "table.commits.remove",
     "refit.publication.withdraw",

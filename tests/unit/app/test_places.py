@@ -42,8 +42,8 @@ def test_what_was_made_of_a_withdrawn_version_goes_with_the_next(root, place, tm
     assert not (place / first.folder).exists()
 
 
-def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, monkeypatch, tmp_path):
-    publish_again(root, tmp_path)
+def withdraw_meanwhile(monkeypatch, root):
+    """Withdraws the second version as soon as its app is listed."""
     add = register.add
 
     def withdrawing(*given):
@@ -51,6 +51,11 @@ def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, m
         publication.withdraw(root, ["v000002"])
 
     monkeypatch.setattr(register, "add", withdrawing)
+
+
+def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, monkeypatch, tmp_path):
+    publish_again(root, tmp_path)
+    withdraw_meanwhile(monkeypatch, root)
     with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
     assert not [path for path in place.iterdir() if path.is_dir()]
@@ -155,13 +160,7 @@ def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_
     write(root, place)
     before = {name: (place / name).read_bytes() for name in shell.NAMES}
     publish_again(root, tmp_path)
-    add = register.add
-
-    def withdrawing(*given):
-        add(*given)
-        publication.withdraw(root, ["v000002"])
-
-    monkeypatch.setattr(register, "add", withdrawing)
+    withdraw_meanwhile(monkeypatch, root)
     with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
     assert {name: (place / name).read_bytes() for name in shell.NAMES} == before
