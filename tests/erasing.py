@@ -36,9 +36,9 @@ class Script(Steps):
         self.said.append(("remove", len(requests)))
         return [replace(one.record, status="searching", step="search") for one in requests]
 
-    def look(self, requests):
+    def look(self, requests, stopped):
         self.said.append(("look", len(requests)))
-        return super().look(requests)
+        return super().look(requests, stopped)
 
 
 def request(root, *names):

@@ -83,6 +83,11 @@ class Eraser:
             self._do_round(pending)
         self._admission.reload()
 
+    def stop(self) -> None:
+        """Ends a search that runs, as the stream ends."""
+        if self._searching:
+            self._searching.stop()
+
     def _do_round(self, pending: Sequence[Erasure]) -> None:
         self._conclude()
         busy = {request.id for request in self._searching.requests} if self._searching else set()

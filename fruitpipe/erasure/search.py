@@ -6,6 +6,7 @@ file has been read. So evidence is collected file by file, in any order, and jud
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,6 +46,10 @@ class Evidence(NamedTuple):
 NOTHING = Evidence()
 
 
+class Stopped(Exception):
+    """The search was stopped before its end, as the stream ends."""
+
+
 @dataclass
 class Search:
     """What was read, and what it showed. unread: the files that could not be decoded, and why.
@@ -78,15 +83,17 @@ def place_of(root: str, uri: str) -> str:
     return uri.removeprefix(f"{root}/").partition("/")[0]
 
 
-def of_root(root: str, traces: Traces) -> Search:
-    """Searches every file under the root except notes. Raises AccessDenied."""
-    return of_files(uris_below(root), traces)
+def of_root(root: str, traces: Traces, stopped: threading.Event | None = None) -> Search:
+    """Searches every file under the root except notes. Raises AccessDenied, and Stopped once `stopped` is set."""
+    return of_files(uris_below(root), traces, stopped)
 
 
-def of_files(uris: Iterable[str], traces: Traces) -> Search:
-    """Searches these files; one that is gone holds nothing. Raises AccessDenied."""
+def of_files(uris: Iterable[str], traces: Traces, stopped: threading.Event | None = None) -> Search:
+    """Searches these files; one that is gone holds nothing. Raises AccessDenied, and Stopped once `stopped` is set."""
     done = Search()
     for uri, body in bodies(uris):
+        if stopped is not None and stopped.is_set():
+            raise Stopped
         done.files, done.bytes = done.files + 1, done.bytes + len(body)
         try:
             if shown := of_file(uri, body, traces):

@@ -11,12 +11,19 @@ if TYPE_CHECKING:
     from fruitpipe.erasure.steps import Request
 
 
-class SearchThread(threading.Thread):
-    """Runs `look` for some requests; when it has ended, `result` gives what was found."""
+STOP_SECONDS = 10.0  # for the file in hand; a store that does not answer holds a stopping stream no longer
 
-    def __init__(self, look: Callable[[Sequence[Request]], Search], requests: Sequence[Request]) -> None:
-        super().__init__(daemon=True, name="fruitpipe-search")  # a stream that stops does not wait: the next searches again
+
+class SearchThread(threading.Thread):
+    """Runs `look(requests, stopped)`; when it has ended, `result` gives what was found.
+
+    stopped: is set by `stop`, and `look` raises soon after it.
+    """
+
+    def __init__(self, look: Callable[[Sequence[Request], threading.Event], Search], requests: Sequence[Request]) -> None:
+        super().__init__(daemon=True, name="fruitpipe-search")
         self.requests = requests
+        self._stopped = threading.Event()
         self._look = look
         self._found: Search | None = None
         self._failure: BaseException | None = None
@@ -24,9 +31,15 @@ class SearchThread(threading.Thread):
     def run(self) -> None:
         """Searches. A caller with nothing else to do may call it instead of `start`."""
         try:
-            self._found = self._look(self.requests)
+            self._found = self._look(self.requests, self._stopped)
         except BaseException as error:  # noqa: BLE001 - raised where the requests are concluded
             self._failure = error
+
+    def stop(self) -> None:
+        """Ends the search, which the next stream begins anew. Python that ends while a thread is in Arrow may abort."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(STOP_SECONDS)
 
     def result(self) -> Search:
         """What an ended search found. Raises what it raised."""

@@ -5,6 +5,7 @@ Each may be repeated: what is done already is left as it is. `execution` says wh
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -174,15 +175,18 @@ class Steps:
             )
         return done
 
-    def look(self, requests: Sequence[Request]) -> search.Search:
-        """Searches every file under the root, or, where all requests were searched before, only what was left then."""
+    def look(self, requests: Sequence[Request], stopped: threading.Event) -> search.Search:
+        """Searches every file under the root, or, where all requests were searched before, only what was left then.
+
+        Raises `search.Stopped` once `stopped` is set.
+        """
         root = self.settings.root
         left, sought = [notes.left(root, request.id) for request in requests], together(requests)
         if all(left):
-            found = search.of_files(dict.fromkeys(uri for one in left if one for uri in one.uris), sought)
+            found = search.of_files(dict.fromkeys(uri for one in left if one for uri in one.uris), sought, stopped)
             found.is_of_all, found.shared_before = False, frozenset[int]().union(*(one.shared for one in left if one))
         else:
-            found = search.of_root(root, sought)
+            found = search.of_root(root, sought, stopped)
         if found.found:  # perhaps in what the stream wrote beside the search, of images that came in
             found.staying = held_rows.that_stay(root, sought.paths)
         return found

@@ -37,12 +37,15 @@ class Stream:
 
     def run(self) -> None:
         """Runs until the job must end. Raises the error of a query, the listing or the upkeep."""
-        self._batches.eraser.carry_out()
-        end = End.PAUSED
-        while end is End.PAUSED:
-            end = self._run_query()
-            if end is End.PAUSED or (end is End.CAUGHT_UP and self._batches.eraser.is_due()):
-                self._do_what_is_due()
+        try:
+            self._batches.eraser.carry_out()
+            end = End.PAUSED
+            while end is End.PAUSED:
+                end = self._run_query()
+                if end is End.PAUSED or (end is End.CAUGHT_UP and self._batches.eraser.is_due()):
+                    self._do_what_is_due()
+        finally:
+            self._batches.eraser.stop()
 
     def _run_query(self) -> End:
         with listed(self._settings, self._prefix, self._repeated):

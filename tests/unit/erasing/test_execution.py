@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import register
+from fruitpipe.erasure import register, search
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.erasure.search import Search
+from fruitpipe.erasure.search import NOTHING, Search
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.root import manifests
@@ -103,7 +103,7 @@ def test_the_search_goes_on_beside_the_query_and_its_end_is_due(root, eraser):
     request(root, "a.jpg")
     carrying, go_on = eraser(once=False), threading.Event()
 
-    def look(requests):
+    def look(requests, _stopped):
         go_on.wait()
         return Search(files=len(requests))
 
@@ -119,6 +119,29 @@ def test_the_search_goes_on_beside_the_query_and_its_end_is_due(root, eraser):
     carrying.carry_out()
     assert status(root) == [("done", "nothing")]
     assert not carrying.is_due()
+
+
+def test_a_stream_that_stops_ends_its_search_and_the_next_one_searches_again(root, eraser, monkeypatch):
+    for number in range(5):
+        objects.write(f"{root}/events/2026/{number}.jsonl", b"")
+    read = []
+    carrying = eraser(once=False)
+
+    def of_file(uri, _body, _traces):
+        read.append(uri)
+        carrying._searching._stopped.wait()
+        return NOTHING
+
+    with monkeypatch.context() as patched:
+        patched.setattr(search, "of_file", of_file)
+        request(root, "a.jpg")
+        carrying.carry_out()
+        carrying.stop()
+    assert not carrying._searching.is_alive()
+    assert len(read) <= 1  # none, where it had not begun to read
+    assert status(root) == [("searching", "search")]
+    eraser().carry_out()
+    assert status(root) == [("done", "nothing")]
 
 
 def test_earlier_versions_of_files_go_under_the_lease_alone_once_a_search_has_ended(root, eraser, monkeypatch):

@@ -58,9 +58,9 @@ def test_one_that_comes_in_while_the_search_reads_is_none_either(root, eraser):
     carrying = eraser()
     steps_look = carrying._steps.look
 
-    def look(requests):
+    def look(requests, stopped):
         put_rows(root, [objects.Stat("file:///images/a.jpg (1).jpg", "e", 1, datetime.now(UTC))])
-        return steps_look(requests)
+        return steps_look(requests, stopped)
 
     object.__setattr__(carrying._steps, "look", look)
     carrying.carry_out()
