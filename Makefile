@@ -46,6 +46,15 @@ test: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/python record_classes.py
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not soak" $(ARGS)
 
+## lanes: on each other pair of Spark and Delta, the tests of what a pair may do otherwise (`make test LANE=…` for all that start Spark)
+.PHONY: lanes lane
+lanes: $(VENV)/ready-dev
+	@for lane in $$($(BIN)/python -m fruitpipe.runtime.lanes); do $(MAKE) --no-print-directory lane LANE=$$lane ARGS="$(ARGS)"; done
+
+lane: $(VENV)/ready-dev $(MODEL)
+	@$(BIN)/fruitpipe jars
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m lane $(ARGS)
+
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
 SOAK := model refit_kills ingest_kills histories s3_faults takeovers cold_warm_edit odd_pictures fuzz_pictures erasure packages
 .PHONY: soak

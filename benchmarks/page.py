@@ -4,7 +4,8 @@
 
 Every second photograph of each label makes the version, and the others are asked about (without photographs drawn fruits do for
 both). Asked are some as they are (100 x 100), some enlarged to 1920 x 1080 on white with a sensor's noise, and drawn scenes of 12
-megapixels, plain and in Display P3, which Python decodes at a fraction of their size and the page in full.
+megapixels, plain and in Display P3, which Python decodes at a fraction of their size and the page in full. After the first load
+the network is off.
 """
 
 from __future__ import annotations
@@ -72,6 +73,9 @@ def main() -> None:
         for build in ("relaxed", "compat"):
             with opened(browser, f"{address}/index.html?build={build}") as page:
                 golden(build, page)
+                page.context.set_offline(True)  # all that follows is named without a network
+                page.page.reload()
+                print(f"{build}: network off, page loaded again: {page.settled()}")
                 compared(build, page, root, asked(left_out, folder / "asked", given.count))
         if given.screenshots:
             screenshots(browser, f"{address}/index.html", given.screenshots, left_out[0])

@@ -107,7 +107,10 @@ def _series(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # without arguments: the names of the lanes beside the default
+    if len(sys.argv) == 1:
+        sys.stdout.write(" ".join(name for name in LANES if name != DEFAULT) + "\n")
+        sys.exit()
     wanted, file = sys.argv[1:]
     if wanted not in LANES:
         sys.exit(f"error: there is no lane {wanted}; choose one of {', '.join(LANES)}")

@@ -26,6 +26,8 @@ from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import fill
 from tests.rows import append_rows
 
+pytestmark = pytest.mark.lane
+
 NOON = datetime(2026, 3, 1, 12, 0, 0, 0, UTC)
 
 

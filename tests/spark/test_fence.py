@@ -16,6 +16,8 @@ from fruitpipe.table.data_files import Writer
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
 
+pytestmark = pytest.mark.lane
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -16,6 +16,8 @@ from fruitpipe.table.snapshot import Snapshot
 from tests.aged import aged
 from tests.spark.refit.rows import features, frame, write
 
+pytestmark = pytest.mark.lane
+
 GRACE_HOURS = 3
 NINE_DAYS = 9 * 24
 

@@ -33,6 +33,8 @@ PACK = """
 import sys
 from fruitpipe.runtime import session
 from fruitpipe.table import upkeep
+
+pytestmark = pytest.mark.lane
 upkeep.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
 """
 

@@ -41,6 +41,7 @@ def elsewhere_than_here(root):
     return [one for one in certificate(root).remaining if one["why"] != "Spark's, on the stream's own machine"]
 
 
+@pytest.mark.lane
 def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vectors(images, root, run, erase, vectors):
     uris = fill(images, 3) + fill(images, 3, "Lime", first=3)
     run()
@@ -62,6 +63,7 @@ def test_an_erased_image_is_in_no_file_afterwards_and_the_others_keep_their_vect
     assert version_model.load_model(root, "v000003").facts["rows"] == 5
 
 
+@pytest.mark.lane
 def test_the_first_and_the_last_name_of_a_file_leave_its_statistics_in_the_log_too(images, root, run, erase, vectors):
     uris = fill(images, 6)
     run()

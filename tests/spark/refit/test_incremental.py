@@ -1,6 +1,7 @@
 """A refit reads only what is new, wherever that changes nothing, and says so where it must read all."""
 
 import numpy as np
+import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -8,6 +9,8 @@ from fruitpipe import objects
 from fruitpipe.refit import changes, publication, rollback, version_model
 from fruitpipe.table import delta
 from tests.spark.refit.rows import LABELS, features, frame, reduced, write
+
+pytestmark = pytest.mark.lane
 
 
 def test_only_new_rows_are_read_and_the_result_is_that_of_a_full_refit(spark, root, add, run):
