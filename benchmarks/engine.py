@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UP, DONE = "up", "done"
+IN_FULL = os.environ.get("FRUITPIPE_DECODE") == "full"  # as for the job itself
 
 
 class Features:
     """The product's own way from a file's bytes to its features; one for each process, with one thread."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, in_full: bool = IN_FULL) -> None:
         self._extract = Network(ModelFile.load(model).body)
-        self._in_full = os.environ.get("FRUITPIPE_DECODE") == "full"  # as for the job itself
+        self._in_full = in_full
 
     def __call__(self, body: bytes) -> NDArray[np.float32]:
         """The features, (1280,) float32, of the picture in `body`."""

@@ -35,7 +35,8 @@ class Engine(NamedTuple):
     """How an engine is run. packages: what its version is read from, in the peers' environment or in the product's.
 
     one_in: it is given one in so many of the images, such that a slow engine's run takes about as long as the others'.
-    environment: what it finds there beside all else. is_before, checkout: whether it is an earlier build, and where that lies.
+    environment: what it finds there beside all else. least_cosine: between its vectors and the product's, where it decodes with a
+    decoder of its own; elsewhere both are equal. python, checkout: of an earlier build, what runs it and where its files lie.
     """
 
     name: str
@@ -46,8 +47,14 @@ class Engine(NamedTuple):
     one_in: int = 1
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = MappingProxyType({})
-    is_before: bool = False
+    least_cosine: float | None = None
+    python: str = ""
     checkout: Path | None = None
+
+    @property
+    def is_in_full(self) -> bool:
+        """Whether it decodes large JPEGs in full."""
+        return self.environment.get("FRUITPIPE_DECODE") == "full"
 
 
 class Took(NamedTuple):
@@ -92,7 +99,7 @@ SMALL = {
 def run(of: Engine, images: Path, out: Path, peers: str) -> Took:
     """Runs one process to its end. Raises CalledProcessError where it fails, ValueError where its rows are wrong."""
     took = _timed(_command(of, images, out, peers), of.checkout or CHECKOUT, of.environment)
-    wrong = of.rows and written.fault(of.rows(out), images)
+    wrong = of.rows and written.fault(of.rows(out), images, is_in_full=of.is_in_full, least_cosine=of.least_cosine)
     if wrong:
         raise ValueError(f"{of.name}: {wrong}")
     return took
@@ -101,7 +108,11 @@ def run(of: Engine, images: Path, out: Path, peers: str) -> Took:
 def _command(of: Engine, images: Path, out: Path, peers: str) -> list[str]:
     job = ["--images", str(images), "--root", str(out), "--once"]
     script = [str(images), str(out), "--model", default_model(), *of.flags]
-    return [sys.executable if of.own else peers, str((of.checkout or CHECKOUT) / of.script), *(job if of is JOB else script)]
+    return [_python(of, peers), str((of.checkout or CHECKOUT) / of.script), *(job if of is JOB else script)]
+
+
+def _python(of: Engine, peers: str) -> str:
+    return of.python or (sys.executable if of.own else peers)
 
 
 def _timed(command: list[str], checkout: Path, more: Mapping[str, str]) -> Took:
@@ -124,10 +135,11 @@ def _timed(command: list[str], checkout: Path, more: Mapping[str, str]) -> Took:
 
 def versions(of: Engine, peers: str) -> str:
     """The packages of an engine with their versions, as the environment that runs it has them."""
-    if of.own:
+    if of.own and not of.python:
         return ", ".join(f"{package} {version(package)}" for package in of.packages)
     code = "import sys; from importlib.metadata import version; print(', '.join(p + ' ' + version(p) for p in sys.argv[1:]))"
-    return subprocess.run([peers, "-c", code, *of.packages], capture_output=True, text=True, check=True).stdout.strip()
+    command = [_python(of, peers), "-c", code, *of.packages]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine() -> str:

@@ -1,19 +1,22 @@
 """Camera photographs: the product beside its bound, Daft, Ray Data and its own build of before, on one machine.
 
-    python benchmarks/photographs.py run --peers PYTHON --results FILE    images/s, each engine in turn, some rounds
-    python benchmarks/photographs.py vectors                             cosines to full decoding, and whose label is nearest
-    python benchmarks/photographs.py memory                              what a picture takes of a worker's memory, by size
+    python benchmarks/photographs.py run --peers PYTHON --before PYTHON --results FILE
+                                                                          images/s, each engine in turn, some rounds
+    python benchmarks/photographs.py vectors                              cosines to full decoding, and whose label is nearest
+    python benchmarks/photographs.py memory                               what a picture takes of a worker's memory, by size
     python benchmarks/photographs.py table --results FILE                 what FILE holds, as Markdown
 
 Photographs are drawn (`scenes.py`): 1920 x 1080, 4000 x 3000 plain and in Display P3, 8000 x 6000; quality 90, 4:2:0. The
 bound reads a file, decodes it at an eighth of its size, which is entropy decoding and little else, and runs the model. Daft and
 Ray Data decode once as their guides say, with their own decoders, and once with the decoder of 2e34f4e, which is the product's
-`--decode full`. The build of that commit is run from a copy of its files. Rates are those of compare.py.
+`--decode full`. The build of that commit is run from a copy of its files, on the Spark that it knows (`make .venv-before/ready`).
+Rates are those of compare.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -62,45 +65,55 @@ decode(body, in_full=sys.argv[2] == "full")
 print(round(peak() - before))
 """
 FULL = {"FRUITPIPE_DECODE": "full"}
+LEAST_COSINE = 0.8  # of vectors by other decoders to the product's: their ways of scaling differ, but the picture is the same
 OURS = engines.THROUGHPUT["fruitpipe"]
 DAFT, RAY = engines.THROUGHPUT["daft"], engines.THROUGHPUT["ray"]
 ENGINES = {
     "bound": engines.BOUND._replace(name="bound: read, entropy-decode, infer", script="benchmarks/entropy_bound.py"),
     "fruitpipe": OURS,
     "full": OURS._replace(name="fruitpipe --decode full", environment=FULL),
-    "before": OURS._replace(name=f"fruitpipe {BEFORE}", is_before=True),
-    "daft": DAFT._replace(name="Daft, its own decoder", script="benchmarks/with_daft_images.py"),
+    "before": OURS._replace(name=f"fruitpipe {BEFORE}", environment=FULL),  # which it does not read: it knows no other way
+    "daft": DAFT._replace(name="Daft, its own decoder", script="benchmarks/with_daft_images.py", least_cosine=LEAST_COSINE),
     "daft_full": DAFT._replace(name=f"Daft, decoder of {BEFORE}", environment=FULL),
-    "ray": RAY._replace(name="Ray Data, its own decoder", script="benchmarks/with_ray_images.py"),
+    "ray": RAY._replace(name="Ray Data, its own decoder", script="benchmarks/with_ray_images.py", least_cosine=LEAST_COSINE),
     "ray_full": RAY._replace(name=f"Ray Data, decoder of {BEFORE}", environment=FULL),
 }
 
 
 def run(given: argparse.Namespace, folder: Path) -> None:
     """The engines in turn, `rounds` times, for each size."""
-    before = checkout(folder / "before") if "before" in given.engines else None
+    asked = [build_of_before(given.before, folder / "before") if name == "before" else ENGINES[name] for name in given.engines]
     for photographs in (some for some in SIZES if some.name in given.sizes):
         count = given.images or photographs.images
         images = folder / photographs.name.replace(" ", "-")
         scenes.draw(images, photographs.size, count, is_p3=photographs.is_p3)
         for round_ in range(given.rounds):
-            for engine in (ENGINES[name] for name in given.engines):
+            for engine in asked:
                 line = compare.facts(given, engine) | {"round": round_, "kind": photographs.name, "images": count}
                 line |= {"photographs": "drawn photographs"}
                 results.expect(given.results, line)
                 if not results.has(given.results, line):
-                    measured = engine._replace(checkout=before if engine.is_before else None)
-                    compare.measure(given, line, measured, images, folder / "out")
+                    compare.measure(given, line, engine, images, folder / "out")
                     shutil.rmtree(folder / "out", ignore_errors=True)
         shutil.rmtree(images)
 
 
-def checkout(folder: Path) -> Path:
-    """The files of the commit of before."""
+def build_of_before(python: str, folder: Path) -> engines.Engine:
+    """The engine of the commit of before, its files laid into `folder` and Java's classes recorded as `make` does.
+
+    python: of an environment with the Spark that it knows, 4.0.
+    """
+    checkout(folder)
+    there = os.environ | {"PYTHONPATH": str(folder)}
+    subprocess.run([python, "record_classes.py"], cwd=folder, env=there, stdout=subprocess.DEVNULL, check=True)
+    return ENGINES["before"]._replace(python=python, checkout=folder)
+
+
+def checkout(folder: Path) -> None:
+    """Lays the files of the commit of before into a new folder."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", BEFORE], cwd=engines.CHECKOUT, capture_output=True, check=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
-    return folder
 
 
 def vectors(given: argparse.Namespace, folder: Path) -> None:
@@ -169,11 +182,16 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "vectors", "memory", "table"))
     parser.add_argument("--results", type=Path, default=Path("bench.jsonl"))
     parser.add_argument("--peers", default="", help="the Python of the environment that holds the peers")
+    parser.add_argument("--before", default="", help=f"the Python of an environment with Spark 4.0, for the build of {BEFORE}")
     parser.add_argument("--images", type=int, help="of each size; by default 600, 200, 100 and 40")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", nargs="+", default=[some.name for some in SIZES], choices=[some.name for some in SIZES])
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     given = parser.parse_args()
+    if given.what == "run" and "before" in given.engines and not given.before:
+        parser.error(f"--before: name a Python with Spark 4.0 for {BEFORE}, as `make .venv-before/ready` makes one, or --engines")
+    if given.what == "run" and not given.peers and any(not ENGINES[name].own for name in given.engines):
+        parser.error("--peers: name a Python with Daft and Ray, as `make .venv-peers/ready` makes one, or --engines")
     given.part = PART
     if given.what == "table":
         print(table(given))

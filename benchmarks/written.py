@@ -32,18 +32,22 @@ class Rows(NamedTuple):
     features: NDArray[np.float32]
 
 
-def fault(rows: Rows, images: Path) -> str | None:
-    """What is wrong with `rows` as those of all images in the folder, or None."""
+def fault(rows: Rows, images: Path, *, is_in_full: bool = False, least_cosine: float | None = None) -> str | None:
+    """What is wrong with `rows` as those of all images in the folder, or None.
+
+    is_in_full: whether their large JPEGs were decoded in full. least_cosine: to the product's vectors, where an engine has a
+    decoder of its own; else each feature is the same.
+    """
     paths, files = [_file(path) for path in rows.paths], sorted(map(str, images.resolve().glob("*/*.jpg")))
     if sorted(paths) != files:
         return f"{len(paths)} rows of {len(set(paths))} images, expected one for each of {len(files)}"
     if rows.labels != [engine.label(path) for path in paths]:
         return "a label is not the name of its image's folder"
-    own = engine.Features(default_model())
+    own = engine.Features(default_model(), in_full=is_in_full)
     for number in np.linspace(0, len(files) - 1, CHECKED).astype(int):
-        off = float(np.abs(rows.features[number] - own(Path(paths[number]).read_bytes())).max())
-        if not off <= TOLERANCE:
-            return f"{paths[number]}: a feature differs by {off:.2g} from the product's, more than {TOLERANCE}"
+        expected = own(Path(paths[number]).read_bytes())
+        if wrong := _difference(rows.features[number], expected, least_cosine):
+            return f"{paths[number]}: {wrong}"
     return None
 
 
@@ -89,6 +93,15 @@ def _rows(table: pa.Table) -> Rows:
 def _gathered(rows: list[tuple[str, str, Any]], vector: Any) -> Rows:
     paths, labels, features = zip(*rows, strict=True)
     return Rows(list(paths), list(labels), np.stack([vector(one) for one in features]))
+
+
+def _difference(found: NDArray[np.float32], expected: NDArray[np.float32], least_cosine: float | None) -> str | None:
+    """How a vector differs from the product's, if by too much; both (1280,)."""
+    if least_cosine is None:
+        off = float(np.abs(found - expected).max())
+        return None if off <= TOLERANCE else f"a feature differs by {off:.2g} from the product's, more than {TOLERANCE}"
+    cosine = float(found @ expected / (np.linalg.norm(found) * np.linalg.norm(expected)))
+    return None if cosine >= least_cosine else f"the cosine to the product's vector is {cosine:.3f}, less than {least_cosine}"
 
 
 def _file(path: str) -> str:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import compare, engine, engines, results, written
+from benchmarks import compare, engine, engines, photographs, results, scenes, written
 from fruitpipe.extractor.inference import ModelFile, Network
 from fruitpipe.pictures import drawn
 from fruitpipe.pictures.decoding import decode
@@ -97,6 +97,32 @@ def test_rows_that_an_engine_got_wrong_are_found(tmp_path):
         f"{files[2]}: a feature differs by 0.01 from the product's, more than 0.0001": rows._replace(features=other),
     }
     assert {said: written.fault(rows, tmp_path) for said, rows in wrong.items()} == {said: said for said in wrong}
+
+
+def test_an_engine_is_held_to_vectors_of_its_own_way_of_decoding(tmp_path):
+    """Decoded in full they are others than the product's, and by other decoders near them."""
+    scenes.draw(tmp_path, (1344, 1344), 2)
+    files = sorted(tmp_path.glob("*/*.jpg"))
+    extract = Network(ModelFile.load(default_model()).body)
+    vectors = [extract(decode(file.read_bytes(), in_full=True).pixels) for file in files]
+    rows = written.Rows([str(file) for file in files], [file.parent.name for file in files], np.stack(vectors))
+    assert photographs.ENGINES["before"].is_in_full
+    assert written.fault(rows, tmp_path, is_in_full=True) is None
+    assert "a feature differs by" in str(written.fault(rows, tmp_path))
+    assert written.fault(rows, tmp_path, least_cosine=0.99) is None
+    other = rows._replace(features=rows.features[::-1])
+    assert "the cosine to the product's vector is 0." in str(written.fault(other, tmp_path, least_cosine=0.99))
+
+
+def test_the_build_of_before_runs_in_an_environment_of_its_own(tmp_path, monkeypatch):
+    """It knows an older Spark, and its versions in the results are those of that environment."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "pyspark 4.0.2"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(photographs, "checkout", lambda folder: folder.mkdir())  # a shallow clone has no such commit
+    before = photographs.build_of_before(str(python), tmp_path / "before")
+    assert (before.python, before.checkout) == (str(python), tmp_path / "before")
+    assert engines.versions(before, peers="") == "pyspark 4.0.2"
 
 
 def put(folder, *names):
