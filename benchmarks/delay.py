@@ -19,11 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -43,47 +43,53 @@ if TYPE_CHECKING:
     from pyspark import Broadcast
 
 CHECKOUT = Path(__file__).parents[1]
+BUCKET = "fruits"
 WARM_UP = 300
 PICTURES = 500  # different ones
 
 
-def images(prefix: str) -> str:
-    return f"s3://fruits/{prefix}/images"
+class Load(NamedTuple):
+    """What is ingested: `images` of them, after `warm_up` others. bodies: what they hold in turn."""
+
+    bodies: list[bytes]
+    images: int
+    warm_up: int = WARM_UP
 
 
-def paths(prefix: str, count: int) -> list[str]:
-    return [f"{images(prefix)}/Label {number % 36:02}/{number:06}.jpg" for number in range(count)]
+def paths(folder: str, count: int) -> list[str]:
+    """The URIs of `count` images in a folder, in folders of their labels."""
+    return [f"{folder}/Label {number % 36:02}/{number:06}.jpg" for number in range(count)]
 
 
-def upload(server: s3_server.S3Server, uris: list[str]) -> None:
-    """Images, directly to the server."""
-    os.environ |= server.environment
-    bodies = [jpeg(seed) for seed in range(min(PICTURES, len(uris)))]
+def upload(folder: str, load: Load) -> None:
+    """The images below a folder, in S3 or here, and those of the warm-up beside them."""
+    uris = paths(f"{folder}/images/warm", load.warm_up) + paths(f"{folder}/images/new", load.images)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(objects.write, uris, (bodies[number % len(bodies)] for number in range(len(uris)))))
+        list(pool.map(objects.write, uris, (load.bodies[number % len(load.bodies)] for number in range(len(uris)))))
 
 
-def events(prefix: str, count: int) -> float:
+def events(folder: str, count: int, warm_up: int) -> float:
     """Seconds from the manifests to the last row, of a stream that runs and has seen other images."""
-    settings = IngestSettings(images=images(prefix), root=f"s3://fruits/{prefix}/root", source="events", trigger_seconds=0)
+    settings = IngestSettings(images=f"{folder}/images", root=f"{folder}/root", source="events", trigger_seconds=0)
     with stream.running(session.open("fruitpipe benchmark: delay", settings.root), settings) as (watched, _):
-        for uris in (paths(f"{prefix}-warm", WARM_UP), paths(prefix, count)):
+        for uris in (paths(f"{folder}/images/warm", warm_up), paths(f"{folder}/images/new", count)):
             began = time.perf_counter()
             stream.announce(settings.root, uris)
             seconds = watched.wait(uris, 600) - began
     return seconds
 
 
-def binary_files(prefix: str, _: int) -> float:
+def binary_files(folder: str, _count: int, _warm_up: int) -> float:
     """Seconds of one query that reads the content of the images, and writes their features."""
-    spark = session.open("fruitpipe benchmark: delay", images(prefix))
+    spark = session.open("fruitpipe benchmark: delay", folder)
     model = spark.sparkContext.broadcast(ModelFile.load(IngestSettings(images="x", root="x").model))
     featurise = partial(_featurise, model=model)
-    for folder in (images(f"{prefix}-warm"), images(prefix)):
+    for part in ("warm", "new"):
         began = time.perf_counter()
-        files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(objects.for_spark(folder))
+        source = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+        files = source.load(objects.for_spark(f"{folder}/images/{part}"))
         rows = files.select("path", "content").mapInArrow(featurise, "path string, features array<float>")
-        rows.write.format("delta").mode("append").save(f"s3a://fruits/{prefix}/binary")
+        rows.write.format("delta").mode("append").save(objects.for_spark(f"{folder}/binary"))
         seconds = time.perf_counter() - began
     return seconds
 
@@ -99,17 +105,23 @@ def _featurise(batches: Iterable[pa.RecordBatch], model: Broadcast[ModelFile]) -
 WAYS = {"events": events, "binaryFile": binary_files}
 
 
-def measured(server: s3_server.S3Server, way: str, count: int, delay_seconds: float) -> float:
-    """Images a second of one way, in a process of its own."""
-    prefix = f"{way}-{delay_seconds}"
-    upload(server, paths(f"{prefix}-warm", WARM_UP) + paths(prefix, count))
+def measured(server: s3_server.S3Server, way: str, load: Load, delay_seconds: float, name: str = "") -> float:
+    """Images a second of one way, from the server. name: of a folder in the bucket, where the ways are measured several times."""
+    os.environ |= server.environment
+    folder = f"s3://{BUCKET}/{name}{way}-{delay_seconds}"
+    upload(folder, load)
     with proxy(server.endpoint, delay_seconds) as endpoint:
-        command = [sys.executable, __file__, "--run", way, "--prefix", prefix, "--images", str(count)]
-        environment = os.environ | s3_server.environment(endpoint)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return rate(way, folder, load, s3_server.environment(endpoint))
+
+
+def rate(way: str, folder: str, load: Load, environment: Mapping[str, str]) -> float:
+    """Images a second of one way with what lies below a folder, in a process of its own."""
+    numbers = ["--images", str(load.images), "--warm-up", str(load.warm_up)]
+    command = [sys.executable, __file__, "--run", way, "--folder", folder, *numbers]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    return count / float(done.stdout.split()[-1])
+    return load.images / float(done.stdout.split()[-1])
 
 
 @contextlib.contextmanager
@@ -130,17 +142,19 @@ def main() -> None:
     parser.add_argument("--binary-images", type=int, default=1_000, help="for binaryFile (default: %(default)s)")
     parser.add_argument("--delay-seconds", type=float, default=0.03)
     parser.add_argument("--run", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--prefix", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        print(WAYS[given.run](given.prefix, given.images))
+        print(WAYS[given.run](given.folder, given.images, given.warm_up))
         return
+    bodies = [jpeg(seed) for seed in range(PICTURES)]
     delay = given.delay_seconds
     print(f"| images/s | no delay | {delay * 1000:.0f} ms a request | ratio |", "|---|---|---|---|", sep="\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="fruitpipe-benchmark-") as folder, s3_server.started(Path(folder)) as server:
-        server.bucket("fruits")
+        server.bucket(BUCKET)
         for way, count in (("events", given.images), ("binaryFile", given.binary_images)):
-            without, slow = measured(server, way, count, 0.0), measured(server, way, count, delay)
+            without, slow = (measured(server, way, Load(bodies, count, given.warm_up), seconds) for seconds in (0.0, delay))
             print(f"| {way}, {count:,} images | {without:.0f} | {slow:.0f} | {slow / without:.2f} |", flush=True)
 
 

@@ -1,6 +1,7 @@
 """What the comparison with other engines makes of the lines that it reads; the engines themselves run in `make bench`."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_the_build_of_before_runs_in_an_environment_of_its_own(tmp_path, monkeyp
     python.write_text('#!/bin/sh\necho "pyspark 4.0.2"\n')
     python.chmod(0o755)
     monkeypatch.setattr(photographs, "checkout", lambda folder: folder.mkdir())  # a shallow clone has no such commit
-    before = photographs.build_of_before(str(python), tmp_path / "before")
+    before = photographs.build_of_before(os.path.relpath(python), tmp_path / "before")
     assert (before.python, before.checkout) == (str(python), tmp_path / "before")
     assert engines.versions(before, peers="") == "pyspark 4.0.2"
 
