@@ -88,16 +88,22 @@ def fit(summary: Summary) -> Discriminant:
     if len(summary.labels) < LEAST_LABELS:
         raise NotEnoughRows(f"{len(summary.labels)} label: a classifier needs at least {LEAST_LABELS}, a folder of images each")
     within = _within(summary)[np.ix_(live, live)]
-    if freedom < 1 or np.trace(within) <= np.trace(moments.m2) * len(within) * np.finfo(np.float64).eps:
-        raise NotEnoughRows(
-            f"{moments.count} images of {len(summary.labels)} labels, no two of one label that differ: a classifier needs some"
-        )
+    alike = NotEnoughRows(
+        f"{moments.count} images of {len(summary.labels)} labels, no two of one label that differ: a classifier needs some"
+    )
+    rounding = (moments.count + len(within)) * np.finfo(np.float64).eps  # of sums over rows, and of their difference
+    if freedom < 1 or np.trace(within) <= np.trace(moments.m2) * rounding:
+        raise alike
     shrinkage = oas(within / freedom, freedom)
     weight = (1 - shrinkage) / freedom
     covariance = weight * within
     covariance[np.diag_indices_from(covariance)] += shrinkage * np.trace(within) / freedom / len(within)
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # a difference of larger scatters, as after an erasure, of which rounding alone is left
+        raise alike from None
     whitening = np.zeros((moments.dimensions, len(within)))
-    whitening[live] = np.linalg.inv(np.linalg.cholesky(covariance)).T
+    whitening[live] = np.linalg.inv(factor).T
     return Discriminant(
         summary.labels, summary.label_counts, moments.mean, whitening, _centres(summary, whitening), shrinkage, weight
     )

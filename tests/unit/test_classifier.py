@@ -1,6 +1,7 @@
 """The classifier in closed form, against scikit-learn and against fits that never saw a row."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -34,6 +35,27 @@ def summary_of(rows, labels):
 
 def fitted(rows, labels):
     return discriminant.fit(summary_of(rows, labels))
+
+
+@pytest.mark.parametrize(("dimensions", "counts"), [(2, [7] * 30), (3, [20] * 100), (64, [7] * 30)])
+def test_copies_of_one_image_a_label_are_no_scatter_but_rounding(dimensions, counts):
+    """Of sums over many rows more rounding is left than of a few, and it has negative squares, too."""
+    for seed in range(10):
+        centres = np.random.default_rng(seed).normal(size=(len(counts), dimensions)).astype(np.float32)
+        labels = np.repeat([f"label {number:03}" for number in range(len(counts))], counts).astype(object)
+        with pytest.raises(NotEnoughRows, match="no two of one label that differ"):
+            fitted(np.repeat(centres, counts, axis=0), labels)
+
+
+def test_where_an_erasure_leaves_little_but_rounding_a_classifier_is_refused_or_finite():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        rows, labels = rng.normal(size=(60, 3)).astype(np.float32), np.repeat(["a", "b", "c"], 20).astype(object)
+        left = np.arange(60) % 20 < 2
+        rows[1::20] = rows[::20]
+        with suppress(NotEnoughRows):
+            model = discriminant.fit(summary_of(rows, labels).subtract(summary_of(rows[~left], labels[~left])))
+            assert np.isfinite(model.whitening).all()
 
 
 def scores_of(model, rows, *, equal_priors=False):
