@@ -56,7 +56,7 @@ def save_model(root: str, version: str, model: Model) -> None:
 def load_model(root: str, version: str) -> Model:
     """What `save_model` wrote. Raises NotFound, Damaged."""
     facts = load_facts(root, version)
-    reduction, summary = _read(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
+    reduction, summary = _read_array_file(objects.join(model_uri(objects.canonical(root), version), "reduction.npz"), _arrays)
     return Model(reduction, summary, facts)
 
 
@@ -78,7 +78,7 @@ def load_classifier(root: str, version: str) -> Classifier:
     if facts["classifier"] is None:
         raise NotEnoughRows(f"{version} of {root} has no classifier ({facts['no_classifier']})")
     uri = objects.join(model_uri(objects.canonical(root), version), "classifier.npz")
-    return _read(uri, lambda body: Classifier.from_arrays(un_npz(body), facts["classifier"]))
+    return _read_array_file(uri, lambda body: Classifier.from_arrays(un_npz(body), facts["classifier"]))
 
 
 def load_facts(root: str, version: str) -> dict[str, Any]:
@@ -98,11 +98,22 @@ def _arrays(body: bytes) -> tuple[Reduction, Summary]:
     return Reduction.from_arrays(arrays), Summary.from_arrays(arrays)
 
 
+def _read_array_file(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """What is in a file beside `reduction.json`, which was written after it. Raises Damaged."""
+    try:
+        return _read(uri, parse)
+    except NotFound as error:
+        raise Damaged(f"{uri}: is missing; {_way_out(uri)}") from error
+
+
 def _read(uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
     """What is in a file of a model. Raises NotFound, Damaged."""
     body = objects.read(uri)
     try:
         return parse(body)
     except (*UNREADABLE, KeyError) as error:
-        root = uri.rsplit("/", 3)[0]  # of ROOT/models/VERSION/FILE
-        raise Damaged(f"{uri}: does not read back ({error}); {version_files.way_out(root)}") from error
+        raise Damaged(f"{uri}: does not read back ({error}); {_way_out(uri)}") from error
+
+
+def _way_out(uri: str) -> str:
+    return version_files.way_out(uri.rsplit("/", 3)[0])  # of ROOT/models/VERSION/FILE

@@ -39,7 +39,12 @@ def mpo():
 
 
 TINY, REDUCED = COLOUR.resize((16, 12)), (254, 4, [1])
-DNG = tiff(directory(TINY, REDUCED, (50706, 1, [1, 4, 0, 0])), below=(directory(COLOUR, (262, 3, [32803])),))
+RAW = (262, 3, [32803])
+NEF, ARW = (
+    tiff(directory(TINY, REDUCED, (271, 2, maker)), below=(directory(COLOUR, RAW),))
+    for maker in (b"NIKON CORPORATION\0", b"SONY\0")
+)
+DNG = tiff(directory(TINY, REDUCED, (50706, 1, [1, 4, 0, 0])), below=(directory(COLOUR, RAW),))
 MADE = {
     "JPEG, baseline": [JPEG],
     "JPEG, progressive": [FILES["progressive"]],
@@ -78,7 +83,7 @@ MADE = {
     "TIFF": [FILES["tiff"]],
     "TIFF, LZW": [FILES["lzw tiff"]],
     "TIFF whose first picture is a thumbnail": [tiff(directory(TINY, REDUCED), directory(COLOUR))],
-    "DNG, CR2, NEF, ARW": [DNG, b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)],
+    "DNG, CR2, NEF, ARW": [DNG, NEF, ARW, b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)],
     "video, MP4 or QuickTime": [container(b"isom"), container(b"qt  ")],
     "PDF": [b"%PDF-1.7\n" + bytes(40)],
     "SVG": [b"<svg xmlns='http://www.w3.org/2000/svg'/>"],

@@ -93,6 +93,18 @@ def test_a_damaged_classifier_is_named_and_the_rest_of_the_model_serves(root, da
     assert publication.load_reduction(root).k == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [("classifier.npz", publication.load_classifier), ("reduction.npz", publication.load_reduction)],
+    ids=["classifier", "reduction"],
+)
+def test_a_missing_file_of_a_model_is_named_with_the_way_out(root, name, load):
+    """Only `reduction.json` may be missing where nothing is damaged: a version that is not there has none."""
+    objects.delete(f"{version_model.model_uri(root, VERSION)}/{name}")
+    with pytest.raises(Damaged, match=rf"models/{VERSION}/{name}: is missing; readers get another version after .* rollback"):
+        load(root)
+
+
 def test_a_version_of_before_there_were_classifiers_says_what_makes_one(root):
     uri = f"{version_model.model_uri(root, VERSION)}/reduction.json"
     objects.write(uri, json.dumps({"version": VERSION, "rows": 30}).encode())
