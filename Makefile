@@ -103,7 +103,7 @@ deploy: package
 destroy: $(VENV)/ready
 	@$(BIN)/python deploy/deploy.py down $(PARAMETERS) dist $(ARGS)
 
-## bench: the product beside other engines, three rounds, over an hour; interrupted, it goes on where it was
+## bench: the product beside other engines, three rounds, over two hours; interrupted, it goes on where it was
 PEERS := .venv-peers
 BEFORE := .venv-before
 RESULTS := bench.jsonl

@@ -122,6 +122,8 @@ def published(root: str, *, verify: bool = False) -> str:
     found = pointer.get(root)
     for version in found.versions:
         facts, folder = version_model.load_model(root, version).facts, publication.reduced_uri(root, version)
+        if facts.get("classifier"):
+            version_model.load_classifier(root, version)
         if verify or version_files.FILES not in facts:
             version_files.verify(folder, facts)
         else:

@@ -115,6 +115,17 @@ def test_waiting_manifests_are_told_by_their_age(asked):
         doctor.check_manifests(asked)
 
 
+@pytest.mark.parametrize("left", [None, 99], ids=["missing", "cut"])
+def test_any_published_version_whose_classifier_is_gone_is_told(asked, left):
+    uri = f"{version_model.model_uri(asked.root, 'v000001')}/classifier.npz"
+    body = objects.read(uri)
+    objects.delete(uri)
+    if left:
+        objects.write(uri, body[:left])
+    with pytest.raises(Damaged, match=r"v000001/classifier\.npz: .* rollback"):
+        doctor.check_pointer(asked)
+
+
 def test_any_published_version_of_which_a_file_is_missing_is_told(asked):
     objects.delete(f"{publication.reduced_uri(asked.root, 'v000001')}/part-0.parquet")
     with pytest.raises(Damaged, match=r"v000001/part-0\.parquet: is missing; readers get another version"):
