@@ -30,14 +30,17 @@ def wrap(path: str, to: str, mean: Sequence[float], scale: Sequence[float], size
     height and width in px; without it, those that the model says. Raises NotFound, WrongUsage, WrongModel for one that gives no
     vector.
     """
-    flatbuffer = _without_archive(path, objects.read(objects.canonical(path)))
+    source, target = objects.canonical(path), objects.canonical(to)
+    if objects.real(source) == objects.real(target):
+        raise WrongUsage(f"{to} is the network itself, which stays as it is; give another path for the model file")
+    flatbuffer = _without_archive(path, objects.read(source))
     taken = _taken(path, _interpreter(path, flatbuffer))
     preprocessing = Preprocessing(*_size(path, taken, size), _each("--mean", mean), _each("--scale", scale))
     if not all(value > 0 for value in preprocessing.scale):
         raise WrongUsage(f"--scale {_listed(scale)}: what values are divided by has to be above 0")
     features = _features(path, flatbuffer, preprocessing)
     body = pack_wrapped(flatbuffer, preprocessing)
-    objects.write(objects.canonical(to), body)
+    objects.write(target, body)
     say(f"Model: {to} ({len(body) / 1e6:.1f} MB, {features} features, fingerprint {fingerprint(ModelFile.parse(body))})")
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe import cli
-from fruitpipe.errors import WrongModel
+from fruitpipe.errors import WrongModel, WrongUsage
 from fruitpipe.extractor import build, wrapped
 from fruitpipe.extractor.inference import ModelFile, fingerprint, network_for, pack_wrapped
 from fruitpipe.pictures.decoding import decode
@@ -34,6 +34,17 @@ def wrap(tmp_path, capsys):
         return ended.value.code, printed.out + printed.err, str(tmp_path / "out.tflite")
 
     return run
+
+
+def test_a_network_is_not_replaced_by_its_model_file(tmp_path):
+    """Such as that of the cache, which all roots without --model go on with."""
+    network, link = tmp_path / "network.tflite", tmp_path / "link.tflite"
+    network.write_bytes(networks.small())
+    link.symlink_to(network)
+    for path in (network, link):
+        with pytest.raises(WrongUsage, match=f"{path} is the network itself, which stays as it is; give another path"):
+            wrapped.wrap(str(network), str(path), [0], [1])
+    assert network.read_bytes() == networks.small()
 
 
 def test_a_wrapped_network_gives_its_own_vectors_of_pictures_prepared_as_it_was_told(wrap):
