@@ -11,7 +11,8 @@ Photographs are drawn (`scenes.py`): 1920 x 1080, 4000 x 3000 plain and in Displ
 bound reads a file, decodes it at an eighth of its size, which is entropy decoding and little else, and runs the model. Daft and
 Ray Data decode once as their guides say, with their own decoders, and once with the decoder of 2e34f4e, which is the product's
 `--decode full`. The build of that commit is run from a copy of its files, on the Spark that it knows (`make .venv-before/ready`).
-Rates are those of compare.py. From S3 the stream is measured by events, as `delay.py` has it: from the manifests to the last row.
+Rates are those of compare.py. From S3 the stream is measured by events, as `delay.py` has it: from the manifests to the last row;
+the server and the proxy that delays take their share of the same cores.
 """
 
 from __future__ import annotations

@@ -14,26 +14,27 @@ from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.settings import GLOB, MAX_IMAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fruitpipe.pictures.decoding import Picture
 
 
-def named_by(places: list[str]) -> Iterator[str]:
+def named_by(places: list[str]) -> list[str]:
     """The URIs of the pictures at these paths or URIs; of a folder those whose names are images', sorted.
 
-    Raises NotFound where there is nothing, or no image.
+    Raises NotFound where one of them is nothing, or holds no image, so that this is said before any picture is looked at.
     """
-    for place in places:
-        uri = objects.canonical(place)
-        choice = ImageFilter(Naming(prefixes=(uri,), takes_side_files=False), GLOB)
-        listed = sorted(stat.path for stat in objects.list_all(uri))
-        found = listed if listed == [uri] else [path for path in listed if choice.takes(path)]
-        if not listed:
-            raise NotFound(f"{place}: there is no such picture or folder")
-        if not found:
-            raise NotFound(f"{place}: no name in it is like {GLOB}" + (f" ({choice})" if str(choice) else ""))
-        yield from found
+    return [uri for place in places for uri in _at(place)]
+
+
+def _at(place: str) -> list[str]:
+    uri = objects.canonical(place)
+    choice = ImageFilter(Naming(prefixes=(uri,), takes_side_files=False), GLOB)
+    listed = sorted(stat.path for stat in objects.list_all(uri))
+    found = listed if listed == [uri] else [path for path in listed if choice.takes(path)]
+    if not listed:
+        raise NotFound(f"{place}: there is no such picture or folder")
+    if not found:
+        raise NotFound(f"{place}: no name in it is like {GLOB}" + (f" ({choice})" if str(choice) else ""))
+    return found
 
 
 def read(uri: str, preprocessing: Preprocessing = STANDARD, *, in_full: bool = False) -> Picture | BadImage:

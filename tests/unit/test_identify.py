@@ -19,7 +19,7 @@ from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.extractor.arrow_schema import REFERENCES
 from fruitpipe.extractor.featurise import Featuriser
 from fruitpipe.extractor.inference import ModelFile, fingerprint
-from fruitpipe.identification import input_pictures, nearest
+from fruitpipe.identification import identifier, input_pictures, nearest
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.pictures import drawn
 from fruitpipe.refit import publication
@@ -234,10 +234,16 @@ def test_a_missing_file_of_the_version_is_named(images, tmp_path):
 def test_named_pictures_come_in_their_order_and_side_files_of_systems_are_no_pictures(tmp_path):
     for name in ("b.jpg", "a.PNG", "._a.jpg", "x.txt"):
         (tmp_path / name).write_bytes(b"")
-    found = list(input_pictures.named_by([str(tmp_path / "x.txt"), str(tmp_path)]))
+    found = input_pictures.named_by([str(tmp_path / "x.txt"), str(tmp_path)])
     assert [objects.name(uri) for uri in found] == ["x.txt", "a.PNG", "b.jpg"]
     with pytest.raises(NotFound, match="no such picture or folder"):
-        list(input_pictures.named_by([str(tmp_path / "c.jpg")]))
+        input_pictures.named_by([str(tmp_path / "c.jpg")])
+
+
+def test_a_name_at_which_nothing_lies_ends_it_before_the_first_answer(identify, images, monkeypatch):
+    monkeypatch.setattr(identifier, "AT_A_TIME", 1)
+    said = identify("--nearest", "0", last_of(images, "Kiwi"), "nowhere.jpg")
+    assert said == (1, [], ["error: nowhere.jpg: there is no such picture or folder"])
 
 
 def test_the_commands_and_the_snippet_of_the_page_run_as_they_stand_there(root, images, tmp_path, monkeypatch, capsys):
