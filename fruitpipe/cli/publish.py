@@ -22,7 +22,10 @@ class PublishFlags:
     to: Annotated[
         str,
         typer.Option(
-            "--to", metavar="TARGET", help="A dataset folder, local or s3://bucket/prefix; or an index, s3vectors://bucket/name."
+            "--to",
+            metavar="TARGET",
+            help="A dataset folder, local or s3://bucket/prefix; an index, s3vectors://bucket/name; a LanceDB table, "
+            "FOLDER/NAME.lance.",
         ),
     ]
     remove: Annotated[bool, typer.Option("--remove", help="Take away what was published there instead.")] = False

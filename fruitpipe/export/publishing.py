@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 
 from fruitpipe import objects
 from fruitpipe.errors import Conflict, WrongUsage
-from fruitpipe.export import dataset, register, vector_index
+from fruitpipe.export import dataset, lance_table, register, vector_index
 from fruitpipe.export.described import Described
-from fruitpipe.export.register import APP, DATASET, VECTORS, Export
+from fruitpipe.export.register import APP, DATASET, LANCE, VECTORS, Export
 from fruitpipe.refit import publication, version_model
 
 
@@ -21,7 +21,7 @@ class Kind(Protocol):
     def remove(self, old: Export) -> None: ...
 
 
-KINDS: dict[str, Kind] = {DATASET: dataset, VECTORS: vector_index}
+KINDS: dict[str, Kind] = {DATASET: dataset, VECTORS: vector_index, LANCE: lance_table}
 
 
 class Published(NamedTuple):
@@ -71,6 +71,8 @@ def place_of(to: str) -> tuple[str, str]:
     """The kind of copy that a place is for, and the one spelling of its URI. Raises WrongUsage."""
     if to.startswith(vector_index.SCHEME):
         return VECTORS, vector_index.canonical(to)
+    if to.rstrip("/").endswith(lance_table.ENDING):
+        return LANCE, lance_table.canonical(to)
     return DATASET, objects.canonical(to)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FILE = "exports.json"
 ATTEMPTS = 8
-APP, DATASET, VECTORS = "app", "dataset folder", "S3 Vectors index"
+APP, DATASET, VECTORS, LANCE = "app", "dataset folder", "S3 Vectors index", "LanceDB table"
 
 
 class Export(NamedTuple):
