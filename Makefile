@@ -140,7 +140,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,metrics,int8,heic,lance,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[spark,see,metrics,int8,heic,lance,lineage,dev]'
 	@touch $@
 
 $(VENV)/ready-docs: $(VENV)/ready

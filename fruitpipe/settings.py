@@ -7,6 +7,7 @@ message. So each default stands in one place.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +44,14 @@ def level(number: int | None) -> int | None:
     return number
 
 
+def web_server(url: str) -> str:
+    """`url`, or nothing where none is given. Raises WrongUsage for one that names no server of HTTP."""
+    parts = urlsplit(url)
+    if url and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise WrongUsage(f"--openlineage-url {url}: give http://HOST:PORT or https://HOST")
+    return url
+
+
 Uri = Annotated[str, AfterValidator(spark_readable)]
 Regions = Annotated[str, AfterValidator(regions.parse)]
 MAX_IMAGE_BYTES = 50_000_000
@@ -69,6 +78,8 @@ class JobSettings(BaseSettings):
     """comma-separated regions in which buckets may lie; any: all of them"""
     kms_key: str = ""
     """KMS key (ARN, id or alias) for writes to S3, where the bucket's policy demands that one is named"""
+    openlineage_url: Annotated[str, AfterValidator(web_server)] = ""
+    """server of OpenLineage to tell of each run (docs/operations.md, "Lineage"); needs fruitpipe[lineage]"""
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -19,22 +19,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, image_objects, notes, register, steps
 from fruitpipe.erasure.admission import Admission
-from fruitpipe.erasure.record import Erasure, Status
+from fruitpipe.erasure.record import ROWS_DELETED, Erasure, Status, counted
 from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound, PlatformFault
 from fruitpipe.output import say
 from fruitpipe.pictures import globs
 from fruitpipe.refit import changes
-from fruitpipe.root import manifests
-from fruitpipe.runtime import session
+from fruitpipe.root import layout, manifests
+from fruitpipe.runtime import lineage, session
 from fruitpipe.table.fence import Fence
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ RETRY_SECONDS = 3600.0  # from one attempt to the next at what could not be remo
 class Eraser:
     """Takes requests out of each batch (`admit`), and carries pending ones out between two queries (`carry_out`).
 
-    `before_commit` raises where this process may no longer write.
+    `before_commit` raises where this process may no longer write. told: of each round.
     """
 
     spark: SparkSession
     settings: IngestSettings
     before_commit: Fence
+    told: lineage.Lineage = field(default_factory=lineage.Lineage)
 
     def __post_init__(self) -> None:
         self._admission = Admission(self.settings.root)
@@ -80,7 +81,11 @@ class Eraser:
         for record in register.finished(root):
             self._forget(record)
         if pending := register.pending(root):
-            self._do_round(pending)
+            job = lineage.Job("fruitpipe.erasure", (), tuple(layout.folder(root, name) for name in ("features", "reduced")))
+            with self.told.run(job) as counts:
+                self._do_round(pending)
+                counts.update(counted(self._still(pending)))
+                counts[ROWS_DELETED] -= counted(pending)[ROWS_DELETED]
         self._admission.reload()
 
     def stop(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -10,6 +12,7 @@ from fruitpipe.errors import Damaged
 
 Status = Literal["requested", "waiting", "searching", "incomplete", "done"]
 Step = Literal["withdraw", "remove", "search", "look again", "nothing"]
+ROWS_DELETED = "rows_deleted"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ def body(erasure: Erasure) -> bytes:
     """What its file holds; `parsed` gives the same record."""
     told = {name: getattr(erasure, name) for name in NAMES}
     return json.dumps(told | erasure.more, indent=2).encode()
+
+
+def counted(records: Iterable[Erasure]) -> Counter[str]:
+    """Records in numbers: requests by status, their images, and the rows of the features table that they deleted so far."""
+    found = Counter[str]()
+    for record in records:
+        rows = record.places.get("features", {}).get("removed", 0)
+        found.update({record.status: 1, "images": len(record.images), ROWS_DELETED: rows})
+    return found
 
 
 def _of(told: dict[str, Any]) -> Erasure:

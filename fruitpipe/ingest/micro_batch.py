@@ -13,8 +13,9 @@ from fruitpipe import objects
 from fruitpipe.ingest.query_state import POLL_SECONDS, QueryState
 from fruitpipe.outcome import Outcome
 from fruitpipe.output import say
+from fruitpipe.pictures import globs
 from fruitpipe.root import layout, manifests
-from fruitpipe.runtime import progress
+from fruitpipe.runtime import lineage, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 class Batches:
     """The function that the query calls with each micro-batch (`foreachBatch`), and its state.
 
-    within_reach: leaves out events whose images cannot be looked at now. heard: is called with each commit. outcomes, commits: of
-    all batches so far.
+    within_reach: leaves out events whose images cannot be looked at now. heard: is called with each commit. told: of each batch.
+    outcomes, commits: of all batches so far.
     """
 
     settings: IngestSettings
@@ -42,11 +43,14 @@ class Batches:
     renewal_due: Callable[[], bool] = lambda: False
     within_reach: Callable[[Sequence[manifests.ImageEvent]], list[manifests.ImageEvent]] = list
     heard: Callable[[progress.Commit], None] = lambda _: None
+    told: lineage.Lineage = field(default_factory=lineage.Lineage)
     outcomes: Counter[str] = field(default_factory=Counter)
     commits: int = 0
 
     def __post_init__(self) -> None:
         self.begin_query()
+        read, written = globs.folders(self.settings.images, self.settings.glob), layout.folder(self.settings.root, "features")
+        self._job = lineage.Job("fruitpipe.ingest", read, (written,))
         self._in_progress = threading.Lock()
         if self.bar.shown:
             self.upsert = replace(self.upsert, bar=self.bar)
@@ -57,7 +61,8 @@ class Batches:
             if not self.state.is_running:
                 raise self.state.cut_short()
             try:
-                is_whole = self._commit(batch, batch_id)
+                with self.told.run(self._job) as counts:
+                    is_whole = self._commit(batch, batch_id, counts)
             except BaseException as error:
                 self.state.fail(error)
                 raise
@@ -81,8 +86,9 @@ class Batches:
     def recompute(self, named: Sequence[manifests.ImageEvent]) -> None:
         """Recomputes images of another extractor; to be called between batches."""
         since = time.monotonic()
-        for commit in self.upsert(self.within_reach(self.eraser.admit(named)), lambda: False):
-            since = self._say("stale", commit, since)
+        with self.told.run(self._job) as counts:
+            for commit in self.upsert(self.within_reach(self.eraser.admit(named)), lambda: False):
+                since = self._say("stale", commit, since, counts)
 
     def finish(self, query: StreamingQuery) -> None:
         """Lets no other batch begin, and waits until that in progress is committed in table and checkpoint, or cut short."""
@@ -96,15 +102,15 @@ class Batches:
         """Whether the query must end for an erasure or a new checkpoint. With `once` it ends by itself."""
         return not self.settings.once and (self.eraser.is_due() or self.renewal_due())
 
-    def _commit(self, batch: DataFrame, batch_id: int) -> bool:
-        """Commits the batch chunk by chunk. Returns whether all of it is committed; if not, the query had to end."""
+    def _commit(self, batch: DataFrame, batch_id: int, counts: Counter[str]) -> bool:
+        """Commits the batch chunk by chunk, and counts. Returns whether all of it is committed; if not, the query had to end."""
         named, rejected = named_images(batch)
         named = self.within_reach(self.eraser.admit(named))
         if rejected:
             self._keep(rejected, batch_id)
         done, since = 0, time.monotonic()
         for commit in self.upsert(named, lambda: not self.state.is_running):
-            done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since)
+            done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since, counts)
         return done >= len(named)
 
     def _keep(self, rejected: Sequence[str], batch_id: int) -> None:
@@ -116,9 +122,11 @@ class Batches:
         objects.write(target, body)
         say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
 
-    def _say(self, what: str, commit: progress.Commit, since: float) -> float:
-        """Adds the commit to the totals and prints it; returns the time now."""
+    def _say(self, what: str, commit: progress.Commit, since: float, counts: Counter[str]) -> float:
+        """Adds the commit to the totals and to the batch's counts, and prints it; returns the time now."""
         self.outcomes += commit.outcomes
+        counts.update(commit.outcomes)
+        counts[lineage.ROWS] += commit.rows
         self.commits += bool(set(commit.outcomes) - {Outcome.UNCHANGED, Outcome.KEPT})
         now = time.monotonic()
         self.bar.advance(commit.outcomes.total(), commit.outcomes[Outcome.FAILED])

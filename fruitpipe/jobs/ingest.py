@@ -33,7 +33,7 @@ from fruitpipe.output import say
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, lease
-from fruitpipe.runtime import progress, session
+from fruitpipe.runtime import lineage, progress, session
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, lookup, snapshot
 from fruitpipe.table.fence import Fence
@@ -79,6 +79,7 @@ def stream(
 ) -> Counter[str]:
     """Starts Spark and runs the stream to its end; images by outcome. heard: is called with each commit."""
     settings = prefix.settings
+    told = lineage.Lineage(settings.root, settings.openlineage_url)
     spark = session.open("fruitpipe ingest", settings.images, settings.root)
     upsert = upserter(spark, model, fence, prefix, hashes)
     upsert.start_workers()
@@ -88,9 +89,9 @@ def stream(
     with progress.bar("ingest", wanted=settings.once) as bar:
         upkeep = RootUpkeep(spark, settings, fence)
         beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
-        eraser = Eraser(spark, settings, fence)
+        eraser = Eraser(spark, settings, fence, told)
         within_reach = OtherPrefixes(settings.root, beside).within_reach
-        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, heard)
+        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, heard, told)
         Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 

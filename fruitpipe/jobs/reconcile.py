@@ -19,15 +19,16 @@ from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
 from fruitpipe.output import say
-from fruitpipe.pictures import naming, variants
+from fruitpipe.pictures import globs, naming, variants
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, manifests
-from fruitpipe.runtime import session
+from fruitpipe.runtime import lineage, session
 from fruitpipe.settings import ReconcileSettings
 from fruitpipe.table import data_integrity, lookup, requirements
 from fruitpipe.table.snapshot import Snapshot, text
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
@@ -35,10 +36,19 @@ if TYPE_CHECKING:
     from fruitpipe.ingest.reconciliation import Plan
     from fruitpipe.pictures.variants import Current
 
+KINDS = "new", "changed", "gone", "again", "stale"
+
 
 def reconcile(settings: ReconcileSettings) -> None:
     """Prints the plan and, unless it is a dry run, writes its manifests."""
     layout.check(settings.root)
+    told = lineage.Lineage(settings.root, "" if settings.dry_run else settings.openlineage_url)
+    read = *globs.folders(settings.images, settings.glob), layout.folder(settings.root, "features")
+    with told.run(lineage.Job("fruitpipe.reconcile", read, (layout.folder(settings.root, "events"),))) as counts:
+        _run(settings, counts)
+
+
+def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
     model = ModelFile.load(settings.model, settings.extractor)
     choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
@@ -51,6 +61,7 @@ def reconcile(settings: ReconcileSettings) -> None:
     check_prefix(table, settings, listed, rows)
     found = reconciliation.compare(listed, rows, current.fingerprint, partial(is_to_be_listed, choice, denied))
     say(f"reconcile: {found}")
+    counts.update({kind: len(getattr(found, kind)) for kind in KINDS})
     if str(choice):
         say(f"reconcile: {choice}")
     if settings.dry_run:

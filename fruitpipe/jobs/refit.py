@@ -20,7 +20,7 @@ from fruitpipe.reduction.pca import ROUNDING
 from fruitpipe.refit import changes, new_version, pointer, publication, rollback, version_files, version_model
 from fruitpipe.refit.version_model import Model
 from fruitpipe.root import layout
-from fruitpipe.runtime import progress, session
+from fruitpipe.runtime import lineage, progress, session
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta
 
@@ -42,15 +42,23 @@ def refit(settings: RefitSettings) -> None:
         document.check(settings.root)
     layout.check(settings.root)  # boto3 says what is wrong with a bucket in a line, S3A in a page
     delta.describe(settings.root)  # without a table nothing is written, not even a claim
+    told = lineage.Lineage(settings.root, settings.openlineage_url)
+    job = lineage.Job("fruitpipe.refit", (delta.folder(settings.root),), (layout.folder(settings.root, "reduced"),))
+    with told.run(job) as counts:
+        counts[lineage.ROWS] = _run(settings, began)
+    _tidy(settings)
+    say(f"{time.monotonic() - began:.1f} s")
+
+
+def _run(settings: RefitSettings, began: float) -> int:
+    """Publishes a version, and returns its rows; 0 where none is needed."""
     spark = session.open("fruitpipe refit", settings.root)
     with session.explained(), progress.bar("refit", steps=new_version.steps(settings)) as bar:
         bar.follow(spark.sparkContext.statusTracker())
         objects.check_drive(settings.root)
         # The claim comes before the pinning, so that a higher number never holds older rows.
         with publication.attempt(settings.root) as version:
-            _publish(_gather(spark, settings, version, began, bar))
-    _tidy(settings)
-    say(f"{time.monotonic() - began:.1f} s")
+            return _publish(_gather(spark, settings, version, began, bar))
 
 
 def _gather(spark: SparkSession, settings: RefitSettings, version: str, began: float, bar: progress.Bar) -> new_version.Run:
@@ -76,14 +84,14 @@ def _previous(root: str, found: pointer.Pointer) -> Model | None:
         return None
 
 
-def _publish(run: new_version.Run) -> None:
-    """Writes data, then model, then report, then the pointer; nothing where the current version still holds."""
+def _publish(run: new_version.Run) -> int:
+    """Writes data, then model, then report, then the pointer; nothing where the current version still holds. Returns the rows."""
     if not (run.settings.unless_current and run.previous and _still_current(run.settings, run.previous, run.gathered)):
         model = new_version.fit_anew(run)
     elif run.gathered.added is None:
         say(f"nothing changed since {run.previous.facts['version']}: nothing is published")
         publication.confirm(run.settings.root, run.previous.facts["version"], run.pinned.version)
-        return
+        return 0
     else:
         model = _extend(run, run.previous, run.gathered.added)
     register.check_pinned(run.settings.root, run.pinned.table, run.pinned.version)
@@ -97,6 +105,7 @@ def _publish(run: new_version.Run) -> None:
         say(f"labels that differ by case, blanks or Unicode form alone: {alike}; rename folders to make them one")
     if published.held:
         say(f"{run.version} is published, and readers do not get it: {rollback.told(published, run.settings.root)}")
+    return int(facts["rows"])
 
 
 def _extend(run: new_version.Run, previous: Model, added: Source) -> Model:

@@ -11,6 +11,11 @@ def matcher(glob: str) -> re.Pattern[str]:
     return re.compile("|".join(translate(plain) for plain in _alternatives(glob)), re.IGNORECASE)
 
 
+def folders(prefix: str, glob: str) -> tuple[str, ...]:
+    """An image prefix where no image's name may be told: itself, or nothing where it is a single image."""
+    return () if matcher(glob).match(prefix.rpartition("/")[2]) else (prefix,)
+
+
 def _alternatives(glob: str) -> list[str]:
     """``*.{jpg,png}`` → ``*.jpg``, ``*.png``; braces may nest."""
     match = re.search(r"\{([^{}]*)\}", glob)

@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from fruitpipe.outcome import Outcome
 from fruitpipe.output import to_json
 from fruitpipe.runtime.image_count import ImageCount
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
 FOLLOW_SECONDS = 0.5
+NO_ROW_WRITTEN = (Outcome.UNCHANGED, Outcome.KEPT, Outcome.GONE)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Commit:
     errors: Counter[str] = field(default_factory=Counter)
     lag_seconds: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it wrote; those that it deleted are none."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in NO_ROW_WRITTEN)
 
 
 def line(name: str, commit: Commit, seconds: float) -> str:

@@ -88,7 +88,7 @@ def test_wrong_usage_of_a_job_is_one_line_and_exit_code_2(capsys, monkeypatch):
     ("words", "expected"),
     [
         ("fruitpipe ref", ["refit"]),
-        ("fruitpipe ingest --o", ["--once"]),
+        ("fruitpipe ingest --o", ["--once", "--openlineage-url"]),
         ("fruitpipe ingest --source ", ["prefix", "events"]),
         ("fruitpipe refit --co", ["--components"]),
     ],

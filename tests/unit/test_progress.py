@@ -158,3 +158,8 @@ def test_the_steps_of_a_refit_are_those_that_its_bar_knows(console):
             bar.step(step, 7)
         shown_by(console, step)
     assert new_version.steps(RefitSettings(root="file:///r", report=False)) == new_version.STEPS[:-1]
+
+
+def test_the_rows_of_a_commit_are_those_that_it_wrote():
+    written = Counter(featurised=3, failed=2, moved=1, touched=4, stale=5)
+    assert Commit(written + Counter(unchanged=7, kept=8, gone=9)).rows == written.total() == 15

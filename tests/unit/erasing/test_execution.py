@@ -14,9 +14,13 @@ from fruitpipe.erasure.search import NOTHING, Search
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, LeaseLost
 from fruitpipe.root import manifests
+from fruitpipe.runtime.lineage import Lineage
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import upkeep
 from tests.erasing import FUTURE, PAST, request, status
+from tests.lineage_server import counts, serving
+
+PLACES = "features", "reduced"
 
 
 def test_all_pending_requests_go_through_each_step_together(root, eraser):
@@ -193,3 +197,18 @@ def test_the_log_is_not_cut_where_the_lease_was_lost_while_old_files_were_remove
     steps = Steps(None, IngestSettings(images="/images", root=root), check)
     with pytest.raises(LeaseLost):
         steps.remove([Request(request(root, "a.jpg"), Traces.of(["file:///images/a.jpg"]))])
+
+
+def test_each_round_is_told_to_a_server_of_openlineage_in_numbers_alone(root, eraser):
+    pytest.importorskip("openlineage.client", reason="needs openlineage-python: pip install 'fruitpipe[lineage]'")
+    for name in ("a.jpg", "b.jpg"):
+        request(root, name)
+    with serving() as server:
+        carrying = eraser()
+        carrying.told = Lineage(root, server.url)
+        carrying.carry_out()
+        carrying.carry_out()  # nothing is pending
+    assert server.states == [("fruitpipe.erasure", "START"), ("fruitpipe.erasure", "COMPLETE")]
+    assert counts(server.events[1]) == {"done": 2, "images": 2, "rows_deleted": 0}
+    assert [one["name"] for one in server.events[1]["outputs"]] == [f"{root.removeprefix('file://')}/{name}" for name in PLACES]
+    assert not [body for body in server.bodies if ".jpg" in body]
