@@ -7,8 +7,10 @@ picture is compared, pixel by pixel, with those that are nearest to it by vector
 from __future__ import annotations
 
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from fruitpipe.curation.points import Points
 
 COMPARED = 20  # nearest images by vectors that a picture is compared with
-AT_ONCE = 16  # pictures read ahead, of 20 MB each at most
+AT_ONCE = 16  # pictures that a thread reads one after the other; each thread holds one, of 20 MB at most
 
 
 class Image(NamedTuple):
@@ -67,28 +69,41 @@ def find(points: Points, most: float) -> Found:
     """
     pixels, is_read = read(points.paths)
     first, second = candidates(points.neighbours(COMPARED), is_read)
-    apart = likeness.differences(pixels, first, second)
-    alike = apart <= most
-    groups = grouped(points, first[alike], second[alike], apart[alike])
+    groups = grouped(points, *likeness.alike(pixels, first, second, most))
     return Found(
         sorted(groups, key=lambda group: (len(group.labels) == 1, -len(group.images), group.images)), int((~is_read).sum())
     )
 
 
 def read(paths: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The pixels of shrunk pictures, (n, 6, 768), and which of them were read."""
+    """The pixels of shrunk pictures, (n, 6, 768), and which of them were read. A process a core decodes them."""
     pixels = np.zeros((len(paths), *likeness.SHAPE), np.uint8)
     is_read = np.zeros(len(paths), np.bool_)
-    with (
-        ThreadPoolExecutor(thumbnails.READERS, "fruitpipe-pictures") as readers,
-        closing(thumbnails.InTime(likeness.shrunk, most_late=math.inf)) as shrink,
-    ):
-        for first in range(0, len(paths), AT_ONCE):
-            for row, body in enumerate(readers.map(thumbnails.read, paths[first : first + AT_ONCE]), start=first):
-                shrunk = shrink(body) if body else None
-                if shrunk is not None:
-                    pixels[row], is_read[row] = np.frombuffer(shrunk, np.uint8).reshape(likeness.SHAPE), True
+    idle: SimpleQueue[thumbnails.InTime[bytes]] = SimpleQueue()
+
+    def read_some(first: int) -> None:
+        for row in range(first, min(first + AT_ONCE, len(paths))):
+            shrunk = _shrunk(thumbnails.read(paths[row]), idle)
+            if shrunk is not None:
+                pixels[row], is_read[row] = np.frombuffer(shrunk, np.uint8).reshape(likeness.SHAPE), True
+
+    with ExitStack() as ending:
+        for _ in range(min(os.cpu_count() or 1, thumbnails.READERS)):
+            idle.put(ending.enter_context(closing(thumbnails.InTime(likeness.shrunk, most_late=math.inf))))
+        readers = ending.enter_context(ThreadPoolExecutor(thumbnails.READERS, "fruitpipe-pictures"))
+        for _ in readers.map(read_some, range(0, len(paths), AT_ONCE)):
+            pass
     return pixels, is_read
+
+
+def _shrunk(body: bytes, idle: SimpleQueue[thumbnails.InTime[bytes]]) -> bytes | None:
+    if not body:
+        return None
+    shrink = idle.get()
+    try:
+        return shrink(body)
+    finally:
+        idle.put(shrink)
 
 
 def candidates(neighbours: NDArray[np.intp], is_read: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -18,6 +18,8 @@ SHAPE = (len(MARGINS), SIDE_PX * SIDE_PX * 3)
 LARGEST_PX = 128  # of the side that is decoded to
 FLAT = 1.0  # levels of standard deviation below which a picture counts as of one grey
 SOME = 1_024  # pairs whose pixels are held at a time: 60 MB
+BLOCKS = 4  # each way, whose means alone tell most pairs apart
+ROUNDING = 1e-4  # more than a difference in float32 is off by
 
 
 def shrunk(body: bytes) -> bytes | None:
@@ -38,6 +40,39 @@ def _within(image: Image.Image, margin: float) -> bytes:
     return image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, box).tobytes()
 
 
+def alike(
+    pictures: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp], most: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """The pairs whose `differences` are `most` at most: numbers of the first and of the second picture, and the differences.
+
+    Means over 4 x 4 px never differ by more than the pixels do, so pairs whose means differ by more are not looked at further.
+    """
+    means = _means(pictures)
+    maybe = [
+        start + np.flatnonzero(_differences(means[first[some]], means[second[some]]) <= most + ROUNDING)
+        for start in range(0, len(first), SOME)
+        for some in [slice(start, start + SOME)]
+    ]
+    pairs = np.concatenate(maybe) if maybe else np.empty(0, np.intp)
+    apart = differences(pictures, first[pairs], second[pairs])
+    pairs, apart = pairs[apart <= most], apart[apart <= most]
+    return first[pairs], second[pairs], apart
+
+
+def _means(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 6, 48): of `_even` pictures the means of BLOCKS x BLOCKS blocks, times the root of a block's pixels.
+
+    These are coordinates along orthonormal directions, so a distance between them is never longer than between the pictures.
+    """
+    block = SIDE_PX // BLOCKS
+    found = np.empty((len(pictures), len(MARGINS), BLOCKS * BLOCKS * 3), np.float32)
+    for start in range(0, len(pictures), SOME):
+        even = _even(pictures[start : start + SOME])
+        blocks = even.reshape(len(even), len(MARGINS), BLOCKS, block, BLOCKS, block, 3)
+        found[start : start + SOME] = blocks.mean(axis=(3, 5)).reshape(len(even), len(MARGINS), -1) * block
+    return found
+
+
 def differences(pictures: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.float64]:
     """Of pairs among (n, 6, 768) shrunk pictures, by their numbers: (2 - 2 r)^½, r the correlation of their pixels.
 
@@ -52,8 +87,9 @@ def differences(pictures: NDArray[np.uint8], first: NDArray[np.intp], second: ND
 
 
 def _differences(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    pairs = [(one[:, 0] - other[:, margin], one[:, margin] - other[:, 0]) for margin in range(len(MARGINS))]
-    least: NDArray[np.float64] = np.min([np.linalg.norm(apart, axis=1) for both in pairs for apart in both], axis=0)
+    pairs = [(0, margin) for margin in range(len(MARGINS))] + [(margin, 0) for margin in range(1, len(MARGINS))]
+    apart = [np.linalg.norm(one[:, cut] - other[:, cut_other], axis=1) for cut, cut_other in pairs]
+    least: NDArray[np.float64] = np.min(apart, axis=0)
     return least
 
 

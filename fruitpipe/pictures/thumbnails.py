@@ -6,8 +6,8 @@ import base64
 import io
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from PIL import Image
 
@@ -17,7 +17,8 @@ from fruitpipe.pictures import colours, decoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.pool import Pool
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 SIDE_PX = 64
 QUALITY = 60
@@ -46,30 +47,63 @@ def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
 class InTime(Generic[Made]):
     """Does `work` in a process of its own, which ends where one call takes longer than `seconds`; None is then its result.
 
-    After `most_late` such calls it does nothing any more. `work` is a function of a module, its arguments and results pickled.
+    So it is where the process is killed from outside. After `most_late` such calls it does nothing any more. `work` is a function
+    of a module, its arguments and results pickled. One thread at a time may call it.
     """
 
     def __init__(self, work: Callable[[bytes], Made | None], seconds: float = MAX_SECONDS, most_late: float = MOST_LATE) -> None:
         self._work, self._seconds, self._most_late, self._late = work, seconds, most_late, 0
-        self._pool: Pool | None = None
+        self._process: BaseProcess | None = None
 
     def __call__(self, body: bytes) -> Made | None:
-        """The result of `work`; None where it is late."""
+        """The result of `work`, or what it raised; None where it is late."""
         if self._late >= self._most_late:
             return None
-        self._pool = self._pool or multiprocessing.get_context("spawn").Pool(1)
-        try:
-            return self._pool.apply_async(self._work, (body,)).get(self._seconds)
-        except multiprocessing.TimeoutError:
+        if not self._process:
+            self._begin()
+        answer = self._answer_to(body)
+        if answer is None:
             self._late += 1
             self.close()
             return None
+        made, error = answer
+        if error:
+            raise error
+        return made
+
+    def _answer_to(self, body: bytes) -> tuple[Made | None, Exception | None] | None:
+        with suppress(EOFError, OSError):  # its process was killed, most likely for its memory
+            self._pipe.send(body)
+            if self._pipe.poll(self._seconds):
+                answer: tuple[Made | None, Exception | None] = self._pipe.recv()
+                return answer
+        return None
+
+    def _begin(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the end of the process ends the pipe
 
     def close(self) -> None:
         """Ends the process at once."""
-        if self._pool:
-            self._pool.terminate()
-            self._pool = None
+        if self._process:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = None
+
+
+def _serve(pipe: Connection, work: Callable[[bytes], Any]) -> None:
+    """What the process does: answers each body with what `work` makes of it and what it raised, until the pipe ends."""
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            body = pipe.recv()
+            try:
+                pipe.send((work(body), None))
+            except Exception as error:  # noqa: BLE001 - raised by whoever asked
+                pipe.send((None, error))
 
 
 def thumbnail(body: bytes) -> str | None:

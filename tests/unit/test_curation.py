@@ -219,6 +219,21 @@ def test_differences_are_those_of_the_correlation_whatever_the_brightness_and_co
     assert apart[1] < 0.02
 
 
+@pytest.mark.parametrize("most", [0.0, 0.04, 0.3, 1.0, 2.0])
+def test_pairs_that_are_told_apart_by_means_alone_are_those_that_differ_by_more(most):
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (40, 1, 768))
+    noise = rng.normal(size=(40, *likeness.SHAPE)) * rng.choice([0, 1, 5, 20, 80], (40, 1, 1))
+    pictures = np.clip(base[rng.integers(0, 8, 40)] + noise, 0, 255).astype(np.uint8)
+    pictures[:2] = 128  # of one grey
+    first, second = np.triu_indices(40, 1)
+    apart = likeness.differences(pictures, first, second)
+    assert 0 < (apart <= most).sum() <= len(apart)
+    found = likeness.alike(pictures, first, second, most)
+    for given, expected in zip(found, (first, second, apart), strict=True):
+        np.testing.assert_array_equal(given, expected[apart <= most])
+
+
 def test_what_is_no_picture_has_no_pixels():
     assert likeness.shrunk(b"no picture") is None
 

@@ -179,7 +179,16 @@ def test_a_picture_that_takes_too_long_has_no_thumbnail_and_a_report_waits_for_a
             assert made(b"__import__('time').sleep(600)") is None
             made._seconds = 20
             assert made(b"'again'") == ("again" if made._late < thumbnails.MOST_LATE else None)
-    assert made._pool is None
+    assert made._process is None
+
+
+def test_a_picture_whose_decoder_is_killed_has_no_thumbnail_and_what_it_raises_is_raised():
+    with closing(thumbnails.InTime(eval, 60)) as made:
+        assert made(b"__import__('os').kill(__import__('os').getpid(), 9)") is None
+        assert made(b"'again'") == "again"
+        with pytest.raises(ZeroDivisionError):
+            made(b"1 / 0")
+        assert made(b"'the same process'") == "the same process"
 
 
 def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):
