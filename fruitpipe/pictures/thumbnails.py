@@ -59,8 +59,6 @@ class InTime(Generic[Made]):
         """The result of `work`, or what it raised; None where it is late."""
         if self._late >= self._most_late:
             return None
-        if not self._process:
-            self._begin()
         answer = self._answer_to(body)
         if answer is None:
             self._late += 1
@@ -73,6 +71,8 @@ class InTime(Generic[Made]):
 
     def _answer_to(self, body: bytes) -> tuple[Made | None, Exception | None] | None:
         with suppress(EOFError, OSError):  # its process was killed, most likely for its memory
+            if not self._process:
+                self._begin()
             self._pipe.send(body)
             if self._pipe.poll(self._seconds):
                 answer: tuple[Made | None, Exception | None] = self._pipe.recv()
@@ -85,6 +85,7 @@ class InTime(Generic[Made]):
         self._process = spawn.Process(target=_serve, args=(theirs, self._work), daemon=True)
         self._process.start()
         theirs.close()  # so that the end of the process ends the pipe
+        self._pipe.recv()  # that it is ready: a busy machine may take long to start it, which no picture is to blame for
 
     def close(self) -> None:
         """Ends the process at once."""
@@ -98,6 +99,7 @@ class InTime(Generic[Made]):
 def _serve(pipe: Connection, work: Callable[[bytes], Any]) -> None:
     """What the process does: answers each body with what `work` makes of it and what it raised, until the pipe ends."""
     with suppress(EOFError, KeyboardInterrupt):
+        pipe.send("ready")
         while True:
             body = pipe.recv()
             try:
