@@ -13,7 +13,17 @@ from typing import BinaryIO
 
 from fruitpipe.errors import Conflict, PlatformFault
 from fruitpipe.objects.local_drive import check_drive
-from fruitpipe.objects.local_files import NO_FILE, explained, holds_file, is_file, is_gone, may_be_of_one_file, path_of, stat_of
+from fruitpipe.objects.local_files import (
+    NO_FILE,
+    explained,
+    holds_file,
+    is_file,
+    is_gone,
+    may_be_of_one_file,
+    path_of,
+    stat_of,
+    status_at,
+)
 from fruitpipe.objects.local_listing import list_all
 from fruitpipe.objects.stat import Found, Gone, Link, Look, TooLarge, Unchanged, Unreadable, Upload
 
@@ -74,13 +84,14 @@ def read_piece(uri: str, start: int, count: int) -> bytes:
 
 def device(uri: str) -> int | None:
     with explained(uri):
-        return path_of(uri).stat().st_dev if path_of(uri).exists() else None
+        status = status_at(path_of(uri))
+        return status.st_dev if status else None
 
 
 def children(uri: str) -> list[str]:
     with explained(uri):
         top = path_of(uri)
-        return [entry.name + "/" * entry.is_dir() for entry in os.scandir(top)] if top.exists() else []
+        return [entry.name + "/" * entry.is_dir() for entry in os.scandir(top)] if status_at(top) else []
 
 
 def write(uri: str, body: bytes, if_absent: bool, if_etag: str | None) -> str:
@@ -186,9 +197,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _check_condition(uri: str, path: Path, if_absent: bool, if_etag: str | None) -> None:
-    if if_absent and path.exists():
+    status = status_at(path)
+    if if_absent and status:
         raise Conflict(f"{uri}: is there already; somebody else wrote it first")
-    if if_etag and (not path.exists() or stat_of(uri, path.stat()).etag != if_etag):
+    if if_etag and not (status and stat_of(uri, status).etag == if_etag):
         raise Conflict(f"{uri}: was changed by somebody else since it was read")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fruitpipe.errors import PlatformFault
-from fruitpipe.objects.local_files import explained, path_of
+from fruitpipe.objects.local_files import explained, path_of, status_at
 
 SEE = "give a --root on a drive that does, or in a bucket (docs/troubleshooting.md)"
 
@@ -24,7 +24,7 @@ def check_drive(uri: str) -> None:
     """
     folder = path_of(uri)
     with explained(uri):
-        made = [one for one in (folder, *folder.parents) if not one.exists()]
+        made = [one for one in (folder, *folder.parents) if not status_at(one)]
         folder.mkdir(parents=True, exist_ok=True)
         failures = list(_failures(folder))
         for one in made if failures else ():

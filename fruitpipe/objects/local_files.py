@@ -32,14 +32,20 @@ def is_file(status: os.stat_result) -> bool:
 
 def holds_file(path: Path) -> bool:
     """Whether there is a file. Raises OSError where nobody can tell, as in a folder that is shut."""
+    status = status_at(path)
+    return status is not None and is_file(status)
+
+
+def status_at(path: Path) -> os.stat_result | None:
+    """What lies there, or None. Raises OSError where nobody can tell; Python 3.14's `Path.exists` says no then."""
     try:
-        return is_file(path.stat())
+        return path.stat()
     except OSError as error:
         if is_gone(error):
-            return False
+            return None
         raise
     except ValueError:  # a null byte, which no name has
-        return False
+        return None
 
 
 def path_of(uri: str) -> Path:

@@ -85,7 +85,7 @@ class _FolderLease:
 
     def check(self) -> None:
         """Raises LeaseLost where the lock's file was replaced, so that another process could lock the new one."""
-        if not (self._path.exists() and os.path.samestat(os.fstat(self._file), self._path.stat())):
+        if not (os.path.exists(self._path) and os.path.samestat(os.fstat(self._file), self._path.stat())):
             raise LeaseLost(f"{self._path} was removed or replaced while this stream held it; start it again")
 
 

@@ -56,8 +56,15 @@ def shut(folder):
     return f"file://{folder}/shut/in/a.jpg"
 
 
-READS = [objects.exists, lambda uri: list(objects.list_all(uri)), objects.has_versions, objects.children, objects.read]
-CHANGES = [objects.erase, objects.delete, objects.delete_all]
+READS = [
+    objects.exists,
+    lambda uri: list(objects.list_all(uri)),
+    objects.has_versions,
+    objects.children,
+    objects.device,
+    objects.read,
+]
+CHANGES = [objects.erase, objects.delete, objects.delete_all, objects.check_drive]
 
 
 @pytest.mark.parametrize("does", [*READS, *CHANGES])
