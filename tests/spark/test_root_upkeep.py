@@ -26,6 +26,8 @@ from fruitpipe.table import commits, data_files, delta, schema, upkeep
 from tests.pictures import fill, put
 from tests.rows import append_rows
 
+pytestmark = pytest.mark.lane
+
 WEEK_SECONDS = 7 * 86400
 LARGE = 4_500_000  # numbers in a row that is a file of 18 MB
 # Packs the table's small files in a process of its own, which is there to be killed.
@@ -34,7 +36,6 @@ import sys
 from fruitpipe.runtime import session
 from fruitpipe.table import upkeep
 
-pytestmark = pytest.mark.lane
 upkeep.compact(session.open("pack", sys.argv[1]), sys.argv[1], 1_000_000)
 """
 
