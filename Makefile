@@ -17,8 +17,8 @@ DEMO := demo
 .PHONY: demo
 demo: $(VENV)/ready $(MODEL)
 	@$(BIN)/fruitpipe jars
-	@$(BIN)/python record_classes.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo.sh $(DEMO)
+	@$(BIN)/python record_classes.py --behind
 
 ## pictures: those of the pages, taken of the demo's report, app and progress bar (by Chromium), into docs/
 .PHONY: pictures

@@ -1,5 +1,5 @@
-"""Records the Java classes that the jobs use, by running each once, small, in one session. Called by make; 30 s, 190 MB, once
-for each Spark, Delta and Java.
+"""Records the Java classes that the jobs use, by running each once, small, in one session. Called by make; 45 s, 190 MB, once
+for each Spark, Delta and Java. With --behind it goes on after this process has ended, so that nobody waits for it.
 
 A Java that comes without an archive of its own classes, as the one from the wheel, cannot record others: nothing is done then.
 """
@@ -7,8 +7,11 @@ A Java that comes without an archive of its own classes, as the one from the whe
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -54,9 +57,18 @@ def record() -> None:
 
 def main() -> None:
     own = Path(java.executable()).resolve().parents[1] / "lib" / "server" / "classes.jsa"
-    if own.exists() and not class_archive.path().exists():
-        say(f"Recording Java's classes in {class_archive.path()} (once) ...")
-        record()
+    if class_archive.path().exists() or not own.exists():
+        return
+    if sys.argv[1:] == ["--behind"]:
+        say("Java's classes are recorded now, behind this (once, a minute): sessions start some seconds sooner after it.")
+        with class_archive.path().with_suffix(".log").open("w") as log:
+            subprocess.Popen([sys.executable, __file__], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        return
+    with class_archive.path().with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one that another process is recording is waited for
+        if not class_archive.path().exists():
+            say(f"Recording Java's classes in {class_archive.path()} (once) ...")
+            record()
 
 
 if __name__ == "__main__":
