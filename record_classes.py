@@ -1,7 +1,7 @@
-"""Records the Java classes that the jobs use, by running each once, small, in one session. Called by make; 45 s, 190 MB, once
-for each Spark, Delta and Java. With --behind it goes on after this process has ended, so that nobody waits for it.
+"""Records the Java classes that the jobs use, by running each once, small, in one session: once for each Spark, Delta and Java.
 
-A Java that comes without an archive of its own classes, as the one from the wheel, cannot record others: nothing is done then.
+Called by make; 45 s, 190 MB. With --behind it goes on after this process has ended, so that nobody waits for it.
+Nothing is done for a Java without an archive of its own classes; `setup.sh` has that of the wheel write one.
 """
 
 from __future__ import annotations

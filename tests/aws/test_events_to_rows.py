@@ -188,6 +188,7 @@ def check_that_each_trigger_lists_once(collector, proxy, eventually):
     assert proxy.counts(f"/{collector.images}")["LIST"] - before[0] <= TRIGGERS + 1, "one for each trigger and 1,000 objects"
 
 
+@pytest.mark.soak
 def test_whatever_happens_and_however_it_is_told_the_table_ends_as_the_bucket(bucket, proxy, streams, begin, eventually):
     collector, table = bucket.collector, bucket.table
     begin("events")

@@ -41,6 +41,7 @@ def proxy(s3, monkeypatch):
     s3_connection.connection.cache_clear()
 
 
+@pytest.mark.soak
 @pytest.mark.spark
 def test_a_checkpoint_that_s3_refuses_leaves_the_log_whole_and_one_that_it_takes_stands_for_it(s3, proxy):
     root = f"s3://{s3.bucket()}/root"

@@ -8,6 +8,7 @@ from tests.aws.conftest import versitygw
 from tests.soak import takeovers
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not versitygw(), reason="needs versitygw: the emulator's S3 is slower than the lease is long")
 def test_a_root_that_changes_hands_has_no_two_holders_no_row_twice_and_every_commit(s3, monkeypatch):
     for name, value in s3.environment.items():  # and back, as the harness sets it for good

@@ -186,6 +186,7 @@ def test_an_image_that_keeps_its_decoder_busy_for_too_long_is_a_row_and_costs_it
     assert catch_up(max_image_seconds=0.5) == "ingest: 0 images featurised, 0 failed"
 
 
+@pytest.mark.soak
 def test_a_worker_that_dies_with_most_of_its_references_unread_is_found_out_too(images, run, table, deadly):  # noqa: ARG001
     """What waits in its connection is lost with it, which Java may be told in other words than a plain end."""
     put(images / "Kiwi" / "0000 deadly.jpg", DEADLY)
@@ -201,6 +202,7 @@ def test_a_worker_that_dies_with_most_of_its_references_unread_is_found_out_too(
     assert {name: row["error"] for name, row in table().items()} == {"0000 deadly.jpg": "crashes-decoder", "good.jpg": None}
 
 
+@pytest.mark.soak
 def test_a_worker_that_dies_of_every_image_stops_the_stream_and_writes_no_row(images, root, run, deadly):  # noqa: ARG001
     for seed in range(5):  # as many as are never all to blame; each costs some workers their lives
         put(images / "Kiwi" / f"{seed}.jpg", jpeg(seed) + DEADLY)

@@ -41,6 +41,7 @@ def can_mount():
     return subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(sys.platform != "linux" or not can_mount(), reason="needs user-namespaces: a small disk is mounted in one")
 def test_a_full_disk_is_one_line_and_with_room_the_next_start_just_works(tmp_path):
     fill(tmp_path / "images", 150)
@@ -57,6 +58,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_next_start_just_works(tmp_pat
     assert with_room.stdout.splitlines()[-1].startswith("ingest: 150 images featurised, 0 failed")
 
 
+@pytest.mark.soak
 def test_a_stream_whose_java_is_killed_says_so_in_one_line_and_the_next_start_goes_on(spark, tmp_path, root, capsys):
     images = tmp_path / "images"
     fill(images, 3)

@@ -95,6 +95,7 @@ def paths(root):
     return set(lookup.among(root, list))
 
 
+@pytest.mark.soak
 def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, images, root, run, erase, vectors):
     """Refits, an overwrite, a compaction, a bad image, a rejected line, an old manifest, a report and a file of triggers."""
     uris = fill(images, 6) + fill(images, 4, "Lime", first=6)
@@ -185,6 +186,7 @@ def test_a_kept_object_does_not_come_back(images, root, run, erase, by_uri, vect
     assert found_in(f"{root}/features", "no name", vector) == []
 
 
+@pytest.mark.soak
 def test_an_erasure_whose_vacuum_breaks_off_is_carried_out_by_the_next_run(images, root, run, erase, vectors, monkeypatch):
     """tests/unit/test_model.py has the other steps."""
     uris = fill(images, 4)

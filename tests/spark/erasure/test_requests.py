@@ -113,6 +113,7 @@ def test_show_gives_all_that_is_held_about_an_image(images, root, run, erase, ve
     assert (held["object"], held["held_in"], held["erasures"][0]["status"]) == ("not there", [], "done")
 
 
+@pytest.mark.soak
 def test_ten_thousand_at_once_go_and_the_others_stay(spark, root, erase, vectors, tmp_path, capsys):
     paths = [f"file:///pictures/of/fruits/{number % 9}/{number}.jpg" for number in range(12_000)]
     rows = np.random.default_rng(0).random((len(paths), 16), np.float32)
