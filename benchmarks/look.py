@@ -3,7 +3,8 @@
     python benchmarks/look.py [--photographs DIR] [--nth 7,1]
     python benchmarks/look.py --rows 20000
 
-Planted are a copy of every 5th photograph (changed as CHANGES has it, in turn) and every 20th photograph under another label.
+Planted are a copy of every 5th photograph (changed as CHANGES has it, in turn), one of every 10th (turned as TURNS has it), and
+every 20th photograph under another label.
 The photographs are views of fruits on a turntable. With all of them the next view is hard to tell from a copy; every 7th
 are as far apart as photographs are. With --rows both commands' work on so many rows is timed: vectors with noise, as
 `features.noisy`, and links to the photographs, each of which is read.
@@ -17,7 +18,7 @@ import tempfile
 import time
 from itertools import combinations, cycle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
     from fruitpipe.curation.points import Points
 
-CHANGES: dict[str, tuple[int, Callable[[Image.Image], Image.Image]]] = {  # quality of the JPEG, and what else
+Changes: TypeAlias = "dict[str, tuple[int, Callable[[Image.Image], Image.Image]]]"
+CHANGES: Changes = {  # quality of the JPEG, and what else
     "quality 75": (75, lambda image: image),
     "quality 50": (50, lambda image: image),
     "half the size": (90, lambda image: image.resize((image.width // 2, image.height // 2))),
@@ -48,35 +50,50 @@ CHANGES: dict[str, tuple[int, Callable[[Image.Image], Image.Image]]] = {  # qual
     "lighter by 10 %": (90, lambda image: ImageEnhance.Brightness(image).enhance(1.1)),
     "darker by 15 %": (90, lambda image: ImageEnhance.Brightness(image).enhance(0.85)),
 }
+TURNS: Changes = {
+    "turned by 90°": (90, lambda image: image.transpose(Image.Transpose.ROTATE_90)),
+    "turned by 180°": (90, lambda image: image.transpose(Image.Transpose.ROTATE_180)),
+    "turned by 270°": (90, lambda image: image.transpose(Image.Transpose.ROTATE_270)),
+    "mirrored": (90, lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+    "mirrored and turned, half the size, quality 50": (
+        50,
+        lambda image: image.transpose(Image.Transpose.TRANSPOSE).resize((image.height // 2, image.width // 2)),
+    ),
+}
 
 
 def find_duplicates(photographs: list[Path], work: Path) -> None:
-    planted = planted_copies(photographs, work / "copies")
+    turned = planted_copies(photographs[2::10], TURNS, work / "copies")
+    planted = planted_copies(photographs[::5], CHANGES, work / "copies") | turned
     root = f"file://{work}/duplicates"
     publish_pictures(root, [*photographs, *sorted((work / "copies").rglob("*.jpg"))])
     images = points.read(root)
     candidates(root, images, planted)
-    print("\n| difference at most | copies found | pairs in groups that are copies | or views of one fruit | of two labels |")
-    print("|---|---|---|---|---|")
+    print(
+        f"\n| difference at most | of {len(planted) - len(turned)} copies found | of {len(turned)} turned ones "
+        "| pairs in groups that are copies | or views of one fruit | of two labels |\n|---|---|---|---|---|---|"
+    )
     by_bound = {}
     for most in (DIFFERENCE / 2, DIFFERENCE, DIFFERENCE * 1.5, DIFFERENCE * 2):
         found = {pair for group in duplicates.find(images, most).groups for pair in combinations(group.images, 2)}
         two_labels = sum(one.label != other.label for one, other in found)
         right = [(one.path, other.path) for one, other in found if are_one(planted, one.path, other.path)]
         by_bound[most] = {path for pair in right for path in pair if path in planted}
-        print(f"| {most:.3f} | {len(by_bound[most]) / len(planted):.3f} | {len(right) / len(found):.3f} of {len(found)} | "
+        shares = [np.mean([copy in by_bound[most] for copy in planted if (copy in turned) == given]) for given in (False, True)]
+        print(f"| {most:.3f} | {shares[0]:.3f} | {shares[1]:.3f} | {len(right) / len(found):.3f} of {len(found)} | "
               f"{1 - two_labels / len(found):.3f} | {two_labels} |")  # fmt: skip
-    told = ((change, [copy in by_bound[DIFFERENCE] for copy, (_, one) in planted.items() if one == change]) for change in CHANGES)
+    changes = [*CHANGES, *TURNS]
+    told = ((change, [copy in by_bound[DIFFERENCE] for copy, (_, one) in planted.items() if one == change]) for change in changes)
     print(f"\nfound at {DIFFERENCE}: " + ", ".join(f"{change} {np.mean(are_found):.2f}" for change, are_found in told))
 
 
-def planted_copies(photographs: list[Path], folder: Path) -> dict[str, tuple[str, str]]:
+def planted_copies(photographs: list[Path], changes: Changes, folder: Path) -> dict[str, tuple[str, str]]:
     """By the URI of each copy that is written the original's, and the change."""
     planted = {}
-    for number, (original, change) in enumerate(zip(photographs[::5], cycle(CHANGES))):
+    for number, (original, change) in enumerate(zip(photographs, cycle(changes))):
         copy = folder / original.parent.name / f"{number:04}-{original.name}"
         copy.parent.mkdir(parents=True, exist_ok=True)
-        quality, changed = CHANGES[change]
+        quality, changed = changes[change]
         changed(Image.open(original).convert("RGB")).save(copy, quality=quality)
         planted[f"file://{copy}"] = (f"file://{original}", change)
     return planted
@@ -97,11 +114,16 @@ def candidates(root: str, images: Points, planted: dict[str, tuple[str, str]]) -
         "half of that, then length 1 (the product's)": images.vectors,
     }
     place = {path: number for number, path in enumerate(images.paths)}
-    print(f"\n| space | copy or original is the other's nearest | among its {COMPARED} nearest |\n|---|---|---|")
+    print(f"\n| space | copy or original is the other's nearest | among its {COMPARED} nearest | turned, among them |")
+    print("|---|---|---|---|")
     for name, rows in spaces.items():
         near = nearest_others(rows.astype(np.float32), COMPARED)
-        ranks = [min(rank(near, place[copy], place[of]), rank(near, place[of], place[copy])) for copy, (of, _) in planted.items()]
-        print(f"| {name} | {np.mean(np.array(ranks) == 0):.3f} | {np.mean(np.array(ranks) < COMPARED):.3f} |")
+        ranks: dict[bool, list[int]] = {False: [], True: []}
+        for copy, (of, change) in planted.items():
+            both = rank(near, place[copy], place[of]), rank(near, place[of], place[copy])
+            ranks[change in TURNS].append(min(both))
+        plain, turned = np.array(ranks[False]), np.array(ranks[True])
+        print(f"| {name} | {np.mean(plain == 0):.3f} | {np.mean(plain < COMPARED):.3f} | {np.mean(turned < COMPARED):.3f} |")
 
 
 def even(rows: np.ndarray) -> np.ndarray:

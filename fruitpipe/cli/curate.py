@@ -43,7 +43,7 @@ class DuplicatesFlags:
 @commands.command(rich_help_panel=LOOK)
 @taking(DuplicatesFlags)
 def duplicates(given: DuplicatesFlags) -> None:
-    """Group the images of the current version that show the same picture, encoded, scaled, cropped or lit otherwise."""
+    """Group the images of the current version that show the same picture, encoded, scaled, cropped, lit or turned otherwise."""
     from fruitpipe.curation import duplicates, page, points
 
     _check(given.page, given.root)

@@ -1,7 +1,8 @@
-"""Groups of images that show the same picture, encoded, scaled, cropped or lit otherwise.
+"""Groups of images that show the same picture, encoded, scaled, cropped or lit otherwise, turned or mirrored.
 
 Vectors alone do not tell a copy from the next view of the same fruit: they only say which pictures are worth comparing. So each
-picture is compared, pixel by pixel, with those that are nearest to it by vectors.
+picture is compared, pixel by pixel, with those that are nearest to it by vectors. A copy that is turned need not be among these:
+all pairs are looked through for such, by a few means of their pixels.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ def find(points: Points, most: float) -> Found:
     Reads each picture once, where it lies. A picture that is gone, or none any more, is in no group.
     """
     pixels, is_read = read(points.paths)
-    first, second = candidates(points.neighbours(COMPARED), is_read)
-    groups = grouped(points, *likeness.alike(pixels, first, second, most))
+    plain = likeness.alike(pixels, *candidates(points.neighbours(COMPARED), is_read), most)
+    turned = joined_by_turning(pixels[:, 0], components(len(pixels), *plain[:2]), most)
+    groups = grouped(points, *(np.concatenate(both) for both in zip(plain, turned, strict=True)))
     return Found(
         sorted(groups, key=lambda group: (len(group.labels) == 1, -len(group.images), group.images)), int((~is_read).sum())
     )
@@ -116,9 +118,31 @@ def candidates(neighbours: NDArray[np.intp], is_read: NDArray[np.bool_]) -> tupl
     return first[both], second[both]
 
 
-def grouped(points: Points, first: NDArray[np.intp], second: NDArray[np.intp], apart: NDArray[np.float64]) -> list[Group]:
-    """The connected components of the pairs."""
-    parent = {number: number for number in {*first.tolist(), *second.tolist()}}
+def joined_by_turning(
+    pictures: NDArray[np.uint8], group: NDArray[np.intp], most: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """The pairs that are alike once one of them is turned or mirrored, as many as join the groups that they join: n - 1 at most.
+
+    pictures: (n, 768), shrunk; all 0 where there is none. group: (n,), equal of those that need not be compared.
+    """
+    group, found = group.copy(), list[tuple[int, int, float]]()
+    for turn, first, second in likeness.near_turned(pictures, most):
+        open_ = np.flatnonzero(group[first] != group[second])
+        for start in range(0, len(open_), likeness.SOME):
+            some = open_[start : start + likeness.SOME]
+            some = some[group[first[some]] != group[second[some]]]  # others have joined since
+            differences = likeness.differences_turned(pictures, first[some], second[some], turn)
+            for one, other, difference in zip(first[some], second[some], differences, strict=True):
+                if difference <= most and group[one] != group[other]:
+                    group[group == group[other]] = group[one]
+                    found.append((one, other, difference))
+    ones, others, apart = zip(*found, strict=True) if found else ((), (), ())
+    return np.array(ones, np.intp), np.array(others, np.intp), np.array(apart, np.float64)
+
+
+def components(count: int, first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of `count` images the connected component that each is in, by these pairs: the least number of an image in it."""
+    parent = list(range(count))
 
     def top(number: int) -> int:
         while parent[number] != number:
@@ -127,12 +151,18 @@ def grouped(points: Points, first: NDArray[np.intp], second: NDArray[np.intp], a
 
     for one, other in zip(first.tolist(), second.tolist(), strict=True):
         parent[max(top(one), top(other))] = min(top(one), top(other))
+    return np.array([top(number) for number in range(count)], np.intp)
+
+
+def grouped(points: Points, first: NDArray[np.intp], second: NDArray[np.intp], apart: NDArray[np.float64]) -> list[Group]:
+    """The connected components of the pairs."""
+    component = components(len(points.paths), first, second)
     members: dict[int, list[int]] = {}
-    for number in sorted(parent):
-        members.setdefault(top(number), []).append(number)
-    widest = dict.fromkeys(members, 0.0)
-    for one, difference in zip(first.tolist(), apart.tolist(), strict=True):
-        widest[top(one)] = max(widest[top(one)], difference)
+    for number in np.union1d(first, second).tolist():
+        members.setdefault(int(component[number]), []).append(number)
+    widest = np.zeros(len(component))
+    np.maximum.at(widest, component[first], apart)
     return [
-        Group(tuple(Image(points.paths[row], points.labels[row]) for row in rows), widest[key]) for key, rows in members.items()
+        Group(tuple(Image(points.paths[row], points.labels[row]) for row in rows), float(widest[key]))
+        for key, rows in members.items()
     ]

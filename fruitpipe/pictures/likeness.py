@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,17 @@ from PIL import Image
 from fruitpipe.pictures import colours, decoding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+
+class Turn(NamedTuple):
+    """By how many quarters a picture is turned, against the clock, and whether it is mirrored then, left to right."""
+
+    quarters: int
+    mirrored: bool
+
 
 SIDE_PX = 16
 MARGINS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05)  # of width and height, cut off at each side: a copy may be cropped
@@ -19,7 +30,10 @@ LARGEST_PX = 128  # of the side that is decoded to
 FLAT = 1.0  # levels of standard deviation below which a picture counts as of one grey
 SOME = 1_024  # pairs whose pixels are held at a time: 60 MB
 BLOCKS = 4  # each way, whose means alone tell most pairs apart
-ROUNDING = 1e-4  # more than a difference in float32 is off by
+ROUNDING = 1e-4  # more than a difference in float32 is off by, and than its square as near_turned takes it
+TURNS = [Turn(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)][1:]  # all but leaving it as it is
+FAR = 16.0  # more than the square of any difference, of which 2 is the largest
+TILE = 1_024  # pictures of each side whose distances are held at a time: 4 MB, and 40 MB where all of them are near
 
 
 def shrunk(body: bytes) -> bytes | None:
@@ -60,16 +74,17 @@ def alike(
 
 
 def _means(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, 6, 48): of `_even` pictures the means of BLOCKS x BLOCKS blocks, times the root of a block's pixels.
+    """(n, c, 48): of (n, c, 768) `_even` pictures the means of BLOCKS x BLOCKS blocks, times the root of a block's pixels.
 
     These are coordinates along orthonormal directions, so a distance between them is never longer than between the pictures.
     """
     block = SIDE_PX // BLOCKS
-    found = np.empty((len(pictures), len(MARGINS), BLOCKS * BLOCKS * 3), np.float32)
+    cuts = pictures.shape[1]
+    found = np.empty((len(pictures), cuts, BLOCKS * BLOCKS * 3), np.float32)
     for start in range(0, len(pictures), SOME):
         even = _even(pictures[start : start + SOME])
-        blocks = even.reshape(len(even), len(MARGINS), BLOCKS, block, BLOCKS, block, 3)
-        found[start : start + SOME] = blocks.mean(axis=(3, 5)).reshape(len(even), len(MARGINS), -1) * block
+        blocks = even.reshape(len(even), cuts, BLOCKS, block, BLOCKS, block, 3)
+        found[start : start + SOME] = blocks.mean(axis=(3, 5)).reshape(len(even), cuts, -1) * block
     return found
 
 
@@ -84,6 +99,48 @@ def differences(pictures: NDArray[np.uint8], first: NDArray[np.intp], second: ND
         some = slice(start, start + SOME)
         found[some] = _differences(_even(pictures[first[some]]), _even(pictures[second[some]]))
     return found
+
+
+def near_turned(pictures: NDArray[np.uint8], most: float) -> Iterator[tuple[Turn, NDArray[np.intp], NDArray[np.intp]]]:
+    """Of (n, 768) whole shrunk pictures all pairs that may be alike once the second is turned: the turn, and their numbers.
+
+    Each pair is compared with each of TURNS by means over 4 x 4 px, so none is missed whose `differences_turned` are `most` at
+    most; a few others are given, too. Pictures of one grey, which look the same either way, are in no pair.
+    Costs 50 n² / 2 multiplications a turn, and 400 bytes a picture; pairs are given as they are found.
+    """
+    means = _means(pictures[:, np.newaxis])[:, 0]
+    squares = np.einsum("ij,ij->i", means, means)[:, np.newaxis]
+    squares[_is_flat(pictures)] = FAR
+    ones = np.ones_like(squares)
+    firsts = np.hstack([means, squares, ones])
+    for turn in TURNS:
+        seconds = np.hstack([-2 * turned(means, turn), ones, squares])  # so that a product is a squared distance
+        for row, column in combinations_with_replacement(range(0, len(means), TILE), 2):
+            near = firsts[row : row + TILE] @ seconds[column : column + TILE].T <= (most + ROUNDING) ** 2 + ROUNDING
+            first, second = np.divmod(np.flatnonzero(near), near.shape[1])
+            each_once = first + row < second + column
+            yield turn, first[each_once] + row, second[each_once] + column
+
+
+def differences_turned(
+    pictures: NDArray[np.uint8], first: NDArray[np.intp], second: NDArray[np.intp], turn: Turn
+) -> NDArray[np.float32]:
+    """As `differences`, of pairs among (n, 768) pictures as a whole, the second turned. At most SOME pairs at a time."""
+    one, other = pictures[first], turned(pictures[second], turn)  # turned first, so that the same pixels differ by 0
+    apart: NDArray[np.float32] = np.linalg.norm(_even(one[:, np.newaxis]) - _even(other[:, np.newaxis]), axis=2)[:, 0]
+    return apart
+
+
+def turned(pictures: NDArray[Any], turn: Turn) -> NDArray[Any]:
+    """(n, side x side x 3) pictures, turned: a shrunk one is square, so it is the picture turned and then shrunk."""
+    side = round((pictures.shape[1] / 3) ** 0.5)
+    squares = np.rot90(pictures.reshape(-1, side, side, 3), turn.quarters, axes=(1, 2))
+    return (squares[:, :, ::-1] if turn.mirrored else squares).reshape(pictures.shape)
+
+
+def _is_flat(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    some = [pictures[start : start + SOME].std(axis=1, dtype=np.float32) < FLAT for start in range(0, len(pictures), SOME)]
+    return np.concatenate(some)
 
 
 def _differences(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -234,6 +234,72 @@ def test_pairs_that_are_told_apart_by_means_alone_are_those_that_differ_by_more(
         np.testing.assert_array_equal(given, expected[apart <= most])
 
 
+TURNED = [*Image.Transpose]  # all seven ways, as Pillow has them
+
+
+def test_turned_and_mirrored_copies_are_found_wherever_their_vectors_lie(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(duplicates, "COMPARED", 1)
+    planted = []
+    for number, (transpose, label) in enumerate(zip(TURNED, [*CHANGES, *CHANGES], strict=False)):
+        original, turned = tmp_path / f"{number}.png", tmp_path / f"{number}.jpg"
+        Image.open(images / label / f"{number:04}.jpg").resize((120, 90)).save(original)
+        Image.open(original).transpose(transpose).resize((75, 75)).save(turned, quality=75)
+        planted.append([f"file://{turned}", f"file://{original}"])
+    paths = [f"file://{images}/Orange/{number:04}.jpg" for number in (8, 9)] + [path for pair in planted for path in pair]
+    rows = points.Points("v000001", paths, ["fruit"] * len(paths), np.eye(len(paths), dtype=np.float32))  # all near the first
+    found = duplicates.find(rows, DIFFERENCE)
+    assert sorted([image.path for image in group.images] for group in found.groups) == sorted(planted)
+
+
+def by_numpy(one, other):
+    """The least (2 - 2 r)^½ of a picture and another one that is turned, in float64."""
+    flat = one.ravel().astype(np.float64)
+    seven = [np.asarray(Image.fromarray(other).transpose(transpose), np.float64).ravel() for transpose in TURNED]
+    return min(np.sqrt(max(2 - 2 * np.corrcoef(flat, turned)[0, 1], 0)) for turned in seven)
+
+
+@pytest.mark.parametrize("most", [0.0, 0.04, 0.3])
+def test_all_pairs_that_are_alike_once_turned_are_found_and_joined_as_numpy_has_them(most, monkeypatch):
+    monkeypatch.setattr(likeness, "TILE", 7)
+    monkeypatch.setattr(likeness, "SOME", 5)
+    rng = np.random.default_rng(0)
+    bases = [Image.fromarray(rng.integers(60, 196, (16, 16, 3), np.uint8)) for _ in range(6)]
+    pictures = np.stack([np.asarray(bases[number % 6].transpose(TURNED[rng.integers(7)])) for number in range(40)])
+    noise = rng.normal(size=pictures.shape) * rng.choice([0, 0, 1, 5, 20], (40, 1, 1, 1))
+    pictures = np.clip(pictures + noise, 0, 255).astype(np.uint8)
+    expected = {
+        (one, other)
+        for one in range(40)
+        for other in range(one + 1, 40)
+        if by_numpy(pictures[one], pictures[other]) <= most + 1e-6
+    }
+    values = pictures.reshape(40, 768)
+    near = {pair for _, *both in likeness.near_turned(values, most) for pair in zip(*(one.tolist() for one in both), strict=True)}
+    first, second, apart = duplicates.joined_by_turning(values, np.arange(40), most)
+    assert 0 < len(expected) <= len(near) < 780
+    assert {*zip(first.tolist(), second.tolist(), strict=True)} <= expected <= near
+    assert apart == pytest.approx(
+        [by_numpy(pictures[one], pictures[other]) for one, other in zip(first, second, strict=True)], abs=1e-3
+    )
+    of_all = duplicates.components(40, *np.array(sorted(expected)).T)
+    np.testing.assert_array_equal(duplicates.components(40, first, second), of_all)
+
+
+def test_of_pictures_that_are_alike_any_way_one_tile_of_pairs_is_held_and_each_joins_once(monkeypatch):
+    monkeypatch.setattr(likeness, "TILE", 16)
+    y, x = np.mgrid[-7.5:8, -7.5:8]
+    ball = np.uint8(9 * np.hypot(x, y))[..., np.newaxis].repeat(3, axis=2)
+    pictures = ball.reshape(1, 768).repeat(60, axis=0)
+    assert max(len(first) for _, first, _ in likeness.near_turned(pictures, 0.04)) == 16 * 16
+    for group, pairs in ((np.arange(60), 59), (np.arange(60) % 2, 1), (np.zeros(60, np.intp), 0)):
+        assert len(duplicates.joined_by_turning(pictures, group, 0.04)[0]) == pairs
+
+
+def test_pictures_of_one_grey_are_not_compared_turned():
+    pictures = np.array([[0] * 768, [255] * 768, [128] * 767 + [130]], np.uint8)
+    assert sum(len(first) for _, first, _ in likeness.near_turned(pictures, 1.0)) == 0
+
+
 def test_what_is_no_picture_has_no_pixels():
     assert likeness.shrunk(b"no picture") is None
 
