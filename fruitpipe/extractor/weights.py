@@ -50,7 +50,7 @@ class _Unavailable(Exception):
 def obtain() -> bytes:
     """The verified weights, from the first source that can be reached. Raises MissingRequirement, WrongModel."""
     kept = _cache_file()
-    if kept.is_file() and digest(weights := kept.read_bytes()) == WEIGHTS_SHA256:
+    if cache.holds(kept) and digest(weights := kept.read_bytes()) == WEIGHTS_SHA256:
         say(f"Weights: {kept}")
         return weights
     weights = _download()

@@ -13,6 +13,14 @@ def folder() -> Path:
     return Path(os.environ.get("FRUITPIPE_CACHE") or Path.home() / ".cache" / "fruitpipe")
 
 
+def holds(path: Path) -> bool:
+    """Whether something lies there; no in a folder that may not be entered, for which `Path.exists` raises up to Python 3.13.
+
+    What is then to be made there raises, in a line.
+    """
+    return os.path.exists(path)
+
+
 def made(*parts: str) -> Path:
     """Returns a folder in the cache, and makes it if needed. Raises MissingRequirement where it cannot be made or written."""
     made = folder().joinpath(*parts)

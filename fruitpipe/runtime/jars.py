@@ -32,7 +32,7 @@ def paths(*coordinates: str) -> list[str]:
 
 def is_there(coordinate: str) -> bool:
     """Whether the jars of a Maven coordinate are in the cache."""
-    return _folder(coordinate).exists()
+    return cache.holds(_folder(coordinate))
 
 
 def _folder(coordinate: str) -> Path:
@@ -41,7 +41,7 @@ def _folder(coordinate: str) -> Path:
 
 def _resolved(coordinate: str) -> Path:
     folder = _folder(coordinate)
-    if not folder.exists():
+    if not cache.holds(folder):
         _resolve(coordinate, folder)
     return folder
 

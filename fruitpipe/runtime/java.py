@@ -35,7 +35,7 @@ def home() -> str:
     script = LAUNCHER.format(module=INCUBATOR, java=java)
     parts = ("java", hashlib.sha256(script.encode()).hexdigest()[:8], "bin")
     launcher = cache.folder().joinpath(*parts, "java")
-    if not launcher.exists():
+    if not cache.holds(launcher):
         cache.made(*parts)
         written = launcher.with_name(f"java.{os.getpid()}")  # two jobs may start at once
         written.write_text(script)

@@ -53,7 +53,7 @@ def members(package: Package, names: list[str]) -> dict[str, bytes]:
 
 def _archive(package: Package) -> bytes:
     kept = cache.folder() / "npm" / package.archive
-    if kept.is_file() and package.is_whole(archive := kept.read_bytes()):
+    if cache.holds(kept) and package.is_whole(archive := kept.read_bytes()):
         return archive
     say(f"Fetching {package.name} {package.version} from npm into {kept} (once) ...", to=sys.stderr)
     archive = _fetched(package)
