@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import io
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def _from_keras() -> bytes:
     try:
         with urllib.request.urlopen(KERAS, timeout=DOWNLOAD_TIMEOUT_SECONDS) as answer:
             return _from_hdf5(answer.read())
-    except OSError as error:  # of the network, or a file that is no HDF5: a proxy's page
+    except (OSError, http.client.HTTPException) as error:  # of the network, or a file that is no HDF5: a proxy's page
         raise _Unavailable(str(getattr(error, "reason", error))) from error
 
 

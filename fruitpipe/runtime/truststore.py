@@ -17,8 +17,11 @@ MAGIC, VERSION, TRUSTED_CERTIFICATE = 0xFEEDFEED, 2, 2
 
 
 def write(path: Path) -> list[str]:
-    """Writes the trust store, and returns Java's options that use it."""
-    path.write_bytes(store(ssl.create_default_context().get_ca_certs(binary_form=True)))
+    """Writes the trust store, and returns Java's options that use it; none where this machine names no authority."""
+    trusted = ssl.create_default_context().get_ca_certs(binary_form=True)
+    if not trusted:  # as Python on macOS, or a bare container: Java's own authorities do
+        return []
+    path.write_bytes(store(trusted))
     return [f"-Djavax.net.ssl.trustStore={path}", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"]
 
 

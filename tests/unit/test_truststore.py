@@ -11,6 +11,12 @@ import pytest
 from fruitpipe.runtime import truststore
 
 
+def test_where_the_machine_names_no_authority_java_keeps_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(ssl, "create_default_context", lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    assert truststore.write(tmp_path / "store") == []
+    assert not (tmp_path / "store").exists()
+
+
 @pytest.mark.skipif(not shutil.which("keytool"), reason="needs keytool: an independent reader, of a JDK")
 def test_javas_own_tool_finds_every_authority_of_this_machine_in_it(tmp_path):
     truststore.write(tmp_path / "store")

