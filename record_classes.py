@@ -7,12 +7,10 @@ Nothing is done for a Java without an archive of its own classes; `setup.sh` has
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from pyspark import SparkContext
@@ -39,20 +37,23 @@ def run_jobs(images: str, root: str) -> None:
     refit(RefitSettings(root=root))
 
 
-def record() -> None:
+def record(folder: Path) -> None:
     """Runs the jobs and ends Java, which then writes the archive; it takes its place when it is whole."""
-    with tempfile.TemporaryDirectory(dir=class_archive.path().parent) as folder:
-        written = Path(folder, "classes.jsa")
-        os.environ[class_archive.RECORD] = str(written)
-        with contextlib.redirect_stdout(io.StringIO()):
-            run_jobs(f"{folder}/images", f"{folder}/root")
-        session.open("fruitpipe classes").stop()
-        process = SparkContext._gateway.proc  # noqa: SLF001 - pyspark starts Java and lets nobody wait for its end
-        process.stdin.close()
-        process.wait()
-        written.replace(class_archive.path())
-    for archive in class_archive.others():
-        archive.unlink()
+    written = folder / "classes.jsa"
+    os.environ[class_archive.RECORD] = str(written)
+    with contextlib.redirect_stdout(io.StringIO()):
+        run_jobs(f"{folder}/images", f"{folder}/root")
+    if (status := end_java()) or not written.exists():
+        sys.exit(f"error: Java wrote no whole archive of its classes and ended with {status}; sessions start without one")
+    written.replace(class_archive.path())
+
+
+def end_java() -> int:
+    """Java's exit status, once it has ended."""
+    session.open("fruitpipe classes").stop()
+    process = SparkContext._gateway.proc  # noqa: SLF001 - pyspark starts Java and lets nobody wait for its end
+    process.stdin.close()
+    return process.wait()
 
 
 def main() -> None:
@@ -64,11 +65,10 @@ def main() -> None:
         with class_archive.path().with_suffix(".log").open("w") as log:
             subprocess.Popen([sys.executable, __file__], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         return
-    with class_archive.path().with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one that another process is recording is waited for
-        if not class_archive.path().exists():
+    with class_archive.made() as folder:
+        if not class_archive.path().exists():  # which another process may have recorded meanwhile
             say(f"Recording Java's classes in {class_archive.path()} (once) ...")
-            record()
+            record(folder)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,22 @@ other jars or of another Java without a word (JEP 350, "Dynamic CDS archives"), 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib.metadata
 import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from fruitpipe.runtime import java
 
+NAME = "java-classes"
+PART = f"{NAME}-part-"  # what the name of a folder begins with in which one is recorded
 RECORD = "FRUITPIPE_RECORD_CLASSES"  # in the environment: the file in which Java records its classes
 # Java's messages about an archive do not concern the user: without one a session only starts more slowly.
 SILENT = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off")
@@ -24,12 +31,24 @@ SILENT = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class
 def path() -> Path:
     """The path of the archive for this environment's Spark, Delta and Java, which may not exist."""
     versions = [*(importlib.metadata.version(package) for package in ("pyspark", "delta-spark")), java.release()]
-    return Path(sys.prefix, f"java-classes-{hashlib.sha256(repr(versions).encode()).hexdigest()[:8]}.jsa")
+    return Path(sys.prefix, f"{NAME}-{hashlib.sha256(repr(versions).encode()).hexdigest()[:8]}.jsa")
 
 
-def others() -> list[Path]:
-    """Archives of other versions, which no session uses any more."""
-    return [archive for archive in Path(sys.prefix).glob("java-classes*.jsa") if archive != path()]
+@contextlib.contextmanager
+def made() -> Iterator[Path]:
+    """A folder to record in, of which an archive at `path()` stays. One process at a time has it: another is waited for.
+
+    What no session uses any more is removed first: archives of other versions, and folders of recordings that were killed.
+    """
+    with Path(sys.prefix, f"{NAME}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for archive in Path(sys.prefix).glob(f"{NAME}*.jsa"):
+            if archive != path():
+                archive.unlink()
+        for killed in Path(sys.prefix).glob(f"{PART}*"):
+            shutil.rmtree(killed, ignore_errors=True)  # its Java may still write there, and is past in seconds
+        with tempfile.TemporaryDirectory(dir=sys.prefix, prefix=PART) as folder:
+            yield Path(folder)
 
 
 def options() -> list[str]:
