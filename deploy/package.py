@@ -133,7 +133,11 @@ def tarred(folder: Path) -> bytes:
             info = tarfile.TarInfo(str(path.relative_to(folder)))
             info.size, info.mode = path.stat().st_size, 0o755 if os.access(path, os.X_OK) else 0o644
             archive.addfile(info, io.BytesIO(path.read_bytes()))
-    return gzip.compress(plain.getvalue(), compresslevel=1, mtime=0)  # wheels are compressed already
+    packed = io.BytesIO()
+    # Not gzip.compress, whose header has another byte from Python 3.13 on. Wheels are compressed already.
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as file:
+        file.write(plain.getvalue())
+    return packed.getvalue()
 
 
 def files(folder: Path) -> list[Path]:

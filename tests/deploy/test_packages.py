@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ def test_packages_depend_on_names_contents_and_permissions_alone(tmp_path):
         assert [(one.name, one.mtime, one.uid) for one in archive] == [("a/c", 0, 0), ("b", 0, 0)]
     (tmp_path / "0" / "b").chmod(0o755)
     assert package.tarred(tmp_path / "0") != made[0][0]
+
+
+def test_packages_do_not_depend_on_the_python_that_makes_them_nor_on_the_day(tmp_path):
+    assert package.tarred(tmp_path)[9] == 255, "which Python before 3.13 may say otherwise"
+    (builder,) = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert builder in (CHECKOUT / "constraints.txt").read_text().splitlines()
 
 
 def test_the_lambda_functions_find_each_other_in_their_packages(tmp_path):
