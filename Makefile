@@ -49,7 +49,7 @@ test: $(VENV)/ready-dev $(MODEL)
 ## lanes: on each other pair of Spark and Delta, the tests of what a pair may do otherwise (`make test LANE=…` for all that start Spark)
 .PHONY: lanes lane
 lanes: $(VENV)/ready-dev
-	@for lane in $$($(BIN)/python -m fruitpipe.runtime.lanes); do $(MAKE) --no-print-directory lane LANE=$$lane ARGS="$(ARGS)"; done
+	@lanes=$$($(BIN)/python -m fruitpipe.runtime.lanes); for lane in $$lanes; do $(MAKE) --no-print-directory lane LANE=$$lane ARGS="$(ARGS)"; done
 
 lane: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars

@@ -1,13 +1,17 @@
 """Which versions go together, and what a lane's environment installs."""
 
+import subprocess
+import zipfile
 from pathlib import Path
 
+import pyspark
 import pytest
 
 from fruitpipe.errors import MissingRequirement
-from fruitpipe.runtime import lanes
+from fruitpipe.runtime import lanes, session
 
-CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+CHECKOUT = Path(__file__).parents[2]
+CONSTRAINTS = CHECKOUT / "constraints.txt"
 
 
 def installed(monkeypatch, **versions):
@@ -18,6 +22,15 @@ def installed(monkeypatch, **versions):
 def test_the_lane_of_an_environment_is_that_of_its_spark_and_delta(monkeypatch, lane):
     installed(monkeypatch, pyspark=lane.spark, delta_spark=lane.delta)
     assert lanes.current() == lane
+
+
+@pytest.mark.lane
+def test_spark_has_the_hadoop_of_its_lane_and_the_class_that_a_stream_over_s3_writes_its_checkpoint_with():
+    lane, jars = lanes.current(), Path(pyspark.__file__).parent / "jars"
+    assert (jars / f"hadoop-client-api-{lane.hadoop}.jar").exists()
+    (sql,) = jars.glob(f"spark-sql_{lanes.SCALA}-*.jar")
+    (manager,) = session._checkpoints().values()
+    assert f"{manager.replace('.', '/')}.class" in zipfile.ZipFile(sql).namelist()
 
 
 def test_a_patch_of_spark_is_the_same_lane(monkeypatch):
@@ -53,3 +66,13 @@ def test_the_constraints_of_a_lane_differ_from_the_default_ones_in_its_pins_alon
 
 def test_the_default_lane_is_what_the_constraints_install():
     assert set(lanes.LANES[lanes.DEFAULT].pins) <= set(CONSTRAINTS.read_text().splitlines())
+
+
+def test_make_lanes_fails_where_the_lanes_cannot_be_told(tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o755)
+    for done in ("ready", "ready-dev"):
+        (tmp_path / done).touch()
+    assert subprocess.run(["make", "lanes", f"VENV={tmp_path}"], cwd=CHECKOUT, check=False).returncode
