@@ -46,10 +46,18 @@ def level(number: int | None) -> int | None:
 
 def web_server(url: str) -> str:
     """`url`, or nothing where none is given. Raises WrongUsage for one that names no server of HTTP."""
-    parts = urlsplit(url)
-    if url and not (parts.scheme in ("http", "https") and parts.hostname):
+    if url and not _names_a_server(url):
         raise WrongUsage(f"--openlineage-url {url}: give http://HOST:PORT or https://HOST")
     return url
+
+
+def _names_a_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").encode("idna"), parts.port
+    except ValueError:  # brackets that do not close, a label that is empty, a port that is no number
+        return False
+    return parts.scheme in ("http", "https") and bool(host)
 
 
 Uri = Annotated[str, AfterValidator(spark_readable)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
 from fruitpipe.choices import Decoding
@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     from fruitpipe.pictures.naming import Naming
 
 
+class Hearers(NamedTuple):
+    """Who is told while the stream runs: of each commit the metrics, of each batch a server of OpenLineage."""
+
+    of_commits: Callable[[progress.Commit], None]
+    of_runs: lineage.Lineage
+
+
 def ingest(settings: IngestSettings) -> None:
     """Runs the stream until it has caught up (`once`) or is told to stop."""
     layout.check(settings.root)
@@ -55,6 +62,7 @@ def ingest(settings: IngestSettings) -> None:
     rule = naming_rule(settings)
     check_images(settings, rule)
     model = ModelFile.load(settings.model, settings.extractor)
+    told = lineage.Lineage(settings.root, settings.openlineage_url)
     objects.check_drive(settings.root)
     served = metrics.served(settings.root, settings.metrics_port, settings.metrics_host)
     with lease.held(settings.root) as held, served as heard, session.explained():
@@ -65,7 +73,7 @@ def ingest(settings: IngestSettings) -> None:
         if settings.once and not session.is_submitted() and is_done(settings, prefix):
             done = Counter[str]()
         else:
-            done = stream(model, fence, prefix, hashes, heard)
+            done = stream(model, fence, prefix, hashes, Hearers(heard, told))
     say(f"ingest: {summary(done)}")
 
 
@@ -74,12 +82,9 @@ def naming_rule(settings: IngestSettings) -> Naming:
     return naming.proposed(settings, is_new=lambda: delta.is_new(settings.root))
 
 
-def stream(
-    model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, heard: Callable[[progress.Commit], None]
-) -> Counter[str]:
-    """Starts Spark and runs the stream to its end; images by outcome. heard: is called with each commit."""
+def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, hearers: Hearers) -> Counter[str]:
+    """Starts Spark and runs the stream to its end; images by outcome."""
     settings = prefix.settings
-    told = lineage.Lineage(settings.root, settings.openlineage_url)
     spark = session.open("fruitpipe ingest", settings.images, settings.root)
     upsert = upserter(spark, model, fence, prefix, hashes)
     upsert.start_workers()
@@ -89,9 +94,9 @@ def stream(
     with progress.bar("ingest", wanted=settings.once) as bar:
         upkeep = RootUpkeep(spark, settings, fence)
         beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
-        eraser = Eraser(spark, settings, fence, told)
+        eraser = Eraser(spark, settings, fence, hearers.of_runs)
         within_reach = OtherPrefixes(settings.root, beside).within_reach
-        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, heard, told)
+        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, *hearers)
         Stream(spark, batches, upkeep, prefix, hashes).run()
     return batches.outcomes
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fruitpipe import objects
-from fruitpipe.errors import FruitpipeError, MissingRequirement
+from fruitpipe.errors import FruitpipeError, MissingRequirement, WrongUsage
 from fruitpipe.output import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _Run:
 class Lineage:
     """Tells of the jobs of one root; without a URL it tells nothing. clock: in seconds, for the pause.
 
-    Raises MissingRequirement without the client.
+    Raises MissingRequirement without the client, WrongUsage for a URL that it does not take.
     """
 
     def __init__(self, root: str = "", url: str = "", clock: Callable[[], float] = time.monotonic) -> None:
@@ -89,7 +89,7 @@ class Lineage:
             return
         try:
             self._transport.emit(_event(self._root, state, run))
-        except OSError as error:  # as all errors of requests are
+        except (OSError, ValueError) as error:  # as all errors of requests are, and what it makes of a key no header can hold
             if not self._is_down:
                 server = f"the OpenLineage server at {urlsplit(self._url).hostname}"
                 say(f"warning: {server} took no event ({_reason(error)}); events are left out until it does", to=sys.stderr)
@@ -112,7 +112,12 @@ def _transport(url: str) -> Any:
     given["retry"] = {"total": 0, "read": False, "status_forcelist": ()}
     if key := os.environ.get(API_KEY):
         given["auth"] = {"type": "api_key", "apiKey": key}
-    return HttpTransport(HttpConfig.from_dict(given))
+    try:
+        return HttpTransport(HttpConfig.from_dict(given))
+    except ValueError as error:
+        raise WrongUsage(
+            f"--openlineage-url {url}: the client takes no such URL; give http://HOST:PORT or https://HOST"
+        ) from error
 
 
 def _event(root: str, state: str, run: _Run) -> RunEvent:
@@ -150,6 +155,6 @@ def _told(error: BaseException) -> str:
     return f"{name}: {type(error).__doc__}" if isinstance(error, FruitpipeError) else name
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     answer = getattr(error, "response", None)
     return type(error).__name__ if answer is None else f"status {answer.status_code}"

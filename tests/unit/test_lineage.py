@@ -6,12 +6,14 @@ import socket
 import sys
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("openlineage.client", reason="needs openlineage-python: pip install 'fruitpipe[lineage]'")
 
 from fruitpipe import cli
-from fruitpipe.errors import PlatformFault
+from fruitpipe.errors import MissingRequirement, PlatformFault, WrongUsage
 from fruitpipe.ingest.micro_batch import Batches
+from fruitpipe.jobs import ingest
 from fruitpipe.runtime import lineage
 from fruitpipe.runtime.lineage import ROWS, Job, Lineage
 from fruitpipe.settings import IngestSettings
@@ -121,6 +123,14 @@ def test_a_server_that_refuses_events_is_asked_once_and_fails_no_run(server, cap
     assert "took no event (status 503)" in capsys.readouterr().err
 
 
+def test_a_key_that_no_header_can_hold_costs_a_line_and_no_run(server, capsys, monkeypatch):
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "k€y")
+    with Lineage(ROOT, server.url).run(JOB) as found:
+        found[ROWS] = 1
+    assert found[ROWS] == 1
+    assert "took no event (UnicodeEncodeError)" in capsys.readouterr().err
+
+
 def test_a_server_that_does_not_answer_is_not_waited_for(capsys, monkeypatch):
     monkeypatch.setattr(lineage, "TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, Lineage(ROOT, f"http://127.0.0.1:{silent.getsockname()[1]}").run(JOB):
@@ -144,7 +154,10 @@ def test_a_prefix_that_is_a_single_image_is_told_to_nobody():
     ("url", "code", "line"),
     [
         ("http://lineage:5000", 1, "--openlineage-url needs openlineage-python; run: pip install 'fruitpipe[lineage]'"),
-        ("lineage:5000", 2, "--openlineage-url lineage:5000: give http://HOST:PORT or https://HOST"),
+        *(
+            (url, 2, f"--openlineage-url {url}: give http://HOST:PORT or https://HOST")
+            for url in ("lineage:5000", "http://lineage:five", "http://lineage:99999", "http://a..b:5000", "http://[::1")
+        ),
     ],
 )
 def test_a_missing_client_and_a_url_that_is_none_are_one_line_each(url, code, line, tmp_path, monkeypatch, capsys):
@@ -153,3 +166,21 @@ def test_a_missing_client_and_a_url_that_is_none_are_one_line_each(url, code, li
         cli.main(["reconcile", "--images", str(tmp_path), "--root", f"{tmp_path}/root", "--openlineage-url", url])
     assert ended.value.code == code
     assert capsys.readouterr().err.strip() == f"error: {line}"
+
+
+def test_a_url_that_the_client_does_not_take_is_refused():
+    with pytest.raises(WrongUsage, match="the client takes no such URL; give http://HOST:PORT"):
+        Lineage(ROOT, "http://-\u00e4\u00df.example:5000")
+
+
+def test_an_ingest_without_the_client_says_so_before_it_looks_whether_there_is_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openlineage.client.event_v2", None)
+    monkeypatch.setattr(ingest.ModelFile, "load", lambda *_: None)
+    monkeypatch.setattr(ingest, "is_done", lambda *_: True)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
+    with pytest.raises(MissingRequirement, match="--openlineage-url needs openlineage-python"):
+        ingest.ingest(
+            IngestSettings(images=f"{tmp_path}/images", root=f"{tmp_path}/root", once=True, openlineage_url="http://lineage:5000")
+        )
+    assert not (tmp_path / "root").exists()
