@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import multiprocessing
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -71,21 +72,26 @@ class InTime(Generic[Made]):
 
     def _answer_to(self, body: bytes) -> tuple[Made | None, Exception | None] | None:
         with suppress(EOFError, OSError):  # its process was killed, most likely for its memory
-            if not self._process:
-                self._begin()
-            self._pipe.send(body)
-            if self._pipe.poll(self._seconds):
+            process = self._process or self._begin()
+            late = threading.Timer(self._seconds, process.kill)  # ends a send or an answer that stops half-way as well
+            late.start()
+            try:
+                self._pipe.send(body)
                 answer: tuple[Made | None, Exception | None] = self._pipe.recv()
-                return answer
+            finally:
+                late.cancel()
+            return answer
         return None
 
-    def _begin(self) -> None:
+    def _begin(self) -> BaseProcess:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, self._work), daemon=True)
-        self._process.start()
-        theirs.close()  # so that the end of the process ends the pipe
+        process = spawn.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        with theirs:  # closed, so that the end of the process ends the pipe
+            process.start()
+        self._process = process
         self._pipe.recv()  # that it is ready: a busy machine may take long to start it, which no picture is to blame for
+        return process
 
     def close(self) -> None:
         """Ends the process at once."""

@@ -1,9 +1,13 @@
 """What the report holds, counted against what was put there; how it behaves in a browser is tested beside."""
 
 import base64
+import errno
 import io
 import json
+import multiprocessing
+import os
 import re
+import signal
 from contextlib import closing
 
 import numpy as np
@@ -189,6 +193,24 @@ def test_a_picture_whose_decoder_is_killed_has_no_thumbnail_and_what_it_raises_i
         with pytest.raises(ZeroDivisionError):
             made(b"1 / 0")
         assert made(b"'the same process'") == "the same process"
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_does_not_take_a_picture_or_cannot_be_started_gives_no_thumbnail_and_holds_nobody_up(monkeypatch):
+    with closing(thumbnails.InTime(len, 60)) as made:
+        assert made(b"abc") == 3
+        os.kill(made._process.pid, signal.SIGSTOP)
+        made._seconds = 0.5
+        assert made(bytes(20_000_000)) is None  # far more than a pipe holds
+        with monkeypatch.context() as full:
+            full.setattr(multiprocessing.get_context("spawn").Process, "start", refused)
+            assert made(b"abc") is None
+        made._seconds = 60
+        assert made(b"abc") == 3
+
+
+def refused(_):
+    raise BlockingIOError(errno.EAGAIN, "no process is left")
 
 
 def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):
