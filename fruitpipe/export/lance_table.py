@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.errors import MissingRequirement, PlatformFault, WrongUsage
+from fruitpipe.errors import Conflict, MissingRequirement, PlatformFault, WrongUsage
 from fruitpipe.export.place import check_outside
 from fruitpipe.refit import version_files
 from fruitpipe.table import vector_files
@@ -52,7 +52,10 @@ def check(new: Export, described: Described, *, is_known: bool) -> None:
 
 
 def write(new: Export, described: Described) -> tuple[int, str]:
-    """Writes the version's table unless it is there; returns its rows, and what was done. Raises Damaged, PlatformFault."""
+    """Writes the version's table unless it is there; returns its rows, and what was done.
+
+    Raises Damaged, PlatformFault, and Conflict where another run writes the same.
+    """
     rows = version_files.verify(described.folder, described.facts)
     with _explained(new.uri):
         database = _lancedb().connect(new.place.removeprefix("file://"))
@@ -60,7 +63,7 @@ def write(new: Export, described: Described) -> tuple[int, str]:
             return rows, "0 rows written"
         remove(new)  # what an interrupted run left; LanceDB would keep its files beside the next one's
         schema = _schema(described)
-        database.create_table(described.version, pa.RecordBatchReader.from_batches(schema, _batches(described, schema)))
+        _create(database, described.version, pa.RecordBatchReader.from_batches(schema, _batches(described, schema)))
     return rows, f"{rows} rows written"
 
 
@@ -70,11 +73,22 @@ def remove(old: Export) -> None:
 
 
 def _rows_in(database: Any, name: str) -> int | None:
-    """The rows of a table, which LanceDB commits in one step; None where it cannot be opened."""
+    """The rows of a table, which LanceDB commits in one step; None where it cannot be read.
+
+    A column is read of each data file: `count_rows` would count those of files that are gone as well.
+    """
     try:
-        return int(database.open_table(name).count_rows())
+        return sum(len(batch) for batch in database.open_table(name).search().select(["version"]).to_batches())
     except (ValueError, RuntimeError):
         return None
+
+
+def _create(database: Any, name: str, rows: pa.RecordBatchReader) -> None:
+    """Raises Conflict where another run made the table meanwhile; each may have removed what the other had begun."""
+    try:
+        database.create_table(name, rows)
+    except ValueError as error:  # so LanceDB says of a table that is there
+        raise Conflict(f"{database.uri}: {str(error).rstrip('.')}, as another run wrote there; run the command again") from error
 
 
 @contextmanager

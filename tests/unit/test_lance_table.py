@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import cli
 from fruitpipe.erasure import certificate, notes, places, register
 from fruitpipe.erasure.byte_search import Traces
-from fruitpipe.errors import Damaged, PlatformFault, WrongUsage
+from fruitpipe.errors import Conflict, Damaged, PlatformFault, WrongUsage
 from fruitpipe.export import lance_table, publishing
 from fruitpipe.export import register as exports
 from fruitpipe.refit import publication, rollback
@@ -121,6 +122,29 @@ def test_what_an_interrupted_run_left_is_removed_and_the_table_written(root, pla
     publish(root, place)
     assert rows_in(place, version) == rows_of(root, version)
     assert not half.exists()
+
+
+def test_a_table_whose_data_files_are_gone_is_written_again(root, place):
+    version = publish_rows(root, ROWS)
+    publish(root, place)
+    (data,) = (place / f"{version}.lance" / "data").iterdir()
+    data.unlink()
+    assert publish(root, place).done == "6 rows written"
+    assert rows_in(place, version) == rows_of(root, version)
+
+
+def test_a_table_that_another_run_made_meanwhile_is_a_conflict_in_a_line(root, place, monkeypatch):
+    version = publish_rows(root, ROWS)
+
+    def another_run(*_):
+        lancedb.connect(place).create_table(version, pa.table({"version": [version]}))
+
+    with monkeypatch.context() as at_once:
+        at_once.setattr(lance_table, "remove", another_run)
+        with pytest.raises(Conflict, match=r"v000001.* another run wrote there; run the command again"):
+            publish(root, place)
+    publish(root, place)
+    assert rows_in(place, version) == rows_of(root, version)
 
 
 def breaking(*_):
