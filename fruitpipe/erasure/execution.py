@@ -83,8 +83,7 @@ class Eraser:
         if pending := register.pending(root):
             job = lineage.Job("fruitpipe.erasure", (), tuple(layout.folder(root, name) for name in ("features", "reduced")))
             with self.told.run(job) as counts:
-                self._do_round(pending)
-                counts.update(counted(self._still(pending)))
+                counts.update(counted(self._do_round(pending)))
                 counts[ROWS_DELETED] -= counted(pending)[ROWS_DELETED]
         self._admission.reload()
 
@@ -93,7 +92,8 @@ class Eraser:
         if self._searching:
             self._searching.stop()
 
-    def _do_round(self, pending: Sequence[Erasure]) -> None:
+    def _do_round(self, pending: Sequence[Erasure]) -> list[Erasure]:
+        """Returns the records as they are after it."""
         self._conclude()
         busy = {request.id for request in self._searching.requests} if self._searching else set()
         requests = self._gathered([record for record in self._still(pending) if record.id not in busy])
@@ -101,8 +101,10 @@ class Eraser:
         requests = self._do("withdraw", self._steps.withdraw, self._with_new_versions(requests))
         requests = self._do("remove", self._steps.remove, requests)
         self._search([request for request in requests if request.record.step == "search"])
-        for record in self._still(pending):
+        done = self._still(pending)
+        for record in done:
             self._say(record)
+        return done
 
     def _still(self, pending: Sequence[Erasure]) -> list[Erasure]:
         """The records as they are now."""

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from fruitpipe import cli, objects
-from fruitpipe.erasure import certificate, elsewhere, notes, register
-from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure import elsewhere
 from fruitpipe.errors import Conflict, Damaged, WrongUsage
 from fruitpipe.export import dataset, publishing
 from fruitpipe.export import register as exports
@@ -21,6 +20,7 @@ from fruitpipe.export.register import Export
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.refit import publication, rollback
+from tests import withdrawn_copies
 from tests.versions import EXTRACTOR, publish_rows
 
 NUMBERS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
@@ -185,21 +185,12 @@ def test_another_roots_folder_is_refused_and_ones_own_is_taken_where_the_list_wa
     assert [one.version for one in exports.every(root)] == ["v000001"]
 
 
-def erased(root, image):
-    """The certificate's entries after an erasure withdrew the current version and another one took its place."""
-    record = register.request(root, [image], requested_by="")
-    wrong = publication.current(root)
-    publish_rows(root, {path: row for path, row in (KIWI | LIME).items() if path != image})
-    publication.withdraw(root, [wrong])
-    publication.discard(root, wrong)
-    return certificate.remaining(root, record, [], Traces.of([image]), notes.Objects())[1]
-
-
 def test_a_certificate_names_the_folder_and_the_command_and_afterwards_no_byte_of_the_image_is_there(root, folder):
     image = next(iter(KIWI))
     publish_rows(root, KIWI | LIME)
     publish(root, folder)
-    told = erased(root, image)
+    withdrawn_copies.withdraw(root, image, KIWI | LIME)
+    told = withdrawn_copies.told(root, image)
     assert told == [
         {
             "what": f"file://{folder}",
@@ -207,10 +198,7 @@ def test_a_certificate_names_the_folder_and_the_command_and_afterwards_no_byte_o
             "why": "it was made of v000001, which is not published any more",
         }
     ]
-    command = told[0]["until"].split(" brings")[0].replace("ROOT", root).split()[1:]
-    with pytest.raises(SystemExit) as ended:
-        cli.main(command)
-    assert ended.value.code == 0
+    withdrawn_copies.carry_out(told[0], root)
     assert exports.withdrawn(root) == []
     assert rows_in(folder) == rows_of(root, "v000002")
     assert not [path for path in (folder / "data").iterdir() if image.encode() in path.read_bytes()]

