@@ -113,7 +113,7 @@ class Eraser:
     def _say(self, record: Erasure) -> None:
         say(f"erasure {record.id}: {certificate.summary(record)}")
         if record.status in ("waiting", "incomplete"):
-            self._again_in(_seconds_left(record) or RETRY_SECONDS)
+            self._again_in(record.seconds_left or RETRY_SECONDS)
 
     def _again_in(self, seconds: float) -> None:
         self._not_before = min(self._not_before or float("inf"), time.monotonic() + seconds)
@@ -136,7 +136,7 @@ class Eraser:
 
     def _with_new_versions(self, requests: list[Request]) -> list[Request]:
         """Sends waiting requests back to `withdraw` where a version that holds one of their images was published meanwhile."""
-        waiting = [request for request in requests if request.record.step == "remove" and not _seconds_left(request.record)]
+        waiting = [request for request in requests if request.record.step == "remove" and not request.record.seconds_left]
         try:
             is_back = bool(waiting) and bool(self._steps.versions.holding(steps.together(waiting)))
         except AccessDenied as error:  # it is not known: they wait until the store answers
@@ -148,7 +148,7 @@ class Eraser:
 
     def _do(self, step: str, do: Callable[[Sequence[Request]], list[Erasure]], requests: Sequence[Request]) -> list[Request]:
         """Does a step for the requests that are at it; where it fails they stay at it. Returns all requests as they are now."""
-        due = [request for request in requests if request.record.step == step and not _seconds_left(request.record)]
+        due = [request for request in requests if request.record.step == step and not request.record.seconds_left]
         if not due:
             return list(requests)
         try:
@@ -242,10 +242,3 @@ def _nameless(root: str, record: Erasure) -> Erasure:
     certified = {image for other in register.every(root) if other.status == "done" for image in other.images}
     status: Status = "done" if certified.issuperset(record.images) else "incomplete"
     return replace(record, status=status, step="nothing" if status == "done" else "withdraw", remaining=[register.NAMELESS])
-
-
-def _seconds_left(record: Erasure) -> float:
-    """Seconds until the grace period ends, for a request that waits for that; else 0."""
-    if record.step != "remove" or record.files_go_after is None:
-        return 0.0
-    return max(0.0, (datetime.fromisoformat(record.files_go_after) - datetime.now(UTC)).total_seconds())

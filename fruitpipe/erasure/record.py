@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from fruitpipe.errors import Damaged
@@ -48,6 +49,13 @@ class Erasure:
     elsewhere: list[dict[str, str]] = field(default_factory=list)
     completed_at: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the grace period ends, for a request that waits for that; else 0."""
+        if self.step != "remove" or self.files_go_after is None:
+            return 0.0
+        return max(0.0, (datetime.fromisoformat(self.files_go_after) - datetime.now(UTC)).total_seconds())
 
 
 NAMES = tuple(one.name for one in fields(Erasure) if one.name != "more")  # in the file
