@@ -143,8 +143,8 @@ class IngestSettings(JobSettings):
     """images of another extractor to recompute a second, while no new ones wait; 0: none; with --once: all, after the new ones"""
     compact_commits: int = Field(16, ge=0)
     """batches after which small files of the table are compacted into large ones; 0: never"""
-    vacuum_hours: int = Field(168, ge=1, le=168)
-    """whole hours that a file stays which the table no longer needs; more than the longest refit takes, at most a week"""
+    vacuum_hours: int = Field(168, ge=1, le=2400)
+    """whole hours that a file stays which the table no longer needs; a refit that comes later after the last reads all rows"""
     manifest_days: float = Field(0, ge=0)
     """days to keep a manifest after all its events are committed; Spark lists all manifests at every trigger"""
     rejected_days: float = Field(30, ge=0)

@@ -88,7 +88,7 @@ def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashe
     spark = session.open("fruitpipe ingest", settings.images, settings.root)
     upsert = upserter(spark, model, fence, prefix, hashes)
     upsert.start_workers()
-    delta.create(spark, settings.root, fence)
+    delta.create(spark, settings.root, fence, settings.vacuum_hours)
     checkpoint_renewal.renew(settings)
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with progress.bar("ingest", wanted=settings.once) as bar:
@@ -108,7 +108,7 @@ def is_done(settings: IngestSettings, prefix: Listing) -> bool:
     """
     root = settings.root
     return (
-        delta.is_ours(root)
+        delta.is_ours(root, settings.vacuum_hours)
         and register.is_settled(root)
         and not (settings.stale_per_second and recompute.asked(root))
         and not root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root))

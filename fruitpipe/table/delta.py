@@ -22,8 +22,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
-from fruitpipe.table import delta_java, first_commit, log_files, requirements
-from fruitpipe.table.schema import ADDED_SINCE, FEATURES, PROPERTIES
+from fruitpipe.table import delta_java, first_commit, log_files, requirements, retention
+from fruitpipe.table.schema import FEATURES, PROPERTIES
 from fruitpipe.table.snapshot import Snapshot
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
@@ -86,30 +86,35 @@ def is_new(root: str) -> bool:
     return False
 
 
-def is_ours(root: str) -> bool:
+def is_ours(root: str, hours: int = retention.WEEK_HOURS) -> bool:
     """Whether there is a table as `create` makes it. Needs no Spark; False where only Spark can find out."""
     try:
         table = Snapshot(root)
         requirements.check(table)
     except (NotFound, PlatformFault, WrongRoot):
         return False
-    return not _lacking(table)
+    return not retention.lacking(table.configuration, hours)
 
 
-def create(spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None) -> None:
+def create(
+    spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None, hours: int = retention.WEEK_HOURS
+) -> None:
     """Makes an empty features table, unless there is one; `before_commit` raises where this process may write none.
+
+    hours: that it is to remember at least, see `retention`; a table that does so for longer stays as it is.
 
     Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
     take the stream's commits.
     """
     if objects.children(folder(root)) and not is_new(root):
-        if lacking := _lacking(_checked(root)):
+        if lacking := retention.lacking(_checked(root).configuration, hours):
             before_commit()
-            spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({lacking})")
+            wanted = ", ".join(f"'{key}' = '{interval}'" for key, interval in lacking.items())
+            spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({wanted})")
     else:
         before_commit()
         objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
-        first_commit.write(folder(root), FEATURES.json(), PROPERTIES, datetime.now(UTC))
+        first_commit.write(folder(root), FEATURES.json(), PROPERTIES | retention.lacking({}, hours), datetime.now(UTC))
     delta_java.check(spark, features_uri(root))
 
 
@@ -153,11 +158,6 @@ def _checked(root: str) -> Snapshot:
     found.check_whole()
     requirements.check(found)
     return found
-
-
-def _lacking(table: Snapshot) -> str:
-    """The properties that a table lacks which was made before there were all of PROPERTIES, as SQL sets them."""
-    return ", ".join(f"'{key}' = '{PROPERTIES[key]}'" for key in ADDED_SINCE if key not in table.configuration)
 
 
 def execute(merging: DeltaMergeBuilder, root: str) -> None:

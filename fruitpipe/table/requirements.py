@@ -5,11 +5,11 @@ Somebody else's ALTER TABLE can change all of them. A table that needs a fix is 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongRoot
+from fruitpipe.table import retention
 from fruitpipe.table.schema import COLUMNS, FEATURES
 from fruitpipe.table.snapshot import Snapshot, type_name
 
@@ -34,8 +34,6 @@ WANTED = {
 }
 # The features of the protocol, of those that a reader has to know, which both readers of the table do.
 KNOWN_FEATURES = {"columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
-WEEK_HOURS = 168
-HOURS = {"hour": 1, "day": 24, "week": 168}
 
 
 def check(table: Snapshot) -> None:
@@ -74,16 +72,10 @@ def _of_properties(configuration: Mapping[str, str]) -> Iterator[tuple[str, str]
             constraint = key.removeprefix("delta.constraints.")
             yield f"a constraint may refuse rows ({value})", f"ALTER TABLE {{table}} DROP CONSTRAINT {constraint}"
     kept = there.get("delta.deletedfileretentionduration")
-    if kept and (hours := _hours(kept[1])) is not None and hours < WEEK_HOURS:
+    if kept and (hours := retention.in_hours(kept[1])) is not None and hours < retention.WEEK_HOURS:
         yield f"{kept[0]} is {kept[1]}, so readers lose files before --vacuum-hours", UNSET.replace("{key}", kept[0])
 
 
 def _of_features(features: set[str]) -> Iterator[tuple[str, str]]:
     for feature in sorted(features - KNOWN_FEATURES):
         yield f"not all readers of the table know its feature {feature}", DROP_FEATURE.replace("{feature}", feature)
-
-
-def _hours(interval: str) -> float | None:
-    """`interval 2 days` → 48; None for a unit that is none of Delta's usual ones."""
-    found = re.fullmatch(r"(?:interval\s+)?(\d+)\s+(hour|day|week)s?", interval.strip().lower())
-    return int(found[1]) * HOURS[found[2]] if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -94,3 +95,30 @@ def test_a_version_that_is_nine_days_old_is_read_while_its_files_are_there(spark
     add(3, first=5)
     older = aged(root, NINE_DAYS)
     assert delta.rows_at(spark, older, delta.describe(older).version - 1).select("features").count() == 5
+
+
+@pytest.mark.parametrize(
+    ("kept_hours", "said"),
+    [
+        (30 * 24, r"9 rows added and 0 taken out since v000001, 60 not read again"),
+        (7 * 24, r"all 69 rows read \(.*: changes after version \d+ are no longer kept; read the whole table\)"),
+    ],
+)
+def test_a_refit_after_nine_days_of_upkeep_reads_changes_where_the_table_is_to_remember_that_long(
+    spark, root, add, capsys, kept_hours, said
+):
+    """Upkeep as the stream does it: checkpoints, with which Delta removes what is old of the log, a compaction and a vacuum."""
+    delta.create(spark, root, hours=kept_hours)
+    spark.sql(f"ALTER TABLE {delta.in_sql(root)} SET TBLPROPERTIES ('delta.checkpointInterval' = '2')")
+    add(60, first=0)
+    refit(RefitSettings(root=root, components=3, report=False))
+    for first in (60, 63):
+        add(3, first=first)
+    upkeep.compact(spark, root, 1_000_000)
+    older = aged(root, NINE_DAYS)
+    for first in (66, 67, 68):
+        write(older, frame(spark, features(1, seed=first), first=first).coalesce(1))
+    upkeep.vacuum(spark, older, kept_hours, datetime.now(UTC))
+    capsys.readouterr()
+    refit(RefitSettings(root=older, components=3, report=False))
+    assert re.search(said, capsys.readouterr().out)

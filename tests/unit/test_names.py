@@ -17,7 +17,7 @@ from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta, first_commit, schema
+from fruitpipe.table import delta, first_commit, retention, schema
 from tests.pictures import fill
 from tests.rows import put_rows
 from tests.side_files import SIDE_FILES
@@ -94,12 +94,11 @@ def test_a_new_root_labels_a_picture_at_the_top_with_nothing_and_an_old_one_as_b
     assert proposed(root, FRUIT[0], is_new=False).label("s3://b/fruit/0.jpg") == "fruit"
 
 
-@pytest.mark.parametrize("lacks", [(), schema.ADDED_SINCE])
-def test_a_root_with_a_table_and_no_rule_is_an_old_one_whatever_its_table_lacks(root, lacks):
+@pytest.mark.parametrize("more", [{}, retention.lacking({}, 168)], ids=["lacks some", "lacks none"])
+def test_a_root_with_a_table_and_no_rule_is_an_old_one_whatever_its_table_lacks(root, more):
     settings = IngestSettings(root=root, images=FRUIT[0])
     assert naming_rule(settings).label("s3://b/fruit/0.jpg") == ""
-    properties = {key: value for key, value in schema.PROPERTIES.items() if key not in lacks}
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | more, datetime.now(UTC))
     assert naming_rule(settings).label("s3://b/fruit/0.jpg") == "fruit"
 
 
@@ -127,12 +126,11 @@ def test_a_root_whose_table_others_have_changed_is_refused_before_anything_is_st
         naming_rule(IngestSettings(root=root, images=FRUIT[0]))
 
 
-@pytest.mark.parametrize("lacks", [(), schema.ADDED_SINCE])
-def test_a_folder_with_rows_under_another_name_is_refused_whatever_the_table_lacks(tmp_path, root, lacks):
+@pytest.mark.parametrize("more", [{}, retention.lacking({}, 168)], ids=["lacks some", "lacks none"])
+def test_a_folder_with_rows_under_another_name_is_refused_whatever_the_table_lacks(tmp_path, root, more):
     fill(tmp_path / "images", 2)
     (tmp_path / "link").symlink_to(tmp_path / "images")
-    properties = {key: value for key, value in schema.PROPERTIES.items() if key not in lacks}
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | more, datetime.now(UTC))
     put_rows(root, objects.list_all(f"file://{tmp_path}/images"))
     settings = IngestSettings(root=root, images=f"file://{tmp_path}/link")
     with pytest.raises(WrongUsage, match=r"is the same folder as .*/images, where 2 rows are"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-from pydantic import ValidationError
 
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
@@ -18,12 +17,6 @@ from fruitpipe.settings import IngestSettings
 @pytest.fixture
 def upkeep(tmp_path):
     return RootUpkeep(None, IngestSettings(images=str(tmp_path), root=f"file://{tmp_path}/root", clear_hours=0), lambda: None)
-
-
-def test_more_than_the_logs_week_is_refused_for_files_as_their_removal_is_forgotten_then():
-    assert IngestSettings(images="i", root="r", vacuum_hours=168).vacuum_hours == 168
-    with pytest.raises(ValidationError, match="less than or equal to 168"):
-        IngestSettings(images="i", root="r", vacuum_hours=169)
 
 
 def test_an_erasure_waits_for_what_is_cleared_away_beside_the_batches(upkeep, monkeypatch):
