@@ -110,9 +110,10 @@ def _decoded(body: bytes, preprocessing: Preprocessing, *, in_full: bool) -> Pic
         image.load()
     _check_whole(body, image, by)
     turn = turn_of(image)
-    image = colours.as_seen(image)
+    is_halved = by > 1 and colours.has_other_profile(image)
+    image = colours.as_seen(scaling.halved(image) if is_halved else image)
     if by > 1:
-        image = Image.fromarray(scaling.resample(image, size, by, scaling.SIDE_PX))
+        image = Image.fromarray(scaling.resample(image, size, (by, by * (1 + is_halved)), scaling.SIDE_PX))
     else:
         size = image.size
     width, height = size[::-1] if turn in ON_ITS_SIDE else size

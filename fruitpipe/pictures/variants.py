@@ -1,9 +1,9 @@
 """Names the way in which a row's picture was decoded, and tells whether it would be decoded in the same way today.
 
 Pictures are of four classes, each decoded in a way of its own: AVIF; HEIC; of the other formats the large ones, 1344 px or more
-on the shorter side; and the small ones. The variant is the name of that way: ``avif-1.4.2``, ``heif-1.23.6``, ``scaled-1``.
+on the shorter side; and the small ones. The variant is the name of that way: ``avif-1.4.2``, ``heif-1.23.6``, ``scaled-2``.
 Small pictures have none, and neither have large ones that were decoded in full. A row's `extractor` is the fingerprint with the
-variant behind it (``0123456789abcdef-scaled-1``). So where the way of one class changes, rows of the others stay up to date.
+variant behind it (``0123456789abcdef-scaled-2``). So where the way of one class changes, rows of the others stay up to date.
 
 Rows must not be fitted together where their fingerprints differ, or where pictures of one class have two variants.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fruitpipe.pictures.preprocessing import Preprocessing
 
-SCALED = "scaled-1"  # change it with whatever changes a pixel of large pictures; their stored features are then computed again
+SCALED = "scaled-2"  # change it with whatever changes a pixel of large pictures; their stored features are then computed again
 IN_FULL = "full"  # what a version's facts say of large pictures whose rows have no variant, as they were decoded in full
 LARGE = "large"  # the class that both are variants of; the others are named by `codecs.family`
 LARGE_SQL = f"coalesce(width >= {scaling.LARGE_FROM_PX} AND height >= {scaling.LARGE_FROM_PX}, false)"
@@ -40,7 +40,7 @@ def of_picture(body: bytes, width: int, height: int, *, in_full: bool) -> str:
 
 
 def extractor(fingerprint: str, variant: str) -> str:
-    """What the column `extractor` holds: ``0123456789abcdef`` or ``0123456789abcdef-scaled-1``."""
+    """What the column `extractor` holds: ``0123456789abcdef`` or ``0123456789abcdef-scaled-2``."""
     return f"{fingerprint}-{variant}" if variant else fingerprint
 
 

@@ -131,17 +131,17 @@ def test_an_upgrade_computes_rows_of_large_pictures_again_and_those_of_small_one
     assert len({row["extractor"] for row in before.values()}) == 1
     put(images / "Kiwi" / "another.jpg", encoded(PHOTOGRAPH, "JPEG", quality=80))
     assert run() == "ingest: 1 images featurised, 0 failed"
-    with pytest.raises(MixedExtractors, match=r"large pictures decoded as full \(1 rows\), scaled-1 \(1 rows\); run"):
+    with pytest.raises(MixedExtractors, match=r"large pictures decoded as full \(1 rows\), scaled-2 \(1 rows\); run"):
         refit(RefitSettings(root=root, components=1, report=False))
     assert catch_up() == "ingest: 1 images featurised, 0 failed"
     after = table()
     assert {name: row for name, row in after.items() if row["width"] == 100} == {
         name: row for name, row in before.items() if row["width"] == 100
     }
-    assert {row["extractor"] for row in after.values() if row["width"] > 100} == {before["0000.jpg"]["extractor"] + "-scaled-1"}
+    assert {row["extractor"] for row in after.values() if row["width"] > 100} == {before["0000.jpg"]["extractor"] + "-scaled-2"}
     assert catch_up() == "ingest: 0 images featurised, 0 failed"
     refit(RefitSettings(root=root, components=1, report=False))
-    assert version_model.load_facts(root, "v000001")["preprocessing"] == {"large": "scaled-1"}
+    assert version_model.load_facts(root, "v000001")["preprocessing"] == {"large": "scaled-2"}
 
 
 def test_a_large_picture_that_is_moved_keeps_its_features_and_what_made_them(images, run, table):

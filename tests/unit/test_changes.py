@@ -47,14 +47,14 @@ SMALL, LARGE = False, True
 
 
 def test_rows_of_large_pictures_that_were_decoded_in_full_are_left_out_though_small_ones_have_the_same_extractor():
-    counts = [("f", SMALL, DUE, 5), ("f-scaled-1", LARGE, DUE, 2), ("f", LARGE, STAYS, 1)]
+    counts = [("f", SMALL, DUE, 5), ("f-scaled-2", LARGE, DUE, 2), ("f", LARGE, STAYS, 1)]
     fitted = fitted_rows.of("s3://b/root", counts)
     assert (fitted.fingerprint, fitted.left_out) == ("f", {("f", LARGE)})
-    assert fitted.variants == {"large": "scaled-1"}
+    assert fitted.variants == {"large": "scaled-2"}
     assert not fitted.are_told_by_extractor
-    table = "(VALUES ('f', 100, 100), ('f', 4000, 3000), ('f-scaled-1', 4000, 3000), ('g', 100, 100)) t(extractor, width, height)"
+    table = "(VALUES ('f', 100, 100), ('f', 4000, 3000), ('f-scaled-2', 4000, 3000), ('g', 100, 100)) t(extractor, width, height)"
     taken = duckdb.sql(f"SELECT extractor, width FROM {table} WHERE {fitted.condition} ORDER BY ALL").fetchall()
-    assert taken == [("f", 100), ("f-scaled-1", 4000)]
+    assert taken == [("f", 100), ("f-scaled-2", 4000)]
 
 
 def test_rows_that_stay_and_are_of_the_same_function_are_fitted_too():
@@ -67,11 +67,11 @@ def test_rows_that_stay_and_are_of_the_same_function_are_fitted_too():
     ("counts", "told"),
     [
         (
-            [("f", SMALL, DUE, 5), ("f", LARGE, DUE, 3), ("f-scaled-1", LARGE, DUE, 2), ("f-avif-1.4.2", SMALL, DUE, 9)],
-            r"root: features must not be mixed of large pictures decoded as full \(3 rows\), scaled-1 \(2 rows\); run",
+            [("f", SMALL, DUE, 5), ("f", LARGE, DUE, 3), ("f-scaled-2", LARGE, DUE, 2), ("f-avif-1.4.2", SMALL, DUE, 9)],
+            r"root: features must not be mixed of large pictures decoded as full \(3 rows\), scaled-2 \(2 rows\); run",
         ),
         (
-            [("f", SMALL, DUE, 5), ("f-scaled-1", LARGE, DUE, 2), ("g", SMALL, DUE, 1)],
+            [("f", SMALL, DUE, 5), ("f-scaled-2", LARGE, DUE, 2), ("g", SMALL, DUE, 1)],
             r"root: features of 2 extractors must not be mixed: f \(7 rows\), g \(1 rows\); run",
         ),
     ],
@@ -85,10 +85,10 @@ def test_what_must_not_be_mixed_is_told_without_the_rows_that_fit_both(counts, t
     ("before", "now", "goes_on"),
     [
         ({}, {("f", SMALL)}, True),
-        ({}, {("f", SMALL), ("f-scaled-1", LARGE)}, True),  # the first large ones came since: they are changes
-        ({"large": "scaled-1"}, {("f-scaled-1", LARGE)}, True),
-        ({"large": "scaled-1"}, {("f", SMALL)}, True),
-        ({"large": "full"}, {("f-scaled-1", LARGE)}, False),
+        ({}, {("f", SMALL), ("f-scaled-2", LARGE)}, True),  # the first large ones came since: they are changes
+        ({"large": "scaled-2"}, {("f-scaled-2", LARGE)}, True),
+        ({"large": "scaled-2"}, {("f", SMALL)}, True),
+        ({"large": "full"}, {("f-scaled-2", LARGE)}, False),
         ({"avif": "avif-1.3"}, {("f", SMALL), ("f-avif-1.4", LARGE)}, False),
         (None, {("f", SMALL)}, True),  # of an earlier fruitpipe, which did not say
         (None, {("f", LARGE)}, False),

@@ -178,8 +178,8 @@ def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_u
 def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():
     body = b"the bytes of a picture"
     digest = hashlib.sha256(body).hexdigest()
-    worker = featurise.Featuriser(None, "fingerprint", 50_000_000, copyable={digest: "extractor-scaled-1"})
+    worker = featurise.Featuriser(None, "fingerprint", 50_000_000, copyable={digest: "extractor-scaled-2"})
     found = objects.Found(objects.Stat("file:///b/0.jpg", "etag", len(body), datetime.now(UTC)), body)
     row = worker._outcome(None, None, Reference("file:///b/0.jpg"), found)
-    assert (row["outcome"], row["sha256"], row.get("features"), row["extractor"]) == ("moved", digest, None, "extractor-scaled-1")
+    assert (row["outcome"], row["sha256"], row.get("features"), row["extractor"]) == ("moved", digest, None, "extractor-scaled-2")
     assert worker._outcome(None, None, Reference("file:///b/0.jpg", known_sha256=digest), found)["outcome"] == "touched"

@@ -200,11 +200,11 @@ def test_the_two_ways_of_a_large_photograph_give_two_vectors(root, tmp_path):
 @pytest.mark.parametrize(
     ("there", "flags", "told"),
     [
-        ({"large": "full"}, [], "its large pictures were decoded as full, and here it would be scaled-1; give --decode full"),
+        ({"large": "full"}, [], "its large pictures were decoded as full, and here it would be scaled-2; give --decode full"),
         ({"large": "full"}, ["--decode", "full"], None),
-        ({"large": "scaled-1"}, [], None),
-        ({"large": "scaled-1"}, ["--decode", "full"], "as scaled-1, and here it would be full; give --decode scaled"),
-        ({"large": "scaled-0"}, [], "as scaled-0, and here it would be scaled-1; run fruitpipe reconcile"),
+        ({"large": "scaled-2"}, [], None),
+        ({"large": "scaled-2"}, ["--decode", "full"], "as scaled-2, and here it would be full; give --decode scaled"),
+        ({"large": "scaled-0"}, [], "as scaled-0, and here it would be scaled-2; run fruitpipe reconcile"),
         ({"heif": "heif-0.1"}, [], "its heif pictures were decoded as heif-0.1, and here it would be heif-"),
         ({"another": "another-1"}, [], None),  # of a decoder that is not installed here: such a picture has no vector
     ],

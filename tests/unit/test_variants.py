@@ -21,15 +21,15 @@ LARGE, SMALL = (4000, 3000), (100, 100)
         ("f", (1343, 9000), True, True),
         ("f", LARGE, False, True),
         ("f", (None, None), True, True),
-        ("f-scaled-1", LARGE, True, False),
-        ("f-scaled-1", (1344, 1344), True, False),
+        ("f-scaled-2", LARGE, True, False),
+        ("f-scaled-2", (1344, 1344), True, False),
         ("f-scaled-0", LARGE, False, False),
-        ("f-scaled-1", SMALL, False, False),
+        ("f-scaled-2", SMALL, False, False),
         (AVIF, SMALL, True, True),
         (HEIC, LARGE, True, True),
         ("f-heif-1.0.0", LARGE, False, False),
         ("g", SMALL, False, False),
-        ("g-scaled-1", LARGE, False, False),
+        ("g-scaled-2", LARGE, False, False),
     ],
 )
 def test_a_row_is_up_to_date_where_pictures_of_its_class_are_decoded_so(extractor, size, scaled, in_full):
@@ -47,13 +47,13 @@ def test_a_row_is_up_to_date_where_pictures_of_its_class_are_decoded_so(extracto
     ("rows", "mixed"),
     [
         ([("f", False)], False),
-        ([("f", False), ("f-scaled-1", True), (AVIF, True), (AVIF, False), (HEIC, True)], False),
+        ([("f", False), ("f-scaled-2", True), (AVIF, True), (AVIF, False), (HEIC, True)], False),
         ([("f", False), ("f", True), (HEIC, False)], False),
-        ([("f", True), ("f-scaled-1", True)], True),
+        ([("f", True), ("f-scaled-2", True)], True),
         ([("f-scaled-1", True), ("f-scaled-2", True)], True),
         ([("f", False), ("f-heif-1.0.0", True), ("f-heif-2.0.0", True)], True),
         ([("f", False), ("g", False)], True),
-        ([("f", False), ("g-scaled-1", True)], True),
+        ([("f", False), ("g-scaled-2", True)], True),
     ],
 )
 def test_rows_are_mixed_where_one_class_of_pictures_has_two_variants(rows, mixed):
@@ -63,6 +63,6 @@ def test_rows_are_mixed_where_one_class_of_pictures_has_two_variants(rows, mixed
 def test_the_variant_of_a_picture_goes_by_its_size_and_its_container():
     large = Image.new("RGB", (scaling.LARGE_FROM_PX, scaling.LARGE_FROM_PX))
     assert decode(JPEG).variant == ""
-    assert decode(encoded(large, "JPEG")).variant == decode(encoded(large, "PNG")).variant == "scaled-1"
+    assert decode(encoded(large, "JPEG")).variant == decode(encoded(large, "PNG")).variant == "scaled-2"
     assert decode(encoded(large, "JPEG"), in_full=True).variant == decode(encoded(large, "PNG"), in_full=True).variant == ""
     assert variants.extractor("f", decode(encoded(large.resize((40, 40)), "AVIF"), in_full=True).variant) == AVIF
