@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import file_contents, notes
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.unpacking import NotReadable
-from fruitpipe.errors import AccessDenied
+from fruitpipe.errors import AccessDenied, NotFound
 from fruitpipe.root import layout
 
 READERS = 8
@@ -161,15 +162,24 @@ def vectors_by_path(root: str, paths: frozenset[str]) -> dict[str, list[NDArray[
     """
     found: dict[str, list[NDArray[np.float32]]] = {}
     folders = [layout.folder(root, place) for place in ("features", "reduced")]
-    uris = (stat.path for folder in folders for stat in objects.list_all(folder) if stat.path.endswith(".parquet"))
-    for uri, body in bodies(uris):
-        try:
-            if of_file(uri, body, Traces.of(paths)):
-                for path, vector in _rows_of(body, paths):
-                    found.setdefault(path, []).append(vector)
-        except NotReadable:  # a file that a killed task left unfinished; the search names it if it stays
-            continue
+    listed = [stat for folder in folders for stat in objects.list_all(folder) if stat.path.endswith(".parquet")]
+    with ThreadPoolExecutor(READERS, "fruitpipe-search") as readers:
+        have_rows = list(readers.map(partial(_has_row_of, paths), listed))
+    for _, body in bodies(stat.path for stat, has in zip(listed, have_rows, strict=True) if has):
+        for path, vector in _rows_of(body, paths):
+            found.setdefault(path, []).append(vector)
     return found
+
+
+def _has_row_of(paths: frozenset[str], stat: objects.Stat) -> bool:
+    """Whether a Parquet file has a row of one of these images. Reads one column.
+
+    A file that a killed task left unfinished has none; the search names it if it stays.
+    """
+    try:
+        return not paths.isdisjoint(file_contents.images_of_rows(objects.opened(stat)))
+    except (NotReadable, NotFound):
+        return False
 
 
 def _rows_of(body: bytes, paths: frozenset[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""Checks the image prefix before a stream starts: it must hold images, and no other name of the folder may have rows."""
+"""Checks the image prefix before a job starts: it must hold images, and no other name of the folder may have rows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def check_images(settings: IngestSettings, rule: Naming) -> None:
     """Raises NoImages where the listing is empty, as the prefix is most likely mistyped. Raises WrongUsage, see below."""
+    check_not_known(settings.images, settings.root, rule)
     if settings.source == "events":
         return
-    check_not_known(settings, rule)
     choice = ImageFilter(rule, settings.glob)
     if next(prefix_listing.images(settings.images, choice), None):
         return
@@ -33,9 +33,8 @@ def check_images(settings: IngestSettings, rule: Naming) -> None:
     )
 
 
-def check_not_known(settings: IngestSettings, rule: Naming) -> None:
+def check_not_known(images: str, root: str, rule: Naming) -> None:
     """Raises WrongUsage where images of the folder have rows under another name of it, as through a link."""
-    images, root = settings.images, settings.root
     if objects.is_s3(images):
         return
     others = {Links(rule.prefixes).own_name(images), images if images in naming.of(root).prefixes else objects.real(images)}

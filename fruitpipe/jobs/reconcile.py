@@ -18,6 +18,7 @@ from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
+from fruitpipe.ingest.prefix_check import check_not_known
 from fruitpipe.output import say
 from fruitpipe.pictures import globs, naming, variants
 from fruitpipe.pictures.image_filter import ImageFilter
@@ -50,6 +51,7 @@ def reconcile(settings: ReconcileSettings) -> None:
 
 def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
     model = ModelFile.load(settings.model, settings.extractor)
+    check_not_known(settings.images, settings.root, naming.of(settings.root))
     choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
         open_session(settings)  # a cluster counts a job that opens none as failed

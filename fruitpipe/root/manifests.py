@@ -7,6 +7,7 @@ and not which of several events of one image is kept.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -127,6 +128,8 @@ def _kind(value: Any) -> Kind:
 def _path(value: Any) -> str:
     if not isinstance(value, str) or not IMAGE_PATH.fullmatch(value) or not _encodable(value) or not _may_exist(value):
         raise ValueError(f"path is {value!r}; it must name one image as s3://bucket/key or file:///path")
+    if value.startswith("file://") and value != (plain := f"file:///{posixpath.normpath(value[7:]).lstrip('/')}"):
+        raise ValueError(f"path is {value!r}, which is {plain!r}; one image has one name")
     return value
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fruitpipe import objects
 from fruitpipe.erasure import file_contents, places, search, unpacking
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.needles import Needles
@@ -321,3 +322,17 @@ def test_ten_thousand_names_that_stay_beside_as_many_erased_ones_are_each_told_a
     assert not traces.beside(staying).named_in(text)
     assert traces.beside(staying).named_in(text + b"\n" + erased[5000].encode())
     assert time.process_time() - began < 20  # 10,000 passes take minutes
+
+
+def test_only_files_with_rows_of_the_images_are_read_whole(tmp_path, monkeypatch):
+    """And a file that a killed task left unfinished is none of them."""
+    for name, paths in (("features/a", OTHERS), ("features/b", [*OTHERS, PATH]), ("reduced/v000001/part-0", [PATH])):
+        file = tmp_path / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"path": paths, "features": list(VECTORS[-len(paths) :])}), file)
+    (tmp_path / "features" / "cut.parquet").write_bytes((tmp_path / "features" / "b.parquet").read_bytes()[:-9])
+    read, bodies = [], search.bodies
+    monkeypatch.setattr(search, "bodies", lambda uris: bodies(read.extend(uris) or read))
+    found = search.vectors_by_path(f"file://{tmp_path}", frozenset([PATH]))
+    assert sorted(objects.name(uri) for uri in read) == ["b.parquet", "part-0.parquet"]
+    np.testing.assert_array_equal(found[PATH], [VECTORS[4], VECTORS[4]])

@@ -92,6 +92,8 @@ def test_a_time_in_another_zone_is_read_as_the_same_moment():
         ('{"event": "created", "path": "s3://b/folder/"}', "path is 's3://b/folder/'"),
         ('{"event": "created", "path": "images/a.jpg"}', "path is 'images/a.jpg'"),
         ('{"event": "created", "path": "file:///images/a\\u0000.jpg"}', "path is 'file:///images/a"),
+        ('{"event": "erase", "path": "file:///images/../root/a.jpg"}', "which is 'file:///root/a.jpg'; one image has one name"),
+        ('{"event": "created", "path": "file:////images//a.jpg"}', "which is 'file:///images/a.jpg'; one image has one name"),
         (f'{{"event": "created", "path": "s3://b/{"é" * 513}"}}', "path is 's3://b/é"),
         ('{"event": "created", "path": "s3://b/\\ud800.jpg"}', "path is"),
         ('{"event": "created", "path": "s3://b/\\udfff.jpg"}', "path is"),

@@ -12,11 +12,12 @@ from fruitpipe import objects
 from fruitpipe.errors import Damaged, PlatformFault, WrongRoot, WrongUsage
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.jobs.ingest import naming_rule
+from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.pictures import globs, image_filter, look_alikes, naming, side_files
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
-from fruitpipe.settings import IngestSettings
+from fruitpipe.settings import IngestSettings, ReconcileSettings
 from fruitpipe.table import delta, first_commit, retention, schema
 from tests.pictures import fill
 from tests.rows import put_rows
@@ -135,6 +136,9 @@ def test_a_folder_with_rows_under_another_name_is_refused_whatever_the_table_lac
     settings = IngestSettings(root=root, images=f"file://{tmp_path}/link")
     with pytest.raises(WrongUsage, match=r"is the same folder as .*/images, where 2 rows are"):
         check_images(settings, naming_rule(settings))
+    with pytest.raises(WrongUsage, match=r"is the same folder as .*/images, where 2 rows are"):
+        reconcile(ReconcileSettings(root=root, images=f"file://{tmp_path}/link"))
+    assert objects.children(f"{root}/events") == []
 
 
 @pytest.mark.parametrize(("kept", "asked"), [(-1, 1), (2, -1), (None, -1)])

@@ -53,6 +53,13 @@ def test_what_the_pipeline_made_is_no_image_and_is_not_erased(root, named):
         requested_images.select(root, Criteria(prefix=named.format(root=root)))
 
 
+def test_nor_is_it_through_a_link(root, tmp_path):
+    objects.write(f"{root}/reduced/latest.json", b"{}")
+    (tmp_path / "link").symlink_to(root.removeprefix("file://"))
+    with pytest.raises(WrongUsage, match="lies in the root"):
+        requested_images.select(root, asked(f"file://{tmp_path}/link/reduced/latest.json"))
+
+
 def test_a_prefix_that_holds_the_root_is_refused(root, tmp_path):
     with pytest.raises(WrongUsage, match="or holds it"):
         requested_images.select(root, Criteria(prefix=str(tmp_path)))

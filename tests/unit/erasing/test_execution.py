@@ -93,11 +93,14 @@ def test_a_picture_that_is_put_back_within_the_grace_period_is_named_to_the_stre
     assert carrying.admit([event]) == [event]
 
 
-def test_a_manifest_cannot_have_a_file_of_the_root_erased(root, eraser, capsys):
+@pytest.mark.parametrize("through", ["", "link"])
+def test_a_manifest_cannot_have_a_file_of_the_root_erased(root, eraser, capsys, tmp_path, through):
     kept = f"{root}/features/part.parquet"
     objects.write(kept, b"rows")
+    (tmp_path / "link").symlink_to(root.removeprefix("file://"))
     carrying = eraser()
-    assert carrying.admit([manifests.ImageEvent("erase", kept)]) == []
+    named = f"file://{tmp_path}/link/features/part.parquet" if through else kept
+    assert carrying.admit([manifests.ImageEvent("erase", named)]) == []
     assert (carrying.is_due(), register.every(root)) == (False, [])
     assert "lies in the root" in capsys.readouterr().out
     assert objects.read(kept) == b"rows"
