@@ -1,4 +1,4 @@
-"""Detects an image folder whose file system is not mounted: no file is there then, and yet no image was removed.
+"""Detects an image folder, or one below it, whose file system is not mounted: no file is there, and yet no image was removed.
 
 S3 needs none of this: an object that is not there is gone.
 """
@@ -16,32 +16,49 @@ from fruitpipe.root.manifests import ImageEvent
 
 @dataclass(frozen=True)
 class Mount:
-    """The image prefix, and its device number when the run began; None in S3."""
+    """The image prefix and the mount points below it, with their device numbers when the run began; None in S3.
+
+    What is not mounted when a run begins is not known to be one; a root may have each as a prefix of its own (docs/events.md).
+    """
 
     prefix: str
     device: int | None = field(init=False)
+    below: dict[str, int | None] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", objects.device(self.prefix))
+        object.__setattr__(self, "below", {folder: objects.device(folder) for folder in objects.mounts_below(self.prefix)})
 
     @property
     def is_another(self) -> bool:
         """Whether another file system is there now than at the start, or none."""
         return objects.device(self.prefix) != self.device
 
+    @property
+    def away(self) -> list[str]:
+        """The mount points below the prefix at which another file system is now than at the start, or none."""
+        return [folder for folder, device in self.below.items() if objects.device(folder) != device]
+
     def check(self, gone: Sequence[str]) -> None:
-        """Raises PlatformFault where some of `gone` lie below the prefix and its file system is not mounted any more."""
+        """Raises PlatformFault where some of `gone` lie below the prefix and their file system is not mounted any more."""
         below = [path for path in gone if path.startswith(f"{self.prefix}/")]
         if not below or objects.is_s3(self.prefix):
             return
         if self.is_another or self._is_empty():
-            raise PlatformFault(
-                f"{self.prefix} is empty or another file system now, so {len(below)} images of this batch cannot be told from "
-                "removed ones; nothing was written. Mount it again and start again"
-            )
+            raise _away(self.prefix, len(below))
+        for folder in self.away:
+            if there := [path for path in below if path.startswith(f"{folder}/")]:
+                raise _away(folder, len(there))
 
     def _is_empty(self) -> bool:
         return is_empty(self.prefix)
+
+
+def _away(folder: str, images: int) -> PlatformFault:
+    return PlatformFault(
+        f"{folder} is empty or another file system now, so {images} images of this batch cannot be told from "
+        "removed ones; nothing was written. Mount it again and start again"
+    )
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ REST = 20  # pause from one read of the table to the next, in multiples of the t
 
 
 class Listed(NamedTuple):
-    """A whole listing. new_lengths: in bytes, of images not seen before. denied: folders and files that cannot be read."""
+    """A whole listing. new_lengths: in bytes, of images not seen before. denied: folders and files that cannot be read now."""
 
     images: Seen
     new_lengths: Collection[int]
@@ -61,6 +61,7 @@ class Removals:
 
     def __post_init__(self) -> None:
         self._stay = self._unclear = NOTHING.forget  # hashes of paths, sorted: rows that stay, and paths that may still get a row
+        self._said_away: set[str] = set()
         self._not_before = 0.0
 
     def find(self, seen: Seen, listed: Listed) -> Gone:
@@ -73,7 +74,16 @@ class Removals:
             return NOTHING
         if reason := self._is_away(listed):
             return self._kept(missing, f"{reason}, so the rows of {len(missing)} images stay. Mount it again and start again")
+        listed = listed._replace(denied=[*listed.denied, *self._mounts_away()])
         return self._of_table(missing, listed, len(seen), waits=waits)
+
+    def _mounts_away(self) -> list[str]:
+        """Mount points below the prefix that are not mounted now, each told of once while it is away."""
+        away = self.mount.away
+        for folder in set(away) - self._said_away:
+            say(f"ingest: {folder} is another file system than at the start, so rows of its images stay. Mount it again")
+        self._said_away = set(away)
+        return away
 
     def _is_away(self, listed: Listed) -> str:
         if not len(listed.images):

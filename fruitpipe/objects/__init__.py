@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from fruitpipe.errors import AccessDenied, NotFound
-from fruitpipe.objects import local
+from fruitpipe.objects import local, mount_points
 from fruitpipe.objects.pieces import Pieces
 from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld
 from fruitpipe.objects.uris import bucket, bucket_and_key, canonical, for_spark, is_s3, join, name, real
@@ -117,6 +117,11 @@ def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterat
 def device(uri: str) -> int | None:
     """The number of the file system that holds a folder; None where there is no folder, and in S3."""
     return None if is_s3(uri) else local.device(uri)
+
+
+def mounts_below(uri: str) -> list[str]:
+    """The folders below `uri` at which other file systems are mounted; none in S3."""
+    return [] if is_s3(uri) else mount_points.below(uri)
 
 
 def children(uri: str) -> list[str]:

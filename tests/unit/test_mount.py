@@ -7,6 +7,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import PlatformFault
 from fruitpipe.ingest.mount import Mount, OtherPrefixes
+from fruitpipe.objects import mount_points
 from fruitpipe.root.manifests import ImageEvent
 from tests.pictures import fill
 
@@ -41,6 +42,32 @@ def test_images_of_a_folder_on_another_file_system_are_not_gone(images, monkeypa
     monkeypatch.setattr(objects, "device", lambda _: 1)
     with pytest.raises(PlatformFault, match="another file system now"):
         mount.check([f"file://{images}/Kiwi/9.jpg"])
+
+
+def test_images_of_a_file_system_below_the_folder_that_is_away_are_not_gone_and_others_are(images, monkeypatch):
+    camera = f"file://{images}/cam 7"
+    monkeypatch.setattr(objects, "mounts_below", lambda _: [camera])
+    devices = {f"file://{images}": 1, camera: 2}
+    monkeypatch.setattr(objects, "device", devices.get)
+    mount = Mount(f"file://{images}")
+    mount.check([f"{camera}/0.jpg", f"file://{images}/Kiwi/9.jpg"])
+    devices[camera] = 1  # the folder that it was mounted on
+    assert mount.away == [camera]
+    mount.check([f"file://{images}/Kiwi/9.jpg"])
+    with pytest.raises(PlatformFault, match="cam 7 is empty or another file system now, so 1 images"):
+        mount.check([f"{camera}/0.jpg", f"file://{images}/Kiwi/9.jpg"])
+
+
+def test_mount_points_are_told_as_the_kernel_writes_them(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    told = "".join(
+        f"{number} 1 0:4{number} / {point} rw - tmpfs tmpfs rw\n"
+        for number, point in enumerate([tmp_path, f"{tmp_path}/images", f"{tmp_path}/images/cam\\0407/a", f"{tmp_path}/images2"])
+    )
+    (tmp_path / "mountinfo").write_text(told)
+    assert mount_points.below(f"file://{tmp_path}/link", tmp_path / "mountinfo") == [f"file://{tmp_path}/link/cam 7/a"]
+    assert mount_points.below(f"file://{tmp_path}/link", tmp_path / "none") == []
 
 
 def test_in_s3_what_is_not_there_is_gone():

@@ -111,6 +111,25 @@ def test_where_another_file_system_is_nothing_is_gone_whatever_is_allowed(images
     assert (prefix.list_once(), events()) == (0, {})
 
 
+def test_rows_stay_of_images_on_a_file_system_below_that_is_away_and_others_go(
+    images, begin_with_rows, events, monkeypatch, capsys
+):
+    fill(images, 20)
+    fill(images, 1, "camera", first=20)
+    camera, away = f"file://{images}/camera", []
+    monkeypatch.setattr(objects, "mounts_below", lambda _: [camera])
+    monkeypatch.setattr(objects, "device", lambda uri: 1 if uri in away else 2)
+    prefix = begin_with_rows()
+    away.append(camera)
+    (images / "camera" / "0020.jpg").unlink()
+    without(images, "0003.jpg")
+    assert (prefix.list_once(), prefix.list_once()) == (1, 0)
+    assert events() == {"removed": ["0003.jpg"]}
+    assert capsys.readouterr().out.splitlines() == [
+        f"ingest: {camera} is another file system than at the start, so rows of its images stay. Mount it again"
+    ]
+
+
 def test_rows_elsewhere_and_of_other_names_are_not_taken_for_gone(images, root, begin, events):
     fill(images, 20)
     there = list(objects.list_all(f"file://{images}"))
