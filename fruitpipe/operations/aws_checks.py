@@ -11,6 +11,7 @@ from fruitpipe.errors import NotFound, PlatformFault
 from fruitpipe.operations import aws
 
 REDEPLOY = "deploy the stack again, in a checkout: make deploy"
+NEEDED = ("features", "models", "reduced", "erasures")  # folders of a root of which no file may go by its age
 ALIVE = {"STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"}
 # With EMR's surcharge and 64 GB of disk; list prices of eu-west-1.
 DOLLARS_AN_HOUR = {"m5.xlarge": 0.270, "m5.2xlarge": 0.532, "m6g.xlarge": 0.233, "m7g.xlarge": 0.248}
@@ -31,6 +32,29 @@ def events(images: str) -> str:
         raise PlatformFault(f"queue {name}: {dead} unread messages lie in its dead-letter queue; docs/operations.md, Replay")
     waiting = attributes["ApproximateNumberOfMessages"]
     return f"{name}, read by {enabled[0]['FunctionArn'].rpartition(':')[2]}; {waiting} messages wait"
+
+
+def lifecycle(root: str) -> str:
+    """Checks that no rule of the root's bucket removes its files by age: table and versions need each of them, however old."""
+    from fruitpipe.objects import bucket_settings
+
+    bucket, key = objects.bucket_and_key(root)
+    asked = bucket_settings.lifetimes(bucket)["lifecycle"]
+    for rule in asked.found:
+        if rule.days is not None and rule.prefix is not None and holds(rule.prefix, key):
+            raise PlatformFault(
+                f"{root}: the bucket's lifecycle rule {rule.id} removes what is {rule.days} days old below "
+                f"s3://{bucket}/{rule.prefix}, files of the root among them; exclude the root from it"
+            )
+    by_tags = [rule.id for rule in asked.found if rule.days is not None and rule.prefix is None]
+    return (
+        f"by tags or sizes, so see for yourself: {', '.join(by_tags)}" if by_tags else f"no rule removes files ({asked.answer})"
+    )
+
+
+def holds(prefix: str, key: str) -> bool:
+    """Whether keys with this prefix are of files that a root at `key` cannot do without."""
+    return any(f"{key}/{folder}/".startswith(prefix) or prefix.startswith(f"{key}/{folder}/") for folder in NEEDED)
 
 
 def copies(root: str, images: str | None) -> str:

@@ -78,6 +78,7 @@ def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], st
     checks["root"] = (check_root, "")
     if objects.is_s3(targets.root):
         checks["clock"] = (check_clock, "")
+        checks["lifecycle"] = (check_lifecycle, "")
     if targets.images:
         checks["images"] = (check_images, "")
         if objects.is_s3(targets.images):
@@ -154,6 +155,10 @@ def check_images(targets: Targets) -> str:
 def check_events(targets: Targets) -> str:
     assert targets.images
     return aws_checks.events(targets.images)
+
+
+def check_lifecycle(targets: Targets) -> str:
+    return aws_checks.lifecycle(targets.root)
 
 
 def check_copies(targets: Targets) -> str:

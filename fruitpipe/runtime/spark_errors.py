@@ -22,8 +22,8 @@ EXIT_SECONDS = 2  # that a process may take from closing its connections to its 
 LACKING = {
     "No space left on device": "a disk is full; make room and start again: what was committed is kept",
     "Disk quota exceeded": "a disk's quota is used up; make room and start again: what was committed is kept",
-    "spark.driver.maxResultSize": "the workers' results are more than the driver takes, as with very many labels; raise it (--conf "
-    "spark.driver.maxResultSize=4g) and start again",
+    "spark.driver.maxResultSize": "the workers' results are more than the driver takes, as with very many labels; raise it "
+    "(--conf spark.driver.maxResultSize=4g) and start again",
     "OutOfMemoryError": "Java ran out of memory; give it more (spark.driver.memory, spark.executor.memory) and start again",
     "MemoryError": "a Python worker ran out of memory; give the workers more (spark.executor.memoryOverhead) and start again",
 }

@@ -21,7 +21,7 @@ from tests.rows import empty_table
 from tests.versions import publish
 
 CHECKOUT = Path(__file__).parents[2]
-ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "images", "events", "copies", "cluster"]
+ALL = ["java", "jars", "model", "credentials", "region", "root", "clock", "lifecycle", "images", "events", "copies", "cluster"]
 ALL += ["table", "manifests", "erasures", "stream", "pointer"]
 
 
@@ -179,6 +179,21 @@ def a_pointer_to_nothing(setup):
     objects.delete_all(f"{setup.root}/models/v000001")
 
 
+def a_rule_that_removes_by_age(setup):
+    """Beside rules for what the root can do without, which are no fault."""
+    rules = [
+        ("logs", "emr-logs/", 30),
+        ("rejected", "pipeline/rejected/", 5),
+        ("another root", "pipeline-2/", 5),
+        ("tidy", "pipe", 90),
+    ]
+    told = [
+        {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": days}}
+        for name, prefix, days in rules
+    ]
+    setup.aws.s3.put_bucket_lifecycle_configuration(Bucket=objects.bucket(setup.root), LifecycleConfiguration={"Rules": told})
+
+
 def a_foreign_root(setup):
     objects.write(f"{setup.root}/holiday.jpg", b"1")
 
@@ -196,6 +211,7 @@ def no_images(setup):
         (a_cluster_that_is_gone, "cluster", "is TERMINATED; start another"),
         (one_step_at_a_time, "cluster", "--step-concurrency-level 4"),
         (a_pointer_to_nothing, "pointer", "reduction.json: there is no such object"),
+        (a_rule_that_removes_by_age, "lifecycle", "lifecycle rule tidy removes what is 90 days old below s3://"),
         (a_foreign_root, "root", "holiday.jpg, which fruitpipe did not write"),
         (no_images, "images", "there is nothing there"),
     ],
