@@ -77,8 +77,7 @@ def applicable(targets: Targets) -> dict[str, tuple[Callable[[Targets], str], st
         checks["region"] = (check_region, "")
     checks["root"] = (check_root, "")
     if objects.is_s3(targets.root):
-        checks["clock"] = (check_clock, "")
-        checks["lifecycle"] = (check_lifecycle, "")
+        checks |= {"clock": (check_clock, ""), "lifecycle": (check_lifecycle, "")}
     if targets.images:
         checks["images"] = (check_images, "")
         if objects.is_s3(targets.images):

@@ -95,7 +95,7 @@ class Table:
 
     # What stands in for Delta's own Java and Spark's DataFrames, as `fruitpipe.table.delta` calls them.
 
-    def create(self, _spark: Any, _root: str, before_commit: Callable[[], None] = lambda: None) -> None:
+    def create(self, _spark: Any, _root: str, before_commit: Callable[[], None] = lambda: None, _hours: int = 0) -> None:
         if not self.versions:
             before_commit()
             self._commit([{"metaData": {"id": self.id}}], Version())
