@@ -37,7 +37,7 @@ def png(seed):
     return buffer.getvalue()
 
 
-bodies = daft.from_pydict({"body": [png(seed) for seed in range(200)]}).into_partitions(4)
+bodies = daft.from_pydict({"body": [png(seed) for seed in range(200)]})
 seen = {}
 for kind, column in (("bytes", col("body")), ("images", decode_image(col("body"), mode="RGB"))):
     told = bodies.select(Where()(column).alias("where")).to_pydict()["where"]
