@@ -33,10 +33,12 @@ class Admission:
         Left out are images that must not come back, and late events of erased images without a row: they change nothing, and a
         file that names the image would have to be erased again.
         """
-        wanted = sorted(event.path for event in named if event.event == "erase" and self._may_go(event.path))
+        wanted = [event for event in named if event.event == "erase" and self._may_go(event.path)]
         if wanted:
             self.has_requests = True
-            self._record(wanted)
+            for keep_object in {event.keep_object for event in wanted}:
+                paths = sorted(event.path for event in wanted if event.keep_object is keep_object)
+                self._record(paths, keep_object=keep_object)
         late = [event.path for event in named if self._tombstones.covers(event.path) and _is_late(event)]
         if late:
             places.empty_lines(self._root, "events", Traces.of(late))
@@ -51,12 +53,12 @@ class Admission:
         say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest that asks for it is ignored")
         return False
 
-    def _record(self, wanted: Sequence[str]) -> None:
-        """Records a request for the images that no pending request covers yet."""
-        asked = register.still_asked(self._root)
+    def _record(self, wanted: Sequence[str], *, keep_object: bool) -> None:
+        """Records a request for the images that no pending request covers yet: that of the command covers its own lines."""
+        asked = register.still_asked(self._root, keep_object=keep_object)
         new = [path for path in wanted if not asked.covers(path)]
         if new:
-            register.request(self._root, new, requested_by="a manifest", keep_object=False)
+            register.request(self._root, new, requested_by="a manifest", keep_object=keep_object)
 
 
 def _is_late(event: ImageEvent) -> bool:

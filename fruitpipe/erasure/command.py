@@ -112,7 +112,7 @@ def _hand_over(root: str, record: Erasure, paths: Sequence[str], *, removing: bo
         if removing:
             _remove_objects(root, record)
     finally:
-        _tell_the_stream(root, paths)
+        _tell_the_stream(root, paths, keep_object=record.keep_object)
 
 
 def _remove_objects(root: str, record: Erasure) -> None:
@@ -122,10 +122,11 @@ def _remove_objects(root: str, record: Erasure) -> None:
         say(f"{record.id}: the same bytes stay at {linked}")
 
 
-def _tell_the_stream(root: str, paths: Sequence[str]) -> None:
+def _tell_the_stream(root: str, paths: Sequence[str], *, keep_object: bool) -> None:
     """Writes manifests, which a running stream reads at its next trigger."""
     now = datetime.now(UTC)
-    for body in manifests.manifests(manifests.ImageEvent("erase", path, event_time=now) for path in paths):
+    events = (manifests.ImageEvent("erase", path, event_time=now, keep_object=keep_object) for path in paths)
+    for body in manifests.manifests(events):
         objects.write(manifests.manifest_uri(root, now, manifests.manifest_name("erase", now, body)), body)
 
 

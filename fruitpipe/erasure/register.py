@@ -177,9 +177,13 @@ class Tombstones:
         return self.salt is not None and self.salt.hash(path) in self.erased
 
 
-def still_asked(root: str) -> Tombstones:
-    """The images of pending requests that erase the objects too, except requests whose list of names is lost."""
-    asked = [record for record in pending(root) if not record.keep_object and NAMELESS not in record.remaining]
+def still_asked(root: str, *, keep_object: bool) -> Tombstones:
+    """The images of pending requests that do as much as one with `keep_object`, except those whose list of names is lost.
+
+    One that erases the object too does more than one that leaves it.
+    """
+    does_enough = (record for record in pending(root) if keep_object or not record.keep_object)
+    asked = [record for record in does_enough if NAMELESS not in record.remaining]
     return (
         Tombstones(Salt.of(root), frozenset(image for record in asked for image in record.images)) if asked else Tombstones(None)
     )

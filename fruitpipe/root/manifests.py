@@ -29,7 +29,8 @@ class ImageEvent:
     """Something happened to the image at `path`, which is a canonical URI and never percent-encoded.
 
     `etag` and `length` are the object's at that moment, where the event tells them; `sequencer` is S3's hexadecimal counter;
-    `archived` says that a listing has found it in a class of storage that nobody can read before it is restored.
+    `archived` says that a listing has found it in a class of storage that nobody can read before it is restored; `keep_object`
+    that an erasure leaves the object where it is.
     """
 
     event: Kind
@@ -39,6 +40,7 @@ class ImageEvent:
     event_time: datetime | None = None
     sequencer: str | None = None
     archived: bool = False
+    keep_object: bool = False
 
 
 def parse_line(line: str) -> ImageEvent:
@@ -57,6 +59,7 @@ def parse_line(line: str) -> ImageEvent:
         event_time=_time(fields.get("event_time")),
         sequencer=_sequencer(fields.get("sequencer")),
         archived=fields.get("archived") is True,
+        keep_object=fields.get("keep_object") is True,
     )
 
 
@@ -73,13 +76,13 @@ def to_line(event: ImageEvent) -> str:
         "event_time": event.event_time and _iso(event.event_time),
         "sequencer": event.sequencer,
     }
-    return json.dumps(fields | ({"archived": True} if event.archived else {}))
+    return json.dumps(fields | {name: True for name in ("archived", "keep_object") if getattr(event, name)})
 
 
 def latest(events: Iterable[ImageEvent]) -> list[ImageEvent]:
     """One event an image, in the order in which the images were first named.
 
-    An erasure wins over everything; else the greatest sequencer, then the latest time.
+    An erasure wins over everything, first one that takes the object too; else the greatest sequencer, then the latest time.
     """
     kept: dict[str, ImageEvent] = {}
     for event in events:
@@ -109,10 +112,11 @@ def manifest_uri(root: str, when: datetime, name: str) -> str:
     return f"{root}/events/{when.astimezone(UTC):%Y/%m/%d}/{name}.jsonl"
 
 
-def _order(event: ImageEvent) -> tuple[bool, str, datetime]:
+def _order(event: ImageEvent) -> tuple[bool, bool, str, datetime]:
     """S3 compares sequencers as text, the shorter one padded with zeros on the right: the same as without such zeros."""
     sequencer = (event.sequencer or "").lower().rstrip("0")
-    return event.event == "erase", sequencer, event.event_time or datetime.min.replace(tzinfo=UTC)
+    time = event.event_time or datetime.min.replace(tzinfo=UTC)
+    return event.event == "erase", not event.keep_object, sequencer, time
 
 
 def _iso(time: datetime) -> str:

@@ -3,6 +3,7 @@ import json
 import re
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -25,6 +26,7 @@ events = st.builds(
     | st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)),
     sequencer=st.none() | st.text("0123456789ABCDEF", min_size=1),
     archived=st.booleans(),
+    keep_object=st.booleans(),
 )
 
 
@@ -192,6 +194,14 @@ def test_of_events_that_nothing_tells_apart_the_first_is_kept():
 def test_an_erasure_wins_over_whatever_came_after_it():
     erase = ImageEvent("erase", KIWI)
     assert latest([put("01"), erase, put("FF")]) == [erase]
+
+
+def test_an_erasure_of_the_object_too_wins_over_one_that_leaves_it():
+    less, more = (ImageEvent("erase", KIWI, event_time=NOON, keep_object=keep) for keep in (True, False))
+    later = replace(less, event_time=NOON + timedelta(minutes=1))
+    for order in itertools.permutations([less, more, later, put("FF")]):
+        assert latest(order) == [more]
+    assert latest([put("FF"), less]) == [less]
 
 
 def test_images_stay_apart_when_their_names_differ_only_in_encoding_or_spelling():

@@ -128,6 +128,24 @@ def test_the_stream_is_told_of_a_request_whatever_became_of_its_objects(root, im
         objects.delete(manifest)
 
 
+@pytest.mark.parametrize("keep_object", [True, False])
+def test_what_the_command_tells_a_running_stream_asks_for_no_more_than_the_command(root, image, keep_object):
+    objects.write(f"{root}/writer.json", b"{}")
+    made = command.erase(root, asked(image, keep_object=keep_object), requested_by="me")
+    (manifest,) = [stat.path for stat in objects.list_all(f"{root}/events")]
+    told = [manifests.parse_line(line) for line in objects.read(manifest).decode().splitlines()]
+    stream = Eraser(None, IngestSettings(images="/images", root=root), lambda: None)
+    assert (stream.admit(told), stream.is_due()) == ([], True)
+    assert [(one.id, one.keep_object) for one in register.every(root)] == [(made[0], keep_object)]
+
+
+def test_a_line_that_leaves_the_object_is_a_request_that_does_and_one_that_does_not_is_another(root, image):
+    stream = Eraser(None, IngestSettings(images="/images", root=root), lambda: None)
+    for keep_object in (True, True, False, False, True):
+        stream.admit([manifests.ImageEvent("erase", image, keep_object=keep_object)])
+    assert [one.keep_object for one in register.every(root)] == [True, False]
+
+
 def test_another_requests_words_lose_the_name_and_its_record_stays(root, image):
     other = request(root, "file:///images/z.jpg", keep_object=True, requested_by=f"somebody; {image} stays")
     assert register.redact(root, Traces.of([image])) == 1
