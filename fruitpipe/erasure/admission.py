@@ -39,9 +39,11 @@ class Admission:
             for keep_object in {event.keep_object for event in wanted}:
                 paths = sorted(event.path for event in wanted if event.keep_object is keep_object)
                 self._record(paths, keep_object=keep_object)
-        late = [event.path for event in named if self._tombstones.covers(event.path) and _is_late(event)]
+        covered = [event for event in named if event.event != "erase" and self._tombstones.covers(event.path)]
+        told = places.files(self._root, "events") if covered else []  # before the looks: these have seen all that is told there
+        late = _late(covered)
         if late:
-            places.empty_lines(self._root, "events", Traces.of(late))
+            places.empty_lines(told, Traces.of(late))
         without_row = _without_row(self._root, late)
         own = (event for event in named if event.event != "erase" and event.path not in without_row)
         return [event for event in own if not self._tombstones.keeps_out(event.path)]
@@ -61,11 +63,14 @@ class Admission:
             register.request(self._root, new, requested_by="a manifest", keep_object=keep_object)
 
 
-def _is_late(event: ImageEvent) -> bool:
-    """Whether an erased image's event only tells of the deletion by the erasure, or of an upload before it."""
-    if event.event == "created":
-        return image_objects.is_gone(event.path)
-    return event.event == "removed"
+def _late(events: Sequence[ImageEvent]) -> list[str]:
+    """The erased images whose events only tell of the deletion by the erasure, or of an upload before it.
+
+    What is there now was put back, and its own event may be in a manifest that is not read yet.
+    """
+    created, removed = ([event.path for event in events if event.event == kind] for kind in ("created", "removed"))
+    there = set(image_objects.returned(removed))
+    return [*image_objects.gone(created), *(path for path in removed if path not in there)]
 
 
 def _without_row(root: str, paths: Sequence[str]) -> set[str]:

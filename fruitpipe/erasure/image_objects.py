@@ -135,14 +135,17 @@ def returned(paths: Sequence[str]) -> list[str]:
 
     Raises AccessDenied where it knows the credentials for invalid, PlatformFault where it does not answer.
     """
+    return [path for path, look in _looks(paths) if isinstance(look, objects.Found | objects.TooLarge | objects.Withheld)]
+
+
+def gone(paths: Sequence[str]) -> list[str]:
+    """The images of which there is no object. Raises as `returned`."""
+    return [path for path, look in _looks(paths) if isinstance(look, objects.Gone)]
+
+
+def _looks(paths: Sequence[str]) -> list[tuple[str, objects.Look]]:
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as lookers:
-        there = (objects.Found, objects.TooLarge, objects.Withheld)
-        return [path for path, look in zip(paths, lookers.map(_look, paths), strict=True) if isinstance(look, there)]
-
-
-def is_gone(path: str) -> bool:
-    """Whether there is no object of an image. Raises PlatformFault where the store does not answer."""
-    return isinstance(_look(path), objects.Gone)
+        return list(zip(paths, lookers.map(_look, paths), strict=True))
 
 
 def _look(path: str) -> objects.Look:

@@ -38,8 +38,7 @@ Removed = dict[str, Counter[str]]  # by the id of each request: how many lines a
 
 def empty(root: str, sought: Mapping[str, Traces]) -> Removed:
     """Applies the rules that need not wait for the grace period, for all requests in one pass. sought: by request id."""
-    folders = [objects.join(root, place) for place in (*BY_LINES, *BY_FILES)]
-    removed = empty_files(root, (stat.path for folder in folders for stat in objects.list_all(folder)), sought)
+    removed = empty_files(root, (uri for place in (*BY_LINES, *BY_FILES) for uri in files(root, place)), sought)
     for name, traces in sought.items():
         removed[name][layout.NAMING] = naming.forget(root, traces.paths)
     return removed
@@ -63,9 +62,14 @@ def empty_files(root: str, uris: Iterable[str], sought: Mapping[str, Traces]) ->
     return removed
 
 
-def empty_lines(root: str, place: str, traces: Traces) -> None:
-    """Removes the lines that name an image from the files of a place, in all versions, as no step follows that would."""
-    for uri, body in search.bodies([stat.path for stat in objects.list_all(objects.join(root, place))]):
+def files(root: str, place: str) -> list[str]:
+    """The URIs of the files of a place."""
+    return [stat.path for stat in objects.list_all(objects.join(root, place))]
+
+
+def empty_lines(uris: Iterable[str], traces: Traces) -> None:
+    """Removes the lines that name an image from files, in all versions, as no step follows that would."""
+    for uri, body in search.bodies(uris):
         if _take_lines(uri, body, traces):
             objects.purge(uri)
 

@@ -42,7 +42,7 @@ def test_a_file_that_an_erasure_rewrites_has_no_earlier_version_that_names_the_i
     uri = f"{root}/events/2026/11/05/000000-test.jsonl"
     for body in (b"".join(lines), b"".join(reversed(lines))):
         objects.write(uri, body)
-    places.empty_lines(root, "events", Traces.of(["s3://b/erased.jpg"]))
+    places.empty_lines(places.files(root, "events"), Traces.of(["s3://b/erased.jpg"]))
     found = versioned_s3.s3.list_object_versions(Bucket=name, Prefix="root/")["Versions"]
     bodies = [versioned_s3.s3.get_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])["Body"].read() for one in found]
     assert bodies == [lines[1]]

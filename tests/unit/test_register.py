@@ -228,6 +228,31 @@ def test_late_news_of_an_erased_image_takes_no_other_images_line_from_a_manifest
     assert objects.read(f"{root}/events/2026/01/01/000000-test.jsonl").decode() == lines[1]
 
 
+@pytest.mark.parametrize("is_put_back_later", [False, True])
+def test_late_news_of_a_deletion_takes_no_news_of_a_picture_that_was_put_back(root, image, monkeypatch, is_put_back_later):
+    done(root, request(root, image))
+    removed, created = (manifests.ImageEvent(kind, image) for kind in ("removed", "created"))
+    unread, look = f"{root}/events/2026/01/01/000000-unread.jsonl", objects.look
+
+    def put_back():
+        objects.write(image, b"a new picture")
+        objects.write(unread, manifests.to_line(created).encode())
+
+    def looked_at_before(uri, **asked):
+        found = look(uri, **asked)
+        put_back()
+        return found
+
+    if is_put_back_later:
+        objects.delete(image)
+        monkeypatch.setattr(objects, "look", looked_at_before)
+    else:
+        put_back()
+    stream = Eraser(None, IngestSettings(images="/images", root=root), lambda: None)
+    assert stream.admit([removed]) == [removed] * (not is_put_back_later)
+    assert manifests.parse_line(objects.read(unread).decode()) == created
+
+
 def test_who_waits_for_a_certificate_is_told_what_is_left_to_do(root, image, capsys):
     line = {"what": "access logs of the bucket fruits", "answer": "on: s3://logs/", "state": "to do", "to_do": "aws s3 rm"}
     old = {"what": "replicas", "answer": "on", "to_do": "by a version of before"}
