@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,7 +36,7 @@ def has_versions(uri: str) -> bool:
     with suppress(NotFound), explained(uri):
         if not _is_versioned(bucket):
             return not isinstance(look(uri, None, 0), Gone)
-        return any(found["Key"] == key for found in _versions(bucket, key))
+        return next(_versions_of(bucket, key), None) is not None
     return False
 
 
@@ -44,9 +45,10 @@ def erase(uri: str) -> int:
     with suppress(NotFound), explained(uri):
         if not _is_versioned(bucket):
             there = has_versions(uri)
-            client().delete_object(Bucket=bucket, Key=key)
+            if there:  # else the right to remove it is not needed either: somebody else has removed it
+                client().delete_object(Bucket=bucket, Key=key)
             return int(there)
-        return _remove(bucket, [found for found in _versions(bucket, key) if found["Key"] == key])
+        return _remove(bucket, list(_versions_of(bucket, key)))
     return 0
 
 
@@ -55,7 +57,7 @@ def purge(uri: str) -> int:
     with explained(uri):
         if not _is_versioned(bucket):
             return 0
-        below = (found for found in _versions(bucket, key) if not key or f"{found['Key']}/".startswith(f"{key}/"))
+        below = chain(_versions_of(bucket, key), _versions_below(bucket, f"{key}/")) if key else _versions_below(bucket, "")
         return _remove(bucket, [found for found in below if not found["IsLatest"] or "Size" not in found])
 
 
@@ -84,11 +86,26 @@ def _is_versioned(bucket: str) -> bool:
     return bool(client().get_bucket_versioning(Bucket=bucket).get("Status"))
 
 
-def _versions(bucket: str, prefix: str) -> Iterator[Any]:
-    """Every version and delete marker (that has no Size) of the keys that begin with `prefix`."""
+def _versions_of(bucket: str, key: str) -> Iterator[Any]:
+    """Every version and delete marker (that has no Size) of one key.
+
+    The listing has them before all keys that go on, of which there may be millions, and ends there.
+    """
+    for page in _pages(bucket, key):
+        yield from (found for found in page if found["Key"] == key)
+        if any(found["Key"] != key for found in page):
+            return
+
+
+def _versions_below(bucket: str, prefix: str) -> Iterator[Any]:
+    """The same of all keys that begin with `prefix`, which ends with a slash, or is empty for the whole bucket."""
+    for page in _pages(bucket, prefix):
+        yield from page
+
+
+def _pages(bucket: str, prefix: str) -> Iterator[list[Any]]:
     for page in client().get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-        yield from page.get("Versions", ())
-        yield from page.get("DeleteMarkers", ())
+        yield [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
 
 
 def _remove(bucket: str, versions: list[Any]) -> int:
