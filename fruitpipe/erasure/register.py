@@ -27,7 +27,6 @@ from fruitpipe.root import layout
 
 SALT_BYTES = 32
 SALT = re.compile(rb"[0-9a-f]{64}")
-UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # as a local folder's store calls a file before it takes its name
 RECORDS = 10_000  # kept in memory, of some 500 bytes each: the stream reads all of them again and again
 NAMELESS = {  # `remaining` of a request whose list of names somebody removed
     "what": "everything: the request's own list of names is gone",
@@ -104,7 +103,7 @@ def drop_abandoned(root: str) -> None:
     for stat in list(objects.list_all(layout.folder(root, "erasures"))):
         name = objects.name(stat.path)
         is_needed = not notes.is_note(root, stat.path) or name.partition(".")[0] in recorded
-        if stat.modification_time < long_ago and (UNFINISHED.fullmatch(name) or not is_needed):
+        if stat.modification_time < long_ago and (objects.is_unfinished(stat.path) or not is_needed):
             objects.erase(stat.path)
 
 

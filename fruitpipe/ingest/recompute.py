@@ -26,7 +26,7 @@ def ask(root: str, paths: Sequence[str], prefix: str = "") -> int:
     They replace those that were written for this prefix before. Those for other prefixes of the root stay.
     """
     folder, asker = layout.folder(root, "stale"), sha256(prefix.encode()).hexdigest()[:8]
-    before = [stat.path for stat in objects.list_all(folder) if _asker(stat.path) in (asker, "")]
+    before = [uri for uri in asked(root) if _asker(uri) in (asker, "")]
     now = datetime.now(UTC)
     named = manifests.manifests((manifests.ImageEvent("created", path) for path in paths), CHUNK)
     count = 0
@@ -38,15 +38,16 @@ def ask(root: str, paths: Sequence[str], prefix: str = "") -> int:
     return count
 
 
-def _asker(uri: str) -> str:
-    """The hash of the prefix in a manifest's name; empty in one of an earlier version."""
-    _, _, *asker = objects.name(uri).removesuffix(".jsonl").split("-")
-    return "".join(asker)
+def _asker(uri: str) -> str | None:
+    """The hash of the prefix in a manifest's name; empty in one of an earlier version, None in one of somebody else's."""
+    parts = objects.name(uri).removesuffix(".jsonl").split("-")
+    return {2: "", 3: parts[-1]}.get(len(parts))
 
 
 def asked(root: str) -> list[str]:
-    """The URIs of the manifests that wait, oldest first."""
-    return sorted(stat.path for stat in objects.list_all(layout.folder(root, "stale")))
+    """The URIs of the manifests that wait, oldest first, without those that are being written, or whose writer was killed."""
+    uris = (stat.path for stat in objects.list_all(layout.folder(root, "stale")))
+    return sorted(uri for uri in uris if not objects.is_unfinished(uri))
 
 
 @dataclass

@@ -34,6 +34,7 @@ MANIFESTS_SECONDS = 3600.0  # from one removal of manifests that are read to the
 MOST_NAMED = 100_000  # gone manifests that a checkpoint may name before it is replaced: it writes that list again and again
 REMOVERS = 16  # objects removed at the same time
 LEFTOVER_DAYS = 1.0  # after which an unfinished file counts as a killed process's
+WRITTEN = ("checkpoints", "events", "stale")  # folders in which such files may name images
 
 
 @dataclass
@@ -172,7 +173,7 @@ def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
     upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
     manifests, _ = clear_manifests(settings)
     rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
-    leftovers = _remove(layout.folder(settings.root, "checkpoints"), LEFTOVER_DAYS, _is_leftover)
+    leftovers = sum(_remove(layout.folder(settings.root, name), LEFTOVER_DAYS, _is_leftover) for name in WRITTEN)
     return f"{manifests} manifests, {rejected} files of rejected lines, {leftovers} leftovers and the table's old files"
 
 
@@ -199,6 +200,6 @@ def _remove(folder: str, days: float, may_go: Callable[[str], bool]) -> int:
 
 
 def _is_leftover(path: str) -> bool:
-    """Whether the file has the name that Spark gives one before it renames it: `.12.9ab…tmp`."""
+    """Whether the file has the name that it bears until it is whole: `.12.9ab…tmp` by Spark, or one of ours."""
     name = objects.name(path)
-    return name.startswith(".") and name.endswith(".tmp")
+    return (name.startswith(".") and name.endswith(".tmp")) or objects.is_unfinished(path)

@@ -16,7 +16,7 @@ from fruitpipe.errors import AccessDenied, NotFound
 from fruitpipe.objects import local, mount_points
 from fruitpipe.objects.pieces import Pieces
 from fruitpipe.objects.stat import Found, Gone, Link, Look, Stat, TooLarge, Unchanged, Unreadable, Upload, Withheld
-from fruitpipe.objects.uris import bucket, bucket_and_key, canonical, for_spark, is_s3, join, name, real
+from fruitpipe.objects.uris import bucket, bucket_and_key, canonical, for_spark, is_s3, is_unfinished, join, name, real
 
 __all__ = [
     "Found",
@@ -34,6 +34,7 @@ __all__ = [
     "canonical",
     "for_spark",
     "is_s3",
+    "is_unfinished",
     "join",
     "name",
     "real",

@@ -206,7 +206,7 @@ def _check_condition(uri: str, path: Path, if_absent: bool, if_etag: str | None)
 
 def _replace(path: Path, body: bytes) -> None:
     """A reader sees the old bytes or the new ones, whatever happens in between."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # not tempfile's: only its owner could read that
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # `UNFINISHED`; only its owner could read one of tempfile's
     try:
         _write(temporary, body)
         os.replace(temporary, path)

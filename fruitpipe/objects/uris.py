@@ -10,6 +10,8 @@ import re
 
 from fruitpipe.errors import WrongUsage
 
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
+
 
 def canonical(uri: str) -> str:
     """The one spelling of a URI: ``s3://bucket/key`` or ``file:///absolute/path``, without a trailing slash."""
@@ -38,6 +40,11 @@ def join(uri: str, *names: str) -> str:
 def name(uri: str) -> str:
     """The last part of a URI."""
     return uri.rstrip("/").rpartition("/")[2]
+
+
+def is_unfinished(uri: str) -> bool:
+    """Whether a file has the name that it bears in a folder until it is whole, and keeps where its writer was killed."""
+    return UNFINISHED.fullmatch(name(uri)) is not None
 
 
 def is_s3(uri: str) -> bool:

@@ -95,6 +95,26 @@ def test_what_is_no_manifest_is_named(root, work):
         work(1).step()
 
 
+def test_a_manifest_that_is_being_written_or_was_never_finished_is_left_alone(root, work, computed):
+    recompute.ask(root, paths(1))
+    (whole,) = recompute.asked(root)
+    folder, _, name = whole.rpartition("/")
+    unfinished = f"{folder}/.{name}.{'0123456789abcdef' * 2}"
+    objects.write(unfinished, b'{"event": "created", "path": "s3://b/in/Ki')
+    recomputation = work(1)
+    while recomputation.finish():
+        pass
+    assert computed == paths(1)
+    assert recompute.ask(root, paths(2)) == 1
+    assert objects.exists(unfinished)
+
+
+def test_a_name_that_is_nobodys_ends_no_reconciliation(root):
+    objects.write(f"{root}/stale/x.jsonl", b"")
+    assert recompute.ask(root, paths(1)) == 1
+    assert objects.exists(f"{root}/stale/x.jsonl")
+
+
 def test_an_image_that_was_erased_is_not_computed_again(tmp_path):
     root, computed = f"file://{tmp_path}/root", []
     register.request(root, ["file:///images/a.jpg"], requested_by="", keep_object=True)

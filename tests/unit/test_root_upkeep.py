@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -73,3 +75,17 @@ def test_manifests_that_are_to_stay_have_no_checkpoint_begun_anew_which_would_re
     removed, named = root_upkeep.clear_manifests(IngestSettings(images="/images", root=root, manifest_days=days))
     assert (removed, named) == (2 - stay, in_vain)
     assert sum(map(objects.exists, there)) == stay
+
+
+def test_files_that_a_killed_process_never_finished_go_after_a_day_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(root_upkeep.upkeep, "vacuum", lambda *_: None)
+    unfinished = f".a.jsonl.{'0123456789abcdef' * 2}"
+    names = [f"{place}/{name}" for place in ("events/2026/11/29", "stale") for name in (unfinished, "a.jsonl")]
+    for name in (*names, "checkpoints/ingest/.12.tmp"):
+        objects.write(f"file://{tmp_path}/{name}", b"{")
+    settings = IngestSettings(images="/images", root=str(tmp_path))
+    assert ", 0 leftovers" in root_upkeep.clear(None, settings, datetime.now(UTC))
+    for name in (*names, "checkpoints/ingest/.12.tmp"):
+        os.utime(tmp_path / name, (0, 0))
+    assert ", 3 leftovers" in root_upkeep.clear(None, settings, datetime.now(UTC))
+    assert [name for name in names if objects.exists(f"file://{tmp_path}/{name}")] == names[1::2]
