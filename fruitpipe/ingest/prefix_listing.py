@@ -115,6 +115,8 @@ class Listing:
         unexpected: those that nobody had said are gone. Raises PlatformFault where that is because the whole folder is away.
         """
         self._removals.mount.check(unexpected)
+        if self.settings.source == "events":  # no listing follows that would take them, for as long as the stream runs
+            return
         with self._lock:
             self._gone.update(map(path_hashes.of_path, paths))
 

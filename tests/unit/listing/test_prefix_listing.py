@@ -133,6 +133,14 @@ def test_an_image_that_was_gone_for_a_while_is_named_when_it_is_back(images, beg
     assert prefix.list_once() == 1
 
 
+@pytest.mark.parametrize(("source", "kept"), [("prefix", 1000), ("events", 0)])
+def test_a_stream_that_lists_nothing_keeps_nothing_of_the_images_that_it_finds_gone(begin, source, kept):
+    listing = begin(source=source)
+    for number in range(1000):
+        listing.found_gone([f"s3://b/in/{number}.jpg"])
+    assert len(listing._gone) == kept
+
+
 def test_an_event_carries_what_the_listing_knows(images, begin, root):
     (uri,) = fill(images, 1)
     begin().list_once()
