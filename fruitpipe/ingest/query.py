@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
@@ -26,6 +26,7 @@ from fruitpipe.ingest.query_state import POLL_SECONDS
 from fruitpipe.output import say
 from fruitpipe.root import layout
 from fruitpipe.runtime import session
+from fruitpipe.runtime.spark_errors import JAVA_GONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,12 +115,20 @@ def _failures(query: StreamingQuery, batches: Batches) -> Iterator[None]:
         yield
     except session.SPARK_ERRORS:
         if not batches.state.failure:
+            with suppress(*session.SPARK_ERRORS, *JAVA_GONE):
+                _stop(query, batches)  # it may have failed itself, or run on beside what did
             raise
     except BaseException:
-        query.stop()
+        _stop(query, batches)
         raise
     if batches.state.failure:
         raise batches.state.failure
+
+
+def _stop(query: StreamingQuery, batches: Batches) -> None:
+    """Ends the query, which waits for a batch in progress: that begins no other chunk."""
+    batches.state.end()
+    query.stop()
 
 
 @contextmanager

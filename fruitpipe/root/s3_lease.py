@@ -50,7 +50,7 @@ class S3Lease:
     def __init__(self, root: str, seconds: float, clock: Callable[[], float] = clock) -> None:
         self._root, self._uri, self._clock = root, layout.place(root, layout.WRITER), clock
         self._me = writer_record.of_this_process(uuid.uuid4().hex, seconds)
-        self._lost, self._done, self._tidies = False, threading.Event(), True
+        self._lost, self._is_released, self._done, self._tidies = False, False, threading.Event(), True
         self._etag: str | None = None
         self._take()
         self._thread = threading.Thread(target=self._renew_until_done, daemon=True, name="fruitpipe-lease")
@@ -58,11 +58,13 @@ class S3Lease:
 
     def check(self) -> None:
         """Raises LeaseLost where another process may write now, or before a commit that begins now has ended."""
-        if self._lost or self._clock() > self._valid_until - MARGIN * self._me.lease_seconds:
+        is_over = self._clock() > self._valid_until - MARGIN * self._me.lease_seconds
+        if self._lost or self._is_released or is_over:
             raise LeaseLost(f"{self._uri}: the lease was lost or not renewed; nothing more is written. Start the stream again")
 
     def release(self) -> None:
-        """Releases the root. If that fails, the lease expires by itself."""
+        """Releases the root: another may take it at once. If that fails, the lease expires by itself."""
+        self._is_released = True  # a batch may still be in progress where the job ends with an error
         self._done.set()
         self._thread.join()
         if not self._lost:

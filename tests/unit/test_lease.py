@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from fruitpipe.errors import LeaseLost, OtherWriter
+from fruitpipe import objects
+from fruitpipe.errors import LeaseLost, NotFound, OtherWriter
 from fruitpipe.root import lease
 
 HOLD = """
@@ -59,3 +60,16 @@ def test_a_holder_whose_lock_was_removed_may_no_longer_write(root, tmp_path):
         (tmp_path / "root" / "writer.json").unlink()
         with pytest.raises(LeaseLost, match="removed or replaced"):
             held.check()
+
+
+def test_who_has_released_a_root_in_s3_may_no_longer_write_though_the_lease_is_not_over(monkeypatch):
+    def nothing(uri):
+        raise NotFound(uri)
+
+    monkeypatch.setattr(objects, "read_with_etag", nothing)
+    monkeypatch.setattr(objects, "write", lambda *_, **__: "etag")
+    monkeypatch.setattr(objects, "drop_version", lambda *_: None)
+    with lease.held("s3://fruits/root") as held:
+        held.check()
+    with pytest.raises(LeaseLost):
+        held.check()

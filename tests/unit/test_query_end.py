@@ -8,6 +8,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from py4j.protocol import Py4JError
 from pyspark.errors import StreamingQueryException
 
 from fruitpipe.errors import LeaseLost, PlatformFault
@@ -149,11 +150,12 @@ def test_what_a_batch_raised_is_raised_and_not_what_spark_says_of_it(batches, is
         query.run(running, batches, between(lambda _: running.run_batch()))
 
 
-def test_what_goes_on_beside_the_batches_ends_the_query_with_its_failure(batches):
+@pytest.mark.parametrize("failure", [PlatformFault("the prefix cannot be listed"), Py4JError("a compaction failed")])
+def test_what_goes_on_beside_the_batches_ends_the_query_with_its_failure(batches, failure):
     def step(_):
-        raise PlatformFault("the prefix cannot be listed")
+        raise failure
 
     running = Query(batches)
-    with pytest.raises(PlatformFault):
+    with pytest.raises(type(failure)):
         query.run(running, batches, between(step))
-    assert running.was_stopped
+    assert (running.was_stopped, batches.state.is_running) == (True, False)
