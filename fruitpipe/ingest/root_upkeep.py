@@ -150,7 +150,7 @@ class RootUpkeep:
 def last_cleared(root: str) -> datetime | None:
     """When old files were last removed; None where there is no record, as in a new root."""
     try:
-        return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"])
+        return datetime.fromisoformat(json.loads(objects.read(layout.place(root, layout.CLEARED)))["cleared_at"]).astimezone(UTC)
     except (
         NotFound,
         ValueError,
@@ -161,8 +161,11 @@ def last_cleared(root: str) -> datetime | None:
 
 
 def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:
-    """Whether old files must be removed. cleared_at: when they last were; None: not known, so they must."""
-    return cleared_at is None or datetime.now(UTC) - cleared_at >= timedelta(hours=settings.clear_hours)
+    """Whether old files must be removed. cleared_at: when they last were; None: not known, so they must.
+
+    A time that is to come, by as much, is of a clock that was wrong.
+    """
+    return cleared_at is None or abs(datetime.now(UTC) - cleared_at) >= timedelta(hours=settings.clear_hours)
 
 
 def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:

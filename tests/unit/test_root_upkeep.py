@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -89,3 +90,17 @@ def test_files_that_a_killed_process_never_finished_go_after_a_day_and_no_others
         os.utime(tmp_path / name, (0, 0))
     assert ", 3 leftovers" in root_upkeep.clear(None, settings, datetime.now(UTC))
     assert [name for name in names if objects.exists(f"file://{tmp_path}/{name}")] == names[1::2]
+
+
+@pytest.mark.parametrize(("hours_ago", "is_due"), [(25, True), (23, False), (-1, False), (-25, True)])
+def test_old_files_go_once_a_day_also_after_a_day_on_which_the_clock_was_ahead(tmp_path, hours_ago, is_due):
+    root, cleared = f"file://{tmp_path}", datetime.now(UTC) - timedelta(hours=hours_ago)
+    objects.write(layout.place(root, layout.CLEARED), json.dumps({"cleared_at": cleared.isoformat()}).encode())
+    settings = IngestSettings(images="/images", root=root)
+    assert root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root)) is is_due
+
+
+def test_a_record_by_hand_without_a_time_zone_ends_no_stream(tmp_path):
+    root = f"file://{tmp_path}"
+    objects.write(layout.place(root, layout.CLEARED), b'{"cleared_at": "2026-01-01T00:00:00"}')
+    assert root_upkeep.is_clearing_due(IngestSettings(images="/images", root=root), root_upkeep.last_cleared(root))
