@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fruitpipe import objects
 from fruitpipe.erasure import certificate, elsewhere, held_rows, image_objects, notes, places, register, search
@@ -95,13 +95,21 @@ class Steps:
         rows = self._remove_rows(requests)
         table = delta.describe(root)
         for request in requests:  # from here on no refit publishes what it read before
-            register.save(root, replace(register.find(root, request.id), features_table=table.id, features_version=table.version))
+            self._note(request, Counter(features=rows[request.id]), features_table=table.id, features_version=table.version)
         removed = places.empty(root, {request.id: request.traces for request in requests})
-        shared = Counter(reports=places.empty_reports(root))
+        reports = places.empty_reports(root)
         for request in requests:
-            removed[request.id] += Counter(features=rows[request.id], erasures=register.redact(root, request.traces))
-        shared["reduced"] = self.versions.replace(together(requests), self._left(requests))
-        return [self._withdrawn(request, removed[request.id] + shared) for request in requests]
+            redacted = register.redact(root, request.traces)
+            self._note(request, removed[request.id] + Counter(reports=reports, erasures=redacted))
+        versions = self.versions.replace(together(requests), self._left(requests))
+        return [self._withdrawn(request, rows[request.id], versions) for request in requests]
+
+    def _note(self, request: Request, removed: Counter[str], **more: Any) -> Erasure:
+        """Adds what was removed to the record at once, as the next attempt finds it gone where the rest of a step fails."""
+        record = register.find(self.settings.root, request.id)
+        noted = replace(record, places=certificate.added(record.places, removed), **more)
+        register.save(self.settings.root, noted)
+        return noted
 
     def _left(self, requests: Sequence[Request]) -> list[str]:
         """The files in which the last search found traces; none before the first."""
@@ -116,9 +124,9 @@ class Steps:
         commits.remove(self.spark, root, paths, self.before_commit)
         return {request.id: sum(path in there for path in request.traces.paths) for request in requests}
 
-    def _withdrawn(self, request: Request, removed: Counter[str]) -> Erasure:
+    def _withdrawn(self, request: Request, rows: int, versions: int) -> Erasure:
         record, now = register.find(self.settings.root, request.id), datetime.now(UTC)
-        anew = record.files_go_after is None or removed["features"] or removed["reduced"]
+        anew = record.files_go_after is None or rows or versions
         if anew:
             notes.drop_left(self.settings.root, request.id)
         ends = now + timedelta(hours=self.settings.erasure_grace_hours)
@@ -128,7 +136,7 @@ class Steps:
             step="remove",
             carried_out_at=now.isoformat(timespec="seconds"),
             files_go_after=ends.isoformat(timespec="seconds") if anew else record.files_go_after,
-            places=certificate.added(record.places, removed),
+            places=certificate.added(record.places, Counter(reduced=versions)),
             withdrawn=sorted({*record.withdrawn, *publication.withdrawn(self.settings.root)}),
             remaining=[],
         )
@@ -139,21 +147,15 @@ class Steps:
         self.before_commit()
         upkeep.vacuum(self.spark, root, self.settings.erasure_grace_hours, datetime.now(UTC))
         self.before_commit()  # a vacuum may take minutes
-        shared = Counter({"features log": upkeep.cut_log(self.spark, root, requests[0].id)})
+        log = upkeep.cut_log(self.spark, root, requests[0].id)
         removed = places.empty(root, {request.id: request.traces for request in requests})
-        shared["reduced versions removed"] = self.versions.discard_unpublished(sought)
-        shared[EARLIER] = objects.purge(root)
+        versions = self.versions.discard_unpublished(sought)
+        for request in requests:
+            shared = Counter({"features log": log, "reduced versions removed": versions})
+            self._note(request, removed[request.id] + shared)
         begun = max(datetime.fromisoformat(request.record.carried_out_at or request.record.requested_at) for request in requests)
-        shared["uploads in parts"] = image_objects.abort_uploads(root, begun)
-        return [
-            replace(
-                request.record,
-                status="searching",
-                step="search",
-                places=certificate.added(request.record.places, removed[request.id] + shared),
-            )
-            for request in requests
-        ]
+        shared = Counter({EARLIER: objects.purge(root), "uploads in parts": image_objects.abort_uploads(root, begun)})
+        return [replace(self._note(request, shared), status="searching", step="search") for request in requests]
 
     def look_again(self, requests: Sequence[Request]) -> list[Erasure]:
         """Tries once more to remove what was left. What needs a commit (the table, a version) goes back to `withdraw`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def test_an_app_of_a_version_that_is_not_published_is_told_with_how_to_write_it_
     assert publication.prune(root, 2) == ["v000001"]
     publication.withdraw(root, ["v000002"])
     steps = Steps(None, IngestSettings(images="/images", root=root), lambda: None)
-    withdrawn = steps._withdrawn(Request(record, Traces.of([])), Counter())
+    withdrawn = steps._withdrawn(Request(record, Traces.of([])), 0, 0)
     assert withdrawn.withdrawn == ["v000002"]
     register.save(root, withdrawn)
     publication.discard(root, "v000002")

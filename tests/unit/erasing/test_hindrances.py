@@ -11,7 +11,8 @@ from pyspark.errors import PySparkException
 from fruitpipe import objects
 from fruitpipe.erasure import notes, register, steps
 from fruitpipe.erasure.execution import Eraser
-from fruitpipe.errors import AccessDenied, DuplicateRows, PlatformFault
+from fruitpipe.erasure.steps import Steps
+from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, PlatformFault
 from fruitpipe.root import manifests
 from fruitpipe.runtime import cache
 from fruitpipe.settings import IngestSettings
@@ -50,6 +51,40 @@ def test_a_data_file_that_is_gone_leaves_the_request_for_later_and_another_error
             with pytest.raises(PySparkException, match="out of memory"):
                 carrying.carry_out()
     assert status(root) == [("incomplete", "withdraw")]
+
+
+class OfTwoExtractors(NoVersions):
+    """A root whose rows allow no version, until they do."""
+
+    def __init__(self):
+        self.are_mixed = True
+
+    def replace(self, *_):
+        if self.are_mixed:
+            raise MixedExtractors("rows of 2 extractors must not be mixed")
+        return 0
+
+
+class Withdrawing(Steps):
+    """The steps, whose versions are given."""
+
+    versions = OfTwoExtractors()
+
+
+def test_what_a_step_removed_is_counted_though_the_rest_of_it_fails(root, eraser, monkeypatch):
+    request(root, "a.jpg", "b.jpg")
+    objects.write(f"{root}/reports/v000001.html", b"pictures")
+    there = {"file:///images/a.jpg": None}
+    monkeypatch.setattr(steps.lookup, "of_paths", lambda *_: dict(there))
+    monkeypatch.setattr(steps.commits, "remove", lambda *_: there.clear())
+    carrying = eraser()
+    carrying._steps = Withdrawing(None, carrying.settings, lambda: None)
+    for expected in ("incomplete", "waiting"):
+        carrying.carry_out()
+        (record,) = register.every(root)
+        assert record.status == expected
+        assert (record.places["features"]["removed"], record.places["reports"]["removed"]) == (1, 1)
+        Withdrawing.versions.are_mixed = False
 
 
 def test_a_table_of_which_a_data_file_is_gone_does_not_end_the_stream_before_a_step_has_met_that(root, eraser):
