@@ -24,6 +24,17 @@ from fruitpipe.root import manifests
 
 PATHS = "path"  # the column of the image's name, in the features and in the reduced features
 ROWS = 2048  # decoded at a time: 10 MB of vectors
+UNREADABLE = (  # what readers raise for a file that is cut, damaged, or not for everybody
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # an archive with a password, or packed in a way that is not known here
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
 
 
 class Part(NamedTuple):
@@ -66,16 +77,7 @@ def parts(body: bytes, *, with_vectors: bool = True) -> Iterator[Part]:
             yield from parts(unpack(body), with_vectors=with_vectors)
         else:
             yield Part([body], raw=body)
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        struct.error,
-    ) as error:
+    except UNREADABLE as error:
         raise NotReadable(str(error)) from error
 
 
