@@ -86,9 +86,12 @@ def images(body: bytes) -> list[str]:
 
     Raises NotReadable.
     """
-    if not body.startswith(b"PAR1"):
-        return [event.path for line in body.splitlines() if (event := _event(line))]
-    return images_of_rows(pa.BufferReader(body))
+    return images_of_rows(pa.BufferReader(body)) if body.startswith(b"PAR1") else images_of_events(body)
+
+
+def images_of_events(text: bytes) -> list[str]:
+    """The names of the images of which a text has events, one a line."""
+    return [event.path for line in text.splitlines() if (event := _event(line))]
 
 
 def images_of_rows(parquet: Any) -> list[str]:

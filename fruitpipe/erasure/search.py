@@ -143,7 +143,7 @@ def _in_rows(part: file_contents.Part, rows: NDArray[np.float32], traces: Traces
 
 def is_of(line: bytes, traces: Traces) -> bool:
     """Whether a line of a manifest, or of another text, names one of the images: that of an event is told by its whole name."""
-    return traces.named_in(line) and traces.beside(traces.among(file_contents.images(line))).named_in(line)
+    return traces.named_in(line) and traces.beside(traces.among(file_contents.images_of_events(line))).named_in(line)
 
 
 def may_hold(uri: str, body: bytes, traces: Traces) -> bool:

@@ -236,6 +236,11 @@ def test_lines_that_name_an_image_go_and_the_others_stay_byte_for_byte(traces):
     assert taken == [json.dumps({"path": PATH}).encode() + b"\n"]
 
 
+def test_a_line_that_begins_as_another_kind_of_file_does_is_a_line(traces):
+    named = b"PAR1 " + PATH.encode() + b"\n"
+    assert places.lines_apart(b"kept\n" + named, traces) == (b"kept\n", [named])
+
+
 def test_traces_survive_being_kept(traces):
     again = Traces.from_json(traces.to_json())
     assert again.paths == traces.paths
