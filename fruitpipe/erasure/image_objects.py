@@ -32,11 +32,14 @@ def remove(root: str, request: str) -> notes.Objects:
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-erase") as removers:
         outcomes = list(zip(todo, removers.map(_Remover(), [paths[place] for place in todo]), strict=True))
     _abort_uploads_of({paths[place] for place in todo})
-    before = before or notes.Objects()
+    # The command and the stream may be at it together, one of them without the right: what the other has removed is not left.
+    noted = notes.objects_of(root, request)
+    left = frozenset(place for place, _ in noted.left) if noted and noted != before else frozenset(todo)
+    earlier = noted or notes.Objects()
     done = notes.Objects(
-        before.removed + sum(outcome for _, outcome in outcomes if isinstance(outcome, int)),
-        tuple((place, outcome) for place, outcome in outcomes if isinstance(outcome, str)),
-        tuple(dict.fromkeys([*before.linked, *linked])),
+        earlier.removed + sum(outcome for _, outcome in outcomes if isinstance(outcome, int)),
+        tuple((place, outcome) for place, outcome in outcomes if isinstance(outcome, str) and place in left),
+        tuple(dict.fromkeys([*earlier.linked, *linked])),
     )
     notes.keep_objects(root, request, done)
     return done

@@ -140,6 +140,27 @@ def test_only_what_was_refused_is_removed_again_and_a_picture_that_was_put_back_
     assert image_objects.returned([f"file://{gone}", f"file://{locked}"]) == [f"file://{gone}"]
 
 
+def test_what_the_command_has_removed_meanwhile_is_not_left_where_the_stream_was_refused(root, put, monkeypatch):
+    record, erase = request(root, put("a.jpg"), put("b.jpg"), put("locked.jpg")), objects.erase
+
+    def refused(uri):
+        raise AccessDenied(f"{uri}: access is denied (403)")
+
+    def of_command(uri):
+        return refused(uri) if uri.endswith("locked.jpg") else erase(uri)
+
+    def of_stream(uri):
+        if uri.endswith("a.jpg"):  # the command, which has the right, begins later and ends before
+            monkeypatch.setattr(objects, "erase", of_command)
+            assert image_objects.remove(root, record.id).removed == 2
+        refused(uri)
+
+    monkeypatch.setattr(objects, "erase", of_stream)
+    monkeypatch.setattr(image_objects, "REMOVERS", 1)
+    assert image_objects.remove(root, record.id).left == ((2, "access is denied (403)"),)
+    assert notes.objects_of(root, record.id).removed == 2
+
+
 def test_an_image_on_a_read_only_mount_is_left_with_the_reason_and_the_others_go(root, put, monkeypatch):
     stays, goes = put("stays.jpg"), put("z.jpg")
     record = request(root, stays, goes)
