@@ -90,7 +90,7 @@ def _understood(uri: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, KeyError, AttributeError, NotFound) as error:
         raise Damaged(
-            f"{uri}: is not as Spark wrote it ({type(error).__name__}: {error}); remove {uri.partition('/checkpoints/')[0]}/"
+            f"{uri}: is not as Spark wrote it ({type(error).__name__}: {error}); remove {uri.rpartition('/checkpoints/')[0]}/"
             "checkpoints while no stream runs: a new one begins, and nothing is computed twice"
         ) from error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
 
 from fruitpipe import objects
+from fruitpipe.errors import Damaged
 from fruitpipe.ingest import checkpoint
 
 
@@ -68,3 +70,11 @@ def test_a_checkpoint_is_old_by_when_it_was_begun(place):
     day_ago = time.time() - 86_401
     os.utime(objects.join(place, "metadata").removeprefix("file://"), (day_ago, day_ago))
     assert checkpoint.is_old(place, days=1)
+
+
+def test_of_a_damaged_checkpoint_no_other_folder_is_named_to_be_removed(tmp_path):
+    root = f"file://{tmp_path}/checkpoints/fruits"
+    write(checkpoint.place(root), "commits/0", "{}")
+    write(checkpoint.place(root), "offsets/0", "nonsense")
+    with pytest.raises(Damaged, match=re.escape(f"remove {root}/checkpoints while no stream runs")):
+        checkpoint.manifests_read(checkpoint.place(root))
