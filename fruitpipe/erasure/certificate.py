@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fruitpipe.erasure import elsewhere, image_objects, places, register, search
-from fruitpipe.errors import AccessDenied, Damaged, MixedExtractors
+from fruitpipe.errors import AccessDenied, Damaged, InvalidResult, MixedExtractors
 from fruitpipe.export import register as exports
 
 if TYPE_CHECKING:
@@ -141,10 +141,12 @@ def refused(error: AccessDenied) -> dict[str, str]:
     return {"what": "a file under the root", "until": "access is granted or its lock ends", "why": image_objects.reason(error)}
 
 
-def unfitted(error: MixedExtractors | DuplicateRows) -> dict[str, str]:
+def unfitted(error: MixedExtractors | DuplicateRows | InvalidResult) -> dict[str, str]:
     """The entry for versions that stay, as none can be fitted on the rows that are left. It names no image."""
     until, why = "all rows are of one extractor", str(error)
-    if not isinstance(error, MixedExtractors):
+    if isinstance(error, InvalidResult):
+        until = "a refit succeeds"
+    elif not isinstance(error, MixedExtractors):
         until, why = (
             "each image has one row",
             "run fruitpipe reconcile --images URI --root ROOT: the stream repairs the others",

@@ -29,7 +29,7 @@ from fruitpipe.erasure.admission import Admission
 from fruitpipe.erasure.record import ROWS_DELETED, Erasure, Status, counted
 from fruitpipe.erasure.search_thread import SearchThread
 from fruitpipe.erasure.steps import Request, Steps
-from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, NotFound, PlatformFault
+from fruitpipe.errors import AccessDenied, DuplicateRows, InvalidResult, MixedExtractors, NotFound, PlatformFault
 from fruitpipe.output import say
 from fruitpipe.pictures import globs
 from fruitpipe.refit import changes
@@ -153,7 +153,7 @@ class Eraser:
             return list(requests)
         try:
             done = do(due)
-        except (MixedExtractors, DuplicateRows, AccessDenied, *session.SPARK_ERRORS) as error:
+        except (MixedExtractors, DuplicateRows, InvalidResult, AccessDenied, *session.SPARK_ERRORS) as error:
             left = _hindrance(error)
             done = [replace(request.record, status="incomplete", remaining=[left]) for request in self._now(due)]
         for record in done:
@@ -228,7 +228,7 @@ class Eraser:
 
 def _hindrance(error: Exception) -> dict[str, str]:
     """The certificate's entry for a step that failed. Raises `error` where it has nothing to do with the erasure."""
-    if isinstance(error, MixedExtractors | DuplicateRows):
+    if isinstance(error, MixedExtractors | DuplicateRows | InvalidResult):
         return certificate.unfitted(error)
     if isinstance(error, AccessDenied):
         return certificate.refused(error)

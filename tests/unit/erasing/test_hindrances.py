@@ -12,7 +12,7 @@ from fruitpipe import objects
 from fruitpipe.erasure import notes, register, steps
 from fruitpipe.erasure.execution import Eraser
 from fruitpipe.erasure.steps import Steps
-from fruitpipe.errors import AccessDenied, DuplicateRows, MixedExtractors, PlatformFault
+from fruitpipe.errors import AccessDenied, DuplicateRows, InvalidResult, MixedExtractors, PlatformFault
 from fruitpipe.root import manifests
 from fruitpipe.runtime import cache
 from fruitpipe.settings import IngestSettings
@@ -120,16 +120,22 @@ def test_an_image_store_that_does_not_answer_at_the_end_ends_no_stream_and_is_as
     assert register.is_settled(root)
 
 
-def test_the_record_of_a_request_that_waits_for_duplicates_to_be_mended_names_no_image(root, eraser):
+TWICE = DuplicateRows("images with more than one row (file:///images/b.jpg, ...) would count more than once")
+WRONG = InvalidResult("component 3: variance 1.5 expected, 2.5 found; nothing is published")
+
+
+@pytest.mark.parametrize(("error", "until"), [(TWICE, "each image has one row"), (WRONG, "a refit succeeds")])
+def test_a_request_waits_until_a_version_can_be_fitted_and_its_record_names_no_image(root, eraser, error, until):
     request(root, "a.jpg")
     carrying = eraser()
 
     def fails(_):
-        raise DuplicateRows(f"{root}: images with more than one row (file:///images/b.jpg, ...) would count more than once")
+        raise error
 
     object.__setattr__(carrying._steps, "withdraw", fails)
     carrying.carry_out()
     assert status(root) == [("incomplete", "withdraw")]
+    assert register.every(root)[0].remaining[0]["until"] == until
     assert b".jpg" not in objects.read(f"{root}/erasures/{register.every(root)[0].id}.json")
 
 
