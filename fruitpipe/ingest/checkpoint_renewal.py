@@ -32,10 +32,12 @@ def renew(settings: IngestSettings) -> None:
 def renew_full(settings: IngestSettings, upkeep: RootUpkeep) -> None:
     """Drops a checkpoint that names too many manifests that are gone; to be called between two queries.
 
-    Manifests that are read are removed first, so that a new checkpoint reads almost none of them again.
+    Manifests that are read are removed first, so that a new checkpoint reads almost none of them again. Raises LeaseLost where
+    it may be another's stream by now that goes on from it.
     """
     place = checkpoint.place(settings.root)
     root_upkeep.clear_manifests(settings)
+    upkeep.before_commit()
     checkpoint.drop(place)
     upkeep.renewed()
     say(f"ingest: {place} named over {root_upkeep.MOST_NAMED} manifests that are gone; a new one begins")

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import PlatformFault
-from fruitpipe.ingest import root_upkeep
+from fruitpipe.errors import LeaseLost, PlatformFault
+from fruitpipe.ingest import checkpoint_renewal, root_upkeep
 from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings
@@ -104,3 +104,17 @@ def test_a_record_by_hand_without_a_time_zone_ends_no_stream(tmp_path):
     root = f"file://{tmp_path}"
     objects.write(layout.place(root, layout.CLEARED), b'{"cleared_at": "2026-01-01T00:00:00"}')
     assert root_upkeep.is_clearing_due(IngestSettings(images="/images", root=root), root_upkeep.last_cleared(root))
+
+
+def test_a_checkpoint_from_which_another_stream_may_go_on_by_now_is_not_dropped(tmp_path):
+    def lost():
+        raise LeaseLost("the machine slept")
+
+    settings = IngestSettings(images="/images", root=str(tmp_path))
+    theirs = f"{settings.root}/checkpoints/ingest/metadata"
+    objects.write(theirs, b"{}")
+    with pytest.raises(LeaseLost):
+        checkpoint_renewal.renew_full(settings, RootUpkeep(None, settings, lost))
+    assert objects.exists(theirs)
+    checkpoint_renewal.renew_full(settings, RootUpkeep(None, settings, lambda: None))
+    assert not objects.exists(theirs)
