@@ -165,6 +165,7 @@ class Eraser:
         return [replace(request, record=register.find(self.settings.root, request.id)) for request in requests]
 
     def _keep(self, record: Erasure) -> None:
+        self.before_commit()  # else it might take the place of another stream's certificate
         register.save(self.settings.root, record)
 
     def _search(self, requests: Sequence[Request]) -> None:

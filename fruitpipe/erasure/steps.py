@@ -108,6 +108,7 @@ class Steps:
         """Adds what was removed to the record at once, as the next attempt finds it gone where the rest of a step fails."""
         record = register.find(self.settings.root, request.id)
         noted = replace(record, places=certificate.added(record.places, removed), **more)
+        self.before_commit()
         register.save(self.settings.root, noted)
         return noted
 
@@ -223,6 +224,7 @@ class Steps:
                 remains=bool(gone.left) or record.keep_object,
             ),
         )
+        self.before_commit()  # what AWS keeps elsewhere is asked for many seconds
         if not (left or found.unread):
             return register.complete(root, record)
         notes.keep_left(root, request.id, notes.Left((*hits, *found.unread), found.shared))

@@ -33,6 +33,24 @@ def test_all_pending_requests_go_through_each_step_together(root, eraser):
     assert register.is_settled(root)
 
 
+@pytest.mark.parametrize("checks", range(4))
+def test_a_stream_that_lost_its_lease_writes_no_record_over_that_of_another(root, eraser, checks):
+    request(root, "a.jpg")
+    carrying, left = eraser(), iter(range(checks))
+
+    def lost():
+        if next(left, None) is None:
+            theirs = replace(register.every(root)[0], status="done", step="nothing")
+            register.save(root, theirs)
+            raise LeaseLost("the machine slept")
+
+    carrying.before_commit = lost
+    object.__setattr__(carrying._steps, "before_commit", lost)
+    with pytest.raises(LeaseLost):
+        carrying.carry_out()
+    assert status(root) == [("done", "nothing")]
+
+
 def test_files_stay_until_the_readers_grace_ends(root, eraser):
     request(root, "a.jpg")
     carrying = eraser(FUTURE)
