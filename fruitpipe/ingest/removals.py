@@ -67,10 +67,10 @@ class Removals:
     def find(self, seen: Seen, listed: Listed) -> Gone:
         """The images of `seen` that are gone by `listed`. Reads the table only where other images are missing than before."""
         missing = seen.missing_in(listed.images)
-        if not len(missing) or time.monotonic() < self._not_before:
+        if not len(missing) or time.monotonic() < self._not_before or np.array_equal(missing, self._stay):
             return NOTHING
         waits = bool(waiting_manifests.unread(self.settings.root, self.checkpoint))  # before the table is read
-        if np.array_equal(np.setdiff1d(missing, self._unclear) if waits else missing, self._stay):
+        if waits and np.array_equal(np.setdiff1d(missing, self._unclear), self._stay):
             return NOTHING
         if reason := self._is_away(listed):
             return self._kept(missing, f"{reason}, so the rows of {len(missing)} images stay. Mount it again and start again")

@@ -92,6 +92,16 @@ def test_that_rows_stay_can_be_asked_for_and_is_said_once(images, begin_with_row
     assert capsys.readouterr().out.splitlines() == [f"ingest: file://{images}: {said}"]
 
 
+def test_rows_that_stay_cost_the_next_listings_nothing(images, begin_with_rows, monkeypatch):
+    monkeypatch.setattr(removals, "REST", 0)
+    fill(images, 20)
+    prefix, looked = begin_with_rows(keep_removed=True), []
+    without(images, "0003.jpg")
+    prefix.list_once()
+    monkeypatch.setattr(removals.waiting_manifests, "unread", lambda *_: looked.append("a list of all manifests") or [])
+    assert (prefix.list_once(), looked) == (0, [])
+
+
 def test_where_nothing_is_listed_nothing_is_gone_whatever_is_allowed(images, begin_with_rows, events, capsys):
     fill(images, 3)
     prefix = begin_with_rows(allow_removals=True)
