@@ -37,6 +37,7 @@ OPEN_SECONDS = 300
 NO_SUCH_KEY = "<Code>NoSuchKey</Code>"  # in S3's answer, which the error quotes
 DENIED = "AccessDenied"  # of all codes that come with 403 the one that is about the object; others are about keys, or a clock
 DENIAL = re.compile(rf"<Code>{DENIED}</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
+BUCKET = re.compile(r"[A-Za-z0-9._-]+")  # obstore puts a bucket's name into its URL as it is, and panics where that is none then
 UNNAMEABLE = {"", ".", ".."}  # between the slashes of a key: obstore takes a key for a path, and would ask for another
 
 
@@ -65,7 +66,8 @@ class Bucket:
 
     def answers(self, key: str) -> bool:
         """Whether `get` may have an answer for `key`."""
-        return UNNAMEABLE.isdisjoint(key.split("/")) and time.monotonic() >= self._open_until
+        is_named = BUCKET.fullmatch(self.name) is not None and UNNAMEABLE.isdisjoint(key.split("/"))
+        return is_named and time.monotonic() >= self._open_until
 
     def get(self, key: str, if_none_match: str | None, max_bytes: int | None) -> Look | None:
         """The object as `objects.look` returns it; None where boto3 has to be asked."""

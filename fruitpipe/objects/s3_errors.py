@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.objects import s3_refusals
@@ -20,6 +26,8 @@ OBJECT_FAULTS = {
     "InvalidRequest",
 }  # the last: encrypted with a key of its own
 CREDENTIAL_FAULTS = {"ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "TokenRefreshRequired"}
+NO_BUCKET = {"NoSuchBucket", "InvalidBucketName"}
+IMPOSSIBLE = ("Invalid bucket name", "Invalid length for parameter Key")  # as botocore begins to say it, without asking S3
 LOST_RACES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 
 
@@ -40,7 +48,7 @@ def explain(uri: str, error: ClientError) -> FruitpipeError:
     said = error.response["Error"].get("Message", "")
     if code in LOST_RACES:
         return Conflict(f"{uri}: was written by somebody else first")
-    if code == "NoSuchBucket":
+    if code in NO_BUCKET:
         return NotFound(f"{uri}: there is no bucket {bucket}; check the name and the account")
     if code in ("NoSuchKey", "404"):
         return NotFound(f"{uri}: there is no such object")
@@ -56,4 +64,6 @@ def no_service(uri: str, error: BotoCoreError) -> FruitpipeError:
     """The FruitpipeError for a request that S3 did not answer."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return AccessDenied(f"{uri}: no AWS credentials were found; set a profile, a role or AWS_ACCESS_KEY_ID")
+    if isinstance(error, ParamValidationError) and str(error.kwargs.get("report")).startswith(IMPOSSIBLE):
+        return NotFound(f"{uri}: there can be no bucket or object of this name; correct it")
     return PlatformFault(f"{uri}: S3 could not be reached ({error})")

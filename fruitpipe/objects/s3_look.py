@@ -23,6 +23,7 @@ BODY_ATTEMPTS = 4
 BROKEN_BODIES = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 # One object's own troubles: its permissions, its key, its storage class. Everything else is the platform's.
 ARCHIVED, OF_KMS, BUSY = "InvalidObjectState", "KMS.", "Throttling"
+OF_ITS_NAME = {"KeyTooLongError", "InvalidURI"}
 
 
 def look(uri: str, known_etag: str | None, max_bytes: int | None) -> Look:
@@ -90,7 +91,7 @@ def _nothing_found(uri: str, error: ClientError) -> Look:
         return Withheld(message, "archived", _stat(uri))
     if code.startswith(OF_KMS) and BUSY not in code:
         return Withheld(message, "no-key", _stat(uri))
-    if code in OBJECT_FAULTS:
+    if code in OBJECT_FAULTS | OF_ITS_NAME:
         return Unreadable(message)
     raise explain(uri, error) from error
 

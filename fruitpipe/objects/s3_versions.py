@@ -15,12 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fruitpipe.errors import NotFound
 from fruitpipe.objects import s3_removal
 from fruitpipe.objects.s3_connection import client
-from fruitpipe.objects.s3_errors import explain, explained, no_service
+from fruitpipe.objects.s3_errors import NO_BUCKET, explain, explained, no_service
 from fruitpipe.objects.s3_look import look
 from fruitpipe.objects.stat import Gone, Upload
 from fruitpipe.objects.uris import bucket_and_key
 
-NO_UPLOADS = {"NoSuchBucket", "NotImplemented"}  # the latter by a server that takes no uploads in parts
+NO_UPLOADS = {*NO_BUCKET, "NotImplemented"}  # the latter by a server that takes no uploads in parts
 
 
 def drop_version(uri: str, etag: str) -> None:
