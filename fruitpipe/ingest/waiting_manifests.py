@@ -24,10 +24,14 @@ def unread(root: str, checkpoint_uri: str, writer: str = "") -> list[str]:
 
     writer: only those of this writer, by their names; all where it is empty.
     """
-    read = checkpoint.manifests_read(checkpoint_uri)
-    uris = [stat.path for stat in objects.list_all(layout.folder(root, "events")) if stat.path.endswith(".jsonl")]
-    unread = [uri for uri in uris if uri not in read and not objects.name(uri).startswith((".", "_"))]
-    return [uri for uri in unread if not writer or f"-{writer}" in objects.name(uri)]
+    read, events = checkpoint.manifests_read(checkpoint_uri), layout.folder(root, "events")
+    there = (stat.path for stat in objects.list_all(events) if _is_manifest(stat.path.removeprefix(f"{events}/")))
+    return [uri for uri in there if uri not in read and (not writer or f"-{writer}" in objects.name(uri))]
+
+
+def _is_manifest(name: str) -> bool:
+    """Whether Spark reads a file below the folder of manifests: it hides names, of folders too, that begin with `.` or `_`."""
+    return name.endswith(".jsonl") and not any(part.startswith((".", "_")) for part in name.split("/"))
 
 
 def count_lines(uris: list[str]) -> int:

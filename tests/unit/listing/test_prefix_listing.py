@@ -226,6 +226,14 @@ def test_a_line_of_somebody_elses_that_is_no_event_hinders_no_listing(tmp_path):
     assert len(waiting_manifests.named_in(unread)) == 0
 
 
+def test_what_spark_never_reads_does_not_wait_as_what_a_job_left_that_wrote_manifests_and_failed(tmp_path):
+    root = f"file://{tmp_path}/root"
+    for name in ("_temporary/0/a.jsonl", "2026/.b.jsonl", "2026/c.jsonl", "2026/d.json", ".e/f.jsonl"):
+        objects.write(f"{root}/events/{name}", b"{}\n")
+    waiting = waiting_manifests.unread(root, f"{root}/checkpoints/ingest")
+    assert waiting == [f"{root}/events/2026/c.jsonl"]
+
+
 def test_a_listing_that_is_stopped_in_the_middle_counts_for_nothing(images, begin, named, monkeypatch):
     fill(images, 3)
     monkeypatch.setattr(prefix_listing, "LINES", 1)
