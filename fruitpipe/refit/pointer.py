@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTEMPTS = 8
-# Of a pointer to nothing: the highest number so far, which no later version takes. It has no `versions`, so that a fruitpipe of
-# before refuses it in a line.
+# The version with the highest number so far, published still or withdrawn: no later one takes it, as copies elsewhere bear it. A
+# pointer to nothing has it, too, and no `versions`, so that a fruitpipe of before refuses it in a line.
 NEWEST = "newest"
 Wanted = TypeVar("Wanted", bound="Pointer | None")
 
@@ -83,15 +83,14 @@ def number(version: str) -> int:
 
 def find(root: str) -> Pointer | None:
     """Reads the pointer; None where nothing is published. Raises WrongRoot for one that is not fruitpipe's."""
-    return _found(root)[0]
+    return _parsed(root, _content(root)[0])
 
 
 def last(root: str) -> int:
     """The highest number that a version is known to have had here, published still or withdrawn; 0 where there was none."""
-    if found := find(root):
-        return number(found.newest)
     content, _ = _content(root)
-    return number(content[NEWEST]) if content and NEWEST in content else 0
+    highest = _highest(content, _parsed(root, content))
+    return number(highest) if highest else 0
 
 
 def get(root: str) -> Pointer:
@@ -109,12 +108,13 @@ def update(root: str, change: Callable[[Pointer | None], Wanted]) -> Wanted:
     between each time.
     """
     for _ in range(ATTEMPTS):
-        found, etag = _found(root)
+        content, etag = _content(root)
+        found = _parsed(root, content)
         wanted = change(found)
         if wanted == found:
             return wanted  # done already: by a write of ours whose answer was lost, or by another hand
         try:
-            objects.write(uri(root), _body(wanted, found), if_absent=etag is None, if_etag=etag)
+            objects.write(uri(root), _body(wanted, _highest(content, found, wanted)), if_absent=etag is None, if_etag=etag)
         except Conflict:
             continue
         return wanted
@@ -126,16 +126,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _found(root: str) -> tuple[Pointer | None, str | None]:
-    """The pointer and the etag of its object, where there is one."""
-    content, etag = _content(root)
-    try:
-        return (_parsed(content) if content is not None else None), etag
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _not_ours(root) from error
+def _highest(content: dict[str, Any] | None, *pointers: Pointer | None) -> str | None:
+    """The version with the highest number of all that `content` and the pointers know; None where there was none."""
+    told = [content[NEWEST]] if content and content.get(NEWEST) else []
+    published = (version for one in pointers if one for version in one.versions)
+    return max([*told, *published], key=number, default=None)
 
 
 def _content(root: str) -> tuple[dict[str, Any] | None, str | None]:
+    """What the pointer's object holds, and its etag, where there is one."""
     try:
         body, etag = objects.read_with_etag(uri(root))
     except NotFound:
@@ -153,9 +152,14 @@ def _not_ours(root: str) -> WrongRoot:
     return WrongRoot(f"{uri(root)}: is no pointer of fruitpipe's; give a --root of its own")
 
 
-def _parsed(content: dict[str, Any]) -> Pointer | None:
-    if content["version"] is None:
-        return None
+def _parsed(root: str, content: dict[str, Any] | None) -> Pointer | None:
+    try:
+        return _pointer(content) if content is not None and content["version"] is not None else None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _not_ours(root) from error
+
+
+def _pointer(content: dict[str, Any]) -> Pointer:
     held, checked = content.get("held"), content.get("checked")
     return Pointer(
         content["version"],
@@ -167,14 +171,15 @@ def _parsed(content: dict[str, Any]) -> Pointer | None:
     )
 
 
-def _body(wanted: Pointer | None, before: Pointer | None) -> bytes:
+def _body(wanted: Pointer | None, newest: str | None) -> bytes:
     if wanted is None:
-        return json.dumps({"version": None} | ({NEWEST: before.newest} if before else {})).encode()
+        return json.dumps({"version": None, NEWEST: newest}).encode()
     content = {
         "version": wanted.version,
         "reduced": f"reduced/{wanted.version}",
         "model": f"models/{wanted.version}",
         "versions": list(wanted.versions),
+        NEWEST: newest,
         "held": asdict(wanted.held) if wanted.held else None,
         "switched_at": wanted.switched_at,
         "checked_at": wanted.checked_at,

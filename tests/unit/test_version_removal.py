@@ -132,6 +132,19 @@ def test_no_later_version_takes_the_number_of_one_that_was_withdrawn_and_removed
     assert publication.versions(root) == ["v000003"]
 
 
+def test_the_number_of_the_newest_version_is_not_given_again_where_an_erasure_withdrew_that_one_alone(root):
+    """As during a rollback to one that does not hold the image: copies elsewhere are told from later versions by the name."""
+    for _ in range(2):
+        publish(root)
+    rollback.roll_back(root, "v000001")
+    publication.withdraw(root, ["v000002"])
+    publication.discard(root, "v000002")
+    publication.confirm(root, "v000001", 7)
+    publish(root)
+    assert publication.versions(root) == ["v000001", "v000003"]
+    assert pointer.get(root).basis == "v000003"
+
+
 CHANGES = {
     "release": rollback.release,
     "prune": lambda root: publication.prune(root, 1),
