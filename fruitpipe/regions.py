@@ -34,5 +34,5 @@ def check_one(place: str, region: str, allowed: str) -> None:
     if allowed != ANY and region not in allowed.split(","):
         raise WrongRegion(
             f"{place} lies in {region}, and data may lie in {allowed.replace(',', ', ')} only; use a bucket there, or "
-            f"allow the region with --regions {region} (FRUITPIPE_REGIONS)"
+            f"allow the region with FRUITPIPE_REGIONS={allowed},{region}, or --regions of a job"
         )

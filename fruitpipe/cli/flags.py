@@ -52,6 +52,6 @@ def check_region(uri: str) -> None:
 
 def allowed_regions() -> str:
     """The regions in which commands may write, with commas between, or any."""
-    from fruitpipe import settings
+    from fruitpipe import regions, settings
 
-    return os.environ.get("FRUITPIPE_REGIONS") or settings.UNION
+    return regions.parse(os.environ.get("FRUITPIPE_REGIONS") or settings.UNION)

@@ -39,7 +39,8 @@ def test_each_job_refuses_a_bucket_outside_the_union_and_writes_nothing(bucket_i
 
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith(f"error: {outside} lies in eu-west-2, and data may lie in eu-central-1, ")
-    assert said.endswith("allow the region with --regions eu-west-2 (FRUITPIPE_REGIONS)")
+    allowed = f"{','.join(regions.UNION)},eu-west-2"  # and not that one alone, which would refuse the bucket inside
+    assert said.endswith(f"allow the region with FRUITPIPE_REGIONS={allowed}, or --regions of a job")
     assert not objects.exists(root)
 
 

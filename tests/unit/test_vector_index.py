@@ -207,6 +207,17 @@ def test_the_index_is_taken_away_and_a_region_outside_of_the_union_is_refused(ro
     assert vectors.indexes == {}
 
 
+def test_regions_are_allowed_with_blanks_between_them_as_the_jobs_take_them(root, vectors, monkeypatch):
+    publish_rows(root, KIWI)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("FRUITPIPE_REGIONS", "eu-west-1, us-east-1")
+    vectors_client.client.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["publish", "--root", root, "--to", PLACE])
+    assert ended.value.code == 0
+    assert vectors.indexes
+
+
 def test_an_index_is_encrypted_with_the_key_that_is_named_by_its_arn(root, vectors, monkeypatch):
     version = publish_rows(root, KIWI)
     monkeypatch.setenv("FRUITPIPE_KMS_KEY", "alias/fruits")
