@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fruitpipe.cli.flags import Root, check_region, taking
+from fruitpipe.cli.jobs import check_spark
 from fruitpipe.output import say, to_json
 
 LOOK = "Look"
@@ -136,6 +137,7 @@ def report(
     from fruitpipe import objects
     from fruitpipe.report import document
 
+    check_spark()
     check_region(root)
     where = document.rebuild(root, version)
     say(where)

@@ -100,12 +100,15 @@ def test_the_shell_completes_commands_flags_and_values(words, expected):
     assert sorted(answer.stdout.splitlines()) == sorted(expected)
 
 
+WITHOUT_SPARK = "import sys; sys.modules['pyspark'] = None; from fruitpipe import cli; cli.main(sys.argv[1:])"
+
+
 def test_what_needs_spark_says_so_in_one_line_where_it_was_not_installed():
-    code = "import sys; sys.modules['pyspark'] = None; from fruitpipe import cli; cli.main(sys.argv[1:])"
-    ingest = [sys.executable, "-c", code, "ingest"]
-    ended = subprocess.run([*ingest, "--root", "r", "--images", "i"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr == "error: this needs Spark, and pyspark is missing; run: pip install 'fruitpipe[spark]'\n"
+    for command in (["ingest", "--root", "r", "--images", "i"], ["report", "--root", "r"]):
+        ended = subprocess.run([sys.executable, "-c", WITHOUT_SPARK, *command], capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert ended.stderr == "error: this needs Spark, and pyspark is missing; run: pip install 'fruitpipe[spark]'\n"
+    ingest = [sys.executable, "-c", WITHOUT_SPARK, "ingest"]
     explained = subprocess.run([*ingest, "--help"], capture_output=True, text=True, check=True)
     assert explained.stdout.startswith("usage: fruitpipe ingest ")
 
