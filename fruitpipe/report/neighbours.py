@@ -46,7 +46,7 @@ def arranged(vectors: NDArray[Any]) -> NDArray[np.float64]:
     from threadpoolctl import threadpool_limits
 
     leading = vectors[:, :LEADING].astype(np.float64)
-    if len(leading) < FEW:
+    if len(leading) < FEW or (leading == leading[0]).all():  # of images at one place t-SNE makes NaN, and takes the process down
         return np.column_stack([leading[:, :2], np.zeros((len(leading), 2))])[:, :2]
     with threadpool_limits(1):
         perplexity = min(PERPLEXITY, (len(leading) - 1) / 3)

@@ -119,6 +119,13 @@ def test_the_map_keeps_groups_together_and_is_the_same_each_time(count):
         assert (groups[nearest_other(placed)] == groups).all()
 
 
+def test_images_that_are_all_the_same_are_at_one_place_of_the_map():
+    placed = neighbours.arranged(np.full((20, 8), 0.5, np.float32))
+    assert placed.shape == (20, 2)
+    assert np.isfinite(placed).all()
+    assert len(np.unique(placed, axis=0)) == 1
+
+
 def test_a_sample_does_not_depend_on_how_the_rows_are_split():
     paths = [f"s3://b/{number}.jpg" for number in range(4000)]
     batch = pa.record_batch({"path": paths, "label": ["a"] * 4000, "features": pa.array([[1.0]] * 4000, pa.list_(pa.float32()))})
