@@ -63,6 +63,16 @@ def shown(request, browser, file):
         yield page
 
 
+def test_a_report_made_again_when_every_image_is_gone_shows_all_that_is_left_to_tell(browser, tmp_path):
+    rows = sampled(tmp_path / "images")
+    nothing = document.Table({}, {"unit": "minute", "at": [], "images": []}, {}, [])
+    file = tmp_path / "v000002.html"
+    file.write_text(document.html(model(rows), rows.slice(0, 0), nothing))
+    with opened(browser, file, (1280, 900)) as page:
+        assert page.locator("#errors-text").inner_text() == "None: every image has features."
+        assert "extractor" in page.locator("#made").inner_text()
+
+
 def test_pointing_at_an_image_shows_its_picture_and_its_name(page):
     mark = page.locator("#map .scatterlayer .trace").nth(1).locator(".points path").first
     mark.scroll_into_view_if_needed()
