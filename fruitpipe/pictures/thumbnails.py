@@ -6,6 +6,7 @@ import base64
 import io
 import multiprocessing
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,14 +18,15 @@ from fruitpipe.errors import FruitpipeError
 from fruitpipe.pictures import colours, decoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
 SIDE_PX = 64
 QUALITY = 60
 READERS = 8
-AT_ONCE = 64
+AT_ONCE = READERS  # pictures that are read, or wait for the process, at a time: 160 MB at most, beyond the bound for all as well
 MAX_IMAGE_BYTES = 20_000_000
 MAX_BYTES = 200_000_000  # read for one report: 1,500 photographs of a telephone would be 5 GB
 MAX_SECONDS = 30.0  # for one picture, as the stream's default; it was decoded within them, but may be another by now
@@ -37,12 +39,23 @@ def of(paths: Sequence[str], max_bytes: int = MAX_BYTES) -> list[str | None]:
     found: list[str | None] = []
     left = max_bytes
     with ThreadPoolExecutor(READERS, "fruitpipe-thumbnails") as readers, closing(InTime(thumbnail)) as made:
-        for first in range(0, len(paths), AT_ONCE):
-            some = paths[first : first + AT_ONCE] if left > 0 else []
-            for body in readers.map(read, some):
-                left -= len(body)
-                found.append(made(body) if body else None)
+        for body in _ahead(readers, paths):
+            left -= len(body)
+            found.append(made(body) if body else None)
+            if left <= 0:
+                break
     return found + [None] * (len(paths) - len(found))
+
+
+def _ahead(readers: ThreadPoolExecutor, paths: Sequence[str]) -> Iterator[bytes]:
+    """The bytes of the images, in order, of which AT_ONCE are read ahead."""
+    waiting: deque[Future[bytes]] = deque()
+    for path in paths:
+        if len(waiting) == AT_ONCE:
+            yield waiting.popleft().result()
+        waiting.append(readers.submit(read, path))
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class InTime(Generic[Made]):

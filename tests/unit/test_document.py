@@ -220,11 +220,14 @@ def refused(_):
     raise BlockingIOError(errno.EAGAIN, "no process is left")
 
 
-def test_no_more_is_read_for_thumbnails_than_is_allowed(tmp_path):
-    paths = [put(tmp_path / f"{number}.jpg", jpeg(number)) for number in range(thumbnails.AT_ONCE + 3)]
+def test_no_more_is_read_for_thumbnails_than_is_allowed_but_for_the_few_that_are_read_ahead(tmp_path, monkeypatch):
+    paths = [put(tmp_path / f"{number}.jpg", jpeg(number)) for number in range(40)]
+    asked, read = [], thumbnails.read
+    monkeypatch.setattr(thumbnails, "read", lambda path: asked.append(path) or read(path))
     found = thumbnails.of(paths, max_bytes=1)
-    assert sum(map(bool, found)) == thumbnails.AT_ONCE
-    assert len(found) == len(paths)
+    assert [bool(one) for one in found] == [True, *[False] * 39]
+    assert len(asked) <= 1 + thumbnails.READERS
+    assert [bool(one) for one in thumbnails.of(paths[:20])] == [True] * 20
 
 
 def test_the_map_is_made_without_a_word_where_nobody_tells_how_many_cores_there_are(monkeypatch, capfd, recwarn):
