@@ -54,7 +54,8 @@ def check(root: str) -> None:
 def rebuild(root: str, version: str | None = None) -> str:
     """Writes the report of a published version, by default the current one, again from the table as it is now; returns its URI.
 
-    Images that were erased or removed since are not in it. Starts Spark. Raises NotFound, MissingRequirement.
+    Images that were erased or removed since, or computed by another network, are not in it: their vectors are not the version's.
+    Starts Spark. Raises NotFound, MissingRequirement.
     """
     check(root)
     name = version or publication.current(root)
@@ -65,10 +66,12 @@ def rebuild(root: str, version: str | None = None) -> str:
     from fruitpipe.table import delta
 
     model = version_model.load_model(root, name)
+    made_by = model.facts["extractor"]  # without the variant, of which one network has several
     with session.explained():
         spark = session.open("fruitpipe report", objects.canonical(root))
         paths = publication.read_reduced(spark, root, name).select("path")
-        rows = delta.rows(spark, objects.canonical(root)).join(paths, on="path", how="left_semi")
+        rows = delta.rows(spark, objects.canonical(root)).where(f"substring_index(extractor, '-', 1) = '{made_by}'")
+        rows = rows.join(paths, on="path", how="left_semi")
         sampled = row_sample.sample(on_spark.of_rows(rows, "features"), model.summary.count)
     return write(root, model, sampled, snapshot.Snapshot(root))
 

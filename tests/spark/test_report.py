@@ -50,17 +50,19 @@ def test_a_version_has_its_report_before_readers_get_it(root, monkeypatch):
 
 
 @pytest.mark.usefixtures("ingested")
-def test_a_report_made_again_has_no_image_that_left_the_table(spark, root, capsys):
+def test_a_report_made_again_has_no_image_that_left_the_table_nor_one_that_another_network_has_computed(spark, root, capsys):
     refit(RefitSettings(root=root, report=False))
     assert not Path(publication.report_uri(root, "v000001").removeprefix("file://")).exists()
-    gone = delta.rows(spark, root).where("label = 'Lemon'").first()["path"]
-    delta.DeltaTable.forPath(spark, delta.features_uri(root)).delete(f"path = '{gone}'")
+    gone, other = (row["path"] for row in delta.rows(spark, root).where("label = 'Lemon'").take(2))
+    table = delta.DeltaTable.forPath(spark, delta.features_uri(root))
+    table.delete(f"path = '{gone}'")
+    table.update(f"path = '{other}'", {"extractor": "'feedfacefeedface'", "features": "slice(features, 1, 5)"})
     with pytest.raises(SystemExit):
         cli.main(["report", "--root", root])
     assert capsys.readouterr().out.splitlines()[-1] == publication.report_uri(root, "v000001")
     again = images_of(root, "v000001")
-    assert len(again["paths"]) == 11
-    assert gone not in again["paths"]
+    assert len(again["paths"]) == 10
+    assert not {gone, other} & set(again["paths"])
 
 
 @pytest.mark.usefixtures("ingested")
