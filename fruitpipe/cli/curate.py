@@ -46,7 +46,7 @@ def duplicates(given: DuplicatesFlags) -> None:
     """Group the images of the current version that show the same picture, encoded, scaled, cropped, lit or turned otherwise."""
     from fruitpipe.curation import duplicates, page, points
 
-    _check(given.page, given.root)
+    shown = _Shown(given.page, given.root)
     images = points.read(given.root)
     found = duplicates.find(images, given.difference)
     say(*(to_json(group.as_dict()) if given.as_json else _group(group) for group in found.groups))
@@ -58,7 +58,7 @@ def duplicates(given: DuplicatesFlags) -> None:
             f"{found.unread:,} images are gone, no pictures any more, over 20 MB or too slow to decode, and are in no group",
             to=sys.stderr,
         )
-    _write(given.page, "Duplicates", about, [page.of_group(group) for group in found.groups])
+    shown.write("Duplicates", about, [page.of_group(group) for group in found.groups])
 
 
 @dataclass(frozen=True)
@@ -79,33 +79,46 @@ def outliers(given: OutliersFlags) -> None:
     """List the images of the current version whose nearest images bear another label: wrong labels, odd pictures."""
     from fruitpipe.curation import outliers, page, points
 
-    _check(given.page, given.root)
+    shown = _Shown(given.page, given.root)
     images = points.read(given.root)
     found = outliers.find(images, given.neighbours)
     say(*(to_json(one.as_dict()) if given.as_json else _outlier(one) for one in found))
     about = f"{len(images.paths):,} images of {images.version}: {len(found):,} whose nearest images bear another label"
     _sum_up(about, given.as_json)
-    _write(given.page, "Outliers", about, [page.of_outlier(one) for one in found])
+    shown.write("Outliers", about, [page.of_outlier(one) for one in found])
 
 
-def _check(uri: str | None, root: str) -> None:
-    from fruitpipe.curation import page
+class _Shown:
+    """The page that was asked for, if any. Begun before anything is read, so that it shows no image that is erased meanwhile."""
 
-    if uri:
-        page.check_place(uri, root)
-        check_region(uri)
+    def __init__(self, uri: str | None, root: str) -> None:
+        """Raises WrongUsage, WrongRegion for a place where it may not be."""
+        from fruitpipe import objects
+        from fruitpipe.curation import page
+        from fruitpipe.erasure import register
+
+        self._uri, self._root = uri, objects.canonical(root)
+        self._erased: frozenset[str] | None = None
+        if uri:
+            page.check_place(uri, root)
+            check_region(uri)
+            self._erased = register.gone_from_versions(self._root) if page.is_in_root(uri, root) else None
+
+    def write(self, title: str, about: str, sections: Sequence[Section]) -> None:
+        from fruitpipe import objects
+        from fruitpipe.curation import page
+        from fruitpipe.erasure import register
+
+        if not self._uri:
+            return
+        page.write(self._uri, title, f"{about}.", sections)
+        if self._erased is not None:
+            register.check_shown(self._root, objects.canonical(self._uri), self._erased)
+        say(f"{self._uri}: written", to=sys.stderr)
 
 
 def _sum_up(about: str, as_json: bool) -> None:
     say(about, to=sys.stderr if as_json else sys.stdout)
-
-
-def _write(uri: str | None, title: str, about: str, sections: Sequence[Section]) -> None:
-    from fruitpipe.curation import page
-
-    if uri:
-        page.write(uri, title, f"{about}.", sections)
-        say(f"{uri}: written", to=sys.stderr)
 
 
 def _group(group: Group) -> str:

@@ -135,11 +135,14 @@ def report(
     import webbrowser
 
     from fruitpipe import objects
+    from fruitpipe.erasure import register
     from fruitpipe.report import document
 
     check_spark()
     check_region(root)
+    erased = register.gone_from_table(objects.canonical(root))
     where = document.rebuild(root, version)
+    register.check_shown(objects.canonical(root), where, erased)
     say(where)
     if show and sys.stdout.isatty() and not objects.is_s3(where):
         webbrowser.open(where)

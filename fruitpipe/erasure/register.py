@@ -198,6 +198,27 @@ def check_pinned(root: str, table: str, version: int) -> None:
         )
 
 
+def gone_from_table(root: str) -> frozenset[str]:
+    """The ids of the requests whose images have no rows any more."""
+    return frozenset(erasure.id for erasure in every(root) if erasure.features_version is not None)
+
+
+def gone_from_versions(root: str) -> frozenset[str]:
+    """The ids of the requests whose images are in no published version any more, which takes minutes longer."""
+    return frozenset(erasure.id for erasure in every(root) if erasure.carried_out_at is not None)
+
+
+def check_shown(root: str, uri: str, before: frozenset[str]) -> None:
+    """Removes a page with pictures, and raises Conflict, where images were erased while it was made: it may show them.
+
+    before: the requests whose images were gone from what it was made of before that was read. An erasure whose rows go later
+    removes the page itself.
+    """
+    if gone_from_table(root) - before:
+        objects.erase(uri)
+        raise Conflict(f"{uri}: images were erased while it was made, so it was removed again; run the command again")
+
+
 def _uri(root: str, name: str) -> str:
     return objects.join(layout.folder(root, "erasures"), name)
 

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageEnhance
 from sklearn.neighbors import NearestNeighbors
 
-from fruitpipe import cli
+from fruitpipe import cli, objects
 from fruitpipe.cli.curate import DIFFERENCE
 from fruitpipe.curation import duplicates, page, points
+from fruitpipe.erasure import register
 from fruitpipe.errors import NotEnoughRows, WrongUsage
 from fruitpipe.pictures import drawn, likeness
 from fruitpipe.reduction.nearest import nearest_others
@@ -155,6 +156,14 @@ def test_a_page_through_a_link_into_the_root_or_in_place_of_a_report_is_refused(
     page.check_place(f"{root}/reports/outliers.html", root)
     with pytest.raises(WrongUsage):
         page.check_place(f"{root}/reduced/outliers.html", root)
+
+
+def test_a_page_below_the_reports_that_was_made_while_an_image_was_erased_is_removed_again(root, run, monkeypatch, tmp_path):
+    for place, stays in ((f"{root}/reports/outliers.html", False), (f"file://{tmp_path}/outliers.html", True)):
+        monkeypatch.setattr(register, "gone_from_table", lambda _: frozenset({"20261105T100000-0123abcd"}))
+        code, _, errors = run("outliers", "--page", place)
+        assert (code, objects.exists(place)) == (int(not stays), stays)
+        assert errors[-1].endswith("written" if stays else "so it was removed again; run the command again")
 
 
 def test_a_page_has_the_first_sections_that_fit_and_says_of_how_many(tmp_path, monkeypatch):

@@ -79,6 +79,22 @@ def test_the_latest_request_says_whether_an_image_stays_out(root, image):
     assert Tombstones.of(root).covers(image)
 
 
+def test_a_page_that_was_made_while_an_image_was_erased_is_removed_and_one_made_later_stays(root, image):
+    page = f"{root}/reports/v000001.html"
+    record = request(root, image)
+    before = register.gone_from_table(root)
+    objects.write(page, b"<html>")
+    register.check_shown(root, page, before)
+    register.save(root, replace(record, features_table="0123", features_version=7))
+    with pytest.raises(Conflict, match=r"v000001\.html: images were erased while it was made"):
+        register.check_shown(root, page, before)
+    assert not objects.exists(page)
+    objects.write(page, b"<html>")
+    register.check_shown(root, page, register.gone_from_table(root))
+    assert register.gone_from_versions(root) == frozenset(), "a version may hold it until another takes its place"
+    assert objects.exists(page)
+
+
 def test_without_its_salt_no_record_is_believed_and_none_is_made(root, image):
     request(root, image, keep_object=True)
     objects.delete(f"{root}/erasures/salt")
