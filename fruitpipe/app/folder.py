@@ -51,12 +51,16 @@ def write(identifier: Identifier, to: str, title: str) -> Written:
     files = _files(identifier, found, flatbuffer)
     said = contract.of(identifier, found, files)
     app = Export(to, f"{identifier.version}-{hashlib.sha256(said).hexdigest()[: place.DIGITS]}", identifier.version)
+    is_new = app not in register.every(root)
     register.add(root, app)  # from here on an erasure names it
     for name, body in (files | {"contract.json": said}).items():
         objects.write_for_browsers(objects.join(app.uri, name), body, lasts=True)
-    if not register.stands(root, app):  # the page that is there stays as it is
-        place.remove(root, app)
-        raise Conflict(f"{app.version} was withdrawn or replaced meanwhile, and {to} is without it; run the command again")
+    if not register.stands(root, app):  # the page that is there stays as it is, and perhaps has this folder
+        if is_new:
+            place.remove(root, app)
+        raise Conflict(
+            f"{app.version} was withdrawn or replaced meanwhile, and the page at {to} is as it was; run the command again"
+        )
     for name, body in shell.files(app.folder, title, publication.versions(root)).items():
         objects.write_for_browsers(objects.join(to, name), body, lasts=False)
     place.remove_old(root, app)

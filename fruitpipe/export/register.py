@@ -62,8 +62,12 @@ def withdrawn(root: str) -> list[Export]:
 
 
 def stands(root: str, new: Export) -> bool:
-    """Whether one is still listed, of a version that is still published: neither erasure nor another run came in between."""
-    return new in every(root) and new.version in publication.versions(root)
+    """Whether one is the newest at its place, of a version that is still published.
+
+    Else an erasure came in between, or another run: two that write a place at once may each remove what the other wrote.
+    """
+    of_kind = [one for one in at(root, new.place) if (one.kind == APP) == (new.kind == APP)]
+    return of_kind[-1:] == [new] and new.version in publication.versions(root)
 
 
 def add(root: str, new: Export) -> None:

@@ -243,6 +243,25 @@ def test_of_two_runs_at_once_the_one_that_ends_last_forgets_nothing_that_it_left
     assert exports.withdrawn(root) == []
 
 
+def test_a_run_beside_which_another_began_that_has_not_ended_is_told_that_the_folder_may_be_no_whole_version(
+    root, folder, monkeypatch
+):
+    publish_rows(root, KIWI | LIME)
+    write = dataset.write
+
+    def another_begins(new, described):
+        monkeypatch.undo()
+        exports.add(root, new._replace(version=publish_rows(root, KIWI)))
+        return write(new, described)
+
+    monkeypatch.setattr(dataset, "write", another_begins)
+    with pytest.raises(Conflict, match="v000001 was withdrawn or replaced meanwhile"):
+        publish(root, folder)
+    publish(root, folder)
+    assert rows_in(folder) == rows_of(root, "v000002")
+    assert [one.version for one in exports.every(root)] == ["v000002"]
+
+
 def test_data_files_of_others_stay_wherever_they_lie(root, folder):
     publish_rows(root, KIWI | LIME)
     publish(root, folder)

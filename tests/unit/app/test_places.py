@@ -167,6 +167,20 @@ def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_
     assert [app.version for app in register.every(root)] == ["v000001"]
 
 
+def test_a_run_that_another_overtakes_leaves_the_folder_that_the_page_has(root, place, monkeypatch):
+    first, add = write(root, place).app, register.add
+
+    def overtaken(root, app):
+        add(root, app)
+        add(root, app._replace(folder="v000001-0123456789abcdef"))
+
+    monkeypatch.setattr(register, "add", overtaken)
+    with pytest.raises(Conflict, match="v000001 was withdrawn or replaced meanwhile, and the page at"):
+        write(root, place, title="Again")
+    assert (place / first.folder / "contract.json").exists()
+    assert first in register.every(root)
+
+
 def test_much_to_fetch_and_a_network_that_names_large_photographs_differently_are_told(root, place, capsys, monkeypatch):
     written = folder.write
     monkeypatch.setattr(folder, "write", lambda *given: written(*given)._replace(least_scaled=0.97, fetched=51_000_000))
