@@ -65,6 +65,7 @@ Regions = Annotated[str, AfterValidator(regions.parse)]
 MAX_IMAGE_BYTES = 50_000_000
 GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
 UNION = ",".join(regions.UNION)
+MOST_DAYS = 36_500  # that something is kept: a calendar has no year before the first, which "for ever" would have to count from
 
 
 class JobSettings(BaseSettings):
@@ -145,13 +146,13 @@ class IngestSettings(JobSettings):
     """batches after which small files of the table are compacted into large ones; 0: never"""
     vacuum_hours: int = Field(168, ge=1, le=2400)
     """whole hours that a file stays which the table no longer needs; a refit that comes later after the last reads all rows"""
-    manifest_days: float = Field(0, ge=0)
+    manifest_days: float = Field(0, ge=0, le=MOST_DAYS)
     """days to keep a manifest after all its events are committed; Spark lists all manifests at every trigger"""
-    rejected_days: float = Field(30, ge=0)
+    rejected_days: float = Field(30, ge=0, le=MOST_DAYS)
     """days to keep rejected lines of manifests"""
-    checkpoint_days: float = Field(90, ge=0)
+    checkpoint_days: float = Field(90, ge=0, le=MOST_DAYS)
     """age at which the next start begins a new checkpoint; it looks once at the images that manifests still name"""
-    clear_hours: float = Field(24, ge=0)
+    clear_hours: float = Field(24, ge=0, le=24 * MOST_DAYS)
     """hours from one removal of old files to the next; 0: at every start"""
 
 

@@ -122,6 +122,13 @@ def test_a_job_that_is_told_to_end_while_it_starts_ends_in_one_line_and_lets_go_
     assert capsys.readouterr().err == "error: interrupted; start it again to go on\n"
 
 
+@pytest.mark.parametrize("flag", ["--manifest-days", "--rejected-days", "--checkpoint-days", "--clear-hours"])
+@pytest.mark.parametrize("given", ["inf", "nan", "1000000"])
+def test_a_time_that_no_calendar_reaches_back_to_is_refused_at_the_start(capsys, flag, given):
+    assert job.run(lambda _: None, IngestSettings, ["--root", "r", "--images", "i", flag, given]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flag} ")
+
+
 @pytest.mark.parametrize("seconds", ["inf", "nan", "-1"])
 def test_a_trigger_needs_a_number_of_seconds(capsys, seconds):
     assert job.run(lambda _: None, IngestSettings, ["--root", "r", "--images", "i", "--trigger-seconds", seconds]) == 2
