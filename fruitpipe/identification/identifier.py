@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fruitpipe.reduction.pca import Reduction
 
 DECODE = {IN_FULL: Decoding.full, SCALED: Decoding.scaled}  # what the flag says for each
+NOT_FINITE = "the network gives NaN or infinite numbers of it, which nothing can be told by; a refit sets such images aside"
 AT_A_TIME = 64  # pictures: the reduced features are read once for so many
 
 
@@ -110,7 +111,10 @@ class Identifier:
 
     def _features(self, uri: str) -> Any:
         found = input_pictures.read(uri, self.model.preprocessing, in_full=self.in_full)
-        return found if isinstance(found, BadImage) else network_for(self.model)(found.pixels)
+        if isinstance(found, BadImage):
+            return found
+        features = network_for(self.model)(found.pixels)
+        return features if np.isfinite(features).all() else BadImage("not-finite", NOT_FINITE)
 
     def _nearest(self, features: Any) -> list[list[Near]]:
         if self.reduction is None or not len(features):

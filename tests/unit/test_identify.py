@@ -131,6 +131,15 @@ def test_a_folder_is_looked_through_and_a_bad_picture_gets_its_reason(identify, 
     assert [one.get("error") for one in found] == ["empty", None]
 
 
+def test_a_picture_of_which_the_network_gives_nan_has_no_answer_and_the_others_have_theirs(identify, images, monkeypatch):
+    features = iter([np.full(1280, np.nan, np.float32), vector_of(last_of(images, "Kiwi").read_bytes())])
+    monkeypatch.setattr(identifier, "network_for", lambda _: lambda _: next(features))
+    code, (bad, good), _ = identify("--json", last_of(images, "Banana"), last_of(images, "Kiwi"))
+    assert code == 1
+    assert json.loads(bad)["error"] == "not-finite"
+    assert json.loads(good)["label"] == "Kiwi"
+
+
 def test_neither_spark_nor_pandas_is_loaded_for_an_answer(root, images):
     code = (
         "import sys\nfrom fruitpipe import cli\n"
