@@ -39,7 +39,13 @@ def _asked(body: bytes) -> tuple[str, int, int]:
     if body.startswith(formats.GIF):
         return "blocks of data", sum(1 for _ in islice(formats.gif_blocks(body), MAX_BLOCKS + 1)), MAX_BLOCKS
     if tiff.is_tiff(body):
-        return "strips or tiles", tiff.pieces(body), MAX_PIECES
+        return _asked_of_tiff(body)
     if body.startswith(formats.BMP) and int.from_bytes(body[BMP_PACKING : BMP_PACKING + 4], "little") in BMP_RUNS:
         return "bytes of runs", len(body), MAX_RUN_BYTES
     return "", 0, 0
+
+
+def _asked_of_tiff(body: bytes) -> tuple[str, int, int]:
+    if (pixels := tiff.tile_pixels(body)) > MAX_PIXELS:  # all are decoded, however few of them the picture has
+        return "pixels in a tile", pixels, MAX_PIXELS
+    return "strips or tiles", tiff.pieces(body), MAX_PIECES

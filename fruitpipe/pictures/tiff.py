@@ -15,6 +15,7 @@ BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 UNSIGNED = {1: "B", 3: "H", 4: "I", 13: "I"}
 INLINE_BYTES = 4  # up to this length a value is stored in place of its offset
 PIXELS = {273: 279, 324: 325}  # strips, tiles: where each begins, how many bytes it has
+TILE_WIDTH, TILE_HEIGHT = 322, 323
 KIND, OLD_KIND, WIDTH, HEIGHT, MEANING, SUB_DIRECTORIES, DNG_VERSION = 254, 255, 256, 257, 262, 330, 50706
 REDUCED, MASK = 1, 4  # bits of KIND: a smaller version of another picture, the transparency of one
 OLD_REDUCED = 2  # a value of OLD_KIND
@@ -93,6 +94,18 @@ def pieces(body: bytes) -> int:
     (place,) = struct.unpack_from(_order(body) + "I", body, 4)
     fields = ((tag, count, start + BYTES.get(kind, 0) * count) for tag, kind, count, start in _fields(body, place))
     return max((count for tag, count, end in fields if tag in PIXELS and end <= len(body)), default=0)
+
+
+def tile_pixels(body: bytes) -> int:
+    """How many pixels a tile of the first picture has, be the picture smaller or not; 0 without tiles. Raises struct.error."""
+    order = _order(body)
+    (place,) = struct.unpack_from(order + "I", body, 4)
+    sides = {tag: (kind, start) for tag, kind, count, start in _fields(body, place) if kind in UNSIGNED and count}
+    width, height = (
+        struct.unpack_from(order + UNSIGNED[sides[tag][0]], body, sides[tag][1])[0] if tag in sides else 0
+        for tag in (TILE_WIDTH, TILE_HEIGHT)
+    )
+    return int(width) * int(height)
 
 
 def _order(body: bytes) -> str:

@@ -189,6 +189,7 @@ def scans(count):
         ("MAX_CHUNKS", 2, FILES["png"], "3 chunks, at most 2"),
         ("MAX_BLOCKS", 4, FILES["gif"], "5 blocks of data, at most 4"),
         ("MAX_PIECES", 0, FILES["tiff"], "1 strips or tiles, at most 0"),
+        ("MAX_PIXELS", 255, tiff(directory(SMALL, (322, 3, [16]), (323, 4, [16]))), "256 pixels in a tile, at most 255"),
     ],
 )
 def test_what_asks_for_too_much_work_is_refused_before_it_is_decoded(monkeypatch, bound, least, body, what):
