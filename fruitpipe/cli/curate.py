@@ -96,13 +96,14 @@ class _Shown:
         from fruitpipe import objects
         from fruitpipe.curation import page
         from fruitpipe.erasure import register
+        from fruitpipe.root import layout
 
         self._uri, self._root = uri, objects.canonical(root)
         self._erased: frozenset[str] | None = None
         if uri:
             page.check_place(uri, root)
             check_region(uri)
-            self._erased = register.gone_from_versions(self._root) if page.is_in_root(uri, root) else None
+            self._erased = register.gone_from_versions(self._root) if layout.lies_in(uri, root) else None
 
     def write(self, title: str, about: str, sections: Sequence[Section]) -> None:
         from fruitpipe import objects

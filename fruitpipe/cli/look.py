@@ -59,8 +59,11 @@ def errors(given: ErrorsFlags) -> None:
     """List the images that could not be featurised, with the reason."""
     from fruitpipe import objects
     from fruitpipe.operations import failed_images, terminal
+    from fruitpipe.root import layout
     from fruitpipe.table import snapshot
 
+    if given.csv:
+        layout.check_users(given.csv, given.root)
     table = snapshot.Snapshot(given.root)
     table.check_whole()  # a file that is lost may hold images that failed
     rows = failed_images.find(table, given.reason, given.label)

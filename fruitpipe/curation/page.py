@@ -53,19 +53,9 @@ def named(label: str) -> str:
 
 def check_place(uri: str, root: str) -> None:
     """Raises WrongUsage for a page in the root that is not beside its reports, where no erasure knows it, or is one of them."""
-    if not is_in_root(uri, root):
-        return
-    place, reports = objects.real(objects.canonical(uri)), layout.folder(objects.real(objects.canonical(root)), "reports")
-    if not layout.is_within(place, reports):
-        raise WrongUsage(f"{uri} lies in the root, whose files are the pipeline's; give a page outside of it or under {reports}")
-    if OF_A_VERSION.fullmatch(objects.name(place)):
+    layout.check_users(uri, root)
+    if layout.lies_in(uri, root) and OF_A_VERSION.fullmatch(objects.name(objects.real(objects.canonical(uri)))):
         raise WrongUsage(f"{uri} is where the report of a version lies; give the page another name")
-
-
-def is_in_root(uri: str, root: str) -> bool:
-    """Whether a page is the root's to remove, and not the user's."""
-    place, top = (objects.real(objects.canonical(one)) for one in (uri, root))
-    return layout.is_within(place, top)
 
 
 def write(uri: str, title: str, about: str, sections: Sequence[Section]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fruitpipe import objects
-from fruitpipe.errors import AccessDenied, WrongRoot
+from fruitpipe.errors import AccessDenied, WrongRoot, WrongUsage
 
 FOLDERS = ("features", "events", "stale", "rejected", "checkpoints", "models", "reduced", "reports", "triggers", "erasures")
 
@@ -29,6 +29,22 @@ def place(root: str, name: str) -> str:
 def is_within(uri: str, folder: str) -> bool:
     """Whether a URI lies in a folder, or is the folder."""
     return f"{uri}/".startswith(f"{folder}/")
+
+
+def lies_in(uri: str, root: str) -> bool:
+    """Whether a place that a user names lies in the root, perhaps through a link."""
+    place, top = (objects.real(objects.canonical(one)) for one in (uri, root))
+    return is_within(place, top)
+
+
+def check_users(uri: str, root: str) -> None:
+    """Raises WrongUsage for a user's own file in the root that is not below its reports.
+
+    No erasure would know what it names, and beside the root's own files each job would refuse the root.
+    """
+    reports = folder(objects.real(objects.canonical(root)), "reports")
+    if lies_in(uri, root) and not lies_in(uri, reports):
+        raise WrongUsage(f"{uri} lies in the root, whose files are the pipeline's; give a place outside of it or under {reports}")
 
 
 def check(root: str) -> None:

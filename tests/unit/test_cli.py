@@ -11,6 +11,7 @@ from fruitpipe.errors import NotFound, WrongModel
 from fruitpipe.extractor import build
 from fruitpipe.refit import publication, rollback, version_model
 from fruitpipe.refit.pointer import Hold, Pointer
+from fruitpipe.root import layout
 from fruitpipe.table import delta
 from tests.rows import empty_table
 
@@ -149,6 +150,17 @@ def test_the_errors_of_a_table_of_which_a_file_is_lost_are_not_none(tmp_path, ca
     said = capsys.readouterr()
     assert said.out == ""
     assert "part-1.parquet is missing, with 3 rows; run fruitpipe reconcile" in said.err
+
+
+def test_a_csv_of_errors_is_not_put_where_each_job_would_then_refuse_the_root(tmp_path, capsys):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    assert run("errors", "--root", root, "--csv", f"{tmp_path}/root/errors.csv") == 2
+    assert "errors.csv lies in the root, whose files are the pipeline's; give a place outside" in capsys.readouterr().err
+    for place in (f"{tmp_path}/errors.csv", f"{root}/reports/errors.csv"):
+        assert run("errors", "--root", root, "--csv", place) == 0
+        assert objects.exists(objects.canonical(place))
+    layout.check(root)
 
 
 def test_status_names_a_file_that_the_published_version_lacks(tmp_path, capsys):
