@@ -25,6 +25,7 @@ from fruitpipe.pictures import naming
 from fruitpipe.refit import pointer
 from fruitpipe.root import layout
 from fruitpipe.settings import IngestSettings
+from fruitpipe.table import retention
 from fruitpipe.table.snapshot import Snapshot
 
 Sections = dict[str, list[str]]
@@ -33,7 +34,7 @@ FILL_IN = "to be filled in: "
 # How long a place under the root keeps what it holds; the names in braces are fields of IngestSettings.
 LIMITS = {
     "features": "as long as the image; files that the table no longer needs {vacuum_hours} h, those of erased rows "
-    "{erasure_grace_hours} h; its log 7 days behind a checkpoint",
+    "{erasure_grace_hours} h; its log {log_days} days behind a checkpoint",
     "events": "{manifest_days:g} days after all events of a manifest are committed",
     "stale": "until the images are computed again",
     "rejected": "{rejected_days:g} days",
@@ -151,6 +152,7 @@ def _time_limits(root: str, prefixes: Sequence[str], copies: Sequence[dict[str, 
     settings = _settings(root, prefixes)
     found = pointer.find(root)
     fields = settings.model_dump() | {"versions": len(found.versions) if found else 0}
+    fields |= {"log_days": retention.days(settings.vacuum_hours)}
     requests = Counter(one.status for one in erasures.every(root))
     return [
         f"pictures: {FILL_IN}how long they are kept; fruitpipe erase --root ROOT URI removes single ones",

@@ -17,10 +17,15 @@ LOG, REMOVED_FILES = "delta.logRetentionDuration", "delta.deletedFileRetentionDu
 UNSET = {LOG: 0.0, REMOVED_FILES: float(WEEK_HOURS)}
 
 
+def days(hours: int) -> int:
+    """How many whole days a table remembers whose files stay for `hours`."""
+    return -(-max(hours, WEEK_HOURS) // 24)
+
+
 def lacking(configuration: Mapping[str, str], hours: int) -> dict[str, str]:
     """The properties with which a table remembers for `hours`, in whole days; without those that last as long already."""
-    days = -(-max(hours, WEEK_HOURS) // 24)
-    return {key: f"interval {days} days" for key in UNSET if _kept(configuration, key) < days * 24}
+    wanted = days(hours)
+    return {key: f"interval {wanted} days" for key in UNSET if _kept(configuration, key) < wanted * 24}
 
 
 def in_hours(interval: str) -> float | None:

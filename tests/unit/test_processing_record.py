@@ -91,6 +91,12 @@ def test_a_setting_of_the_environment_that_is_wrong_is_named(root, capsys, monke
     assert capsys.readouterr().err.startswith("error: FRUITPIPE_VACUUM_HOURS: Input should be a valid integer")
 
 
+def test_the_tables_log_is_told_to_last_as_long_as_the_setting_has_it(root, capsys, monkeypatch):
+    assert "its log 7 days behind a checkpoint" in recorded(root, capsys)
+    monkeypatch.setenv("FRUITPIPE_VACUUM_HOURS", "768")
+    assert "its log 32 days behind a checkpoint" in recorded(root, capsys)
+
+
 def test_apps_are_recipients_transfers_and_have_a_time_limit(root, capsys, monkeypatch):
     exports.add(root, exports.Export("s3://shop/app", "v000001-01234567", "v000001"))
     monkeypatch.setattr(objects, "server", lambda: "AWS")
