@@ -9,18 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fruitpipe.errors import Conflict, NotFound
-from fruitpipe.refit import pointer
+from fruitpipe.refit import pointer, publication
 from fruitpipe.refit.pointer import Hold, Pointer
 
 
 def roll_back(root: str, version: str) -> Pointer:
     """Makes a published version the current one, and holds it there. Returns the pointer as it is then.
 
-    Raises NotFound for a version that is not published, Conflict where other writers come in between each time.
+    Raises NotFound for a version that is not published, Damaged for one of which a file is missing or cut, and Conflict where
+    other writers come in between each time.
     """
     wanted, at = pointer.get(root), pointer.now()
     if version not in wanted.versions:
         raise NotFound(f"{version} is not a published version of {root}; there are {', '.join(wanted.versions)}")
+    publication.check_files(root, version)
 
     def point_back(found: Pointer | None) -> Pointer:
         if found is None or version not in found.versions:

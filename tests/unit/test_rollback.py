@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import Damaged, NotFound
 from fruitpipe.refit import pointer, publication, rollback
+from tests import versions
 from tests.attempts import publish, seen_by_a_reader
 
 
@@ -52,6 +53,17 @@ def test_a_refit_goes_on_from_what_was_published_since_the_hold_and_else_from_th
     assert pointer.get(root).basis == "v000004"
     rollback.release(root)
     assert pointer.get(root).basis == "v000001"
+
+
+def test_a_version_of_which_a_file_is_gone_is_not_made_the_current_one(root):
+    for _ in range(3):
+        versions.publish(root)
+    lost = f"{publication.reduced_uri(root, 'v000001')}/part-1.parquet"
+    objects.delete(lost)
+    with pytest.raises(Damaged, match=rf"{lost}: is missing; readers get another version after fruitpipe rollback"):
+        rollback.roll_back(root, "v000001")
+    assert (publication.current(root), pointer.get(root).held) == ("v000003", None)
+    assert rollback.roll_back(root, "v000002").version == "v000002"
 
 
 def test_a_rollback_that_is_made_twice_holds_since_the_first(root):
