@@ -132,18 +132,25 @@ def check_root(targets: Targets) -> str:
     layout.check(targets.root)
     uri = objects.join(layout.folder(targets.root, "triggers"), f"doctor-{uuid.uuid4().hex[:8]}.json")
     try:
-        etag = objects.write(uri, b"1", if_absent=True)
-        with suppress(Conflict):
-            objects.write(uri, b"2", if_absent=True)
-            raise PlatformFault(f"{targets.root}: conditional writes are not kept to; the lease and the pointer need them")
-        objects.write(uri, b"2", if_etag=etag)
-        if objects.read(uri) != b"2":
-            raise PlatformFault(f"{targets.root}: what was written does not read back")
-    finally:
-        objects.erase(uri)
+        _check_writes(targets.root, uri)
+    except FruitpipeError:
+        with suppress(FruitpipeError):  # who may not write may not remove either, and is to be told of the former
+            objects.erase(uri)
+        raise
+    objects.erase(uri)
     if objects.exists(uri):
         raise AccessDenied(f"{targets.root}: objects cannot be removed")
     return f"{targets.root}: list, write, write on a condition, read and remove"
+
+
+def _check_writes(root: str, uri: str) -> None:
+    etag = objects.write(uri, b"1", if_absent=True)
+    with suppress(Conflict):
+        objects.write(uri, b"2", if_absent=True)
+        raise PlatformFault(f"{root}: conditional writes are not kept to; the lease and the pointer need them")
+    objects.write(uri, b"2", if_etag=etag)
+    if objects.read(uri) != b"2":
+        raise PlatformFault(f"{root}: what was written does not read back")
 
 
 def check_images(targets: Targets) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.erasure import register
-from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongRoot
+from fruitpipe.errors import AccessDenied, Damaged, NotFound, PlatformFault, WrongRoot
 from fruitpipe.export import register as exports
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.operations import doctor
@@ -47,6 +47,19 @@ def test_the_doctor_says_whether_readers_are_held_at_a_version(asked):
     said = doctor.check_pointer(asked)
     assert said.startswith("v000001 of 30 rows, of 2 published, each whole; v000001 is held since 20")
     assert said.endswith(f"UTC, until fruitpipe release --root {asked.root}")
+
+
+def test_who_may_neither_write_nor_remove_is_told_of_the_writing_first(asked, monkeypatch):
+    def refuses(what):
+        def call(uri, *_, **__):
+            raise AccessDenied(f"{uri}: access is denied; grant {what}")
+
+        return call
+
+    monkeypatch.setattr(objects, "write", refuses("write"))
+    monkeypatch.setattr(objects, "erase", refuses("remove"))
+    with pytest.raises(AccessDenied, match="grant write"):
+        doctor.check_root(asked)
 
 
 def test_the_doctor_names_what_is_no_image_and_a_folder_without_any(asked, tmp_path):
