@@ -152,8 +152,11 @@ def _has_row(stat: objects.Stat, paths: frozenset[str]) -> bool:
 
 
 def _asked_of(previous: Model | None) -> dict[str, Any]:
-    """The settings of a refit that keeps the share of variance, or k, of `previous`; none where there is no model."""
+    """The settings of a refit that keeps the share of variance, or k, of `previous`, whatever k the environment has for refits.
+
+    Without a model the share is that of any refit.
+    """
     if previous is None:
-        return {}
+        return {"components": None}
     share = previous.facts["variance_asked"]
-    return {"variance": share} if share else {"components": previous.facts["k"]}
+    return {"variance": share, "components": None} if share else {"components": previous.facts["k"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +58,14 @@ def asked(monkeypatch):
 def replaced(root):
     replaced = Versions(None, root, lambda: None).replace(Traces.of([ERASED]))
     return replaced, pointer.get(root).versions
+
+
+def test_the_share_of_variance_of_the_version_counts_and_no_k_that_the_environment_has_for_refits(root, asked, monkeypatch):
+    facts = f"{version_model.model_uri(root, 'v000001')}/reduction.json"
+    objects.write(facts, json.dumps(json.loads(objects.read(facts)) | {"variance_asked": 0.9}).encode())
+    monkeypatch.setenv("FRUITPIPE_COMPONENTS", "50")
+    replaced(root)
+    assert asked == [("v000001", 0.9, None)]
 
 
 def test_a_version_that_holds_the_image_is_replaced_by_one_that_goes_on_as_it_did(root, asked):
