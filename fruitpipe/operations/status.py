@@ -54,6 +54,7 @@ class Version:
     rows: int
     created_at: str
     report: str | None
+    rows_set_aside: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class Status:
     """All that `fruitpipe status` tells; its fields are those of ``--json``.
 
     images: rows of the table. labels: images by label, good and bad. errors: images by reason. not_in_current: good rows that
-    the current version does not have yet. held_since: when the rollback was made that still holds. storage_bytes: by folder
-    under the root, whatever version they belong to. damaged: what is missing or cut of
-    the table and of the current version; not looked for where `sizes` spares the listing.
+    the current version does not have yet; those that it set aside are none of them. held_since: when the rollback was made that
+    still holds. storage_bytes: by folder under the root, whatever version they belong to. damaged: what is missing or cut of the
+    table and of the current version; not looked for where `sizes` spares the listing.
     """
 
     root: str
@@ -118,7 +119,7 @@ def of(table: Snapshot, now: datetime | None = None, sizes: Callable[[], dict[st
         images=images,
         featurised=images - failed,
         failed=failed,
-        not_in_current=max(0, images - failed - (current.rows if current else 0)),
+        not_in_current=max(0, images - failed - (current.rows + current.rows_set_aside if current else 0)),
         labels=labels,
         errors=errors,
         extractors=extractors,
@@ -184,7 +185,8 @@ def _version(root: str, name: str, current: str, reports: set[str]) -> Version:
     facts = version_model.load_facts(root, name)
     report = f"{name}.html"
     at = objects.join(layout.folder(root, "reports"), report) if report in reports else None
-    return Version(name, name == current, facts["k"], facts["variance_kept"], facts["rows"], facts["created_at"], at)
+    told = facts["k"], facts["variance_kept"], facts["rows"], facts["created_at"]
+    return Version(name, name == current, *told, at, facts.get("rows_set_aside", 0))
 
 
 def _totals(counts: list[dict[str, Any]], column: str) -> dict[str, int]:
