@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fruitpipe import objects
 from fruitpipe.erasure import image_objects, places, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.register import Tombstones
@@ -50,7 +49,7 @@ class Admission:
 
     def _may_go(self, path: str) -> bool:
         """Whether the path lies outside the root, links resolved; one inside is refused with a line."""
-        if not layout.is_within(objects.real(path), objects.real(self._root)):
+        if not layout.lies_in(path, self._root):
             return True
         say(f"erasure: {path} lies in the root, which holds no images; a line of a manifest that asks for it is ignored")
         return False

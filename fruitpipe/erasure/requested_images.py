@@ -77,7 +77,7 @@ def select(root: str, criteria: Criteria) -> Selection:
 
 def check_outside(root: str, uri: str) -> None:
     """Raises WrongUsage for a URI inside the root: the table, models and certificates are not images."""
-    if layout.is_within(objects.real(uri), objects.real(root)):
+    if layout.lies_in(uri, root):
         raise WrongUsage(f"{uri}: lies in the root {root}, or holds it; name images, or a prefix of images alone")
 
 
