@@ -56,7 +56,7 @@ lane: $(VENV)/ready-dev $(MODEL)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m lane $(ARGS)
 
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
-SOAK := model refit_kills ingest_kills histories s3_faults takeovers cold_warm_edit odd_pictures fuzz_pictures erasure packages
+SOAK := model refit_kills ingest_kills small_run_kills histories s3_faults takeovers cold_warm_edit odd_pictures fuzz_pictures erasure packages
 .PHONY: soak
 soak: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3

@@ -28,12 +28,12 @@ def run_jobs(images: str, root: str) -> None:
     """An ingest, one with new images, one by manifests with changed images, and a refit after each."""
     for count in (3, 4):
         drawn.draw(Path(images), labels=2, images_per_label=count)
-        ingest(IngestSettings(images=images, root=root, once=True))
+        ingest(IngestSettings(images=images, root=root, once=True, images_without_spark=0))
         refit(RefitSettings(root=root))
     for image in list(Path(images).rglob("*.jpg"))[:2]:
         image.unlink()
     reconcile(ReconcileSettings(images=images, root=root, allow_removals=True))
-    ingest(IngestSettings(images=images, root=root, once=True))
+    ingest(IngestSettings(images=images, root=root, once=True, images_without_spark=0))
     refit(RefitSettings(root=root))
 
 

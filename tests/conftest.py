@@ -18,6 +18,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 TESTS = Path(__file__).parent
 # Sessions that suit tests. As users have them they are in the wheel's commands, in the deployed stack's jobs and in `make demo`.
 os.environ.setdefault("SPARK_CONF_DIR", str(TESTS / "quick"))
+# Runs that would do without Spark do so where a test says it, and else with the session that is there.
+os.environ.setdefault("FRUITPIPE_IMAGES_WITHOUT_SPARK", "0")
 OF_SPARK = ("spark", "readme")  # folders whose jobs start Spark, in this process or in others
 FIXTURES = {"spark", "session", "commands"}
 

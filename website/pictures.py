@@ -69,6 +69,7 @@ def draw_progress(browser: Any, demo: Path) -> None:
     """An ingest of the demo's images into a new root, as its terminal shows it halfway."""
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--images", f"{demo}/images", "--root", f"{folder}/root", "--once", "--max-files-per-trigger", "100"]
+        flags += ["--images-without-spark", "0"]  # whose bar moves by commits of so few
         screens = list(_screens(["fruitpipe", "ingest", *flags]))
     with_rate = [screen for screen in screens if " left" in screen]
     console = Console(record=True, file=io.StringIO(), width=WIDTH, force_terminal=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from fruitpipe import objects
@@ -111,7 +112,8 @@ def on_this_machine(traces: Traces) -> list[str]:
 
     Files that cannot be read or unpacked are included, as they may name one. None of them delays a certificate.
     """
-    in_text = [cache.folder() / "logs", *sorted(local_folders.folder().glob(f"*/{local_folders.JAVA}"))]
+    folders = (local_folders.folder().glob(f"*/{name}") for name in (local_folders.JAVA, local_folders.WORKERS))
+    in_text = [cache.folder() / "logs", *sorted(chain.from_iterable(folders))]
     found = [uri for folder in in_text for uri in _naming(folder, traces.named_in)]
     # Spark writes names there in the plain spelling, beside megabytes of models: all spellings would take minutes.
     return list(dict.fromkeys([*found, *_naming(local_folders.folder(), lambda body: _stands_in_blocks(body, traces))]))

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
     from fruitpipe.ingest.repeated_listing import RepeatedListing
     from fruitpipe.ingest.root_upkeep import RootUpkeep
+    from fruitpipe.ingest.tally import Tally
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.settings import IngestSettings
 
 
 class Writer(Protocol):
-    """The part of `Batches` that is needed here. commits: how many it has made."""
+    """The part of `Batches` that is needed here."""
 
     settings: IngestSettings
-    commits: int
+    tally: Tally
 
     def between(self, work: Callable[[], object]) -> None: ...
     def recompute(self, named: Sequence[ImageEvent]) -> None: ...
@@ -42,7 +43,7 @@ class BetweenBatches:
         self._listing.check()
         if not self._once and self._is_idle(query.status):
             self._batches.between(self._recomputation.step)
-        self._batches.between(lambda: self._upkeep.step(self._batches.commits))
+        self._batches.between(lambda: self._upkeep.step(self._batches.tally.commits))
 
     def wait(self) -> None:
         """Returns when no upkeep runs in the background any more."""
@@ -58,4 +59,4 @@ class BetweenBatches:
         while not stop.is_set() and self._recomputation.finish():
             pass
         if not stop.is_set():
-            self._upkeep.finish(self._batches.commits)
+            self._upkeep.finish(self._batches.tally.commits)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.ingest.query_state import POLL_SECONDS, QueryState
-from fruitpipe.outcome import Outcome
+from fruitpipe.ingest.tally import Tally
 from fruitpipe.output import say
 from fruitpipe.pictures import globs
 from fruitpipe.root import layout, manifests
-from fruitpipe.runtime import lineage, progress
+from fruitpipe.runtime import lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections import Counter
+    from collections.abc import Callable, Iterable, Sequence
 
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.query import StreamingQuery
@@ -32,28 +32,21 @@ if TYPE_CHECKING:
 class Batches:
     """The function that the query calls with each micro-batch (`foreachBatch`), and its state.
 
-    within_reach: leaves out events whose images cannot be looked at now. heard: is called with each commit. told: of each batch.
-    outcomes, commits: of all batches so far.
+    within_reach: leaves out events whose images cannot be looked at now. told: of each batch.
     """
 
     settings: IngestSettings
     upsert: Upsert
     eraser: Eraser
-    bar: progress.Bar = field(default_factory=progress.Bar)
+    tally: Tally = field(default_factory=Tally)
     renewal_due: Callable[[], bool] = lambda: False
     within_reach: Callable[[Sequence[manifests.ImageEvent]], list[manifests.ImageEvent]] = list
-    heard: Callable[[progress.Commit], None] = lambda _: None
     told: lineage.Lineage = field(default_factory=lineage.Lineage)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    commits: int = 0
 
     def __post_init__(self) -> None:
         self.begin_query()
-        read, written = globs.folders(self.settings.images, self.settings.glob), layout.folder(self.settings.root, "features")
-        self._job = lineage.Job("fruitpipe.ingest", read, (written,))
+        self._job = job(self.settings)
         self._in_progress = threading.Lock()
-        if self.bar.shown:
-            self.upsert = replace(self.upsert, bar=self.bar)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Brings the table to what the object store has for each image that the batch names."""
@@ -88,7 +81,7 @@ class Batches:
         since = time.monotonic()
         with self.told.run(self._job) as counts:
             for commit in self.upsert(self.within_reach(self.eraser.admit(named)), lambda: False):
-                since = self._say("stale", commit, since, counts)
+                since = self.tally.add("stale", commit, since, counts)
 
     def finish(self, query: StreamingQuery) -> None:
         """Lets no other batch begin, and waits until that in progress is committed in table and checkpoint, or cut short."""
@@ -104,13 +97,13 @@ class Batches:
 
     def _commit(self, batch: DataFrame, batch_id: int, counts: Counter[str]) -> bool:
         """Commits the batch chunk by chunk, and counts. Returns whether all of it is committed; if not, the query had to end."""
-        named, rejected = named_images(batch)
+        named, rejected = named_images(line for (line,) in batch.collect())
         named = self.within_reach(self.eraser.admit(named))
         if rejected:
             self._keep(rejected, batch_id)
         done, since = 0, time.monotonic()
         for commit in self.upsert(named, lambda: not self.state.is_running):
-            done, since = done + commit.outcomes.total(), self._say(f"batch {batch_id}", commit, since, counts)
+            done, since = done + commit.outcomes.total(), self.tally.add(f"batch {batch_id}", commit, since, counts)
         return done >= len(named)
 
     def _keep(self, rejected: Sequence[str], batch_id: int) -> None:
@@ -122,32 +115,17 @@ class Batches:
         objects.write(target, body)
         say(f"batch {batch_id}: {len(rejected)} lines of manifests are not events; kept in {target}")
 
-    def _say(self, what: str, commit: progress.Commit, since: float, counts: Counter[str]) -> float:
-        """Adds the commit to the totals and to the batch's counts, and prints it; returns the time now."""
-        self.outcomes += commit.outcomes
-        counts.update(commit.outcomes)
-        counts[lineage.ROWS] += commit.rows
-        self.commits += bool(set(commit.outcomes) - {Outcome.UNCHANGED, Outcome.KEPT})
-        now = time.monotonic()
-        self.bar.advance(commit.outcomes.total(), commit.outcomes[Outcome.FAILED])
-        self.heard(commit)
-        said = progress.json_line if self.settings.log_json else progress.line
-        say(said(what, commit, now - since))
-        return now
+
+def job(settings: IngestSettings) -> lineage.Job:
+    """What a server of lineage is told that a batch reads and writes."""
+    read, written = globs.folders(settings.images, settings.glob), layout.folder(settings.root, "features")
+    return lineage.Job("fruitpipe.ingest", read, (written,))
 
 
-def summary(outcomes: Counter[str]) -> str:
-    """The outcomes of a run in one line."""
-    said = f"{outcomes[Outcome.FEATURISED]} images featurised, {outcomes[Outcome.FAILED]} failed"
-    others = (Outcome.MOVED, Outcome.UNCHANGED, Outcome.TOUCHED, Outcome.KEPT, Outcome.STALE, Outcome.GONE)
-    seen = [f"{outcomes[outcome]} {outcome}" for outcome in others if outcomes[outcome]]
-    return ", ".join([said, *seen])
-
-
-def named_images(lines: DataFrame) -> tuple[list[manifests.ImageEvent], list[str]]:
-    """One event for each image that a micro-batch names, and the lines that are no events."""
+def named_images(lines: Iterable[str]) -> tuple[list[manifests.ImageEvent], list[str]]:
+    """One event for each image that these lines of manifests name, and the lines that are no events."""
     named, rejected = [], []
-    for (line,) in lines.collect():
+    for line in lines:
         try:
             named.append(manifests.parse_line(line))
         except ValueError:

@@ -72,7 +72,7 @@ def manifest_lines(spark: SparkSession, settings: IngestSettings) -> DataFrame:
 def run(query: StreamingQuery, batches: Batches, between: BetweenBatches) -> End:
     """Waits until the query has ended, and returns why. Raises what a batch, Spark or the work between batches raised."""
     stop = threading.Event()
-    with _signals(stop), _failures(query, batches):
+    with signals(stop), _failures(query, batches):
         end = _wait(query, batches, between, stop)
         if end is not End.CAUGHT_UP:
             _finish(query, batches, end)
@@ -132,7 +132,7 @@ def _stop(query: StreamingQuery, batches: Batches) -> None:
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
+def signals(stop: threading.Event) -> Iterator[None]:
     """Has SIGTERM and Ctrl-C set `stop` while the block runs."""
     before = [(number, signal.signal(number, lambda *_: stop.set())) for number in (signal.SIGTERM, signal.SIGINT)]
     try:

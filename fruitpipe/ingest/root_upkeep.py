@@ -50,7 +50,7 @@ class RootUpkeep:
 
     def __post_init__(self) -> None:
         self._looked_at: int | None = None
-        self._cleared_at = last_cleared(self.settings.root) or self._record(datetime.now(UTC))
+        self._cleared_at = last_cleared(self.settings.root) or record_cleared(self.settings.root, datetime.now(UTC))
         self._manifests_at = time.monotonic()
         self._clearing: threading.Thread | None = None
         self._named = 0
@@ -105,22 +105,14 @@ class RootUpkeep:
         return self._looked_at is None or commits - self._looked_at >= every
 
     def _compact(self) -> None:
-        """Compacts small files, once there are as many as `compact_commits` and at least two.
-
-        Fewer take a reader little time to open.
-        """
-        if Snapshot(self.settings.root).small_files(SMALL_BYTES) < max(2, self.settings.compact_commits):
+        """Compacts small files, once there are as many as `compact_commits` and at least two."""
+        if not is_compaction_due(self.settings, Snapshot(self.settings.root).small_files(SMALL_BYTES)):
             return
         began = time.monotonic()
         self.before_commit()
         compacted = upkeep.compact(self.spark, self.settings.root, SMALL_BYTES)
         said = f"{compacted.number} small files of {compacted.size_bytes / 1e6:.1f} MB compacted"
         say(f"upkeep: {said} in {time.monotonic() - began:.1f} s")
-
-    def _record(self, when: datetime) -> datetime:
-        body = json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode()
-        objects.write(layout.place(self.settings.root, layout.CLEARED), body)
-        return when
 
     def _is_clearing(self) -> bool:
         return self._clearing is not None and self._clearing.is_alive()
@@ -140,7 +132,7 @@ class RootUpkeep:
     def _clear(self, now: datetime) -> None:
         began = time.monotonic()
         removed = clear(self.spark, self.settings, now)
-        self._record(datetime.now(UTC))
+        record_cleared(self.settings.root, datetime.now(UTC))
         say(f"upkeep: removed {removed} in {time.monotonic() - began:.1f} s")
 
     def _clear_manifests(self) -> None:
@@ -158,6 +150,17 @@ def last_cleared(root: str) -> datetime | None:
         TypeError,
     ):  # a damaged record counts as none: old files are removed now
         return None
+
+
+def record_cleared(root: str, when: datetime) -> datetime:
+    """Notes that there is nothing older to remove; returns `when`."""
+    objects.write(layout.place(root, layout.CLEARED), json.dumps({"cleared_at": when.isoformat(timespec="seconds")}).encode())
+    return when
+
+
+def is_compaction_due(settings: IngestSettings, small_files: int) -> bool:
+    """Whether so many small files are worth a compaction. Fewer take a reader little time to open."""
+    return settings.compact_commits > 0 and small_files >= max(2, settings.compact_commits)
 
 
 def is_clearing_due(settings: IngestSettings, cleared_at: datetime | None) -> bool:

@@ -49,7 +49,7 @@ class Stream:
 
     def _run_query(self) -> End:
         with listed(self._settings, self._prefix, self._repeated):
-            self._batches.bar.expect(partial(to_come, self._settings.root))
+            self._batches.tally.bar.expect(partial(to_come, self._settings.root))
             return query.run(query.start(self._spark, self._settings, self._batches), self._batches, self._between)
 
     def _do_what_is_due(self) -> None:

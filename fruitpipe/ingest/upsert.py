@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError, LeaseLost, PlatformFault
@@ -22,28 +22,44 @@ from fruitpipe.ingest import moves, overlap
 from fruitpipe.ingest.bisection import Bisection
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, Chunk, FeaturisedChunk, divided, reference_table, tapered
 from fruitpipe.ingest.platform_fault import Judge
-from fruitpipe.ingest.worker import Worker
-from fruitpipe.outcome import Outcome
+from fruitpipe.ingest.worker import Worker, Workers
 from fruitpipe.output import say
 from fruitpipe.root.manifests import ImageEvent
-from fruitpipe.runtime import session
 from fruitpipe.runtime.progress import Bar, Commit
-from fruitpipe.table import commits, data_files, delta
+from fruitpipe.table import data_files, delta
 from fruitpipe.table.data_files import Group
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.lookup import Known
 from fruitpipe.table.snapshot import Snapshot
 
 
+class Commits(Protocol):
+    """Commits that change rows of the table. Each raises LeaseLost, and changes nothing, where somebody else has changed rows."""
+
+    def add(self, files: Collection[str], counts: Mapping[str, int]) -> None:
+        """Adds rows of images that the table does not have, by the `add` actions of their files. counts: images by outcome."""
+
+    def merge(self, uris: Sequence[str], ingested: Collection[datetime], counts: Mapping[str, int]) -> None:
+        """Merges the outcomes in Parquet files. ingested: `ingested_at` of all rows that the table has of their images."""
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Deletes the rows of images."""
+
+    def remove_others(self, kept: Mapping[str, datetime]) -> None:
+        """Deletes the rows of images that were ingested at another time than the one told for each, by path."""
+
+
 @dataclass(frozen=True)
 class Upsert:
     """Upserts the images of a batch. It keeps no state from one batch to the next, so a batch may follow one that failed.
 
-    fence: raises where this process may no longer write the table. look_up: the table's rows of images, by path. found_gone: is
-    called with the paths of gone images and of those that no event named as removed; raises where the folder is not mounted.
+    workers: who featurise. commits: who writes the table. fence: raises where this process may no longer write it. look_up: the
+    table's rows of images, by path. found_gone: is called with the paths of gone images and of those that no event named as
+    removed; raises where the folder is not mounted.
     """
 
-    spark: SparkSession
+    workers: Workers
+    commits: Commits
     root: str
     featuriser: featurise.Featuriser
     fence: Fence
@@ -64,28 +80,22 @@ class Upsert:
             for featurised in ready:
                 try:
                     judge.check(featurised)
-                    commit = self._commit(featurised)
-                except (LeaseLost, PlatformFault):
+                    self.found_gone(featurised.gone, featurised.unexpectedly_gone)
+                except PlatformFault:
                     self._drop(featurised)
                     raise
-                yield commit
+                yield self._committed(featurised)
 
     def start_workers(self) -> None:
         """Starts a worker on each core, which loads the model while the driver goes on."""
-        threading.Thread(target=self._start_workers, name="fruitpipe-start", daemon=True).start()
-
-    def _start_workers(self) -> None:
-        cores = self.spark.sparkContext.defaultParallelism
-        load = self._worker(to_merge=False).load
-        # The first batch raises the same error and reports it. A stopped context raises AttributeError.
-        with suppress(*session.SPARK_ERRORS, OSError, AttributeError):
-            self.spark.sparkContext.parallelize(range(cores), cores).foreachPartition(load)
+        worker = self._worker(to_merge=False)
+        threading.Thread(target=self.workers.load, args=(worker,), name="fruitpipe-start", daemon=True).start()
 
     def _chunks(self, named: Sequence[ImageEvent], stopping: Callable[[], bool]) -> Iterator[Chunk]:
         """The chunks of the batch; each begins on the progress bar when it is taken."""
         known = self._known([event.path for event in named])
         named = moves.together(named, known)
-        size = IMAGES_PER_CORE * self.spark.sparkContext.defaultParallelism
+        size = IMAGES_PER_CORE * self.workers.cores
         for part in divided(named, size) if known else tapered(named, size):  # a merge takes seconds, an append 0.2
             if stopping():
                 return
@@ -110,34 +120,40 @@ class Upsert:
         Returns the rows that are left. The store may not give the image any more, and then its features are nowhere else.
         """
         self.fence()
-        commits.remove_others(self.spark, self.root, {path: row.ingested_at for path, row in twice.items()}, self.fence)
+        self.commits.remove_others({path: row.ingested_at for path, row in twice.items()})
         left = self.look_up(list(twice))
         self.fence()
-        commits.remove(self.spark, self.root, sorted(path for path, row in left.items() if row.rows > 1), self.fence)
+        self.commits.remove(sorted(path for path, row in left.items() if row.rows > 1))
         return {path: row for path, row in left.items() if row.rows == 1}
 
     def _count_file(self, images: int) -> str | None:
         """The file in which workers on this machine count the images of a chunk for the progress bar; None without one."""
-        here = str(self.spark.sparkContext.master).startswith("local")
-        return self.bar.begin(images) if here else None
+        return self.bar.begin(images) if self.workers.are_here else None
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
         worker = self._worker(to_merge=bool(chunk.known), count_file=chunk.count_file, copyable=chunk.copyable)
-        groups = list(Bisection(self.spark, worker, cancelled.is_set)(chunk.references))
+        groups = list(Bisection(self.workers, worker, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
 
     def _worker(self, *, to_merge: bool, **of_chunk: Any) -> Worker:
         return Worker(replace(self.featuriser, **of_chunk), data_files.Writer(delta.folder(self.root), to_merge))
 
+    def _committed(self, featurised: FeaturisedChunk) -> Commit:
+        """The commit. What a store that fails has of it is not known, so the files stay then; the vacuum removes them."""
+        try:
+            return self._commit(featurised)
+        except LeaseLost:
+            self._drop(featurised)
+            raise
+
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
-        self.found_gone(featurised.gone, featurised.unexpectedly_gone)
         self.fence()
         if featurised.chunk.known:
             self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
-            commits.add(self.spark, self.root, featurised.files, self.fence, featurised.count("outcome"))
+            self.commits.add(featurised.files, featurised.count("outcome"))
         seconds = {"featurise": featurised.seconds, "commit": time.monotonic() - began}
         lag = max((group.lag for group in featurised.groups if group.lag is not None), default=None)
         return Commit(featurised.count("outcome"), featurised.reasons, lag, seconds)
@@ -157,19 +173,14 @@ class Upsert:
         """Merges the rows, then removes the workers' files. After a merge that failed, the vacuum removes them."""
         uris = [data_files.uri(delta.folder(self.root), file) for file in featurised.files]
         if uris:
-            ingested = [row.ingested_at for row in featurised.chunk.known]
-            outcomes = commits.outcomes(self.spark, uris)
-            if featurised.count("outcome")[Outcome.MOVED]:
-                outcomes = commits.with_features_of_moved(self.spark, self.root, outcomes, ingested)
-            with commits.fenced(self.spark, self.fence):
-                commits.merge(self.spark, self.root, outcomes, ingested, featurised.count("outcome"))
+            self.commits.merge(uris, [row.ingested_at for row in featurised.chunk.known], featurised.count("outcome"))
         for uri in uris:
             _remove(uri)
 
     def _looked_at(self, paths: Sequence[str]) -> list[Group]:
         """Featurises images and returns the outcomes; their rows are not kept."""
         references = pa.Table.from_pylist([{"path": path} for path in paths], arrow_schema.REFERENCES)
-        groups = list(Bisection(self.spark, self._worker(to_merge=False), lambda: False)(references))
+        groups = list(Bisection(self.workers, self._worker(to_merge=False), lambda: False)(references))
         for file in {group.file for group in groups if group.file}:
             _remove(data_files.uri(delta.folder(self.root), file))
         return groups

@@ -9,6 +9,8 @@ the table and costs one look an image.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,14 +21,19 @@ from fruitpipe.erasure.execution import Eraser
 from fruitpipe.extractor import featurise
 from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, prefix_listing, recompute, root_upkeep, waiting_manifests
-from fruitpipe.ingest.micro_batch import Batches, summary
+from fruitpipe.ingest.local_workers import LocalWorkers, There
+from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.ingest.mount import Mount, OtherPrefixes
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
 from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.ingest.seen import Seen
+from fruitpipe.ingest.small_run import Appends, NeedsSpark, SmallRun
+from fruitpipe.ingest.spark_commits import SparkCommits
+from fruitpipe.ingest.spark_workers import SparkWorkers
 from fruitpipe.ingest.stream import Stream
+from fruitpipe.ingest.tally import Tally, summary
 from fruitpipe.ingest.upsert import Upsert
 from fruitpipe.operations import metrics
 from fruitpipe.output import say
@@ -41,11 +48,12 @@ from fruitpipe.table.lookup import Lookup
 from fruitpipe.table.path_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pyspark.sql import SparkSession
 
     from fruitpipe.pictures.naming import Naming
+    from fruitpipe.root.manifests import ImageEvent
 
 
 class Hearers(NamedTuple):
@@ -70,10 +78,10 @@ def ingest(settings: IngestSettings) -> None:
         hashes = KeptRowHashes(settings.root, settings.images)
         naming.keep(settings.root, rule)
         prefix = listing(settings, rule, hashes)
-        if settings.once and not session.is_submitted() and is_done(settings, prefix):
-            done = Counter[str]()
-        else:
-            done = stream(model, fence, prefix, hashes, Hearers(heard, told))
+        hearers = Hearers(heard, told)
+        done = None if session.is_submitted() else without_spark(model, fence, prefix, hashes, hearers)
+        if done is None:
+            done = stream(model, fence, prefix, hashes, hearers)
     say(f"ingest: {summary(done)}")
 
 
@@ -93,42 +101,85 @@ def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashe
     objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
     with progress.bar("ingest", wanted=settings.once) as bar:
         upkeep = RootUpkeep(spark, settings, fence)
-        beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
         eraser = Eraser(spark, settings, fence, hearers.of_runs)
-        within_reach = OtherPrefixes(settings.root, beside).within_reach
-        batches = Batches(settings, upsert, eraser, bar, upkeep.wants_renewal, within_reach, *hearers)
+        tally = Tally(bar, hearers.of_commits, settings.log_json)
+        upsert = replace(upsert, bar=bar)
+        batches = Batches(settings, upsert, eraser, tally, upkeep.wants_renewal, within_reach(settings), hearers.of_runs)
         Stream(spark, batches, upkeep, prefix, hashes).run()
-    return batches.outcomes
+    return tally.outcomes
 
 
-def is_done(settings: IngestSettings, prefix: Listing) -> bool:
-    """Whether a run with `--once` has nothing to do. Needs no Spark, which takes some seconds to start.
+def without_spark(
+    model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, hearers: Hearers
+) -> Counter[str] | None:
+    """A run with `--once` that has nothing to do, or few new images; images by outcome. None where it takes Spark.
 
-    What is new under the prefix is listed last, as it becomes manifests.
+    Spark takes some seconds to start. What is new under the prefix becomes manifests in any case.
     """
+    settings = prefix.settings
+    if not (settings.once and is_settled(settings)):
+        return None
+    if settings.source == "prefix":
+        prefix.list_once()
+    waiting = waiting_manifests.unread(settings.root, checkpoint.place(settings.root))
+    if not waiting:
+        return Counter() if delta.is_ours(settings.root, settings.vacuum_hours) else None
+    if not settings.images_without_spark or settings.manifest_days:
+        return None
+    with progress.bar("ingest") as bar, closing(LocalWorkers(model)) as workers:
+        rows, featurise_by = Appends(settings.root, fence), featuriser(settings, model, There())
+        upsert = Upsert(workers, rows, settings.root, featurise_by, fence, look_up(settings, hashes), prefix.found_gone, bar)
+        tally = Tally(bar, hearers.of_commits, settings.log_json)
+        try:
+            SmallRun(settings, upsert, look_up(settings, hashes), tally, within_reach(settings), hearers.of_runs)(waiting)
+        except NeedsSpark:
+            return None
+    return tally.outcomes
+
+
+def is_settled(settings: IngestSettings) -> bool:
+    """Whether nothing but images may wait: no erasure, recomputation or upkeep, and a table as it is made today, or none yet."""
     root = settings.root
+    is_there = delta.is_ours(root, settings.vacuum_hours)
     return (
-        delta.is_ours(root, settings.vacuum_hours)
+        (is_there or not objects.children(delta.folder(root)))
         and register.is_settled(root)
         and not (settings.stale_per_second and recompute.asked(root))
-        and not root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root))
+        and not (is_there and root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root)))
         and not checkpoint_renewal.is_due(settings)
-        and not (settings.source == "prefix" and prefix.list_once())
-        and not waiting_manifests.unread(root, checkpoint.place(root))
     )
 
 
 def upserter(spark: SparkSession, model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
-    """The job's Upsert; the model is sent to the workers once."""
+    """The job's Upsert by Spark; the model is sent to the workers once."""
     settings = prefix.settings
-    broadcast, in_full = spark.sparkContext.broadcast(model), settings.decode == Decoding.full
-    rule = naming.of(settings.root)
-    limits = settings.max_image_bytes, settings.max_image_seconds
-    featuriser = featurise.Featuriser(
-        broadcast, fingerprint(model), *limits, naming=rule, preprocessing=model.preprocessing, in_full=in_full
+    workers, rows = SparkWorkers(spark), SparkCommits(spark, settings.root, fence)
+    featurise_by = featuriser(settings, model, spark.sparkContext.broadcast(model))
+    return Upsert(workers, rows, settings.root, featurise_by, fence, look_up(settings, hashes), prefix.found_gone)
+
+
+def featuriser(settings: IngestSettings, model: ModelFile, broadcast: featurise.Broadcast) -> featurise.Featuriser:
+    """What each worker does with an image. broadcast: how it gets the model."""
+    return featurise.Featuriser(
+        broadcast,
+        fingerprint(model),
+        settings.max_image_bytes,
+        settings.max_image_seconds,
+        naming=naming.of(settings.root),
+        preprocessing=model.preprocessing,
+        in_full=settings.decode == Decoding.full,
     )
-    look_up = Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
-    return Upsert(spark, settings.root, featuriser, fence, look_up, prefix.found_gone)
+
+
+def look_up(settings: IngestSettings, hashes: KeptRowHashes) -> Lookup:
+    """The table's rows of images."""
+    return Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
+
+
+def within_reach(settings: IngestSettings) -> Callable[[Sequence[ImageEvent]], list[ImageEvent]]:
+    """Leaves out images below other prefixes of the root that are not there now."""
+    beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
+    return OtherPrefixes(settings.root, beside).within_reach
 
 
 def listing(settings: IngestSettings, rule: Naming, hashes: KeptRowHashes) -> Listing:

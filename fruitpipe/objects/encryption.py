@@ -1,6 +1,6 @@
 """The KMS key for writes to S3, where a bucket demands that each request names one.
 
-One setting for all that writes, FRUITPIPE_KMS_KEY: boto3 and S3A, on the driver and on the workers, and the functions on AWS.
+One setting for all that writes, FRUITPIPE_KMS_KEY: boto3, S3A and deltalake, on driver and workers, and the functions on AWS.
 Reads need no key named. Without the setting the bucket's own default encryption holds.
 """
 
@@ -23,6 +23,12 @@ def request() -> dict[str, Any]:
     """boto3's arguments for a PUT or a copy with the key; none without it. The bucket decides whether bucket keys are used."""
     key = os.environ.get(VARIABLE)
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+
+
+def deltalake() -> dict[str, str]:
+    """The storage options of deltalake for the same."""
+    key = os.environ.get(VARIABLE)
+    return {"aws_server_side_encryption": "aws:kms", "aws_sse_kms_key_id": key} if key else {}
 
 
 def spark(environment: Mapping[str, str]) -> dict[str, str]:

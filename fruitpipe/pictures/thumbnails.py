@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
-import multiprocessing
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from PIL import Image
 
 from fruitpipe import objects
 from fruitpipe.errors import FruitpipeError
 from fruitpipe.pictures import colours, decoding
+from fruitpipe.runtime.served_process import ProcessEnded, ServedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
 
 SIDE_PX = 64
 QUALITY = 60
@@ -66,65 +64,30 @@ class InTime(Generic[Made]):
     """
 
     def __init__(self, work: Callable[[bytes], Made | None], seconds: float = MAX_SECONDS, most_late: float = MOST_LATE) -> None:
-        self._work, self._seconds, self._most_late, self._late = work, seconds, most_late, 0
-        self._process: BaseProcess | None = None
+        self._process, self._seconds, self._most_late, self._late = ServedProcess(work), seconds, most_late, 0
 
     def __call__(self, body: bytes) -> Made | None:
         """The result of `work`, or what it raised; None where it is late."""
         if self._late >= self._most_late:
             return None
-        answer = self._answer_to(body)
-        if answer is None:
+        try:
+            return self._in_time(body)
+        except ProcessEnded:
             self._late += 1
-            self.close()
             return None
-        made, error = answer
-        if error:
-            raise error
-        return made
 
-    def _answer_to(self, body: bytes) -> tuple[Made | None, Exception | None] | None:
-        with suppress(EOFError, OSError):  # its process was killed, most likely for its memory
-            process = self._process or self._begin()
-            late = threading.Timer(self._seconds, process.kill)  # ends a send or an answer that stops half-way as well
-            late.start()
-            try:
-                self._pipe.send(body)
-                answer: tuple[Made | None, Exception | None] = self._pipe.recv()
-            finally:
-                late.cancel()
-            return answer
-        return None
-
-    def _begin(self) -> BaseProcess:
-        spawn = multiprocessing.get_context("spawn")
-        self._pipe, theirs = spawn.Pipe()
-        process = spawn.Process(target=_serve, args=(theirs, self._work), daemon=True)
-        with theirs:  # closed, so that the end of the process ends the pipe
-            process.start()
-        self._process = process
-        self._pipe.recv()  # that it is ready: a busy machine may take long to start it, which no picture is to blame for
-        return process
+    def _in_time(self, body: bytes) -> Made | None:
+        self._process.start()  # a busy machine may take long to start it, which no picture is to blame for
+        late = threading.Timer(self._seconds, self._process.kill)  # ends a send or an answer that stops half-way as well
+        late.start()
+        try:
+            return self._process(body)
+        finally:
+            late.cancel()
 
     def close(self) -> None:
         """Ends the process at once."""
-        if self._process:
-            self._process.kill()
-            self._process.join()
-            self._pipe.close()
-            self._process = None
-
-
-def _serve(pipe: Connection, work: Callable[[bytes], Any]) -> None:
-    """What the process does: answers each body with what `work` makes of it and what it raised, until the pipe ends."""
-    with suppress(EOFError, KeyboardInterrupt):
-        pipe.send("ready")
-        while True:
-            body = pipe.recv()
-            try:
-                pipe.send((work(body), None))
-            except Exception as error:  # noqa: BLE001 - raised by whoever asked
-                pipe.send((None, error))
+        self._process.close()
 
 
 def thumbnail(body: bytes) -> str | None:

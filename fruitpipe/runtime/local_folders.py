@@ -19,6 +19,7 @@ from pathlib import Path
 from fruitpipe.runtime import cache
 
 JAVA = "java"  # within a working folder: Java's temporary files, and those in which workers say what they have in hand
+WORKERS = "workers"  # the same of workers that are not Spark's
 LOG_DAYS = 30  # that a log stays after its last line
 LOCK = "in-use"  # locked as long as the process lives; its id alone may be another process's by now
 STARTING = ".starting"  # beside the folders, locked while a process makes its own, which looks like one that was left until then

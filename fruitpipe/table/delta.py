@@ -1,6 +1,6 @@
 """Creates and reads the features table through Delta's public API. The only importer of delta.
 
-The stream's driver is its only writer: Delta on S3 is safe with one writing driver and no more.
+The stream's process is its only writer: Delta on S3 is safe with one writer and no more.
 
 | call | needs the lease | what a failure does |
 |---|---|---|
@@ -99,9 +99,10 @@ def is_ours(root: str, hours: int = retention.WEEK_HOURS) -> bool:
 def create(
     spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None, hours: int = retention.WEEK_HOURS
 ) -> None:
-    """Makes an empty features table, unless there is one; `before_commit` raises where this process may write none.
+    """Makes an empty features table, or gives one that is there what it lacks, and looks whether Delta takes appends.
 
-    hours: that it is to remember at least, see `retention`; a table that does so for longer stays as it is.
+    `before_commit` raises where this process may write none. hours: that it is to remember at least, see `retention`; a table
+    that does so for longer stays as it is.
 
     Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
     take the stream's commits.
@@ -112,10 +113,15 @@ def create(
             wanted = ", ".join(f"'{key}' = '{interval}'" for key, interval in lacking.items())
             spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({wanted})")
     else:
-        before_commit()
-        objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
-        first_commit.write(folder(root), FEATURES.json(), PROPERTIES | retention.lacking({}, hours), datetime.now(UTC))
+        begin(root, before_commit, hours)
     delta_java.check(spark, features_uri(root))
+
+
+def begin(root: str, before_commit: Callable[[], None], hours: int) -> None:
+    """Makes an empty features table where there is none (`is_new`), without Spark. The rest is as for `create`."""
+    before_commit()
+    objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
+    first_commit.write(folder(root), FEATURES.json(), PROPERTIES | retention.lacking({}, hours), datetime.now(UTC))
 
 
 def rows(spark: SparkSession, root: str) -> DataFrame:

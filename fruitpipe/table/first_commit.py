@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # What a writer has to know of a table with a change data feed and columns that are never null.
-PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["invariants", "changeDataFeed", "appendOnly"]}
+WRITER_FEATURES = ["invariants", "changeDataFeed", "appendOnly"]
+PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": WRITER_FEATURES}
 COMMIT, CHECKSUM = (f"_delta_log/{0:020}.{kind}" for kind in ("json", "crc"))
 
 

@@ -1,7 +1,7 @@
 """The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
 
-The only importer of deltalake, which only ever reads here: Spark, in the stream's driver, is the table's one writer. Delta's log
-and Parquet's columns decide what is fetched, so no query touches the 5 kB of features that a row has.
+Only this module and `appends` import deltalake. Delta's log and Parquet's columns decide what is fetched, so no query touches the
+5 kB of features that a row has.
 """
 
 from __future__ import annotations
@@ -78,6 +78,12 @@ class Snapshot:
             raise missing from error
 
     @property
+    def of_deltalake(self) -> DeltaTable:
+        """The table as deltalake has it, for `appends`."""
+        table: DeltaTable = self._table
+        return table
+
+    @property
     def version(self) -> int:
         """The table's version."""
         return int(self._table.version())
@@ -116,6 +122,11 @@ class Snapshot:
     def features(self) -> set[str]:
         """The features of the protocol that a reader has to know."""
         return set(self._table.protocol().reader_features or ())
+
+    @property
+    def writer_features(self) -> set[str]:
+        """The features of the protocol that a writer has to know."""
+        return set(self._table.protocol().writer_features or ())
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows that a SELECT from `features` gives, in the order that it asks for. Times are in UTC."""
@@ -218,11 +229,11 @@ def timestamp(value: datetime) -> str:
 
 
 def _storage_options(uri: str) -> dict[str, str]:
-    """Endpoint and credentials as boto3 finds them, so that all readers of a bucket agree."""
+    """Endpoint, credentials and key as boto3 has them, so that all readers and writers of a bucket agree."""
     if not objects.is_s3(uri):
         return {}
-    from fruitpipe.objects import s3
+    from fruitpipe.objects import encryption, s3
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     local = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
-    return s3.credentials(uri) | local
+    return s3.credentials(uri) | local | encryption.deltalake()

@@ -3,8 +3,9 @@
     python tests/soak/histories.py [--histories 200] [--seed 0]
 
 A history is made of uploads, overwrites (some with the old size and time), removals, renames and restored old files; of their
-events, which come twice, in any order or never; and of runs of the stream, from either source, some of which crash before or
-after the table's commit or find their checkpoint lost. What the table must hold is worked out from the files themselves.
+events, which come twice, in any order or never; and of runs of the stream, from either source, with Spark or without it where
+it may do without, some of which crash before or after the table's commit or find their checkpoint lost. What the table must
+hold is worked out from the files themselves.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT))  # tests/ is not installed
 
 from fruitpipe import objects  # noqa: E402
+from fruitpipe.ingest import small_run  # noqa: E402
 from fruitpipe.ingest.micro_batch import Batches  # noqa: E402
 from fruitpipe.ingest.upsert import Upsert  # noqa: E402
 from fruitpipe.jobs.ingest import ingest  # noqa: E402
@@ -37,7 +39,7 @@ from fruitpipe.jobs.reconcile import reconcile  # noqa: E402
 from fruitpipe.root import manifests  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
-from fruitpipe.table import delta  # noqa: E402
+from fruitpipe.table import appends, delta  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.model import runs  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
@@ -51,6 +53,7 @@ GOOD = [jpeg(seed, size=24) for seed in range(6)]
 # Contents by number, and for a bad one the reason that is to be found.
 BAD = {b"": "empty", GOOD[0][:300]: "truncated", b"<html>gone</html>": "not-an-image"}
 BODIES = [*GOOD, *BAD]
+FEW = st.sampled_from([0, 5000])  # images that a run takes in without Spark, where it may
 CRASHES = st.sampled_from([None, None, "before", "after"])  # the table's commit
 
 
@@ -128,13 +131,13 @@ class BucketHistory(RuleBasedStateMachine):
             objects.write(manifests.manifest_uri(f"file://{self.root}", now, manifests.manifest_name("test", now, body)), body)
 
     @precondition(lambda self: self._seen())
-    @rule(files=st.sampled_from([2, 100]), crash=CRASHES)
-    def run_from_the_listing(self, files: int, crash: str | None) -> None:
-        self._run("prefix", files, crash)
+    @rule(files=st.sampled_from([2, 100]), crash=CRASHES, few=FEW)
+    def run_from_the_listing(self, files: int, crash: str | None, few: int) -> None:
+        self._run("prefix", crash, max_files_per_trigger=files, images_without_spark=few)
 
-    @rule(files=st.sampled_from([2, 100]), crash=CRASHES)
-    def run_from_the_manifests(self, files: int, crash: str | None) -> None:
-        self._run("events", files, crash)
+    @rule(files=st.sampled_from([2, 100]), crash=CRASHES, few=FEW)
+    def run_from_the_manifests(self, files: int, crash: str | None, few: int) -> None:
+        self._run("events", crash, max_files_per_trigger=files, images_without_spark=few)
 
     @rule()
     def lose_the_checkpoint(self) -> None:
@@ -162,11 +165,11 @@ class BucketHistory(RuleBasedStateMachine):
         found = oracle.actual_rows(delta.rows(self.spark, f"file://{self.root}"))
         assert not (wrong := oracle.differences(expected, found)), wrong
 
-    def _run(self, source: str, files: int, crash: str | None) -> None:
+    def _run(self, source: str, crash: str | None, **more: Any) -> None:
         """One run of the stream, which may die just before or just after a batch is committed to the table."""
         try:
             with dying(crash):
-                self._ingest(source, max_files_per_trigger=files)
+                self._ingest(source, **more)
             self.counts["runs to the end"] += 1
         except Crash:
             self.counts[f"runs that died {crash} a commit"] += 1
@@ -194,8 +197,9 @@ class BucketHistory(RuleBasedStateMachine):
             self.pending.append(manifests.ImageEvent(kind, f"file://{path}", sequencer=f"{self.sequence:08X}"))
 
     def _ingest(self, source: Any, **more: Any) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), mock.patch.object(appends, "add", wraps=appends.add) as without_spark:
             ingest(IngestSettings(images=str(self.images), root=str(self.root), source=source, once=True, **more))
+        self.counts["commits without Spark"] += without_spark.call_count
 
     def _reconcile(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -204,7 +208,7 @@ class BucketHistory(RuleBasedStateMachine):
 
 @contextlib.contextmanager
 def dying(when: str | None) -> Any:
-    """A process that ends at its first commit: before the table has it, or between the table and the checkpoint."""
+    """A process that ends at its first commit: before the table has it, or between the table and what says that it is done."""
 
     def dies(*_: Any) -> None:
         raise Crash
@@ -218,7 +222,7 @@ def dying(when: str | None) -> Any:
         with mock.patch.object(Upsert, "_commit", dies):
             yield
     elif when == "after":
-        with mock.patch.object(Batches, "_commit", commits_and_dies):
+        with mock.patch.object(Batches, "_commit", commits_and_dies), mock.patch.object(small_run, "carried_out", dies):
             yield
     else:
         yield

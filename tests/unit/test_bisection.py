@@ -10,8 +10,9 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.extractor.featurise import Featuriser
-from fruitpipe.ingest import bisection
+from fruitpipe.ingest import spark_workers
 from fruitpipe.ingest.bisection import Bisection
+from fruitpipe.ingest.worker import Overdue, WorkerDied
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class OnList(Bisection):
         self.runs.append(paths)
         for path in paths:
             if kind := self.deadly.get(path):
-                raise kind(path) if kind is bisection._Overdue else kind
+                raise kind(path) if kind is Overdue else kind
         return [(path, None) for path in paths]
 
 
@@ -60,7 +61,7 @@ def found(monkeypatch):
 
 
 IMAGES = [f"s3://b/{number:04}.jpg" for number in range(6000)]
-SLOW = dict.fromkeys(IMAGES[::300], bisection._Overdue)
+SLOW = dict.fromkeys(IMAGES[::300], Overdue)
 
 
 def test_slow_images_among_thousands_do_not_have_all_the_others_run_again_and_again(found):
@@ -73,12 +74,12 @@ def test_slow_images_among_thousands_do_not_have_all_the_others_run_again_and_ag
 
 @pytest.mark.parametrize("images", [IMAGES[:1], IMAGES[:2], IMAGES[:7]])
 def test_where_every_image_is_slow_or_deadly_each_is_found(found, images):
-    for kind, reason in ((bisection._Overdue, "too-slow"), (bisection._WorkerDied, "crashes-decoder")):
+    for kind, reason in ((Overdue, "too-slow"), (WorkerDied, "crashes-decoder")):
         assert found(images, dict.fromkeys(images, kind))[0] == dict.fromkeys(images, reason)
 
 
 def test_slow_and_deadly_images_are_told_apart_in_one_chunk(found):
-    deadly = {IMAGES[3]: bisection._Overdue, IMAGES[50]: bisection._WorkerDied, IMAGES[51]: bisection._Overdue}
+    deadly = {IMAGES[3]: Overdue, IMAGES[50]: WorkerDied, IMAGES[51]: Overdue}
     outcomes, _ = found(IMAGES[:100], deadly)
     assert {path: error for path, error in outcomes.items() if error} == {
         IMAGES[3]: "too-slow",
@@ -115,4 +116,4 @@ BAD_NODE = f"{BY_A_TASK}Container from a bad node: container_1_2_01_3 on host: h
     ],
 )
 def test_a_container_that_is_killed_for_its_memory_counts_as_a_worker_that_died(said, a_worker_gave_up):
-    assert bool(bisection.WORKER_GAVE_UP.search(f"Job aborted due to stage failure: {said}")) is a_worker_gave_up
+    assert bool(spark_workers.WORKER_GAVE_UP.search(f"Job aborted due to stage failure: {said}")) is a_worker_gave_up

@@ -13,7 +13,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema, featurise, read_ahead
 from fruitpipe.extractor.arrow_schema import Reference
-from fruitpipe.ingest import bisection
+from fruitpipe.ingest import spark_workers
 from fruitpipe.pictures import decoding
 from fruitpipe.pictures.bad_image import MESSAGE_CHARACTERS
 from tests.pictures import jpeg
@@ -172,7 +172,7 @@ def test_what_the_machine_or_the_installation_lacks_is_no_images_fault(monkeypat
     ],
 )
 def test_where_java_ran_out_of_memory_no_image_is_to_blame(said, a_worker_gave_up):
-    assert bool(bisection.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
+    assert bool(spark_workers.WORKER_GAVE_UP.search(said)) is a_worker_gave_up
 
 
 def test_bytes_whose_features_the_table_has_under_another_name_are_not_decoded():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections import Counter
 
 import pytest
 from PIL import Image
@@ -176,7 +177,7 @@ def test_a_url_that_the_client_does_not_take_is_refused():
 def test_an_ingest_without_the_client_says_so_before_it_looks_whether_there_is_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openlineage.client.event_v2", None)
     monkeypatch.setattr(ingest.ModelFile, "load", lambda *_: None)
-    monkeypatch.setattr(ingest, "is_done", lambda *_: True)
+    monkeypatch.setattr(ingest, "without_spark", lambda *_: Counter())
     (tmp_path / "images").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
     with pytest.raises(MissingRequirement, match="--openlineage-url needs openlineage-python"):

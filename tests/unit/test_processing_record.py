@@ -50,6 +50,7 @@ def fill(root, images):
 def test_it_tells_what_a_folder_holds_for_how_long_and_what_a_person_has_to_add(root, tmp_path, capsys, monkeypatch):
     images = f"file://{tmp_path}/images"
     fill(root, images)
+    monkeypatch.delenv("FRUITPIPE_IMAGES_WITHOUT_SPARK", raising=False)  # the tests' own
     monkeypatch.setenv("FRUITPIPE_VACUUM_HOURS", "24")
     told = json.loads(recorded(root, capsys, "--json"))
     assert [title[:3] for title in list(told)[1:]] == ["(a)", "(b)", "(c)", "(d)", "(e)", "(f)", "(g)"]

@@ -82,7 +82,7 @@ def test_a_query_that_is_asked_to_stop_commits_the_batch_in_progress(batches):
         ask_to_stop()
 
     assert query.run(running, batches, between(step)) is End.STOPPED
-    assert (running.was_stopped, batches.outcomes["featurised"]) == (True, 2)
+    assert (running.was_stopped, batches.tally.outcomes["featurised"]) == (True, 2)
 
 
 def test_a_stop_may_come_while_what_is_left_is_done(batches):
@@ -96,7 +96,7 @@ def test_a_query_pauses_for_an_erasure_and_another_takes_batches_again(batches):
     batches.begin_query()
     following = Query(batches)
     following.run_batch()
-    assert (following.failure, batches.outcomes["featurised"]) == ("", 2)
+    assert (following.failure, batches.tally.outcomes["featurised"]) == ("", 2)
 
 
 @pytest.mark.parametrize("committed", [0, 1])
@@ -119,7 +119,7 @@ def test_a_batch_that_is_refused_or_cut_short_is_no_failure(batches, committed):
 
     assert query.run(running, batches, between(step)) is End.STOPPED
     assert "Stopping" in running.failure
-    assert batches.outcomes["featurised"] == committed
+    assert batches.tally.outcomes["featurised"] == committed
 
 
 @pytest.mark.parametrize("is_asked_to_stop", [False, True])

@@ -1,0 +1,133 @@
+"""A process of its own that does one piece of work after the other, and may be killed: native code that hangs ends it alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import traceback
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
+
+
+class ProcessEnded(Exception):
+    """The process ended before it answered: killed, most likely for its memory, or by native code."""
+
+
+class NotStarted(ProcessEnded):
+    """The process ended before it was ready, or could not be started: nothing that it was asked is to blame."""
+
+
+class ServedProcess(Generic[Asked, Made]):
+    """Does `work` in a process that starts when it is first needed, and again after one that ended.
+
+    `work` is a function of a module, or an object that can be pickled, as are its argument and its result. One thread at a time
+    may call it; any may `kill`.
+    """
+
+    def __init__(self, work: Callable[[Asked], Made]) -> None:
+        self._work = work
+        self._process: BaseProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its number; None where it has not started, or has ended."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Returns when the process is ready. Raises NotStarted."""
+        if self._process:
+            return
+        try:
+            self._process = self._begun()
+            self._send(self._work)  # not as its arguments: Python waits for ever where a process is killed before it reads them
+            self._received()
+        except (OSError, ProcessEnded) as error:
+            raise NotStarted(str(error)) from error
+
+    def _begun(self) -> BaseProcess:
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of libraries hold
+        self._pipe, theirs = spawn.Pipe()
+        process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
+        with theirs, _without_interrupts():  # its end of the pipe is closed here, so that the end of the process ends the pipe
+            try:
+                process.start()
+            except OSError:
+                self._pipe.close()
+                raise
+        return process
+
+    def __call__(self, asked: Asked) -> Made:
+        """The result of `work`, or what it raised. Raises ProcessEnded."""
+        self.start()
+        self._send(asked)
+        made, error = self._received()
+        if error:
+            raise error
+        return made  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        """Ends the process, whatever it does; who waits for it gets ProcessEnded."""
+        if process := self._process:
+            process.kill()
+
+    def close(self) -> None:
+        """Ends the process at once."""
+        if self._process:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = None
+
+    def _send(self, given: Any) -> None:
+        try:
+            self._pipe.send(given)
+        except OSError as error:
+            self.close()
+            raise ProcessEnded from error
+
+    def _received(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self.close()
+            raise ProcessEnded from error
+
+
+def _serve(pipe: Connection) -> None:
+    """What the process does: answers each call with what `work` makes of it and what it raised, until the pipe ends."""
+    with suppress(EOFError, ConnectionError):  # who asked has ended
+        work: Callable[[Any], Any] = pipe.recv()
+        pipe.send("ready")
+        while True:
+            pipe.send(_answer(work, pipe.recv()))
+
+
+def _answer(work: Callable[[Any], Any], asked: Any) -> tuple[Any, Exception | None]:
+    """What `work` makes of it, and what it raised; an error that cannot be sent as its text."""
+    try:
+        return work(asked), None
+    except Exception as error:  # noqa: BLE001 - raised by whoever asked
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+        except Exception:  # noqa: BLE001 - of any kind
+            return None, RuntimeError("".join(traceback.format_exception(error)))
+        return None, error
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started in the block never gets SIGINT: Ctrl-C goes to each process of a terminal, and the first one answers it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
