@@ -112,6 +112,8 @@ class SmallRun:
     def _prepare(self, named: Sequence[ImageEvent]) -> None:
         """Makes a new root's table. Raises NeedsSpark where upkeep is due with the run's commits, or only Spark can write."""
         root = self.settings.root
+        if not objects.takes_links(root):
+            raise NeedsSpark
         try:
             table = Snapshot(root)
         except NotFound:

@@ -61,11 +61,17 @@ class Store(Protocol):
     def uploads(self, uri: str) -> Iterator[Upload]: ...
     def abort(self, upload: Upload) -> None: ...
     def check_drive(self, uri: str) -> None: ...
+    def takes_links(self, uri: str) -> bool: ...
 
 
 def check_drive(uri: str) -> None:
     """Raises PlatformFault where a folder lies on a drive that does not keep what a file system promises; makes the folder."""
     _store(uri).check_drive(uri)
+
+
+def takes_links(uri: str) -> bool:
+    """Whether deltalake can commit to a table in this folder: to one on a drive it does by a hard link, as on exFAT is none."""
+    return _store(uri).takes_links(uri)
 
 
 def look(uri: str, known_etag: str | None = None, max_bytes: int | None = None) -> Look:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fruitpipe.errors import Conflict, PlatformFault
-from fruitpipe.objects.local_drive import check_drive
+from fruitpipe.objects.local_drive import check_drive, takes_links
 from fruitpipe.objects.local_files import (
     NO_FILE,
     explained,
@@ -43,6 +43,7 @@ __all__ = [
     "look",
     "purge",
     "read_piece",
+    "takes_links",
     "uploads",
     "write",
     "write_for_browsers",

@@ -33,6 +33,21 @@ def check_drive(uri: str) -> None:
         raise PlatformFault(f"{uri}: this drive does not {', nor '.join(failures)}; {SEE}")
 
 
+def takes_links(uri: str) -> bool:
+    """Whether a file in this folder, which is there, may have a second name."""
+    file, second = (path_of(uri) / f".fruitpipe-probe-{uuid.uuid4().hex}{end}" for end in ("", ".link"))
+    with explained(uri):
+        file.touch()
+    try:
+        second.hardlink_to(file)
+    except OSError:
+        return False
+    finally:
+        file.unlink()
+        second.unlink(missing_ok=True)
+    return True
+
+
 def _failures(folder: Path) -> Iterator[str]:
     """What does not work, each in words that follow "does not"."""
     file, other = (folder / f".fruitpipe-probe-{uuid.uuid4().hex}{end}" for end in ("", ".new"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -145,6 +146,18 @@ def test_whoever_runs_next_finds_the_others_rows_and_files(images, root, run, ro
     assert len(rows()) == 28
 
 
+class Opened(Exception):
+    """A session was asked for."""
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    def opened(*_):
+        raise Opened
+
+    monkeypatch.setattr(session, "open", opened)
+
+
 def overwritten(images, _root):
     put(images / "Kiwi" / "0000.jpg", jpeg(99))
 
@@ -170,14 +183,8 @@ def many_small_files(images, root):
 
 
 @pytest.mark.parametrize("waits", [overwritten, removed, a_line_that_is_no_event, more_than_few, many_small_files])
-def test_what_takes_more_than_an_append_is_left_to_spark_before_anything_is_changed(images, root, monkeypatch, waits):
-    class Opened(Exception):
-        pass
-
-    def opened(*_):
-        raise Opened
-
-    monkeypatch.setattr(session, "open", opened)
+@pytest.mark.usefixtures("no_session")
+def test_what_takes_more_than_an_append_is_left_to_spark_before_anything_is_changed(images, root, waits):
     fill(images, 12)
     ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
     waits(images, root)
@@ -185,6 +192,20 @@ def test_what_takes_more_than_an_append_is_left_to_spark_before_anything_is_chan
     with pytest.raises(Opened):
         ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
     assert Snapshot(root).version == before
+
+
+@pytest.mark.usefixtures("no_session")
+def test_a_root_on_a_drive_without_hard_links_is_left_to_spark(images, root, monkeypatch):
+    """As a memory card's: deltalake commits there by none."""
+
+    def refuses(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuses)
+    fill(images, 1)
+    with pytest.raises(Opened):
+        ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
+    assert not (Path(root.removeprefix("file://")) / "features").exists()
 
 
 def test_a_run_that_is_killed_before_its_manifests_are_gone_does_nothing_twice(images, root, run, rows, monkeypatch, spark):  # noqa: ARG001

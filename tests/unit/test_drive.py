@@ -50,3 +50,11 @@ def test_a_sound_drive_is_left_as_it_was_and_a_bucket_is_not_asked(tmp_path):
     objects.check_drive(f"file://{tmp_path}/new/root")
     objects.check_drive("s3://bucket/root")
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "root"]
+
+
+def test_a_drive_without_hard_links_is_told_apart_and_left_as_it_was(tmp_path, monkeypatch):
+    assert objects.takes_links(f"file://{tmp_path}")
+    assert objects.takes_links("s3://bucket/root")
+    monkeypatch.setattr(Path, "hardlink_to", refuses)
+    assert not objects.takes_links(f"file://{tmp_path}")
+    assert list(tmp_path.iterdir()) == []
