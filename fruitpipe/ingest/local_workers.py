@@ -88,7 +88,7 @@ class LocalWorkers:
             except NotStarted as error:
                 raise PlatformFault(f"a worker's process does not start ({error}); free memory, and start again") from error
             except ModuleNotFoundError as error:
-                raise MissingRequirement(f"the workers' Python has no module {error.name}; install fruitpipe again") from error
+                raise MissingRequirement(f"the workers' Python has no module {error.name}; make its environment anew") from error
             except (ProcessEnded, MemoryError) as error:
                 path = self._overdue()
                 raise (WorkerDied() if path is None else Overdue(path)) from error

@@ -162,15 +162,12 @@ class Snapshot:
         return [_commit(entry) for entry in history if entry.get("operation") in BATCHES]
 
     def _execute(self, sql: str) -> Iterator[pa.RecordBatch]:
-        batches = iter(QueryBuilder().register(TABLE, self._table).execute(sql))
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except Exception as error:  # the iterator has no class of its own for what goes wrong while files are read
-                raise OSError(str(error)) from error
-            yield pa.record_batch(batch)
+        """The batches, read by pyarrow: deltalake's own reader keeps all threads waiting, and with them the lease's renewal."""
+        reader = pa.RecordBatchReader.from_stream(QueryBuilder().register(TABLE, self._table).execute(sql))
+        try:
+            yield from reader
+        except pa.ArrowException as error:  # what goes wrong while files are read
+            raise OSError(str(error)) from error
 
     def _read(self, read: Callable[[], Made]) -> Made:
         """Calls `read`, again if an answer breaks off, which deltalake does not retry. Raises Damaged, PlatformFault."""

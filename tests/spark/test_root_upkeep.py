@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 
 from fruitpipe import objects
 from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.ingest import checkpoint_renewal, micro_batch, root_upkeep
+from fruitpipe.ingest import checkpoint_renewal, root_upkeep, tally
 from fruitpipe.ingest.root_upkeep import SMALL_BYTES, RootUpkeep
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
@@ -220,7 +220,7 @@ def test_a_stream_that_goes_on_removes_manifests_and_begins_a_full_checkpoint_an
         if any("1 featurised" in line for line in lines):  # of the third manifest, after the first two together
             os.kill(os.getpid(), signal.SIGTERM)
 
-    for module in (checkpoint_renewal, micro_batch):
+    for module in (checkpoint_renewal, tally):
         monkeypatch.setattr(module, "say", then)
     ingest(settings(source="events", trigger_seconds=0.5))
     assert sum("named over 2 manifests that are gone; a new one begins" in line for line in said) >= 1
