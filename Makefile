@@ -58,6 +58,8 @@ lane: $(VENV)/ready-dev $(MODEL)
 ## soak: all that is killed, failed, spoilt or repeated on purpose, in an hour (`make soak SOAK=refit_kills ARGS="--rounds 5"` for one)
 SOAK := model refit_kills ingest_kills small_run_kills histories s3_faults takeovers cold_warm_edit odd_pictures fuzz_pictures erasure packages
 .PHONY: soak
+# Spark is what is tried, but where a harness says otherwise.
+soak: export FRUITPIPE_IMAGES_WITHOUT_SPARK ?= 0
 soak: $(VENV)/ready-dev $(MODEL)
 	@$(BIN)/fruitpipe jars --s3
 	for harness in $(SOAK); do $(BIN)/python tests/soak/$$harness.py $(ARGS); done

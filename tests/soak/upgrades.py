@@ -153,7 +153,8 @@ def ingest(cell: Path, **settings: Any) -> str:
     from fruitpipe.jobs.ingest import ingest as job
     from fruitpipe.settings import IngestSettings
 
-    return heard(lambda: job(IngestSettings(images=str(cell / "images"), root=root(cell), once=True, **settings)))
+    given = settings | {"images": str(cell / "images"), "root": root(cell), "once": True, "images_without_spark": 0}
+    return heard(lambda: job(IngestSettings(**given)))
 
 
 def ingested(cell: Path, images_per_label: int, new: int) -> None:
