@@ -22,7 +22,7 @@ from fruitpipe.ingest.micro_batch import Batches
 from fruitpipe.ingest.query import start
 from fruitpipe.ingest.repeated_listing import RepeatedListing
 from fruitpipe.ingest.stream import listed
-from fruitpipe.jobs import ingest
+from fruitpipe.jobs import ingest, ingest_with_spark
 from fruitpipe.pictures import naming
 from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
@@ -99,7 +99,7 @@ def running(
     with lease.held(settings.root) as held, session.explained():
         fence = Fence(settings.root, held.check)
         watched = Watched(
-            upsert or ingest.upserter(spark, ModelFile.load(settings.model, settings.extractor), fence, prefix, hashes)
+            upsert or ingest_with_spark.upserter(spark, ModelFile.load(settings.model, settings.extractor), fence, prefix, hashes)
         )
         batches = Batches(settings, watched, Eraser(spark, settings, fence))  # type: ignore[arg-type]
         repeated = RepeatedListing(prefix)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.extractor import arrow_schema
-from fruitpipe.table import data_files, delta, first_commit, schema
+from fruitpipe.table import columns, data_files, delta, first_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 def append_rows(root: str, new: DataFrame) -> None:
     """Adds rows with the columns of FEATURES, of images that the table does not have: one commit, written by Spark."""
-    new.select(*schema.COLUMNS).write.format("delta").mode("append").save(delta.features_uri(root))
+    new.select(*columns.COLUMNS).write.format("delta").mode("append").save(delta.features_uri(root))
 
 
 def empty_table(root: str) -> None:
     """A features table without rows, made as the stream makes it, but without Spark."""
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES, datetime.now(UTC))
+    first_commit.write(delta.folder(root), columns.SCHEMA, columns.PROPERTIES, datetime.now(UTC))
 
 
 def put_rows(root: str, stats: Iterable[objects.Stat], version: int = 1, error: str | None = None) -> None:

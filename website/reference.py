@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from fruitpipe import cli
+from fruitpipe.cli.commands import app
 from fruitpipe.settings import JobSettings
 
 HEAD = """# Commands and settings
@@ -52,7 +52,7 @@ def page() -> str:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Each command by its name, such as ``model build``, in the order of `fruitpipe --help`."""
-    for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", None)
         yield from ((f"{name} {inner}", found) for inner, found in below.items()) if below else [(name, command)]
 

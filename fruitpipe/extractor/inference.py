@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 
 from fruitpipe import objects
 from fruitpipe.choices import Precision
 from fruitpipe.errors import NotFound, WrongModel
-from fruitpipe.pictures import decoding
 from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 
 if TYPE_CHECKING:
@@ -126,6 +124,8 @@ def fingerprint(model: ModelFile) -> str:
     Not with the bytes of a float32 model file: another TensorFlow writes other bytes for the same function. In int8 they are
     another function, so there each flatbuffer has its own, and so has one that is wrapped, with its preprocessing.
     """
+    from fruitpipe.pictures import decoding  # and Pillow with it, which a run that finds nothing new does not need
+
     own = "" if model.network == MOBILENET else json.dumps(asdict(model.preprocessing))
     said = [model.network, model.weights_sha256, model.quantisation, own, decoding.decoder_version()]
     return hashlib.sha256(" ".join(filter(None, said)).encode()).hexdigest()[:16]
@@ -139,6 +139,8 @@ class Network:
     """
 
     def __init__(self, model_bytes: bytes, preprocessing: Preprocessing = STANDARD) -> None:
+        from ai_edge_litert.interpreter import Interpreter  # only who runs a network needs LiteRT
+
         shape = [1, preprocessing.height_px, preprocessing.width_px, CHANNELS]
         with quiet(2):  # LiteRT announces its XNNPACK delegate from C++, once a process
             self._interpreter = Interpreter(model_content=model_bytes, num_threads=1)

@@ -15,7 +15,6 @@ cannot, as it may hold any text, a path for example.
 from __future__ import annotations
 
 import enum
-import signal
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.ingest import checkpoint
 from fruitpipe.ingest.query_state import POLL_SECONDS
+from fruitpipe.ingest.signals import signals
 from fruitpipe.output import say
 from fruitpipe.root import layout
 from fruitpipe.runtime import session
@@ -129,14 +129,3 @@ def _stop(query: StreamingQuery, batches: Batches) -> None:
     """Ends the query, which waits for a batch in progress: that begins no other chunk."""
     batches.state.end()
     query.stop()
-
-
-@contextmanager
-def signals(stop: threading.Event) -> Iterator[None]:
-    """Has SIGTERM and Ctrl-C set `stop` while the block runs."""
-    before = [(number, signal.signal(number, lambda *_: stop.set())) for number in (signal.SIGTERM, signal.SIGINT)]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)

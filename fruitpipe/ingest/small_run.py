@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.erasure.admission import Admission
 from fruitpipe.errors import NotFound
-from fruitpipe.ingest import query, root_upkeep
+from fruitpipe.ingest import root_upkeep
 from fruitpipe.ingest.chunks import IMAGES_PER_CORE, tapered
 from fruitpipe.ingest.micro_batch import job, named_images
+from fruitpipe.ingest.signals import signals
 from fruitpipe.ingest.tally import Tally
 from fruitpipe.output import say
 from fruitpipe.root import layout
@@ -85,7 +86,7 @@ class SmallRun:
         named = self.within_reach(Admission(self.settings.root).admit(named))
         self.tally.bar.expect(lambda: len(named))
         stop, done = threading.Event(), 0
-        with query.signals(stop), self.told.run(job(self.settings)) as counts:
+        with signals(stop), self.told.run(job(self.settings)) as counts:
             since = time.monotonic()
             for commit in self.upsert(named, stop.is_set):
                 since, done = self.tally.add(BATCH, commit, since, counts), done + commit.outcomes.total()

@@ -9,58 +9,50 @@ the table and costs one look an image.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
-from fruitpipe.choices import Decoding
 from fruitpipe.erasure import register
-from fruitpipe.erasure.execution import Eraser
-from fruitpipe.extractor import featurise
-from fruitpipe.extractor.inference import ModelFile, fingerprint
+from fruitpipe.extractor.inference import ModelFile
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, prefix_listing, recompute, root_upkeep, waiting_manifests
-from fruitpipe.ingest.local_workers import LocalWorkers, There
-from fruitpipe.ingest.micro_batch import Batches
-from fruitpipe.ingest.mount import Mount, OtherPrefixes
+from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
-from fruitpipe.ingest.root_upkeep import RootUpkeep
 from fruitpipe.ingest.seen import Seen
-from fruitpipe.ingest.small_run import Appends, NeedsSpark, SmallRun
-from fruitpipe.ingest.spark_commits import SparkCommits
-from fruitpipe.ingest.spark_workers import SparkWorkers
-from fruitpipe.ingest.stream import Stream
-from fruitpipe.ingest.tally import Tally, summary
-from fruitpipe.ingest.upsert import Upsert
+from fruitpipe.ingest.tally import summary
 from fruitpipe.operations import metrics
 from fruitpipe.output import say
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, lease
-from fruitpipe.runtime import lineage, progress, session
-from fruitpipe.settings import IngestSettings
-from fruitpipe.table import delta, lookup, snapshot
+from fruitpipe.runtime import lineage
+from fruitpipe.runtime.submission import is_submitted
+from fruitpipe.table import delta, snapshot
 from fruitpipe.table.fence import Fence
-from fruitpipe.table.lookup import Lookup
 from fruitpipe.table.path_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pyspark.sql import SparkSession
+    from collections.abc import Callable
 
     from fruitpipe.pictures.naming import Naming
-    from fruitpipe.root.manifests import ImageEvent
+    from fruitpipe.runtime import progress
+    from fruitpipe.settings import IngestSettings
 
 
-class Hearers(NamedTuple):
-    """Who is told while the stream runs: of each commit the metrics, of each batch a server of OpenLineage."""
+class Parts(NamedTuple):
+    """What the job is put together of, with Spark or without.
 
-    of_commits: Callable[[progress.Commit], None]
-    of_runs: lineage.Lineage
+    heard, told: who is told while it runs: of each commit the metrics, of each batch a server of OpenLineage.
+    """
+
+    model: ModelFile
+    fence: Fence
+    prefix: Listing
+    hashes: KeptRowHashes
+    heard: Callable[[progress.Commit], None]
+    told: lineage.Lineage
 
 
 def ingest(settings: IngestSettings) -> None:
@@ -73,15 +65,16 @@ def ingest(settings: IngestSettings) -> None:
     told = lineage.Lineage(settings.root, settings.openlineage_url)
     objects.check_drive(settings.root)
     served = metrics.served(settings.root, settings.metrics_port, settings.metrics_host)
-    with lease.held(settings.root) as held, served as heard, session.explained():
+    with lease.held(settings.root) as held, served as heard:
         fence = Fence(settings.root, held.check)
         hashes = KeptRowHashes(settings.root, settings.images)
         naming.keep(settings.root, rule)
-        prefix = listing(settings, rule, hashes)
-        hearers = Hearers(heard, told)
-        done = None if session.is_submitted() else without_spark(model, fence, prefix, hashes, hearers)
+        parts = Parts(model, fence, listing(settings, rule, hashes), hashes, heard, told)
+        done = None if is_submitted() else without_spark(parts)
         if done is None:
-            done = stream(model, fence, prefix, hashes, hearers)
+            from fruitpipe.jobs.ingest_with_spark import stream
+
+            done = stream(parts)
     say(f"ingest: {summary(done)}")
 
 
@@ -90,51 +83,24 @@ def naming_rule(settings: IngestSettings) -> Naming:
     return naming.proposed(settings, is_new=lambda: delta.is_new(settings.root))
 
 
-def stream(model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, hearers: Hearers) -> Counter[str]:
-    """Starts Spark and runs the stream to its end; images by outcome."""
-    settings = prefix.settings
-    spark = session.open("fruitpipe ingest", settings.images, settings.root)
-    upsert = upserter(spark, model, fence, prefix, hashes)
-    upsert.start_workers()
-    delta.create(spark, settings.root, fence, settings.vacuum_hours)
-    checkpoint_renewal.renew(settings)
-    objects.write(objects.join(layout.folder(settings.root, "events"), "_exists"), b"")
-    with progress.bar("ingest", wanted=settings.once) as bar:
-        upkeep = RootUpkeep(spark, settings, fence)
-        eraser = Eraser(spark, settings, fence, hearers.of_runs)
-        tally = Tally(bar, hearers.of_commits, settings.log_json)
-        upsert = replace(upsert, bar=bar)
-        batches = Batches(settings, upsert, eraser, tally, upkeep.wants_renewal, within_reach(settings), hearers.of_runs)
-        Stream(spark, batches, upkeep, prefix, hashes).run()
-    return tally.outcomes
-
-
-def without_spark(
-    model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes, hearers: Hearers
-) -> Counter[str] | None:
+def without_spark(parts: Parts) -> Counter[str] | None:
     """A run with `--once` that has nothing to do, or few new images; images by outcome. None where it takes Spark.
 
     Spark takes some seconds to start. What is new under the prefix becomes manifests in any case.
     """
-    settings = prefix.settings
+    settings = parts.prefix.settings
     if not (settings.once and is_settled(settings)):
         return None
     if settings.source == "prefix":
-        prefix.list_once()
+        parts.prefix.list_once()
     waiting = waiting_manifests.unread(settings.root, checkpoint.place(settings.root))
     if not waiting:
         return Counter() if delta.is_ours(settings.root, settings.vacuum_hours) else None
     if not settings.images_without_spark or settings.manifest_days:
         return None
-    with progress.bar("ingest") as bar, closing(LocalWorkers(model)) as workers:
-        rows, featurise_by = Appends(settings.root, fence), featuriser(settings, model, There())
-        upsert = Upsert(workers, rows, settings.root, featurise_by, fence, look_up(settings, hashes), prefix.found_gone, bar)
-        tally = Tally(bar, hearers.of_commits, settings.log_json)
-        try:
-            SmallRun(settings, upsert, look_up(settings, hashes), tally, within_reach(settings), hearers.of_runs)(waiting)
-        except NeedsSpark:
-            return None
-    return tally.outcomes
+    from fruitpipe.jobs.ingest_without_spark import take_in
+
+    return take_in(parts, waiting)
 
 
 def is_settled(settings: IngestSettings) -> bool:
@@ -148,38 +114,6 @@ def is_settled(settings: IngestSettings) -> bool:
         and not (is_there and root_upkeep.is_clearing_due(settings, root_upkeep.last_cleared(root)))
         and not checkpoint_renewal.is_due(settings)
     )
-
-
-def upserter(spark: SparkSession, model: ModelFile, fence: Fence, prefix: Listing, hashes: KeptRowHashes) -> Upsert:
-    """The job's Upsert by Spark; the model is sent to the workers once."""
-    settings = prefix.settings
-    workers, rows = SparkWorkers(spark), SparkCommits(spark, settings.root, fence)
-    featurise_by = featuriser(settings, model, spark.sparkContext.broadcast(model))
-    return Upsert(workers, rows, settings.root, featurise_by, fence, look_up(settings, hashes), prefix.found_gone)
-
-
-def featuriser(settings: IngestSettings, model: ModelFile, broadcast: featurise.Broadcast) -> featurise.Featuriser:
-    """What each worker does with an image. broadcast: how it gets the model."""
-    return featurise.Featuriser(
-        broadcast,
-        fingerprint(model),
-        settings.max_image_bytes,
-        settings.max_image_seconds,
-        naming=naming.of(settings.root),
-        preprocessing=model.preprocessing,
-        in_full=settings.decode == Decoding.full,
-    )
-
-
-def look_up(settings: IngestSettings, hashes: KeptRowHashes) -> Lookup:
-    """The table's rows of images."""
-    return Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
-
-
-def within_reach(settings: IngestSettings) -> Callable[[Sequence[ImageEvent]], list[ImageEvent]]:
-    """Leaves out images below other prefixes of the root that are not there now."""
-    beside = tuple(prefix for prefix in naming.of(settings.root).prefixes if prefix != settings.images)
-    return OtherPrefixes(settings.root, beside).within_reach
 
 
 def listing(settings: IngestSettings, rule: Naming, hashes: KeptRowHashes) -> Listing:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from fruitpipe import objects, regions
 from fruitpipe.errors import AccessDenied, Conflict, FruitpipeError, NotFound, PlatformFault
 from fruitpipe.extractor.inference import ModelFile, fingerprint
-from fruitpipe.operations import aws, aws_checks, image_checks, root_checks
+from fruitpipe.operations import image_checks, root_checks
 from fruitpipe.root import layout, lease
 from fruitpipe.runtime import jars, java
 
@@ -119,6 +119,8 @@ def check_model(targets: Targets) -> str:
 
 
 def check_credentials(_: Targets) -> str:
+    from fruitpipe.operations import aws  # boto3 takes 0.3 s to import, which a local root need not pay
+
     return aws.identity()
 
 
@@ -160,19 +162,27 @@ def check_images(targets: Targets) -> str:
 
 def check_events(targets: Targets) -> str:
     assert targets.images
+    from fruitpipe.operations import aws_checks
+
     return aws_checks.events(targets.images)
 
 
 def check_lifecycle(targets: Targets) -> str:
+    from fruitpipe.operations import aws_checks
+
     return aws_checks.lifecycle(targets.root)
 
 
 def check_copies(targets: Targets) -> str:
+    from fruitpipe.operations import aws_checks
+
     return aws_checks.copies(targets.root, targets.images)
 
 
 def check_cluster(targets: Targets) -> str:
     assert targets.cluster
+    from fruitpipe.operations import aws_checks
+
     return aws_checks.cluster(targets.cluster)
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe.erasure import register
 from fruitpipe.errors import FruitpipeError, MissingRequirement, NotFound, WrongUsage
-from fruitpipe.operations import root_checks
 from fruitpipe.output import say
 from fruitpipe.refit import pointer
 from fruitpipe.root import lease
@@ -64,6 +63,8 @@ def state(root: str, now: datetime) -> Iterator[Sample]:
         yield Sample("table_rows", sum(file.rows for file in files))
         yield Sample("table_files", len(files))
         yield Sample("table_bytes", sum(file.size_bytes for file in files))
+    from fruitpipe.operations import root_checks  # imports the refit's packages, which a run without metrics does not need
+
     waiting = root_checks.ages_of_waiting(root, now)
     yield Sample("manifests_waiting", waiting.number)
     yield Sample("manifests_oldest_seconds", (now - waiting.oldest).total_seconds() if waiting.oldest else 0)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, WrongUsage
 from fruitpipe.pictures import globs, side_files
 from fruitpipe.root import layout
-from fruitpipe.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from fruitpipe.settings import IngestSettings
 
 HOLDER = -1  # the level of the folder that holds an image
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from PIL import Image
+
+BICUBIC = 3  # `PIL.Image.Resampling.BICUBIC`: who loads a model file need not import Pillow
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """(height_px, width_px, 3) float32 of an RGB picture of any size."""
-        small = image.resize((self.width_px, self.height_px), Image.Resampling.BICUBIC)
+        small = image.resize((self.width_px, self.height_px), BICUBIC)
         mean, scale = (np.tile(np.array(values, np.float32), self.width_px) for values in (self.mean, self.scale))
         rows = np.asarray(small, dtype=np.float32).reshape(self.height_px, -1)  # NumPy is slow along an axis of three
         pixels: npt.NDArray[np.float32] = (rows / scale - mean / scale).reshape(self.height_px, self.width_px, 3)

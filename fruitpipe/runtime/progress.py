@@ -14,20 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from typing import TYPE_CHECKING, cast
 
 from fruitpipe.outcome import Outcome
 from fruitpipe.output import to_json
@@ -37,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pyspark import StatusTracker
-    from rich.progress import Task
+    from rich.progress import Progress, TaskID
 
 FOLLOW_SECONDS = 0.5
 NO_ROW_WRITTEN = (Outcome.UNCHANGED, Outcome.KEPT, Outcome.GONE)
@@ -101,7 +88,8 @@ class Bar:
         self._counts: deque[ImageCount] = deque()
         self._lock = threading.Lock()
         total = len(steps) or None
-        self._task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else TaskID(0)
+        task = progress.add_task(title, total=total, done="", rate="", failed="") if progress else 0
+        self._task = cast("TaskID", task)
 
     @property
     def shown(self) -> bool:
@@ -186,52 +174,22 @@ class Bar:
         progress.update(self._task, total=images())
 
 
-class ImagesColumn(MofNCompleteColumn):
-    """``12/80`` images; in a job with steps those of the step, and empty as long as nothing is known."""
-
-    def __init__(self, *, steps: bool) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def render(self, task: Task) -> Text:
-        """Renders the column for rich."""
-        if self._steps:
-            return Text(task.fields["done"], "progress.download")
-        return super().render(task) if task.completed or task.total else Text()
-
-
-class LeftColumn(TimeRemainingColumn):
-    """``0:00:12 left``, once it can be estimated; in a job with steps, from the images of the step."""
-
-    def __init__(self, *, steps: bool) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def render(self, task: Task) -> Text:
-        """Renders the column for rich."""
-        told = task.fields["done"] if self._steps else task.time_remaining is not None
-        return super().render(task).append(" left", "default") if told else Text()
-
-
 @contextmanager
 def bar(title: str, *, wanted: bool = True, steps: Sequence[str] = ()) -> Iterator[Bar]:
     """Shows a bar while the block runs, where it is `wanted` and stderr is a terminal; else a bar that does nothing."""
-    console = Console(stderr=True)
-    if not (wanted and console.is_terminal):
+    progress = _on_terminal(steps=bool(steps)) if wanted and sys.stderr.isatty() else None
+    if not progress:
         yield Bar()
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        ImagesColumn(steps=bool(steps)),
-        TextColumn("{task.fields[rate]}"),
-    )
-    times = (TextColumn("{task.fields[failed]}"), TimeElapsedColumn(), LeftColumn(steps=bool(steps)))
-    progress = Progress(*columns, *times, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
     with TemporaryDirectory(prefix="fruitpipe-") as folder, progress:
         bar = Bar(progress, title, folder, steps)
         try:
             yield bar
         finally:
             bar.close()
+
+
+def _on_terminal(*, steps: bool) -> Progress | None:
+    from fruitpipe.runtime import bar_columns  # rich, which a job without a terminal need not import
+
+    return bar_columns.on_terminal(steps=steps)

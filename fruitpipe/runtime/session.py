@@ -23,6 +23,7 @@ from fruitpipe.errors import PlatformFault
 from fruitpipe.objects import encryption
 from fruitpipe.runtime import class_archive, jars, lanes, local_folders
 from fruitpipe.runtime.spark_errors import SPARK_ERRORS, explained
+from fruitpipe.runtime.submission import is_submitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,11 +147,6 @@ def _checked(spark: SparkSession) -> SparkSession:
                 "end it (spark.stop()) and start again"
             )
     return spark
-
-
-def is_submitted() -> bool:
-    """Whether spark-submit started this process. Such a job must open a session, or the cluster counts it as failed."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def local_settings(jar_paths: list[str], log: Path, java: tuple[str, ...]) -> dict[str, str]:

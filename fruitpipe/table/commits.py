@@ -21,8 +21,9 @@ from fruitpipe import objects
 from fruitpipe.outcome import Outcome
 from fruitpipe.runtime.session import SPARK_ERRORS
 from fruitpipe.table import delta, delta_java, lookup
+from fruitpipe.table.columns import COLUMNS
 from fruitpipe.table.fence import APPLICATION, Fence
-from fruitpipe.table.schema import COLUMNS, FEATURES, OUTCOMES
+from fruitpipe.table.schema import FEATURES, OUTCOMES
 from fruitpipe.table.snapshot import DataFile
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fruitpipe import objects
 from fruitpipe.outcome import Outcome
 
-STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # schema.PROPERTIES
+STATISTICS = ("path", "label", "modification_time", "length", "error", "extractor", "ingested_at")  # columns.PROPERTIES
 SENSELESS = ("error_message", "sha256", "etag", "features")  # not dictionary-encoded: values are hardly ever equal
 ROWS = (Outcome.FEATURISED, Outcome.FAILED)  # outcomes that are rows of the table
 NO_CHANGES = (Outcome.UNCHANGED, Outcome.KEPT)  # outcomes that leave it as it is

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
-
-from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from typing import TYPE_CHECKING, NamedTuple
 
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost, NotFound, PlatformFault, WrongRoot
-from fruitpipe.table import delta_java, first_commit, log_files, requirements, retention
-from fruitpipe.table.schema import FEATURES, PROPERTIES
+from fruitpipe.table import first_commit, log_files, requirements, retention
+from fruitpipe.table.columns import PROPERTIES, SCHEMA
 from fruitpipe.table.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from delta.tables import DeltaMergeBuilder, DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
 
 # What makes a file say something else than the table: somebody else's doing, as `create` asks for neither.
 HIDING = {"deletionVectors", "columnMapping"}
@@ -60,6 +60,8 @@ def in_sql(root: str) -> str:
 
 def table(spark: SparkSession, root: str) -> DeltaTable:
     """The table as Delta's Python API has it. Raises AnalysisException where there is none."""
+    from delta.tables import DeltaTable  # takes 0.2 s of processor time with pyspark, for jobs that open a session
+
     return DeltaTable.forPath(spark, features_uri(root))
 
 
@@ -107,6 +109,8 @@ def create(
     Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
     take the stream's commits.
     """
+    from fruitpipe.table import delta_java
+
     if objects.children(folder(root)) and not is_new(root):
         if lacking := retention.lacking(_checked(root).configuration, hours):
             before_commit()
@@ -121,7 +125,7 @@ def begin(root: str, before_commit: Callable[[], None], hours: int) -> None:
     """Makes an empty features table where there is none (`is_new`), without Spark. The rest is as for `create`."""
     before_commit()
     objects.delete_all(log_files.folder(folder(root)))  # what is left of one that was begun; Delta would make no table there
-    first_commit.write(folder(root), FEATURES.json(), PROPERTIES | retention.lacking({}, hours), datetime.now(UTC))
+    first_commit.write(folder(root), SCHEMA, PROPERTIES | retention.lacking({}, hours), datetime.now(UTC))
 
 
 def rows(spark: SparkSession, root: str) -> DataFrame:
@@ -139,6 +143,8 @@ def changes(spark: SparkSession, root: str, after_version: int, to_version: int)
 
     Raises NotFound where the change feed no longer reaches back so far.
     """
+    from pyspark.errors import AnalysisException
+
     reader = spark.read.format("delta").option("readChangeFeed", "true")
     reader = reader.option("startingVersion", after_version + 1).option("endingVersion", to_version)
     try:

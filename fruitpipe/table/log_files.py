@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault
@@ -139,6 +138,8 @@ def _parts(names: list[str]) -> list[str]:
 
 def _files_in(parts: list[bytes]) -> dict[str, int]:
     """Path and rows of each file that a checkpoint names. Raises ValueError where it lacks the table's protocol or columns."""
+    import pyarrow.parquet as pq  # a checkpoint is read before the log is cut, and by no other job
+
     columns = ["add", "metaData", "protocol"]
     rows = [row for part in parts for row in pq.read_table(io.BytesIO(part), columns=columns).to_pylist()]
     if sum(bool(row["metaData"] or row["protocol"]) for row in rows) != PROTOCOL_AND_METADATA:

@@ -68,7 +68,7 @@ def of_rows(root: str, prefix: str) -> RowHashes:
 
     Spark, just started, takes as long to read a single row.
     """
-    below = f"{_lies_below(prefix)} AS below"
+    below = f"CAST({_lies_below(prefix)} AS TINYINT) AS below"
     try:
         parts = Snapshot(root).each(f"SELECT {HASHES}, {below} FROM features", _row_hashes)  # noqa: S608 - quoted
     except NotFound:
@@ -122,8 +122,8 @@ def _lies_below(prefix: str) -> str:
 
 
 def _row_hashes(batch: pa.RecordBatch) -> RowHashes:
-    below: Any = batch["below"]
-    return RowHashes(_numbers(batch["path"]), _numbers(batch["image"]), below.to_numpy(zero_copy_only=False).astype(bool))
+    below = np.from_dlpack(batch["below"]).astype(bool)  # to_numpy would import pandas, which takes longer than all else here
+    return RowHashes(_numbers(batch["path"]), _numbers(batch["image"]), below)
 
 
 def _rows_of(paths: NDArray[np.int64], batch: pa.RecordBatch) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fruitpipe import objects
 from fruitpipe.errors import WrongRoot
 from fruitpipe.table import retention
-from fruitpipe.table.schema import COLUMNS, FEATURES
+from fruitpipe.table.columns import COLUMNS, FEATURES
 from fruitpipe.table.snapshot import Snapshot, type_name
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def check(table: Snapshot) -> None:
 
 
 def _of_types(types: Mapping[str, str]) -> Iterator[str]:
-    for field in FEATURES:
-        if types[field.name] != (expected := type_name(field.dataType.jsonValue())):
-            yield f"the column {field.name} is {types[field.name]}, not {expected}"
+    for column, wanted in zip(COLUMNS, FEATURES, strict=True):
+        if types[column] != (expected := type_name(wanted["type"])):
+            yield f"the column {column} is {types[column]}, not {expected}"
 
 
 def _of_partitions(partitions: list[str]) -> Iterator[str]:

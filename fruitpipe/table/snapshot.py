@@ -147,7 +147,8 @@ class Snapshot:
 
     def files(self) -> list[DataFile]:
         """The files that hold the rows. Reads the log alone."""
-        adds = self._read(lambda: pa.table(self._table.get_add_actions()))
+        told = self._read(self._table.get_add_actions)
+        adds = pa.RecordBatchReader.from_stream(told).read_all()  # pa.table would import pandas, which takes longer than all else
         rows: list[dict[str, Any]] = adds.select(["path", "size_bytes", "num_records"]).to_pylist()
         return [DataFile(row["path"], row["size_bytes"], row["num_records"] or 0) for row in rows]
 

@@ -10,8 +10,6 @@ import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound
@@ -96,6 +94,9 @@ def rows_at(uri: str, column: str, extractors: Sequence[str] = ()) -> Iterator[p
 
 def rows_of(body: bytes, column: str, extractors: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """The rows in the bytes of a Parquet file, as `read` gives them."""
+    import pyarrow.compute as pc  # these two take 50 ms, for who reads or writes vectors
+    import pyarrow.parquet as pq
+
     file = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True)
     names = ["path", "label", column]
     for batch in file.iter_batches(BLOCK_ROWS, columns=[*names, "extractor"] if extractors else names, use_threads=False):
@@ -109,6 +110,8 @@ def write(batches: Iterable[pa.RecordBatch], uri: str) -> int:
 
     Without rows there is no file. Vectors are not dictionary-encoded, as hardly two of their numbers are equal.
     """
+    import pyarrow.parquet as pq
+
     body, rows = io.BytesIO(), 0
     writer: Any = None
     for batch in batches:

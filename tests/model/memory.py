@@ -28,7 +28,7 @@ import numpy as np
 from fruitpipe import objects
 from fruitpipe.extractor import featurise
 from fruitpipe.ingest import query
-from fruitpipe.jobs import ingest, reconcile
+from fruitpipe.jobs import ingest, ingest_parts, reconcile
 from fruitpipe.objects import bucket_settings
 from fruitpipe.pictures import decoding
 from fruitpipe.pictures.decoding import decode
@@ -177,7 +177,7 @@ class Memory:
         yield first_failure, "ends", lambda *_: contextlib.nullcontext([])
         for job in (ingest, reconcile):
             yield job, "ModelFile", mock.Mock(load=lambda *_: self.model)
-        for module in (ingest, reconcile, featurise):
+        for module in (ingest_parts, reconcile, featurise):
             yield module, "fingerprint", lambda model: model.name
         yield from ((featurise, "network_for", network_for), (decoding, "decode", decoded))
 

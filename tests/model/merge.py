@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from fruitpipe.outcome import Outcome
-from fruitpipe.table.schema import COLUMNS
+from fruitpipe.table.columns import COLUMNS
 from tests.model.rows import Row
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from fruitpipe import objects
-from fruitpipe.table.schema import PROPERTIES
+from fruitpipe.table.columns import PROPERTIES
 from tests.model.rows import ROWS
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from fruitpipe.outcome import Outcome
 from fruitpipe.refit import fitted_rows
 from fruitpipe.refit.changes import Pinned
 from fruitpipe.table import commits, delta, lookup, upkeep
+from fruitpipe.table.columns import COLUMNS
 from fruitpipe.table.fence import APPLICATION
-from fruitpipe.table.schema import COLUMNS
 from fruitpipe.table.vector_files import File
 from tests.model.merge import Merge
 from tests.model.opened import Opened

@@ -7,7 +7,7 @@ import re
 import pytest
 import typer
 
-from fruitpipe import cli
+from fruitpipe.cli.commands import app
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 from tests.commands import CHECKOUT
 
@@ -39,7 +39,7 @@ def test_the_test_is_there(named):
 
 
 def test_each_command_of_the_page_and_each_of_its_flags_is_there():
-    commands = typer.main.get_command(cli.app).commands
+    commands = typer.main.get_command(app).commands
     named = re.findall(r"`?fruitpipe ([a-z]+)((?: --[a-z-]+)*)", PAGE)
     assert len(named) > 15
     for name, flags in named:

@@ -251,10 +251,10 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
     from fruitpipe.jobs.ingest import ingest
     from fruitpipe.runtime import session
     from fruitpipe.settings import IngestSettings
-    from fruitpipe.table import delta, schema
+    from fruitpipe.table import columns, delta
 
     spark = session.open("fruitpipe soak")
-    columns = [column for column in schema.COLUMNS if column not in ("features", "ingested_at")]
+    compared = [column for column in columns.COLUMNS if column not in ("features", "ingested_at")]
 
     def undisturbed(images: Path, root: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -263,7 +263,7 @@ def in_this_session() -> dict[str, Callable[..., Any]]:
     def rows(root: Path) -> list[tuple[Any, ...]]:
         if delta.is_new(f"file://{root}"):
             return []
-        table = delta.rows(spark, f"file://{root}").select(*columns, F.xxhash64("features"))
+        table = delta.rows(spark, f"file://{root}").select(*compared, F.xxhash64("features"))
         return sorted((tuple(row) for row in table.collect()), key=lambda row: str(row[0]))
 
     return {"undisturbed": undisturbed, "rows": rows}

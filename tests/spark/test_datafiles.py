@@ -20,7 +20,7 @@ from fruitpipe.errors import Damaged, MissingRequirement, PlatformFault, WrongRo
 from fruitpipe.extractor.arrow_schema import OUTCOMES
 from fruitpipe.runtime import lanes
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import commits, delta, delta_java, lookup, retention, schema, upkeep
+from fruitpipe.table import columns, commits, delta, delta_java, lookup, retention, schema, upkeep
 from fruitpipe.table.data_files import Writer, uri
 from fruitpipe.table.snapshot import Snapshot
 from tests.pictures import fill
@@ -102,7 +102,7 @@ def log_of(folder):
 def test_a_new_table_is_the_one_that_delta_itself_makes_with_these_properties(spark, root, tmp_path):
     delta.create(spark, root)
     builder = DeltaLog.create(spark).location(str(tmp_path / "deltas")).addColumns(schema.FEATURES)
-    for key, value in (schema.PROPERTIES | retention.lacking({}, 168)).items():
+    for key, value in (columns.PROPERTIES | retention.lacking({}, 168)).items():
         builder = builder.property(key, value)
     builder.execute()
     assert log_of(delta.folder(root).removeprefix("file://")) == log_of(tmp_path / "deltas")

@@ -119,7 +119,8 @@ def test_a_bug_is_not_dressed_up_as_a_users_mistake(monkeypatch):
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys, fruitpipe.cli; print([m for m in ('numpy', 'PIL', 'tensorflow', 'boto3', 'pyspark') if m in sys.modules])"
+    heavy = "('numpy', 'PIL', 'tensorflow', 'boto3', 'pyspark')"
+    code = f"import sys, fruitpipe.cli.commands; print([m for m in {heavy} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 

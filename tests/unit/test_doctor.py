@@ -18,7 +18,7 @@ from fruitpipe.export import register as exports
 from fruitpipe.extractor import arrow_schema
 from fruitpipe.operations import doctor
 from fruitpipe.refit import publication, rollback, version_files, version_model
-from fruitpipe.table import data_files, delta, first_commit, schema
+from fruitpipe.table import columns, data_files, delta, first_commit
 from tests.rows import empty_table
 from tests.versions import publish
 
@@ -103,8 +103,8 @@ def test_a_changed_byte_is_found_when_every_page_is_read(asked):
 
 def test_a_property_that_breaks_the_jobs_is_told(tmp_path):
     root = f"file://{tmp_path}/other"
-    properties = schema.PROPERTIES | {"delta.appendOnly": "true"}
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), properties, datetime.now(UTC))
+    properties = columns.PROPERTIES | {"delta.appendOnly": "true"}
+    first_commit.write(delta.folder(root), columns.SCHEMA, properties, datetime.now(UTC))
     with pytest.raises(WrongRoot, match=r"delta\.appendOnly is true, but rows are changed and removed: ALTER TABLE"):
         doctor.check_table(doctor.Targets(root, None, "", "any"))
 

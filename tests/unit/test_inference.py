@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fruitpipe.errors import NotFound, WrongModel
-from fruitpipe.extractor import build, inference, weights
+from fruitpipe.extractor import build, weights
 from fruitpipe.extractor.inference import WEIGHTS_SHA256, ModelFile, Network, fingerprint, network_for, pack
 from fruitpipe.pictures import decoding
 from fruitpipe.runtime import cache
@@ -132,7 +132,7 @@ def test_the_fingerprint_follows_preprocessing_and_decoder_but_not_the_files_byt
     assert len(here) == 16
     assert fingerprint(ModelFile(model.body + b"x", model.weights_sha256)) == here
     assert fingerprint(ModelFile(model.body, "other")) != here
-    monkeypatch.setattr(inference.decoding, "decoder_version", lambda: "another")
+    monkeypatch.setattr(decoding, "decoder_version", lambda: "another")
     assert fingerprint(model) != here
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from fruitpipe import cli
+from fruitpipe.cli.commands import app
 from fruitpipe.settings import IngestSettings, ReconcileSettings, RefitSettings
 
 PACKAGE = Path(__file__).parents[2] / "fruitpipe"
-COMMANDS = typer.main.get_command(cli.app).commands
+COMMANDS = typer.main.get_command(app).commands
 JOBS = {"ingest": IngestSettings, "reconcile": ReconcileSettings, "refit": RefitSettings}
 UNKNOWN = "URI"  # what a message interpolates
 TITLES = re.compile(r"fruitpipe [a-z]+")  # of Spark's applications and of help texts

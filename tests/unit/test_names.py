@@ -18,7 +18,7 @@ from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.links import Links
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.settings import IngestSettings, ReconcileSettings
-from fruitpipe.table import delta, first_commit, retention, schema
+from fruitpipe.table import columns, delta, first_commit, retention
 from tests.pictures import fill
 from tests.rows import put_rows
 from tests.side_files import SIDE_FILES
@@ -99,7 +99,7 @@ def test_a_new_root_labels_a_picture_at_the_top_with_nothing_and_an_old_one_as_b
 def test_a_root_with_a_table_and_no_rule_is_an_old_one_whatever_its_table_lacks(root, more):
     settings = IngestSettings(root=root, images=FRUIT[0])
     assert naming_rule(settings).label("s3://b/fruit/0.jpg") == ""
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | more, datetime.now(UTC))
+    first_commit.write(delta.folder(root), columns.SCHEMA, columns.PROPERTIES | more, datetime.now(UTC))
     assert naming_rule(settings).label("s3://b/fruit/0.jpg") == "fruit"
 
 
@@ -120,9 +120,7 @@ def test_a_root_whose_store_fails_is_not_taken_for_a_new_one(root, monkeypatch):
 
 
 def test_a_root_whose_table_others_have_changed_is_refused_before_anything_is_stored(root):
-    first_commit.write(
-        delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | {"delta.appendOnly": "true"}, datetime.now(UTC)
-    )
+    first_commit.write(delta.folder(root), columns.SCHEMA, columns.PROPERTIES | {"delta.appendOnly": "true"}, datetime.now(UTC))
     with pytest.raises(WrongRoot, match="appendOnly is true"):
         naming_rule(IngestSettings(root=root, images=FRUIT[0]))
 
@@ -131,7 +129,7 @@ def test_a_root_whose_table_others_have_changed_is_refused_before_anything_is_st
 def test_a_folder_with_rows_under_another_name_is_refused_whatever_the_table_lacks(tmp_path, root, more):
     fill(tmp_path / "images", 2)
     (tmp_path / "link").symlink_to(tmp_path / "images")
-    first_commit.write(delta.folder(root), schema.FEATURES.json(), schema.PROPERTIES | more, datetime.now(UTC))
+    first_commit.write(delta.folder(root), columns.SCHEMA, columns.PROPERTIES | more, datetime.now(UTC))
     put_rows(root, objects.list_all(f"file://{tmp_path}/images"))
     settings = IngestSettings(root=root, images=f"file://{tmp_path}/link")
     with pytest.raises(WrongUsage, match=r"is the same folder as .*/images, where 2 rows are"):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from fruitpipe.refit import new_version
-from fruitpipe.runtime import image_count, progress
+from fruitpipe.runtime import bar_columns, image_count, progress
 from fruitpipe.runtime.progress import Commit
 from fruitpipe.settings import RefitSettings
 
@@ -45,9 +46,15 @@ def test_a_commit_is_one_json_object_with_lag_and_phases():
     }
 
 
+def on_terminal(monkeypatch, console):
+    """Has stderr be a terminal, which rich knows as this console."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(bar_columns, "Console", lambda **_: console)
+
+
 def test_the_bar_shows_images_done_rate_time_left_and_errors(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    on_terminal(monkeypatch, console)
     with progress.bar("ingest") as bar:
         bar.expect(lambda: 200)
         bar.advance(50)
@@ -57,19 +64,27 @@ def test_the_bar_shows_images_done_rate_time_left_and_errors(monkeypatch):
         assert part in shown
 
 
-def test_without_a_terminal_there_is_no_bar(monkeypatch):
-    console = Console(file=io.StringIO(), force_terminal=False)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+def test_without_a_terminal_there_is_no_bar_whatever_asks_for_colours(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with progress.bar("ingest") as bar:
         bar.expect(lambda: 2)
         bar.advance(2, failed=1)
         bar.step("check")
+    assert not bar.shown
+    assert capsys.readouterr().err == ""
+
+
+def test_on_a_terminal_that_cannot_redraw_a_line_there_is_no_bar(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=False)
+    on_terminal(monkeypatch, console)
+    with progress.bar("ingest") as bar:
+        bar.advance(2)
     assert console.file.getvalue() == ""
 
 
 def test_the_bar_learns_the_number_of_images_while_the_work_goes_on(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    on_terminal(monkeypatch, console)
     asked = threading.Event()
 
     def count():
@@ -92,7 +107,7 @@ def test_the_bar_learns_the_number_of_images_while_the_work_goes_on(monkeypatch)
 def console(monkeypatch):
     """A terminal, as far as a bar can tell."""
     console = Console(file=io.StringIO(), force_terminal=True, width=160)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    on_terminal(monkeypatch, console)
     return console
 
 

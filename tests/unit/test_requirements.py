@@ -9,7 +9,8 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import WrongRoot
-from fruitpipe.table import delta, first_commit, requirements, schema
+from fruitpipe.table import delta, first_commit, requirements
+from fruitpipe.table.columns import PROPERTIES, SCHEMA
 from fruitpipe.table.snapshot import Snapshot
 
 
@@ -18,8 +19,8 @@ def checked(tmp_path):
     def checked(columns=None, **properties):
         """What is said of a new table with other columns or properties; None takes one away."""
         root = f"file://{tmp_path}/root"
-        given = {key: value for key, value in (schema.PROPERTIES | properties).items() if value is not None}
-        first_commit.write(delta.folder(root), json.dumps(columns or schema.FEATURES.jsonValue()), given, datetime.now(UTC))
+        given = {key: value for key, value in (PROPERTIES | properties).items() if value is not None}
+        first_commit.write(delta.folder(root), json.dumps(columns) if columns else SCHEMA, given, datetime.now(UTC))
         requirements.check(Snapshot(root))
 
     return checked
@@ -71,7 +72,7 @@ def test_a_feature_that_the_reader_without_spark_does_not_know_is_told_with_the_
 
 
 def test_a_column_of_another_type_is_told(checked):
-    columns = schema.FEATURES.jsonValue()
+    columns = json.loads(SCHEMA)
     columns["fields"][3]["type"] = "integer"
     with pytest.raises(WrongRoot, match="the column length is integer, not long; go back to an earlier version"):
         checked(columns)
