@@ -6,11 +6,13 @@ import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruitpipe.errors import MissingRequirement, PlatformFault
+from fruitpipe.extractor.arrow_schema import REFERENCES
 from fruitpipe.ingest.worker import Overdue, Worker, WorkerDied
 from fruitpipe.runtime import deadline, local_folders
 from fruitpipe.runtime.served_process import NotStarted, ProcessEnded, ServedProcess
@@ -69,10 +71,18 @@ class LocalWorkers:
         self._folder.mkdir(exist_ok=True)
         task = Task(Here(model), str(self._folder))
         self._processes = [ServedProcess(task) for _ in range(cores)]
-        self._busy = threading.Lock()
+        self._busy, self._is_closed = threading.Lock(), False
 
     def load(self, worker: Worker) -> None:
-        """Nothing: a process loads the model with its first task."""
+        """Starts the first process, which does a task without images; the others start with a chunk that is worth them.
+
+        The first chunk raises what fails, and reports it.
+        """
+        with self._busy, suppress(Exception):
+            if self._is_closed:
+                return
+            self._processes[0].start()  # before pyarrow imports pandas here, as it does for its first table of Python's values
+            self._processes[0]((worker, REFERENCES.empty_table()))
 
     def run(self, worker: Worker, references: pa.Table) -> list[Group]:
         """Runs a part on each process. Raises WorkerDied, Overdue, and what the worker raises.
@@ -94,9 +104,13 @@ class LocalWorkers:
                 raise (WorkerDied() if path is None else Overdue(path)) from error
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes, whatever they do."""
+        self._is_closed = True
         for process in self._processes:
-            process.close()
+            process.kill()
+        with self._busy:  # one may be starting
+            for process in self._processes:
+                process.close()
 
     def _overdue(self) -> str | None:
         """The image at which a deadline ended a process; what it said is removed, as the next may have the same number."""

@@ -26,6 +26,7 @@ def take_in(parts: Parts, waiting: Sequence[str]) -> Counter[str] | None:
     with progress.bar("ingest") as bar, closing(LocalWorkers(parts.model)) as workers:
         rows, featurise_by = Appends(settings.root, fence), featuriser(settings, parts.model, There())
         upsert = Upsert(workers, rows, settings.root, featurise_by, fence, look_up(settings, hashes), prefix.found_gone, bar)
+        upsert.start_workers()
         tally = Tally(bar, parts.heard, settings.log_json)
         try:
             SmallRun(settings, upsert, look_up(settings, hashes), tally, within_reach(settings), parts.told)(waiting)
