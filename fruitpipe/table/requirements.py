@@ -33,7 +33,7 @@ WANTED = {
     "delta.randomizefileprefixes": ("delta.randomizeFilePrefixes", "false", "data files lie side by side"),
 }
 # The features of the protocol, of those that a reader has to know, which both readers of the table do.
-KNOWN_FEATURES = {"columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
+KNOWN_FEATURES = {"columnMapping", "deletionVectors", "timestampNtz", "v2Checkpoint"}
 
 
 def check(table: Snapshot) -> None:

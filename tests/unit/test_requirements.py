@@ -81,3 +81,13 @@ def test_a_column_of_another_type_is_told(checked):
 def test_other_columns_are_another_table(checked):
     with pytest.raises(WrongRoot, match="has the columns id, not fruitpipe's; give a --root of its own"):
         checked({"type": "struct", "fields": [{"name": "id", "type": "long", "nullable": True, "metadata": {}}]})
+
+
+@pytest.mark.parametrize("feature", sorted(requirements.KNOWN_FEATURES))
+def test_a_table_with_a_feature_that_passes_can_be_read_without_spark(checked, tmp_path, monkeypatch, feature):
+    features = {"minReaderVersion": 3, "readerFeatures": [feature]}
+    monkeypatch.setattr(
+        first_commit, "PROTOCOL", first_commit.PROTOCOL | features | {"writerFeatures": [feature, "changeDataFeed"]}
+    )
+    checked()
+    assert Snapshot(f"file://{tmp_path}/root").query("SELECT path FROM features") == []
