@@ -8,15 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fruitpipe.root import lease
-from fruitpipe.table import commits, data_integrity
+from fruitpipe.table import data_integrity, file_commits
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pyspark.sql import SparkSession
-
     from fruitpipe.table.data_integrity import Loss
 
 
@@ -25,15 +21,12 @@ def losses(root: str) -> list[Loss]:
     return data_integrity.damaged(Snapshot(root))
 
 
-def repair(root: str, open_session: Callable[[], SparkSession]) -> list[Loss]:
+def repair(root: str) -> list[Loss]:
     """Removes the files, and so their rows, from the table in one commit; returns them. A vacuum deletes those still there.
 
     Raises OtherWriter where a stream writes to the root, Damaged where the table's log cannot be read.
     """
     with lease.held(root) as held:
         fence, found = Fence(root, held.check), losses(root)
-        if found:
-            spark = open_session()
-            fence()
-            commits.drop_files(spark, root, [loss.file for loss in found], fence)
+        file_commits.drop(root, [loss.file for loss in found], fence)
         return found

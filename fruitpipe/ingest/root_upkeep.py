@@ -177,6 +177,7 @@ def clear(spark: SparkSession, settings: IngestSettings, now: datetime) -> str:
     now: a time at which this process had no batch in progress.
     """
     upkeep.vacuum(spark, settings.root, settings.vacuum_hours, now)
+    upkeep.clear_log(settings.root, now)
     manifests, _ = clear_manifests(settings)
     rejected = _remove(layout.folder(settings.root, "rejected"), settings.rejected_days, bool)
     leftovers = sum(_remove(layout.folder(settings.root, name), LEFTOVER_DAYS, _is_leftover) for name in WRITTEN)

@@ -26,7 +26,7 @@ from fruitpipe.ingest.tally import Tally
 from fruitpipe.output import say
 from fruitpipe.root import layout
 from fruitpipe.runtime import lineage
-from fruitpipe.table import appends, delta
+from fruitpipe.table import delta, file_commits
 from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ class Appends:
 
     root: str
     fence: Fence
+    takes_files = True
 
     def add(self, files: Collection[str], counts: Mapping[str, int]) -> None:
         """Adds new rows by their files."""
-        appends.add(self.root, files, self.fence, counts)
+        file_commits.add(self.root, files, self.fence, counts)
 
     def merge(self, *_: object) -> None:
         """Raises NeedsSpark."""
@@ -113,8 +114,6 @@ class SmallRun:
     def _prepare(self, named: Sequence[ImageEvent]) -> None:
         """Makes a new root's table. Raises NeedsSpark where upkeep is due with the run's commits, or only Spark can write."""
         root = self.settings.root
-        if not objects.takes_links(root):
-            raise NeedsSpark
         try:
             table = Snapshot(root)
         except NotFound:
@@ -125,8 +124,7 @@ class SmallRun:
         cores = self.upsert.workers.cores
         commits = len(tapered(named, IMAGES_PER_CORE * cores))
         small = table.small_files(root_upkeep.SMALL_BYTES) + commits * cores  # at most: a file a core
-        is_due = root_upkeep.is_compaction_due(self.settings, small) or appends.is_due_for_spark(table, commits)
-        if is_due or not appends.can_take(table):
+        if root_upkeep.is_compaction_due(self.settings, small) or not file_commits.can_commit(table):
             raise NeedsSpark
 
 

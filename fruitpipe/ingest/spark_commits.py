@@ -1,14 +1,16 @@
-"""The stream's commits by Spark and Delta, which can do all of them."""
+"""The stream's commits where there is Spark, which can do all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fruitpipe.outcome import Outcome
-from fruitpipe.table import commits
+from fruitpipe.table import commits, file_commits
+from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,9 +26,14 @@ class SparkCommits:
     root: str
     fence: Fence
 
+    @cached_property
+    def takes_files(self) -> bool:
+        """Whether deltalake can write the table; somebody may have given it features that Delta alone knows."""
+        return file_commits.can_commit(Snapshot(self.root))
+
     def add(self, files: Collection[str], counts: Mapping[str, int]) -> None:
         """Adds new rows by their files."""
-        commits.add(self.spark, self.root, files, self.fence, counts)
+        file_commits.add(self.root, files, self.fence, counts)
 
     def merge(self, uris: Sequence[str], ingested: Collection[datetime], counts: Mapping[str, int]) -> None:
         """Merges outcomes; what has moved takes the features of its former row."""

@@ -36,6 +36,10 @@ from fruitpipe.table.snapshot import Snapshot
 class Commits(Protocol):
     """Commits that change rows of the table. Each raises LeaseLost, and changes nothing, where somebody else has changed rows."""
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `add` can be called: else new rows are merged, too."""
+
     def add(self, files: Collection[str], counts: Mapping[str, int]) -> None:
         """Adds rows of images that the table does not have, by the `add` actions of their files. counts: images by outcome."""
 
@@ -132,9 +136,13 @@ class Upsert:
 
     def _featurised(self, chunk: Chunk, cancelled: threading.Event) -> FeaturisedChunk:
         began = time.monotonic()
-        worker = self._worker(to_merge=bool(chunk.known), count_file=chunk.count_file, copyable=chunk.copyable)
+        worker = self._worker(to_merge=self._is_merged(chunk), count_file=chunk.count_file, copyable=chunk.copyable)
         groups = list(Bisection(self.workers, worker, cancelled.is_set)(chunk.references))
         return FeaturisedChunk(chunk, groups, time.monotonic() - began)
+
+    def _is_merged(self, chunk: Chunk) -> bool:
+        """Whether a chunk's files are read by a merge; else they become the table's."""
+        return bool(chunk.known) or not self.commits.takes_files
 
     def _worker(self, *, to_merge: bool, **of_chunk: Any) -> Worker:
         return Worker(replace(self.featuriser, **of_chunk), data_files.Writer(delta.folder(self.root), to_merge))
@@ -150,7 +158,7 @@ class Upsert:
     def _commit(self, featurised: FeaturisedChunk) -> Commit:
         began = time.monotonic()
         self.fence()
-        if featurised.chunk.known:
+        if self._is_merged(featurised.chunk):
             self._merge(featurised)
         elif featurised.files:  # nothing to match: the files become the table's as they are
             self.commits.add(featurised.files, featurised.count("outcome"))

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from pyspark.sql import SparkSession
-
     from fruitpipe.ingest.reconciliation import Plan
     from fruitpipe.pictures.variants import Current
 
@@ -54,7 +52,7 @@ def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
     check_not_known(settings.images, settings.root, naming.of(settings.root))
     choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
     if session.is_submitted():
-        open_session(settings)  # a cluster counts a job that opens none as failed
+        session.open("fruitpipe reconcile", settings.images, settings.root)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
     listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
@@ -73,18 +71,12 @@ def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
     say(f"reconcile: {write_manifests(settings, found)} manifests written")
 
 
-def open_session(settings: ReconcileSettings) -> SparkSession:
-    """Opens the session for a repair, the only step that needs Spark."""
-    return session.open("fruitpipe reconcile", settings.images, settings.root)
-
-
 def take_out_lost_files(settings: ReconcileSettings) -> bool:
     """Removes lost or damaged data files from the table, and prints which. Returns whether a dry run ends here."""
     if settings.dry_run:
         found, done = repair.losses(settings.root), "would be taken out of the table"
     else:
-        with session.explained():
-            found = repair.repair(settings.root, partial(open_session, settings))
+        found = repair.repair(settings.root)
         done = "taken out of the table"
     say(*(f"reconcile: {loss}: {done}" for loss in found))
     say(f"reconcile: {len(found)} files lost or damaged, with {data_integrity.rows_lost(found)} rows, whose images come again")

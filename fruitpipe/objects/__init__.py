@@ -70,7 +70,7 @@ def check_drive(uri: str) -> None:
 
 
 def takes_links(uri: str) -> bool:
-    """Whether deltalake can commit to a table in this folder: to one on a drive it does by a hard link, as on exFAT is none."""
+    """Whether a hard link can be made in this folder, as deltalake commits; on exFAT it cannot. A bucket needs none."""
     return _store(uri).takes_links(uri)
 
 

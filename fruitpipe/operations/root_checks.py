@@ -45,11 +45,11 @@ def table(root: str, *, verify: bool = False) -> str:
         raise Damaged(f"{found.uri}: {named}; {REPAIR.format(root=root)}")
     requirements.check(found)
     behind = log_files.commits_since_checkpoint(found.uri)
-    interval = int(found.configuration.get("delta.checkpointInterval", "10"))
+    interval = found.checkpoint_interval
     if behind > DUE_CHECKPOINTS * interval:
         raise PlatformFault(
             f"{found.uri}: {behind} commits since the last checkpoint, and one is due every {interval}; "
-            "Spark's log says why none could be written"
+            "the job's output, or Spark's log, says why none could be written"
         )
     files = found.files()
     size, rows = sum(file.size_bytes for file in files), sum(file.rows for file in files)

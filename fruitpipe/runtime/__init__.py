@@ -2,7 +2,7 @@
 
 In: the environment. Out: a SparkSession. Imports: objects, output, outcome, errors.
 
-Private names of pyspark, py4j and Spark; Delta's are in `table/delta_java`. Each is here:
+Private names of pyspark, py4j and Spark; of Delta's there is none. Each is here:
 
 | module | name | if it is missing |
 |---|---|---|
@@ -10,5 +10,6 @@ Private names of pyspark, py4j and Spark; Delta's are in `table/delta_java`. Eac
 | `session` | py4j's modules `java_gateway` and `clientserver`, which log | the same |
 | `spark_errors` | `proc` of `SparkContext._gateway` | where Java has ended, Spark's own error is raised |
 | `first_failure` | `SparkContext._jsc`, Java's `statusStore`, `getJobIdsForTag` | a task that fails for good is begun again |
+| `upkeep` | `SparkSession._jvm`, Scala's `Console.setOutDirect` | Py4JError: Delta's own lines of a vacuum would be printed |
 | `record_classes` | `proc` of `SparkContext._gateway` | no archive: sessions start some seconds later |
 """

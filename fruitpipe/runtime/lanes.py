@@ -1,7 +1,7 @@
 """The lanes: the tested combinations of Spark, Delta, Hadoop and Java versions, in one table.
 
 Jars, the search for a Java, the pins of `make LANE=…`, doctor and a cluster's packages read it. The lane of a virtual environment
-follows from its pyspark and delta-spark.
+follows from its pyspark and delta-spark. Of Delta the jobs use public names alone, so a cluster's own Delta may be another.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Commits that change rows of the features table: appends, merges, removals.
+"""Commits that change rows of the features table by what the rows say: merges and removals, by Spark.
 
-Each call needs the lease, by its fence; it raises and commits nothing where it fails. `delta` makes and reads the table.
+`file_commits` holds those that name data files alone. Each call needs the lease, by its fence; it raises and commits nothing
+where it fails. `delta` makes and reads the table.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import itertools
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import partial, reduce
+from datetime import datetime, timedelta
+from functools import reduce
 from operator import or_
 
 import pyarrow as pa
@@ -20,11 +21,10 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own usage
 from fruitpipe import objects
 from fruitpipe.outcome import Outcome
 from fruitpipe.runtime.session import SPARK_ERRORS
-from fruitpipe.table import delta, delta_java, lookup
+from fruitpipe.table import delta, lookup
 from fruitpipe.table.columns import COLUMNS
 from fruitpipe.table.fence import APPLICATION, Fence
 from fruitpipe.table.schema import FEATURES, OUTCOMES
-from fruitpipe.table.snapshot import DataFile
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 CONCURRENT = "DELTA_CONCURRENT_"  # how each error begins that Delta refuses a commit with for another's
@@ -35,7 +35,7 @@ SPANS = 4  # of time that a merge looks into; each takes Spark time to compile
 def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | None = None) -> int:
     """Deletes the rows of `paths`, in a commit that names none of them, and says how many images had one.
 
-    fence: as for `add`.
+    fence: as for `file_commits.add`.
     """
     there = lookup.of_paths(root, paths)
     if not there:
@@ -50,40 +50,13 @@ def remove(spark: SparkSession, root: str, paths: Sequence[str], fence: Fence | 
 def remove_others(spark: SparkSession, root: str, kept: Mapping[str, datetime], fence: Fence | None = None) -> None:
     """Deletes the rows of images that were ingested at another time than the one told for each, by path.
 
-    fence: as for `add`.
+    fence: as for `file_commits.add`.
     """
     names, times = pa.array(list(kept), pa.string()), pa.array(list(kept.values()), pa.timestamp("us", tz="UTC"))
     source = spark.createDataFrame(pa.table({"path": names, "kept": times}))
     others = delta.table(spark, root).alias("t").merge(source.alias("s"), "t.path = s.path AND t.ingested_at <> s.kept")
     with fenced(spark, fence):
         delta.execute(others.whenMatchedDelete(), root)
-
-
-def add(
-    spark: SparkSession,
-    root: str,
-    files: Collection[str],
-    fence: Fence | None = None,
-    counts: Mapping[str, int] | None = None,
-) -> None:
-    """Adds rows of images that the table does not have: those of data files that lie in its folder, by their `add` actions.
-
-    Nothing is committed where there are no files. With a fence, raises LeaseLost and commits nothing where somebody else has
-    changed rows since this process last did. counts: images by outcome, for the commit's entry in the log.
-    """
-    with _refused(fence):
-        note = json.dumps(dict(counts or {}))
-        version = delta_java.append(spark, delta.features_uri(root), files, partial(_numbered, fence), note)
-    if fence and version is not None:
-        fence.added(version)
-
-
-def _numbered(fence: Fence | None, version: int) -> list[str]:
-    """What a commit that builds on a version says of its number."""
-    if fence is None:
-        return []
-    milliseconds = round(1000 * datetime.now(UTC).timestamp())
-    return [json.dumps({"txn": {"appId": APPLICATION, "version": fence.number_after(version), "lastUpdated": milliseconds}})]
 
 
 @contextmanager
@@ -95,17 +68,6 @@ def _refused(fence: Fence | None) -> Iterator[None]:
         if fence is None or CONCURRENT not in str(error):
             raise
         raise fence.lost() from error
-
-
-def drop_files(spark: SparkSession, root: str, files: Collection[DataFile], fence: Fence | None = None) -> None:
-    """Takes data files out of the table, and with them their rows, whether they can still be read or not. fence: as for `add`."""
-    now = round(1000 * datetime.now(UTC).timestamp())
-    common = {"deletionTimestamp": now, "dataChange": True, "extendedFileMetadata": True, "partitionValues": {}}
-    removes = [json.dumps({"remove": {"path": file.path, "size": file.size_bytes, **common}}) for file in files]
-    with _refused(fence):
-        version = delta_java.remove(spark, delta.features_uri(root), removes, partial(_numbered, fence))
-    if fence and version is not None:
-        fence.added(version)
 
 
 def outcomes(spark: SparkSession, uris: Sequence[str]) -> DataFrame:

@@ -7,7 +7,7 @@ The stream's process is its only writer: Delta on S3 is safe with one writer and
 | `create`, `execute` | yes, they commit | raises, and nothing is committed |
 | `describe`, `is_new`, `is_ours`, `rows`, `rows_at`, `changes` | no | raises |
 
-`commits` changes rows, `upkeep` compacts and removes files, `delta_java` holds the calls into Delta's private classes.
+`commits` and `file_commits` change rows, `upkeep` compacts and removes files.
 """
 
 from __future__ import annotations
@@ -101,16 +101,13 @@ def is_ours(root: str, hours: int = retention.WEEK_HOURS) -> bool:
 def create(
     spark: SparkSession, root: str, before_commit: Callable[[], None] = lambda: None, hours: int = retention.WEEK_HOURS
 ) -> None:
-    """Makes an empty features table, or gives one that is there what it lacks, and looks whether Delta takes appends.
+    """Makes an empty features table, or gives one that is there what it lacks.
 
     `before_commit` raises where this process may write none. hours: that it is to remember at least, see `retention`; a table
     that does so for longer stays as it is.
 
-    Raises WrongRoot for a table with other columns, or what is left of a table, MissingRequirement for a Delta that would not
-    take the stream's commits.
+    Raises WrongRoot for a table with other columns, or what is left of a table.
     """
-    from fruitpipe.table import delta_java
-
     if objects.children(folder(root)) and not is_new(root):
         if lacking := retention.lacking(_checked(root).configuration, hours):
             before_commit()
@@ -118,7 +115,6 @@ def create(
             spark.sql(f"ALTER TABLE {in_sql(root)} SET TBLPROPERTIES ({wanted})")
     else:
         begin(root, before_commit, hours)
-    delta_java.check(spark, features_uri(root))
 
 
 def begin(root: str, before_commit: Callable[[], None], hours: int) -> None:

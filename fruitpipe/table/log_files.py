@@ -17,6 +17,7 @@ from fruitpipe.errors import Damaged, NotFound, PlatformFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from fruitpipe.table.snapshot import Snapshot
 
@@ -45,6 +46,18 @@ def before(table: str, version: int) -> list[str]:
     """The URIs of the log's files of earlier versions."""
     named = ((stat.path, LOG_FILE.match(objects.name(stat.path))) for stat in objects.list_all(folder(table)))
     return [uri for uri, found in named if found and int(found[1]) < version]
+
+
+def expired(table: str, since: datetime) -> list[str]:
+    """The URIs of the log's files of versions that no reader needs who goes back to `since` at most.
+
+    The newest checkpoint that was there then stands for those before it.
+    """
+    stats = [(objects.name(stat.path), stat.modification_time) for stat in objects.list_all(folder(table))]
+    recent = [int(name[:20]) for name, at in stats if COMMIT.fullmatch(name) and at >= since]
+    old = [int(found[1]) for name, _ in stats if (found := CHECKPOINT.fullmatch(name))]
+    needed = max((version for version in old if not recent or version < min(recent)), default=0)
+    return before(table, needed)
 
 
 def check(table: str) -> None:

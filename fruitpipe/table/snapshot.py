@@ -1,7 +1,7 @@
 """The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
 
-Only this module and `appends` import deltalake. Delta's log and Parquet's columns decide what is fetched, so no query touches the
-5 kB of features that a row has.
+Only this module and `file_commits` import deltalake. Delta's log and Parquet's columns decide what is fetched, so no query
+touches the 5 kB of features that a row has.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TABLE = "features"  # its name in the SQL
+INTERVAL, DELTAS_OWN = "delta.checkpointInterval", "10"  # versions from one checkpoint to the next, and where nothing is set
+BY_RENAME = {"MOUNT_ALLOW_UNSAFE_RENAME": "true"}
 # Between two batches the stream compacts and vacuums, which are commits as well.
 BATCHES = ("WRITE", "MERGE")
 COMMITS = 50  # looked through for the last batch
@@ -62,15 +64,19 @@ def check(root: str) -> None:
 class Snapshot:
     """The table as it was when this object was made, or at a version."""
 
-    def __init__(self, root: str, version: int | None = None) -> None:
-        """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another."""
+    def __init__(self, root: str, version: int | None = None, *, by_rename: bool = False) -> None:
+        """Raises NotFound where there is no table yet, WrongUsage for a root that this reader would take for another.
+
+        by_rename: deltalake is to commit by renaming files, for a drive that has no hard links. That may replace the entry of
+        another, whom the lock of the root's holder keeps out.
+        """
         self.root = objects.canonical(root)
         self.uri = uri = objects.join(self.root, "features")
         check(root)
         missing = NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise missing
-        options = _storage_options(uri)
+        options = _storage_options(uri) | (BY_RENAME if by_rename else {})
         self._table: Any = None
         try:
             self._table = self._read(lambda: DeltaTable(uri.removeprefix("file://"), version, storage_options=options))
@@ -79,7 +85,7 @@ class Snapshot:
 
     @property
     def of_deltalake(self) -> DeltaTable:
-        """The table as deltalake has it, for `appends`."""
+        """The table as deltalake has it, for `file_commits`."""
         table: DeltaTable = self._table
         return table
 
@@ -117,6 +123,11 @@ class Snapshot:
     def configuration(self) -> dict[str, str]:
         """The table's properties that were set."""
         return dict(self._table.metadata().configuration)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """How many versions lie between two checkpoints."""
+        return int(self.configuration.get(INTERVAL, DELTAS_OWN))
 
     @property
     def features(self) -> set[str]:

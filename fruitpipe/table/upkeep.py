@@ -5,6 +5,7 @@
 | `compact` | yes, it commits | raises |
 | `vacuum` | yes: no commit names the files of a batch in progress yet | raises; a file that cannot be deleted stays |
 | `cut_log` | yes, it commits and removes what the table is read from | raises, and the log stays whole |
+| `clear_log` | no: a checkpoint stands for what goes | raises; what is left goes the next time |
 
 The next vacuum tries a file that was left again; an erasure searches for what is left itself.
 """
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.table import delta, delta_java, log_files
+from fruitpipe.errors import PlatformFault
+from fruitpipe.table import delta, file_commits, log_files, retention
 from fruitpipe.table.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
         return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", len(old) > FEW_FILES)
-    delta_java.hush(spark)
+    _hush(spark)
     # The hours count from when a file was removed from the table.
     vacuum = f"VACUUM {delta.in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name
     spark.sql(vacuum, files=spark.createDataFrame(pa.Table.from_pylist([_listed(stat) for stat in old], INVENTORY)))
@@ -89,12 +91,36 @@ def cut_log(spark: SparkSession, root: str, reason: str) -> int:
     """
     spark.sql(f"ALTER TABLE {delta.in_sql(root)} SET TBLPROPERTIES ('fruitpipe.log_cut_by' = '{reason}')")
     table = Snapshot(root)
-    delta_java.checkpoint(spark, delta.features_uri(root))
+    try:
+        file_commits.checkpoint(root)
+    except PlatformFault as error:
+        raise PlatformFault(f"{error}; nothing of the log was removed. Fix that and start again") from error
     log_files.check_checkpoint(table)
     older = log_files.before(delta.folder(root), table.version)
     with ThreadPoolExecutor(REMOVERS, "fruitpipe-cut") as removers:  # with its versions each takes three requests
         list(removers.map(objects.erase, older))
     return len(older)
+
+
+def clear_log(root: str, now: datetime) -> None:
+    """Removes what is older of the log than the table is to remember, which Delta does with checkpoints of its own alone.
+
+    A checkpoint stands for what goes. deltalake's own way leaves Delta's checksum files, which name images.
+    """
+    table = Snapshot(root)
+    hours = retention.in_hours(table.configuration.get(retention.LOG, ""))
+    if hours is None or table.configuration.get("delta.enableExpiredLogCleanup", "true").lower() != "true":
+        return
+    expired = log_files.expired(table.uri, now - timedelta(hours=hours))
+    with ThreadPoolExecutor(REMOVERS, "fruitpipe-log") as removers:
+        list(removers.map(objects.delete, expired))
+
+
+def _hush(spark: SparkSession) -> None:
+    """Silences what Delta prints on stdout in this thread's calls, as VACUUM does, among the lines of a job."""
+    jvm: Any = spark._jvm  # noqa: SLF001 - no setting of Delta's does
+    console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
+    console.setOutDirect(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
 
 
 def _listed(stat: objects.Stat) -> dict[str, Any]:

@@ -31,10 +31,14 @@ def proxy(s3, monkeypatch):
 
 
 @pytest.fixture
-def taken_in(s3, proxy, monkeypatch):  # noqa: ARG001
+def place(s3):
+    return f"s3://{s3.bucket()}"
+
+
+@pytest.fixture
+def taken_in(place, proxy, monkeypatch):  # noqa: ARG001
     """Uploads pictures and runs to the end without Spark; returns the table's rows by the image's name."""
     monkeypatch.setattr(session, "open", lambda *_: pytest.fail("Spark was started"))
-    place = f"s3://{s3.bucket()}"
 
     def taken_in(first, count):
         for seed in range(first, first + count):
@@ -81,3 +85,23 @@ def test_a_commit_of_which_no_answer_comes_is_found_in_the_log(proxy, taken_in, 
     )
     assert len(taken_in(2, 1)) == 3
     assert len(taken_in(3, 1)) == 4
+
+
+def test_an_entry_of_the_log_that_comes_first_is_not_overwritten(place, proxy, taken_in, monkeypatch):
+    """The entry is on its way when another's is there: S3 refuses it by its condition."""
+    taken_in(0, 2)
+    admit, entry = proxy.admit, f"{place}/root/features/_delta_log/{2:020}.json"
+    theirs = b'{"commitInfo": {"operation": "VACUUM START"}}\n'
+    others = iter([theirs])
+
+    def after_another(method, path):
+        if method == "PUT" and entry.endswith(path):
+            for other in others:
+                objects.write(entry, other)
+        return admit(method, path)
+
+    monkeypatch.setattr(proxy, "admit", after_another)
+    assert len(taken_in(2, 1)) == 3
+    assert objects.read(entry) == theirs
+    assert Snapshot(f"{place}/root").version == 3
+    assert next(others, None) is None

@@ -3,7 +3,7 @@
 | stands in | for | at |
 |---|---|---|
 | `store.Store` | a folder or S3 | `objects.local`, `objects.s3` |
-| `table.Table` | Delta's writing and reading | what `delta`, `commits` and `delta_java` ask of Java; deltalake |
+| `table.Table` | Delta's writing and reading | what `delta`, `commits` and `upkeep` ask of Java; deltalake |
 | `spark.Session`, `Query` | Spark, whose tasks never fail | `session.open`, `query.start`, `first_failure.ends` |
 | a sum over the pixels | MobileNetV2 | `network_for`, `fingerprint` and `ModelFile` |
 | a lease that never ends | the lock | `lease.held`: the fence alone keeps a second writer out |
@@ -36,7 +36,7 @@ from fruitpipe.pictures.preprocessing import STANDARD, Preprocessing
 from fruitpipe.refit import changes, on_spark
 from fruitpipe.root import lease
 from fruitpipe.runtime import first_failure, session
-from fruitpipe.table import commits, delta, delta_java, snapshot, upkeep
+from fruitpipe.table import commits, delta, snapshot, upkeep
 from tests.model.opened import Queries
 from tests.model.spark import Context, Feed, Query, Session
 from tests.model.store import Killed, Kind, Store
@@ -165,8 +165,7 @@ class Memory:
         yield from ((delta, name, getattr(table, name)) for name in ("create", "describe"))
         for name in ("merge", "remove", "remove_others", "outcomes", "with_features_of_moved"):
             yield commits, name, getattr(table, name)
-        yield from ((delta_java, "append", table.append), (delta_java, "checkpoint", table.checkpoint))
-        yield delta_java, "hush", lambda *_: None
+        yield upkeep, "_hush", lambda *_: None
         off = {name: bucket_settings.Setting(name, operation, "off") for name, (operation, _) in bucket_settings.SETTINGS.items()}
         yield bucket_settings, "of_bucket", lambda _: off
         yield from ((upkeep, "compact", table.compact), (changes, "pin", table.pin))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Opened:
-    """The part of deltalake's DeltaTable that `snapshot` needs."""
+    """The part of deltalake's DeltaTable that `snapshot` and `file_commits` need."""
 
     table: Table
     at: int
@@ -42,9 +42,16 @@ class Opened:
 
     def protocol(self) -> Any:
         class Protocol:
-            reader_features = None
+            reader_features = writer_features = None
 
         return Protocol
+
+    def create_write_transaction(self, actions: Any, _mode: str, _schema: Any, *, commit_properties: Any, **_: Any) -> None:
+        numbers = [transaction.version for transaction in commit_properties.app_transactions]
+        self.table.commit(self.at, actions, *numbers or [0])
+
+    def create_checkpoint(self) -> None:
+        self.table.checkpoint(self.at)
 
     def get_add_actions(self) -> pa.Table:
         there = [

@@ -145,6 +145,9 @@ class Store:
     def check_drive(self, _: str) -> None:
         """Memory keeps its promises."""
 
+    def takes_links(self, _: str) -> bool:
+        return True
+
     def credentials(self, _: str) -> dict[str, str]:
         return {}
 

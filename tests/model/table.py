@@ -19,7 +19,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 from pyspark.errors import PySparkException
 
 from fruitpipe import objects
@@ -93,31 +94,35 @@ class Table:
         cursor.register("features", self._arrow[1])
         return iter(cursor.sql(sql).to_arrow_reader(100_000))
 
+    def commit(self, base: int, actions: Sequence[AddAction | RemoveAction], number: int) -> None:
+        """What names data files, as deltalake commits it. Raises CommitFailedError where the next version is there."""
+        added = [vars(action) for action in actions if isinstance(action, AddAction)]
+        gone = [action.path for action in actions if isinstance(action, RemoveAction)]
+        rows, before = {one["path"]: self._read(one["path"]) for one in added}, self.now
+        self.suspended()
+        if len(self.versions) - 1 > base:
+            raise CommitFailedError("the table is newer")
+        left = {name: held for name, held in before.files.items() if name not in gone}
+        lines = [{"add": one} for one in added] + [{"remove": {"path": name}} for name in gone]
+        version = Version(left | rows, number or before.number, [("insert", name) for name in rows])
+        self._commit(lines + [_txn(number)] * bool(number), version, gone)
+
+    def checkpoint(self, version: int) -> None:
+        body, files = io.BytesIO(), self.versions[version].files
+        whole = [{"protocol": {"v": 1}}, {"metaData": {"id": self.id}}, *({"add": self._add(name)} for name in files)]
+        add = pa.struct([("path", pa.string()), ("stats", pa.string())])
+        of = pa.struct([("id", pa.string())])
+        schema = pa.schema([("add", add), ("metaData", of), ("protocol", pa.struct([("v", pa.int32())]))])  # type: ignore[arg-type]
+        pq.write_table(pa.Table.from_pylist(whole, schema), body)
+        objects.write(f"{self.folder}/_delta_log/{version:020}.checkpoint.parquet", body.getvalue())
+        objects.write(f"{self.folder}/_delta_log/_last_checkpoint", json.dumps({"version": version}).encode())
+
     # What stands in for Delta's own Java and Spark's DataFrames, as `fruitpipe.table.delta` calls them.
 
     def create(self, _spark: Any, _root: str, before_commit: Callable[[], None] = lambda: None, _hours: int = 0) -> None:
         if not self.versions:
             before_commit()
             self._commit([{"metaData": {"id": self.id}}], Version())
-
-    def append(
-        self,
-        _spark: Any,
-        _uri: str,
-        adds: Collection[str],
-        more_after: Callable[[int], Collection[str]] = lambda _: (),
-        _note: str = "",
-    ) -> int | None:
-        if not adds:
-            return None
-        base = len(self.versions) - 1
-        actions = [json.loads(line) for line in (*adds, *more_after(base))]
-        files = {one["add"]["path"]: self._read(one["add"]["path"]) for one in actions if "add" in one}
-        self.suspended()
-        self._check_alone(base)
-        feed = [("insert", name) for name in files]
-        self._commit(actions, Version({**self.now.files, **files}, _number(actions, self.now.number), feed))
-        return len(self.versions) - 1
 
     def merge(
         self,
@@ -196,16 +201,6 @@ class Table:
             if name not in self.now.files and self.removed_at.get(name, before) <= before:
                 objects.delete(f"{self.folder}/{name}")
 
-    def checkpoint(self, _spark: Any, _uri: str) -> None:
-        version, body = len(self.versions) - 1, io.BytesIO()
-        whole = [{"protocol": {"v": 1}}, {"metaData": {"id": self.id}}, *({"add": self._add(name)} for name in self.now.files)]
-        add = pa.struct([("path", pa.string()), ("stats", pa.string())])
-        of = pa.struct([("id", pa.string())])
-        schema = pa.schema([("add", add), ("metaData", of), ("protocol", pa.struct([("v", pa.int32())]))])  # type: ignore[arg-type]
-        pq.write_table(pa.Table.from_pylist(whole, schema), body)
-        objects.write(f"{self.folder}/_delta_log/{version:020}.checkpoint.parquet", body.getvalue())
-        objects.write(f"{self.folder}/_delta_log/_last_checkpoint", json.dumps({"version": version}).encode())
-
     def describe(self, root: str) -> delta.Table:
         if not self.versions:
             raise NotFound(f"{root}: there are no features yet")
@@ -266,7 +261,3 @@ class Table:
 
 def _txn(number: int) -> Row:
     return {"txn": {"appId": APPLICATION, "version": number}}
-
-
-def _number(actions: Sequence[Row], before: int) -> int:
-    return max([before, *(one["txn"]["version"] for one in actions if "txn" in one)])

@@ -4,8 +4,8 @@
 
 A history is made of uploads, overwrites (some with the old size and time), removals, renames and restored old files; of their
 events, which come twice, in any order or never; and of runs of the stream, from either source, with Spark or without it where
-it may do without, some of which crash before or after the table's commit or find their checkpoint lost. What the table must
-hold is worked out from the files themselves.
+it may do without, some of which crash before or after the table's commit or find their checkpoint lost; between them the table
+is compacted. What it must hold is worked out from the files themselves, and its change feed must tell the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,12 +40,15 @@ from fruitpipe.jobs.reconcile import reconcile  # noqa: E402
 from fruitpipe.root import manifests  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
-from fruitpipe.table import appends, delta  # noqa: E402
+from fruitpipe.table import delta, upkeep  # noqa: E402
+from fruitpipe.table.schema import PROPERTIES  # noqa: E402
+from fruitpipe.table.snapshot import INTERVAL, Snapshot  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.model import runs  # noqa: E402
 from tests.pictures import jpeg  # noqa: E402
 
 STEPS = 20
+OFTEN = {INTERVAL: "3"}  # versions from one checkpoint of the log to the next, of which a history has few
 # Two names that differ in their spelling alone, two that Spark itself would hide, one that is no image.
 NAMES = ["Kiwi/a b.jpg", "Kiwi/a%20b.jpg", "Label=x/pêche.PNG", "top.jpg", "Kiwi/_new.jpg", ".kept/0.jpg", "Kiwi/notes.txt"]
 SUFFIXES = (".jpg", ".png")
@@ -139,6 +143,12 @@ class BucketHistory(RuleBasedStateMachine):
     def run_from_the_manifests(self, files: int, crash: str | None, few: int) -> None:
         self._run("events", crash, max_files_per_trigger=files, images_without_spark=few)
 
+    @precondition(lambda self: (self.root / "features").exists())
+    @rule()
+    def compact(self) -> None:
+        upkeep.compact(self.spark, self.root.as_uri(), 1_000_000)
+        self.counts["compactions"] += 1
+
     @rule()
     def lose_the_checkpoint(self) -> None:
         objects.delete_all(f"file://{self.root}/checkpoints")
@@ -164,6 +174,8 @@ class BucketHistory(RuleBasedStateMachine):
         expected = oracle.expected_rows(f"file://{self.images}", bodies, bad)
         found = oracle.actual_rows(delta.rows(self.spark, f"file://{self.root}"))
         assert not (wrong := oracle.differences(expected, found)), wrong
+        changes = delta.changes(self.spark, self.root.as_uri(), -1, Snapshot(self.root.as_uri()).version).collect()
+        assert net(changes) == Counter(row["path"] for row in delta.rows(self.spark, self.root.as_uri()).collect())
 
     def _run(self, source: str, crash: str | None, **more: Any) -> None:
         """One run of the stream, which may die just before or just after a batch is committed to the table."""
@@ -197,13 +209,23 @@ class BucketHistory(RuleBasedStateMachine):
             self.pending.append(manifests.ImageEvent(kind, f"file://{path}", sequencer=f"{self.sequence:08X}"))
 
     def _ingest(self, source: Any, **more: Any) -> None:
-        with contextlib.redirect_stdout(io.StringIO()), mock.patch.object(appends, "add", wraps=appends.add) as without_spark:
+        count = mock.patch.object(small_run.Appends, "add", autospec=True, side_effect=small_run.Appends.add)
+        with contextlib.redirect_stdout(io.StringIO()), count as without_spark:
             ingest(IngestSettings(images=str(self.images), root=str(self.root), source=source, once=True, **more))
         self.counts["commits without Spark"] += without_spark.call_count
 
     def _reconcile(self) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             reconcile(ReconcileSettings(images=str(self.images), root=str(self.root), allow_removals=True))
+
+
+def net(changes: Iterable[Any]) -> Counter[str]:
+    """How many rows of each image there are by the change feed from the table's beginning."""
+    signs = {"insert": 1, "update_postimage": 1, "delete": -1, "update_preimage": -1}
+    rows: Counter[str] = Counter()
+    for change in changes:
+        rows[change["path"]] += signs[change["_change_type"]]
+    return +rows
 
 
 @contextlib.contextmanager
@@ -230,7 +252,8 @@ def dying(when: str | None) -> Any:
 
 def run(histories: int, seed: int | None, *, shrink: bool = False) -> Counter[str]:
     """Runs so many histories and counts what happened in them. The same ones for the same seed; None: always the same."""
-    return runs.run(BucketHistory, histories, STEPS, seed, shrink=shrink)
+    with mock.patch.dict(PROPERTIES, OFTEN):
+        return runs.run(BucketHistory, histories, STEPS, seed, shrink=shrink)
 
 
 def main() -> None:

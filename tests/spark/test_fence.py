@@ -11,7 +11,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost
 from fruitpipe.extractor.arrow_schema import OUTCOMES
-from fruitpipe.table import commits, delta, delta_java, upkeep
+from fruitpipe.table import commits, delta, file_commits, upkeep
 from fruitpipe.table.data_files import Writer
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
@@ -35,7 +35,7 @@ class Stream:
 
     def add(self, *names):
         files = {group.file for group in Writer(delta.folder(self.root), to_merge=False).write(outcomes(*names))}
-        commits.add(self.spark, self.root, files, self.fence)
+        file_commits.add(self.root, files, self.fence)
 
     def merge(self, *names, minute=0):
         with commits.fenced(self.spark, self.fence):
@@ -90,11 +90,13 @@ def test_a_commit_that_builds_on_rows_of_somebody_elses_is_refused(table, two, f
 
 def test_an_append_that_was_begun_before_somebody_elses_is_refused(table, two, monkeypatch):
     stream, stale = two
-    numbered = stale.fence.number_after
+    numbered, others = stale.fence.number_after, iter("1")
 
     def stopped(version):
-        stream.add("1")  # while the other one stands still, within its commit
-        return numbered(version)
+        number = numbered(version)
+        for name in others:  # while the other one stands still, within its commit
+            stream.add(name)
+        return number
 
     monkeypatch.setattr(stale.fence, "number_after", stopped)
     with pytest.raises(LeaseLost, match="somebody else changed rows after version 1; nothing more is written"):
@@ -120,15 +122,21 @@ def test_rows_that_another_tool_wrote_are_somebody_elses(spark, table, two):
     assert names(table) == []
 
 
-def test_delta_lets_appends_of_one_and_the_same_version_both_through_unless_they_count_as_readers(spark, table):
-    """What the fence is there for: without it, the second append of a row is no conflict."""
+def test_an_append_goes_on_after_commits_that_change_no_row(spark, table, monkeypatch):
+    """As a vacuum makes two beside the batches."""
     stream = Stream(spark, table)
-    files = {group.file for group in Writer(delta.folder(table), to_merge=False).write(outcomes("0"))}
+    stream.add("0")
+    numbered, others = stream.fence.number_after, iter([1, 2])
 
-    def meanwhile(_version):
-        stream.add("0")
-        return ()
+    def beside(version):
+        number = numbered(version)
+        for other in others:
+            spark.sql(f"ALTER TABLE {delta.in_sql(table)} SET TBLPROPERTIES ('a.test' = '{other}')")
+        return number
 
-    with pytest.raises(Exception, match="DELTA_CONCURRENT_APPEND"):
-        delta_java.append(spark, delta.features_uri(table), files, meanwhile)
-    assert names(table) == ["0"]
+    monkeypatch.setattr(stream.fence, "number_after", beside)
+    stream.add("1")
+    assert names(table) == ["0", "1"]
+    assert Snapshot(table).version == 4
+    stream.merge("2")
+    assert names(table) == ["0", "1", "2"]

@@ -22,7 +22,7 @@ from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings, RefitSettings
-from fruitpipe.table import commits, data_files, delta, schema, upkeep
+from fruitpipe.table import data_files, delta, file_commits, schema, upkeep
 from tests.pictures import fill, put
 from tests.rows import append_rows
 
@@ -162,7 +162,7 @@ def test_what_was_written_since_the_clearing_began_is_kept_however_late_it_comes
     root_upkeep.clear(spark, settings(vacuum_hours=1), began)
     there = [objects.exists(data_files.uri(delta.folder(root), file)) for file in (left_by_a_task_that_died, in_hand)]
     assert there == [False, True]
-    commits.add(spark, root, [in_hand])
+    file_commits.add(root, [in_hand])
     assert {row[0] for row in contents(spark, root)} == {"file:///images/Kiwi/0000.jpg", "file:///images/Kiwi/new.jpg"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -192,20 +191,6 @@ def test_what_takes_more_than_an_append_is_left_to_spark_before_anything_is_chan
     with pytest.raises(Opened):
         ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
     assert Snapshot(root).version == before
-
-
-@pytest.mark.usefixtures("no_session")
-def test_a_root_on_a_drive_without_hard_links_is_left_to_spark(images, root, monkeypatch):
-    """As a memory card's: deltalake commits there by none."""
-
-    def refuses(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(Path, "hardlink_to", refuses)
-    fill(images, 1)
-    with pytest.raises(Opened):
-        ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
-    assert not (Path(root.removeprefix("file://")) / "features").exists()
 
 
 def test_a_run_that_is_killed_before_its_manifests_are_gone_does_nothing_twice(images, root, run, rows, monkeypatch, spark):  # noqa: ARG001

@@ -81,4 +81,4 @@ def test_a_pointer_to_another_checkpoint_is_refused(root, checkpoint):
 
 def test_only_earlier_files_of_the_log_are_before_a_version(root, checkpoint):  # noqa: ARG001 - written
     names = sorted(name for uri in log_files.before(delta.folder(root), 2) if not (name := objects.name(uri)).endswith(".lock"))
-    assert names == [f"{0:020}.crc", f"{0:020}.json", f"{1:020}.json"]
+    assert names == [f"{0:020}.json", f"{1:020}.json"]

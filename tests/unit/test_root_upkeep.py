@@ -79,7 +79,8 @@ def test_manifests_that_are_to_stay_have_no_checkpoint_begun_anew_which_would_re
 
 
 def test_files_that_a_killed_process_never_finished_go_after_a_day_and_no_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(root_upkeep.upkeep, "vacuum", lambda *_: None)
+    for of_the_table in ("vacuum", "clear_log"):
+        monkeypatch.setattr(root_upkeep.upkeep, of_the_table, lambda *_: None)
     unfinished = f".a.jsonl.{'0123456789abcdef' * 2}"
     names = [f"{place}/{name}" for place in ("events/2026/11/29", "stale") for name in (unfinished, "a.jsonl")]
     for name in (*names, "checkpoints/ingest/.12.tmp"):
