@@ -41,7 +41,7 @@ from fruitpipe.root import manifests  # noqa: E402
 from fruitpipe.runtime import session  # noqa: E402
 from fruitpipe.settings import IngestSettings, ReconcileSettings  # noqa: E402
 from fruitpipe.table import delta, upkeep  # noqa: E402
-from fruitpipe.table.schema import PROPERTIES  # noqa: E402
+from fruitpipe.table.columns import PROPERTIES  # noqa: E402
 from fruitpipe.table.snapshot import INTERVAL, Snapshot  # noqa: E402
 from tests import oracle  # noqa: E402
 from tests.model import runs  # noqa: E402

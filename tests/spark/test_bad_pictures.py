@@ -21,7 +21,7 @@ from fruitpipe.jobs.ingest import ingest
 from fruitpipe.objects import local
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
-from fruitpipe.table import commits, delta, upkeep
+from fruitpipe.table import delta, file_commits, upkeep
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 
@@ -218,7 +218,7 @@ def test_a_batch_that_fails_does_not_wait_until_another_chunk_has_found_its_dead
     def refuse(*_):
         raise AccessDenied("as the test has it")
 
-    monkeypatch.setattr(commits, "add", refuse)
+    monkeypatch.setattr(file_commits, "add", refuse)
     monkeypatch.setattr(upsert, "tapered", lambda named, _: [by_name(named)[:1], by_name(named)[1:]])
     put(images / "A" / "good.jpg", jpeg(1))
     for number in range(256):

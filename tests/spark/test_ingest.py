@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fruitpipe import objects
 from fruitpipe.ingest import micro_batch
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.root import manifests
-from fruitpipe.runtime import progress
+from fruitpipe.runtime import bar_columns, progress
 from fruitpipe.settings import IngestSettings
 from tests.manifests import write_manifest
 from tests.oracle import vector_of
@@ -163,7 +164,8 @@ def test_a_bar_is_told_of_each_image_while_its_chunk_is_computed(images, run, ta
     fill(images, 9)
     put(images / "Kiwi" / "text.jpg", b"no picture")
     terminal = Console(file=io.StringIO(), force_terminal=True, width=160)
-    monkeypatch.setattr(progress, "Console", lambda **_: terminal)
+    monkeypatch.setattr(bar_columns, "Console", lambda **_: terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     told, advance = [], progress.Bar.advance
 
     def counted_before(bar, images, failed=0):

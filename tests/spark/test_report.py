@@ -54,7 +54,7 @@ def test_a_report_made_again_has_no_image_that_left_the_table_nor_one_that_anoth
     refit(RefitSettings(root=root, report=False))
     assert not Path(publication.report_uri(root, "v000001").removeprefix("file://")).exists()
     gone, other = (row["path"] for row in delta.rows(spark, root).where("label = 'Lemon'").take(2))
-    table = delta.DeltaTable.forPath(spark, delta.features_uri(root))
+    table = delta.table(spark, root)
     table.delete(f"path = '{gone}'")
     table.update(f"path = '{other}'", {"extractor": "'feedfacefeedface'", "features": "slice(features, 1, 5)"})
     with pytest.raises(SystemExit):
