@@ -117,7 +117,7 @@ class IngestSettings(JobSettings):
     """take side files for images too: ._a.jpg of macOS, thumbnails of a NAS, ... (docs/events.md)"""
     once: bool = False
     """process all that is there now, and end"""
-    images_without_spark: int = Field(5000, ge=0)
+    images_without_spark: int = Field(50_000, ge=0)
     """with --once on one machine: up to so many new images are taken in without Spark, which is slow to start; 0: none"""
     trigger_seconds: float = Field(30, ge=0, allow_inf_nan=False)
     """seconds from one trigger to the next; 0: as soon as the last batch has ended"""

@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fruitpipe import objects
@@ -25,7 +24,6 @@ from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta, upkeep
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
-from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 
 DEADLY, SLOW = b"what crashes a decoder", b"what keeps a decoder busy"
@@ -82,21 +80,6 @@ def rows(root):
 @pytest.fixture(params=WAYS)
 def way(request):
     return request.param
-
-
-def test_both_ways_give_the_same_rows_of_good_and_bad_pictures(images, root, run, rows, spark):  # noqa: ARG001
-    fill(images, 70)
-    fill(images, 70, "Lemon", first=70)
-    put(images / "Kiwi" / "z.jpg", b"")
-    put(images / "Kiwi" / "r.jpg", np.random.default_rng(0).bytes(4984))
-    put(images / "Kiwi" / "h.jpg", jpeg(0)[:100])
-    said, found = {}, {}
-    for way in WAYS:
-        objects.delete_all(root)
-        said[way], found[way] = run(way), rows()
-    assert set(said.values()) == {"ingest: 140 images featurised, 3 failed"}
-    assert found["by Spark"] == found["by processes"]
-    np.testing.assert_array_equal(np.float32(found["by processes"]["0003.jpg"]["features"]), vector_of(jpeg(3)))
 
 
 def test_a_deadly_image_and_a_slow_one_are_rows_and_cost_their_neighbours_nothing(images, run, rows, monkeypatch):
