@@ -96,9 +96,13 @@ class LocalWorkers:
             try:
                 return [group for answer in asked for group in answer.result()]
             except NotStarted as error:
-                raise PlatformFault(f"a worker's process does not start ({error}); free memory, and start again") from error
+                raise PlatformFault(
+                    f"a worker's process does not start ({error}); free memory or mend its Python, and start again"
+                ) from error
             except ModuleNotFoundError as error:
                 raise MissingRequirement(f"the workers' Python has no module {error.name}; make its environment anew") from error
+            except OSError as error:
+                raise PlatformFault(f"a worker's process failed ({error}); make room on the disk, and start again") from error
             except (ProcessEnded, MemoryError) as error:
                 path = self._overdue()
                 raise (WorkerDied() if path is None else Overdue(path)) from error

@@ -19,7 +19,6 @@ from fruitpipe import objects
 from fruitpipe.erasure.admission import Admission
 from fruitpipe.errors import NotFound
 from fruitpipe.ingest import root_upkeep
-from fruitpipe.ingest.chunks import IMAGES_PER_CORE, tapered
 from fruitpipe.ingest.micro_batch import job, named_images
 from fruitpipe.ingest.signals import signals
 from fruitpipe.ingest.tally import Tally
@@ -83,7 +82,7 @@ class SmallRun:
         named = self._named(uris)
         if self.look_up([event.path for event in named]):
             raise NeedsSpark
-        self._prepare(named)
+        self._prepare()
         named = self.within_reach(Admission(self.settings.root).admit(named))
         self.tally.bar.expect(lambda: len(named))
         stop, done = threading.Event(), 0
@@ -102,7 +101,7 @@ class SmallRun:
         if len(uris) > self.settings.images_without_spark:
             raise NeedsSpark
         with ThreadPoolExecutor(READERS, "fruitpipe-manifests") as readers:
-            for body in readers.map(objects.read, uris):
+            for body in readers.map(_read, uris):
                 lines += _lines(body)
                 if len(lines) > self.settings.images_without_spark:
                     raise NeedsSpark
@@ -111,8 +110,8 @@ class SmallRun:
             raise NeedsSpark
         return named
 
-    def _prepare(self, named: Sequence[ImageEvent]) -> None:
-        """Makes a new root's table. Raises NeedsSpark where upkeep is due with the run's commits, or only Spark can write."""
+    def _prepare(self) -> None:
+        """Makes a new root's table. Raises NeedsSpark where a compaction is due, or only Spark can write it."""
         root = self.settings.root
         try:
             table = Snapshot(root)
@@ -121,9 +120,7 @@ class SmallRun:
             root_upkeep.record_cleared(root, datetime.now(UTC))
             objects.write(objects.join(layout.folder(root, "events"), "_exists"), b"")
             return
-        cores = self.upsert.workers.cores
-        commits = len(tapered(named, IMAGES_PER_CORE * cores))
-        small = table.small_files(root_upkeep.SMALL_BYTES) + commits * cores  # at most: a file a core
+        small = table.small_files(root_upkeep.SMALL_BYTES)
         if root_upkeep.is_compaction_due(self.settings, small) or not file_commits.can_commit(table):
             raise NeedsSpark
 
@@ -132,6 +129,14 @@ def carried_out(uris: Sequence[str]) -> None:
     """Removes manifests of which each event is in the table."""
     with ThreadPoolExecutor(READERS, "fruitpipe-remove") as removers:
         list(removers.map(objects.delete, uris))
+
+
+def _read(uri: str) -> bytes:
+    """The manifest. Raises NeedsSpark for one that went since it was listed, which Spark passes over."""
+    try:
+        return objects.read(uri)
+    except NotFound as error:
+        raise NeedsSpark from error
 
 
 def _lines(body: bytes) -> list[str]:

@@ -91,8 +91,8 @@ def without_spark(parts: Parts) -> Counter[str] | None:
     settings = parts.prefix.settings
     if not (settings.once and is_settled(settings)):
         return None
-    if settings.source == "prefix":
-        parts.prefix.list_once()
+    if settings.source == "prefix" and parts.prefix.list_once() > max(settings.images_without_spark, 1):
+        return None
     waiting = waiting_manifests.unread(settings.root, checkpoint.place(settings.root))
     if not waiting:
         return Counter() if delta.is_ours(settings.root, settings.vacuum_hours) else None

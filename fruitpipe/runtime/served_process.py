@@ -7,6 +7,7 @@ import pickle
 import signal
 import traceback
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -47,13 +48,17 @@ class ServedProcess(Generic[Asked, Made]):
         if self._process:
             return
         try:
-            self._process = self._begun()
+            self._process = process = self._begun()
+        except OSError as error:
+            raise NotStarted(str(error)) from error
+        try:
             self._send(self._work)  # not as its arguments: Python waits for ever where a process is killed before it reads them
             self._received()
-        except (OSError, ProcessEnded) as error:
-            raise NotStarted(str(error)) from error
+        except ProcessEnded as error:
+            raise NotStarted(f"it ended with {process.exitcode}") from error
 
     def _begun(self) -> BaseProcess:
+        resource_tracker.ensure_running()  # it would be started with the process, and let signals through
         spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of libraries hold
         self._pipe, theirs = spawn.Pipe()
         process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
@@ -98,6 +103,8 @@ class ServedProcess(Generic[Asked, Made]):
         try:
             return self._pipe.recv()
         except (EOFError, OSError) as error:
+            if self._process:
+                self._process.join(1)  # so that it says itself how it ended
             self.close()
             raise ProcessEnded from error
 

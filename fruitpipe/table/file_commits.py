@@ -73,6 +73,7 @@ def drop(root: str, files: Collection[DataFile], fence: Fence | None = None) -> 
 def checkpoint(root: str) -> None:
     """Writes a checkpoint of the table's newest version. Raises PlatformFault where it cannot be written."""
     table = _opened(root)
+    log_files.forget_checksums(table.uri, log_files.LAST_CHECKPOINT, f"{table.version:020}.checkpoint.parquet")
     try:
         table.of_deltalake.create_checkpoint()
     except (DeltaError, OSError) as error:

@@ -29,6 +29,7 @@ RESTORE = (
     "restore it from a backup or from the bucket's earlier versions of it; where there is none, move the folder features away "
     "and start again: all images are then featurised again"
 )
+LAST_CHECKPOINT = "_last_checkpoint"  # names the newest checkpoint
 PROTOCOL_AND_METADATA = 2  # rows of a checkpoint that are no file
 
 
@@ -46,6 +47,16 @@ def before(table: str, version: int) -> list[str]:
     """The URIs of the log's files of earlier versions."""
     named = ((stat.path, LOG_FILE.match(objects.name(stat.path))) for stat in objects.list_all(folder(table)))
     return [uri for uri, found in named if found and int(found[1]) < version]
+
+
+def forget_checksums(table: str, *names: str) -> None:
+    """Removes the checksum files that Hadoop keeps beside the log's files of these names, on a drive, before they are replaced.
+
+    It would take what others write in their place for damaged, and move it out of the root.
+    """
+    if not objects.is_s3(table):
+        for name in names:
+            objects.delete(objects.join(folder(table), f".{name}.crc"))
 
 
 def expired(table: str, since: datetime) -> list[str]:

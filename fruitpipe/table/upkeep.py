@@ -77,6 +77,8 @@ def vacuum(spark: SparkSession, root: str, hours: int, now: datetime) -> None:
         return
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")  # it insists on a week
     spark.conf.set("spark.databricks.delta.vacuum.parallelDelete.enabled", len(old) > FEW_FILES)
+    # It runs beside the batches: on a drive its entries of the log could replace an append's, see `file_commits`.
+    spark.conf.set("spark.databricks.delta.vacuum.logging.enabled", "false")
     _hush(spark)
     # The hours count from when a file was removed from the table.
     vacuum = f"VACUUM {delta.in_sql(root)} USING INVENTORY (SELECT * FROM {{files}}) RETAIN {hours} HOURS"  # noqa: S608 - our own name

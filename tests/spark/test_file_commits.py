@@ -113,6 +113,20 @@ def test_delta_reads_and_writes_on_from_such_a_checkpoint_alone(spark, table):
     assert [path for path, _ in rows(spark, copy)] == [f"file:///in/{name}.jpg" for name in ("1", "2", "3", "6", "p\xeache 4")]
 
 
+def test_delta_reads_a_checkpoint_that_took_the_place_of_its_own(spark, table):
+    """Hadoop keeps a checksum beside each file that it writes, and moves one away that has another."""
+    before = rows(spark, table)
+    spark.sql(f"ALTER TABLE {delta.in_sql(table)} SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")  # with a checkpoint
+    log = Path(table.removeprefix("file://")) / "features" / "_delta_log"
+    sums = [log / f".{name}.crc" for name in (log_files.LAST_CHECKPOINT, f"{Snapshot(table).version:020}.checkpoint.parquet")]
+    assert all(file.exists() for file in sums)
+    file_commits.checkpoint(table)
+    assert not any(file.exists() for file in sums)
+    for uri in log_files.before(delta.folder(table), Snapshot(table).version):
+        objects.delete(uri)
+    assert rows(spark, copied(table, "replaced")) == before
+
+
 def test_new_rows_are_merged_into_a_table_with_features_that_deltalake_does_not_know(spark, images, root, run, by_uri):
     fill(images, 2)
     run()

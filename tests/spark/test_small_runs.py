@@ -14,7 +14,7 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import LeaseLost, PlatformFault
 from fruitpipe.extractor import featurise
-from fruitpipe.ingest import checkpoint, small_run, waiting_manifests
+from fruitpipe.ingest import checkpoint, local_workers, small_run, waiting_manifests
 from fruitpipe.jobs import ingest as job
 from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.refit import refit
@@ -124,8 +124,9 @@ def test_whoever_runs_next_finds_the_others_rows_and_files(images, root, run, ro
     refit(RefitSettings(root=root, components=3, report=False))
     assert "9 rows added and 1 taken out since v000001, 20 not read again" in capsys.readouterr().out
     assert len(rows()) == delta.rows(spark, root).count() == 28
+    version = Snapshot(root).version
     upkeep.vacuum(spark, root, 0, datetime.now(UTC))
-    assert len(rows()) == 28
+    assert (len(rows()), Snapshot(root).version) == (28, version)  # a vacuum beside the batches commits nothing
 
 
 class Opened(Exception):
@@ -174,6 +175,21 @@ def test_what_takes_more_than_an_append_is_left_to_spark_before_anything_is_chan
     with pytest.raises(Opened):
         ingest(IngestSettings(images=str(images), root=root, once=True, images_without_spark=100))
     assert Snapshot(root).version == before
+
+
+@pytest.mark.usefixtures("no_session")
+def test_a_manifest_that_went_since_it_was_listed_is_left_to_spark(images, root, monkeypatch):
+    fill(images, 1)
+    monkeypatch.setattr(waiting_manifests, "unread", lambda *_: [f"{root}/events/gone.jsonl"])
+    with pytest.raises(Opened):
+        ingest(IngestSettings(images=str(images), root=root, once=True, source="events", images_without_spark=100))
+
+
+def test_many_cores_are_no_reason_for_spark(images, run, monkeypatch):
+    monkeypatch.setattr(local_workers, "usable_cores", lambda: 16)
+    for first in (0, 2):
+        fill(images, 2, first=first)
+        assert run("by processes") == "ingest: 2 images featurised, 0 failed"
 
 
 def test_a_run_that_is_killed_before_its_manifests_are_gone_does_nothing_twice(images, root, run, rows, monkeypatch, spark):  # noqa: ARG001
