@@ -12,6 +12,7 @@ import re
 import sys
 from typing import Any, TextIO
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m|↳")
 UNEVEN_BLANKS = re.compile(r"^\s|\s$|\s\s")
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # noqa: RUF001 - what spreadsheets take for the beginning of one
 
@@ -26,6 +27,11 @@ def say(*lines: object, to: TextIO | None = None, end: str = "\n") -> None:
 def say_cells(*cells: str) -> None:
     """Prints names and other texts on stdout as one line, with tabs between, for a program to read; each as `quoted`."""
     _write("\t".join(map(quoted, cells)), sys.stdout, "\n")
+
+
+def one_line(text: str) -> str:
+    """What a library says on several lines, in colours, as one without."""
+    return " ".join(COLOUR.sub(" ", text).split())
 
 
 def plain(text: str) -> str:
@@ -56,8 +62,8 @@ def unquoted(text: str) -> str:
 
 def cell(text: str) -> str:
     """`quoted`, for a CSV file: a spreadsheet takes it for text, and not for a formula (OWASP, CSV injection)."""
-    one_line = quoted(text)
-    return f"'{one_line}" if FORMULA.match(one_line) else one_line
+    shown = quoted(text)
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

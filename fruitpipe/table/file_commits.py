@@ -12,6 +12,7 @@ a drive as a hard link. Delta's own snapshot in Spark sees it as any other. `com
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from fruitpipe import objects
 from fruitpipe.errors import NotFound, PlatformFault, WrongRoot
-from fruitpipe.output import say
+from fruitpipe.output import one_line, say
 from fruitpipe.table import log_files
 from fruitpipe.table.fence import APPLICATION
 from fruitpipe.table.first_commit import WRITER_FEATURES
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
 
     Actions = Sequence[AddAction | RemoveAction]
 
+ATTEMPTS, PAUSE_SECONDS = 5, 1.0  # of a commit whose request is lost, and from one to the next
 ALONE = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)  # a hook that fails looks like a refusal
+
+
+class _NotWritten(PlatformFault):
+    """The store failed, and the entry is not there."""
 
 
 def can_commit(table: Snapshot) -> bool:
@@ -77,22 +83,32 @@ def checkpoint(root: str) -> None:
     try:
         table.of_deltalake.create_checkpoint()
     except (DeltaError, OSError) as error:
-        raise PlatformFault(f"{table.uri}: a checkpoint of the table's log cannot be written ({error})") from error
+        raise PlatformFault(f"{table.uri}: a checkpoint of the table's log cannot be written ({one_line(str(error))})") from error
 
 
 def _commit(root: str, actions: Actions, fence: Fence | None, counts: Mapping[str, int]) -> None:
-    """Commits, after commits of others that change no row, as a vacuum's, as often as one of them takes the next version."""
-    while actions:
+    """Commits, after commits of others that change no row as often as one of them takes the next version.
+
+    A request for an entry that is lost on its way is made again: deltalake does not, as it does not know whether it arrived.
+    """
+    attempts = ATTEMPTS if actions else 0
+    while attempts:
         table = _opened(root)
         version = table.version + 1
-        if _is_committed(table, version, actions, fence, counts):
-            if version % table.checkpoint_interval == 0:  # as with Delta's own commits
-                _checkpoint_or_say(root)
-            return
+        try:
+            if _is_committed(table, version, actions, fence, counts):
+                if version % table.checkpoint_interval == 0:  # as with Delta's own commits
+                    _checkpoint_or_say(root)
+                return
+        except _NotWritten:
+            attempts -= 1
+            if not attempts:
+                raise
+            time.sleep(PAUSE_SECONDS)
 
 
 def _is_committed(table: Snapshot, version: int, actions: Actions, fence: Fence | None, counts: Mapping[str, int]) -> bool:
-    """Commits, as that version; returns False where somebody else's commit has it. Raises LeaseLost, PlatformFault."""
+    """Commits, as that version; returns False where somebody else's commit has it. Raises LeaseLost, _NotWritten."""
     numbered = [Transaction(APPLICATION, fence.number_after(table.version))] if fence else []
     # No other attempt of deltalake's own, which would be for a version after that of somebody else.
     told = CommitProperties({"userMetadata": json.dumps(dict(counts))}, max_commit_retries=0, app_transactions=numbered)
@@ -107,7 +123,9 @@ def _is_committed(table: Snapshot, version: int, actions: Actions, fence: Fence 
         if not _is_taken(table.root, version, actions):
             if Snapshot(table.root).version >= version:
                 return False
-            raise PlatformFault(f"{table.uri}: cannot be written ({error}); start again: what was committed is kept") from error
+            raise _NotWritten(
+                f"{table.uri}: cannot be written ({one_line(str(error))}); start again: what was committed is kept"
+            ) from error
     if fence:
         fence.added(version)
     return True

@@ -18,6 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongUsage
+from fruitpipe.output import one_line
 from fruitpipe.table import data_integrity, log_files
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Snapshot:
             except (DeltaError, OSError) as error:
                 failure = error
         self._explain()
-        raise PlatformFault(f"{self.uri}: cannot be read ({failure}); try again") from failure
+        raise PlatformFault(f"{self.uri}: cannot be read ({one_line(str(failure))}); try again") from failure
 
     def _explain(self) -> None:
         """Raises Damaged where a file of the log, or a data file, is missing or cut."""

@@ -195,11 +195,27 @@ def test_a_commit_of_which_no_answer_comes_is_found_in_the_log(root, monkeypatch
     assert Snapshot(root).version == 2
 
 
+def test_a_commit_whose_requests_are_lost_on_their_way_is_made_again(root, monkeypatch):
+    fence, fates = fenced(root), ["lost", "lost"]
+    commit = deltalake.DeltaTable.create_write_transaction
+
+    def lost(*arguments, **named):
+        if fates:
+            raise OSError(fates.pop())
+        commit(*arguments, **named)
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", lost)
+    monkeypatch.setattr(file_commits, "PAUSE_SECONDS", 0.0)
+    file_commits.add(root, written(root, "a"), fence)
+    assert (fates, paths(root), Snapshot(root).version) == ([], ["a.jpg"], 1)
+
+
 def test_a_store_that_takes_no_commit_is_the_platforms_fault(root, monkeypatch):
     def full(*_, **__):
         raise CommitFailedError("no space left on device")
 
     monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", full)
+    monkeypatch.setattr(file_commits, "PAUSE_SECONDS", 0.0)
     with pytest.raises(PlatformFault, match=r"cannot be written \(no space left on device\); start again"):
         file_commits.add(root, written(root, "a"), fenced(root))
 

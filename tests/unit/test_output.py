@@ -68,3 +68,7 @@ def test_each_thing_said_is_one_line_whatever_the_stream_can_write():
 def test_cells_of_a_pipe_are_as_many_as_were_said(capsys):
     output.say_cells("a\tb\nc", "Kiwi")
     assert capsys.readouterr().out == '"a\\tb\\nc"\tKiwi\n'
+
+
+def test_what_a_library_says_on_coloured_lines_is_told_on_one():
+    assert output.one_line("Generic S3 error\n  \x1b[31m↳\x1b[0m HTTP error") == "Generic S3 error HTTP error"
