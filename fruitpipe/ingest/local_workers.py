@@ -65,9 +65,8 @@ class LocalWorkers:
 
     def __init__(self, model: ModelFile, cores: int | None = None) -> None:
         self.cores = cores = cores or usable_cores()
-        self._folder = (
-            local_folders.own() / local_folders.WORKERS
-        )  # removed at the next start after a kill: names of images are in it
+        # Names of images are in it; after a kill the next start removes it.
+        self._folder = local_folders.own() / local_folders.WORKERS
         self._folder.mkdir(exist_ok=True)
         task = Task(Here(model), str(self._folder))
         self._processes = [ServedProcess(task) for _ in range(cores)]

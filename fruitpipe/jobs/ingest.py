@@ -91,7 +91,7 @@ def without_spark(parts: Parts) -> Counter[str] | None:
     settings = parts.prefix.settings
     if not (settings.once and is_settled(settings)):
         return None
-    if settings.source == "prefix" and parts.prefix.list_once() > max(settings.images_without_spark, 1):
+    if settings.source == "prefix" and parts.prefix.list_once() > settings.images_without_spark:
         return None
     waiting = waiting_manifests.unread(settings.root, checkpoint.place(settings.root))
     if not waiting:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark import TaskContext, cloudpickle
+from pyspark import TaskContext
 
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, MissingRequirement, PlatformFault
@@ -22,21 +20,10 @@ from fruitpipe.objects import local
 from fruitpipe.root import manifests
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import delta, file_commits, upkeep
+from tests import featurisers
+from tests.featurisers import DEADLY, SLOW, DeadlyFeaturiser
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
-
-DEADLY = b"what crashes a decoder"
-SLOW = b"what keeps a decoder busy"
-
-
-class DeadlyFeaturiser(featurise.Featuriser):
-    """Its process is killed by an image that ends in DEADLY, as by a fault in a native decoder."""
-
-    def _look(self, reference):
-        found = super()._look(reference)
-        if getattr(found, "body", b"").endswith(DEADLY):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return found
 
 
 class SlowFeaturiser(featurise.Featuriser):
@@ -62,7 +49,7 @@ class LackingFeaturiser(featurise.Featuriser):
         return super().__call__(batches)
 
 
-class RefusedFeaturiser(featurise.Featuriser):
+class PartlyRefusedFeaturiser(featurise.Featuriser):
     """The store gives it only images whose name does not begin with `refused`."""
 
     def _look(self, reference):
@@ -70,7 +57,7 @@ class RefusedFeaturiser(featurise.Featuriser):
         return objects.Unreadable("AccessDenied: as the test has it") if refused else super()._look(reference)
 
 
-class RefusedAndDeadlyFeaturiser(RefusedFeaturiser, DeadlyFeaturiser):
+class RefusedAndDeadlyFeaturiser(PartlyRefusedFeaturiser, DeadlyFeaturiser):
     """Both at once."""
 
 
@@ -95,9 +82,8 @@ class ShutFeaturiser(featurise.Featuriser):
 @pytest.fixture
 def featuriser(monkeypatch):
     """Has the stream use another featuriser."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers do not have the tests
-    yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    with featurisers.used(monkeypatch, sys.modules[__name__]) as use:
+        yield use
 
 
 @pytest.fixture
@@ -250,7 +236,7 @@ def test_an_image_that_the_store_refuses_is_a_row_until_a_later_look_may_read_it
 ):
     fill(images, 3)
     put(images / "Kiwi" / "refused.jpg", jpeg(9))
-    featuriser(RefusedFeaturiser)
+    featuriser(PartlyRefusedFeaturiser)
     assert run() == "ingest: 3 images featurised, 1 failed"
     assert (table()["refused.jpg"]["error"], table()["refused.jpg"]["features"]) == ("unreadable", None)
     monkeypatch.undo()
@@ -261,7 +247,7 @@ def test_an_image_that_the_store_refuses_is_a_row_until_a_later_look_may_read_it
 def test_a_store_that_refuses_every_image_stops_the_stream_and_writes_no_row(images, run, table, featuriser):
     for seed in range(6):
         put(images / "Kiwi" / f"refused-{seed}.jpg", jpeg(seed))
-    featuriser(RefusedFeaturiser)
+    featuriser(PartlyRefusedFeaturiser)
     with pytest.raises(PlatformFault, match=r"all 6 images of this batch are unreadable \(AccessDenied: as the test has it\)"):
         run()
     assert not table()

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import cloudpickle
 import numpy as np
 import pytest
 
 from fruitpipe import objects
 from fruitpipe.errors import NotFound
-from fruitpipe.extractor import featurise
 from fruitpipe.root import lease
 from fruitpipe.table.snapshot import Snapshot
+from tests import featurisers
 from tests.commands import Ended, heard
+from tests.featurisers import DEADLY, DeadlyFeaturiser, RefusedFeaturiser
 from tests.oracle import vector_of
 from tests.pictures import fill, jpeg, put
 
 CHECKOUT = Path(__file__).parents[2]
-DEADLY = b"what crashes a decoder"
 WAYS = {"by Spark": 0, "by processes": 5000}
 # A file system that is nearly full when a run starts, and has room again for the next.
 ON_A_SMALL_DISK = (
@@ -42,29 +39,11 @@ print(json.dumps([vars(full), vars(heard(run))]))
 """
 
 
-class DeadlyFeaturiser(featurise.Featuriser):
-    """Its process is killed by an image that ends in DEADLY."""
-
-    def _look(self, reference):
-        found = super()._look(reference)
-        if getattr(found, "body", b"").endswith(DEADLY):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return found
-
-
-class RefusedFeaturiser(featurise.Featuriser):
-    """The store gives it nothing."""
-
-    def _look(self, _reference):
-        return objects.Unreadable("AccessDenied: as the test has it")
-
-
 @pytest.fixture
 def featuriser(monkeypatch):
     """Has runs use another featuriser."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Spark's workers do not have the tests
-    yield lambda other: monkeypatch.setattr(featurise, "Featuriser", other)
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    with featurisers.used(monkeypatch) as use:
+        yield use
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,32 +21,10 @@ from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta, upkeep
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.snapshot import Snapshot
+from tests.featurisers import DEADLY, SLOW, DeadlyAndSlowFeaturiser, RefusedFeaturiser
 from tests.pictures import fill, jpeg, put
 
-DEADLY, SLOW = b"what crashes a decoder", b"what keeps a decoder busy"
 WAYS = {"by Spark": 0, "by processes": 5000}
-
-
-class OddFeaturiser(featurise.Featuriser):
-    """Its process is killed by an image that ends in DEADLY; its decoder does not come back from one that ends in SLOW."""
-
-    def _look(self, reference):
-        found = super()._look(reference)
-        if getattr(found, "body", b"").endswith(DEADLY):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return found
-
-    def _decoded(self, body):
-        if body.endswith(SLOW):
-            time.sleep(600)
-        return super()._decoded(body)
-
-
-class RefusedFeaturiser(featurise.Featuriser):
-    """The store gives it nothing."""
-
-    def _look(self, _reference):
-        return objects.Unreadable("AccessDenied: as the test has it")
 
 
 @pytest.fixture
@@ -83,7 +58,7 @@ def way(request):
 
 
 def test_a_deadly_image_and_a_slow_one_are_rows_and_cost_their_neighbours_nothing(images, run, rows, monkeypatch):
-    monkeypatch.setattr(featurise, "Featuriser", OddFeaturiser)
+    monkeypatch.setattr(featurise, "Featuriser", DeadlyAndSlowFeaturiser)
     fill(images, 9)
     put(images / "Kiwi" / "deadly.jpg", jpeg(5) + DEADLY)
     put(images / "Kiwi" / "slow \N{SNOWMAN}.jpg", jpeg(5) + SLOW)
