@@ -27,9 +27,9 @@ def empty_table(root: str) -> None:
     first_commit.write(delta.folder(root), columns.SCHEMA, columns.PROPERTIES, datetime.now(UTC))
 
 
-def put_rows(root: str, stats: Iterable[objects.Stat], version: int = 1, error: str | None = None) -> None:
+def put_rows(root: str, stats: Iterable[objects.Stat], version: int = 1, error: str | None = None, extractor: str = "e") -> None:
     """Adds, as a version of the table, rows of these objects, without features and without Spark."""
-    fixed = {"error": error, "extractor": "e", "ingested_at": datetime.now(UTC)}
+    fixed = {"error": error, "extractor": extractor, "ingested_at": datetime.now(UTC)}
     seen = [{"path": stat.path, "label": _folder(stat.path), "etag": stat.etag, "length": stat.length, **fixed} for stat in stats]
     add = data_files._add(delta.folder(root), pa.Table.from_pylist(seen, arrow_schema.OUTCOMES).drop_columns("outcome"))
     objects.write(delta.file_uri(root, f"_delta_log/{version:020}.json"), add.encode())

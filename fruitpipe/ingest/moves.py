@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def count(gone: Iterable[int | None], new: Iterable[int | None]) -> int:
     """How many gone images may be new ones under another name, by their lengths in bytes; each new image counts once."""
-    lengths, others = (Counter(length for length in some if length is not None) for some in (gone, new))
-    return (lengths & others).total()
+    lengths = Counter(length for length in gone if length is not None)
+    return (lengths & Counter(length for length in new if length is not None and length in lengths)).total()
 
 
 def side_by_side(events: Sequence[ImageEvent], lengths: Mapping[str, int | None]) -> list[ImageEvent]:

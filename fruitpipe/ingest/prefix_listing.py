@@ -2,7 +2,7 @@
 
 Spark's own file source would ask S3 three times more for each image, stop at one whose status it may not ask, skip empty files
 and names that begin with `_` or `.`, and miss images that were overwritten or removed. A flat listing has all that the stream
-needs. What was seen before is kept as 16 bytes an image. At the start it is read from the table and from manifests that wait, so
+needs. What was seen before is kept as hashes. At the start it is read from the table and from manifests that wait, so
 no other state has to be stored.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
+from itertools import compress, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.ingest import moves
 from fruitpipe.ingest.removals import Listed, Removals
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.output import say
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.naming import Naming
@@ -32,10 +31,13 @@ from fruitpipe.root import manifests
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
+from fruitpipe.table.hash_index import BELOW, HashIndex, Spool
+from fruitpipe.table.row_store import Rows
 
 WRITER = "listing"  # in the names of its manifests
 LINES = 1000  # of one manifest
 HELD = 200_000  # new images that are named together with those that are gone: 70 MB
+Seen = Callable[[], HashIndex]  # what need not be named
 
 
 def images(prefix: str, choice: ImageFilter, on_denied: Callable[[str], None] | None = None) -> Iterator[objects.Stat]:
@@ -57,18 +59,29 @@ def _say_denied(folder: str) -> None:
     say(f"{folder}: may not be read and is skipped; rows of images there stay. Grant access, or check the disk", to=sys.stderr)
 
 
-def _hash_of(stat: objects.Stat) -> int:
-    """One that nobody may be able to read counts as archived: in a class where everybody can, it is another image."""
-    return path_hashes.of_image(stat.path, stat.etag, stat.is_archived is not False)
+def hashes_of(chunk: Sequence[objects.Stat]) -> Rows:
+    """The hashes of listed images.
+
+    One that nobody may be able to read counts as archived: in a class where everybody can, it is another image.
+    """
+    paths = path_hashes.of_paths(stat.path for stat in chunk)
+    images = [path_hashes.of_image(stat.path, stat.etag, stat.is_archived is not False) for stat in chunk]
+    return Rows(paths, np.array(images, np.int64), np.full(len(chunk), BELOW, np.uint8))
 
 
-def _are_archived_since(seen: Seen, chunk: Sequence[objects.Stat], paths: NDArray[np.int64]) -> NDArray[np.bool_]:
+def unseen(seen: HashIndex, chunk: Sequence[objects.Stat], hashes: Rows, but: int = 0) -> Iterator[objects.Stat]:
+    """The images of a chunk that were not seen with their etag, or with a flag of `but`. hashes: theirs."""
+    is_seen = seen.has(hashes.paths, hashes.images, but) | _are_archived_since(seen, chunk, hashes.paths, but)
+    return compress(chunk, ~is_seen)
+
+
+def _are_archived_since(seen: HashIndex, chunk: Sequence[objects.Stat], paths: NDArray[np.int64], but: int) -> NDArray[np.bool_]:
     """Which images of a chunk, (n,) bool, were seen before they were archived, if they are: these need not be looked at."""
     hashes = np.zeros(len(chunk), np.int64)
     for place, stat in enumerate(chunk):
         if stat.is_archived is not False:
             hashes[place] = path_hashes.of_image(stat.path, stat.etag)
-    return seen.has(paths, hashes)
+    return seen.has(paths, hashes, but)
 
 
 @dataclass
@@ -76,14 +89,12 @@ class _Found:
     """What a listing has found so far: hashes of paths, and of paths with etags; lengths in bytes of new images."""
 
     choice: ImageFilter
-    paths: array[int] = field(default_factory=lambda: array("q"))
-    images: array[int] = field(default_factory=lambda: array("q"))
+    images: Spool = field(default_factory=Spool)
     new_lengths: array[int] = field(default_factory=lambda: array("q"))
     denied: set[str] = field(default_factory=set)
 
     def listed(self) -> Listed:
-        seen = Seen.of(*(np.frombuffer(hashes, np.int64) for hashes in (self.paths, self.images)))
-        return Listed(seen, self.new_lengths, self.denied)
+        return Listed(self.images.index(), self.new_lengths, self.denied)
 
 
 class Listing:
@@ -97,11 +108,11 @@ class Listing:
     seen_before: what need not be named at the start. naming: the root's rule for which names are images.
     """
 
-    def __init__(self, settings: IngestSettings, seen_before: Callable[[], Seen], removals: Removals, naming: Naming) -> None:
+    def __init__(self, settings: IngestSettings, seen_before: Seen, removals: Removals, naming: Naming) -> None:
         self.settings, self.is_listed = settings, False
         self._seen_before, self._removals, self._naming = seen_before, removals, naming
         self._is_said = False
-        self._seen = Seen()
+        self._seen = HashIndex()
         self._gone: set[int] = set()
         self._lock = threading.Lock()
 
@@ -142,16 +153,13 @@ class Listing:
         self._seen, self.is_listed = seen.updated(listed.images).without(gone.forget).without(self._take_gone()), True
         return named
 
-    def _unseen(self, seen: Seen, found: _Found, goes_on: Callable[[], bool]) -> Iterator[ImageEvent]:
+    def _unseen(self, seen: HashIndex, found: _Found, goes_on: Callable[[], bool]) -> Iterator[ImageEvent]:
         """What was not `seen` with its etag, but for what was erased and kept; `found` takes all that is there."""
         stats, erased = images(self.settings.images, found.choice, found.denied.add), None
         while goes_on() and (chunk := list(islice(stats, LINES))):
-            paths = path_hashes.of_paths(stat.path for stat in chunk)
-            hashes = np.array([_hash_of(stat) for stat in chunk], np.int64)
-            found.paths.frombytes(paths.tobytes())
-            found.images.frombytes(hashes.tobytes())
-            is_seen = (seen.has(paths, hashes) | _are_archived_since(seen, chunk, paths)).tolist()
-            for stat in (stat for stat, was_seen in zip(chunk, is_seen, strict=True) if not was_seen):
+            hashes = hashes_of(chunk)
+            found.images.add(hashes)
+            for stat in unseen(seen, chunk, hashes):
                 erased = erased or Tombstones.of(self.settings.root)
                 if not erased.keeps_out(stat.path):
                     found.new_lengths.append(stat.length)

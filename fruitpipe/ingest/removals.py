@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from fruitpipe.ingest import moves, waiting_manifests
 from fruitpipe.ingest.mount import Mount
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.output import say
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
+from fruitpipe.table.hash_index import HashIndex
 from fruitpipe.table.path_hashes import Row
 
 SHARE = 0.1  # a listing that lacks more of the images than this is taken for a wrong prefix or a lost mount
@@ -30,7 +30,7 @@ REST = 20  # pause from one read of the table to the next, in multiples of the t
 class Listed(NamedTuple):
     """A whole listing. new_lengths: in bytes, of images not seen before. denied: folders and files that cannot be read now."""
 
-    images: Seen
+    images: HashIndex
     new_lengths: Collection[int]
     denied: Collection[str]
 
@@ -64,7 +64,7 @@ class Removals:
         self._said_away: set[str] = set()
         self._not_before = 0.0
 
-    def find(self, seen: Seen, listed: Listed) -> Gone:
+    def find(self, seen: HashIndex, listed: Listed) -> Gone:
         """The images of `seen` that are gone by `listed`. Reads the table only where other images are missing than before."""
         missing = seen.missing_in(listed.images)
         if not len(missing) or time.monotonic() < self._not_before or np.array_equal(missing, self._stay):

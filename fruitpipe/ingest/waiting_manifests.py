@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from fruitpipe import objects
 from fruitpipe.ingest import checkpoint
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.root import layout
 from fruitpipe.table import path_hashes
+from fruitpipe.table.hash_index import BELOW, HashIndex, Spool
+from fruitpipe.table.row_store import Rows
 
 READERS = 16  # manifests read at the same time
 Made = TypeVar("Made")
@@ -39,16 +40,18 @@ def count_lines(uris: list[str]) -> int:
     return sum(_each(uris, lambda body: body.count(b"\n")))
 
 
-def named_in(uris: list[str]) -> Seen:
-    """The images that these manifests say were created. Holds a few manifests and 16 bytes an image."""
-    pairs = np.concatenate([np.empty((0, 2), np.int64), *_each(uris, _hashes)])
-    return Seen.of(pairs[:, 0], pairs[:, 1])
+def named_in(uris: list[str]) -> HashIndex:
+    """The images that these manifests say were created."""
+    spool = Spool()
+    for pairs in _each(uris, _hashes):
+        spool.add(Rows(pairs[:, 0], pairs[:, 1], np.full(len(pairs), BELOW, np.uint8)))
+    return spool.index()
 
 
-def _each(uris: list[str], made_of: Callable[[bytes], Made]) -> list[Made]:
+def _each(uris: list[str], made_of: Callable[[bytes], Made]) -> Iterator[Made]:
     """The results of `made_of` for each manifest's bytes, on READERS threads, so that no more than that many are in memory."""
     with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(lambda uri: made_of(objects.read(uri)), uris))
+        yield from readers.map(lambda uri: made_of(objects.read(uri)), uris)
 
 
 def _hashes(body: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

@@ -20,7 +20,6 @@ from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.ingest.tally import summary
 from fruitpipe.operations import metrics
 from fruitpipe.output import say
@@ -31,6 +30,7 @@ from fruitpipe.runtime import lineage
 from fruitpipe.runtime.submission import is_submitted
 from fruitpipe.table import delta, snapshot
 from fruitpipe.table.fence import Fence
+from fruitpipe.table.hash_index import HashIndex
 from fruitpipe.table.path_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
@@ -123,8 +123,7 @@ def listing(settings: IngestSettings, rule: Naming, hashes: KeptRowHashes) -> Li
     return Listing(settings, partial(rows_and_waiting, settings.root, hashes), removals, rule)
 
 
-def rows_and_waiting(root: str, hashes: KeptRowHashes) -> Seen:
+def rows_and_waiting(root: str, hashes: KeptRowHashes) -> HashIndex:
     """The images below the prefix that have a row, and those that will have one."""
-    rows = hashes()
     waiting = waiting_manifests.unread(root, checkpoint.place(root), prefix_listing.WRITER)
-    return Seen.of(rows.paths[rows.below], rows.images[rows.below]).updated(waiting_manifests.named_in(waiting))
+    return hashes().below().updated(waiting_manifests.named_in(waiting))

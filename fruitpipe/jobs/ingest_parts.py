@@ -37,7 +37,7 @@ def featuriser(settings: IngestSettings, model: ModelFile, broadcast: featurise.
 
 def look_up(settings: IngestSettings, hashes: KeptRowHashes) -> Lookup:
     """The table's rows of images."""
-    return Lookup(lambda: hashes().paths, partial(lookup.of_paths, settings.root))
+    return Lookup(hashes, partial(lookup.of_paths, settings.root))
 
 
 def within_reach(settings: IngestSettings) -> Callable[[Sequence[ImageEvent]], list[ImageEvent]]:

@@ -17,7 +17,7 @@ from fruitpipe.choices import Decoding
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
-from fruitpipe.ingest import prefix_listing, recompute, reconciliation, removals, repair
+from fruitpipe.ingest import differences, prefix_listing, recompute, reconciliation, removals, repair
 from fruitpipe.ingest.prefix_check import check_not_known
 from fruitpipe.output import say
 from fruitpipe.pictures import globs, naming, variants
@@ -25,16 +25,23 @@ from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import lineage, session
 from fruitpipe.settings import ReconcileSettings
-from fruitpipe.table import data_integrity, lookup, requirements
+from fruitpipe.table import data_integrity, lookup, path_hashes, requirements
+from fruitpipe.table.hash_index import among
 from fruitpipe.table.snapshot import Snapshot, text
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fruitpipe.ingest.differences import Listed
     from fruitpipe.ingest.reconciliation import Plan
     from fruitpipe.pictures.variants import Current
+    from fruitpipe.table.hash_index import HashIndex
 
+TOLD = 1_000_000  # images listed from one line to the next
 KINDS = "new", "changed", "gone", "again", "stale"
 
 
@@ -55,11 +62,13 @@ def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
         session.open("fruitpipe reconcile", settings.images, settings.root)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
-    listed, table = list_images(settings, choice, denied), Snapshot(settings.root)
     current = variants.Current.of(fingerprint(model), model.preprocessing, in_full=settings.decode == Decoding.full)
-    rows = table_rows(table, settings, current)
-    check_prefix(table, settings, listed, rows)
-    found = reconciliation.compare(listed, rows, current.fingerprint, partial(is_to_be_listed, choice, denied))
+    table = Snapshot(settings.root)
+    rows = row_hashes(table, settings, current)
+    listed = list_images(settings, choice, denied, rows)
+    check_prefix(table, settings, len(listed) + len(rows))
+    named, counts_as_gone = partial(named_rows, table, settings, current), partial(is_to_be_listed, choice, denied)
+    found = differences.compared(listed, rows, named, current.fingerprint, counts_as_gone)
     say(f"reconcile: {found}")
     counts.update({kind: len(getattr(found, kind)) for kind in KINDS})
     if str(choice):
@@ -87,21 +96,28 @@ def take_out_lost_files(settings: ReconcileSettings) -> bool:
     return settings.dry_run and bool(found)
 
 
-def check_prefix(table: Snapshot, settings: ReconcileSettings, listed: pa.Table, rows: pa.Table) -> None:
+def check_prefix(table: Snapshot, settings: ReconcileSettings, below: int) -> None:
     """Raises NoImages where neither an image nor a row lies under the prefix, though there are rows: it is mistyped."""
-    if not listed.num_rows and not rows.num_rows and table.query("SELECT path FROM features LIMIT 1"):
+    if not below and table.query("SELECT path FROM features LIMIT 1"):
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
-def list_images(settings: ReconcileSettings, choice: ImageFilter, denied: set[str]) -> pa.Table:
-    """Every image under the prefix, as LISTED: some 160 bytes an image.
+def list_images(settings: ReconcileSettings, choice: ImageFilter, denied: set[str], rows: HashIndex) -> Listed:
+    """Every image under the prefix, beside the rows; prints a line for each TOLD of them.
 
     `choice` counts what is none, `denied` takes the folders that may not be read.
     """
     erased = Tombstones.of(settings.root)
-    stats = prefix_listing.images(settings.images, choice, denied.add)
-    listed = ((stat.path, stat.etag, stat.length, stat.is_archived) for stat in stats if not erased.keeps_out(stat.path))
-    return reconciliation.table(reconciliation.LISTED, listed)
+    stats = told(prefix_listing.images(settings.images, choice, denied.add))
+    return differences.of_listing((stat for stat in stats if not erased.keeps_out(stat.path)), rows)
+
+
+def told(stats: Iterator[objects.Stat]) -> Iterator[objects.Stat]:
+    """The same; prints how many there were, now and then."""
+    for count, stat in enumerate(stats, 1):
+        yield stat
+        if count % TOLD == 0:
+            say(f"reconcile: {count} images listed, more to come")
 
 
 def is_to_be_listed(choice: ImageFilter, denied: set[str], path: str) -> bool:
@@ -109,25 +125,33 @@ def is_to_be_listed(choice: ImageFilter, denied: set[str], path: str) -> bool:
     return choice.would_take(path) and not removals.lies_in(denied, path)
 
 
-def table_rows(table: Snapshot, settings: ReconcileSettings, current: Current) -> pa.Table:
-    """What the comparison needs of every row under the prefix: some 150 bytes a row. Without Spark, whatever their number.
-
-    Rows that are up to date have the current fingerprint, whichever part of the preprocessing made them.
+def row_hashes(table: Snapshot, settings: ReconcileSettings, current: Current) -> HashIndex:
+    """The hashes of every row under the prefix, ODD at those that are stale or to be looked at again. Without Spark.
 
     Raises WrongRoot for a table that is not fruitpipe's, Damaged for one of which a file is lost.
     """
     requirements.check(table)
     table.check_whole()
+    again = lookup.may_be_read_now(settings.max_image_bytes)
+    return path_hashes.of_table(table, settings.images, f"{again} OR {current.sql()} <> {text(current.fingerprint)}").below()
+
+
+def named_rows(table: Snapshot, settings: ReconcileSettings, current: Current, paths: NDArray[np.int64]) -> pa.Table:
+    """What the comparison needs of the rows under the prefix whose paths have these hashes, which are sorted, as ROWS.
+
+    Rows that are up to date have the current fingerprint, whichever part of the preprocessing made them.
+    """
     etag, archived = "split_part(etag, '@', 1) AS etag", "coalesce(error = 'archived', false) AS archived"
     again = f"{lookup.may_be_read_now(settings.max_image_bytes)} AS again"
-    below = f"starts_with(path, {text(f'{settings.images}/')}) OR path = {text(settings.images)}"
-    columns = f"path, {etag}, length, {archived}, {current.sql()} AS extractor, {again}"
-    batches = table.each(f"SELECT {columns} FROM features WHERE {below}", _as_rows)  # noqa: S608 - quoted
-    return pa.concat_tables([reconciliation.ROWS.empty_table(), *batches])
+    columns = f"path, {etag}, length, {archived}, {current.sql()} AS extractor, {again}, sha256(path) AS hash"
+    sql = f"SELECT {columns} FROM features WHERE {path_hashes.lies_below(settings.images)}"  # noqa: S608 - quoted
+    return pa.concat_tables([reconciliation.ROWS.empty_table(), *table.each(sql, partial(_asked, paths))])
 
 
-def _as_rows(batch: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([batch]).cast(reconciliation.ROWS)
+def _asked(paths: NDArray[np.int64], batch: pa.RecordBatch) -> pa.Table:
+    is_asked = among(paths, path_hashes.numbers(batch["hash"]))
+    rows = pa.Table.from_batches([batch.select(reconciliation.ROWS.names)]).cast(reconciliation.ROWS)
+    return rows.filter(pa.array(is_asked))
 
 
 def foreseen(found: Plan, settings: ReconcileSettings) -> Iterator[str]:

@@ -7,7 +7,6 @@ touches the 5 kB of features that a row has.
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,7 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from fruitpipe import objects
 from fruitpipe.errors import Damaged, NotFound, PlatformFault, WrongUsage
 from fruitpipe.output import one_line
-from fruitpipe.table import data_integrity, log_files
+from fruitpipe.table import data_integrity, log_files, storage_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +76,7 @@ class Snapshot:
         missing = NotFound(f"{root}: there are no features yet; run fruitpipe ingest --images URI --root {root} first")
         if not objects.exists(objects.join(uri, "_delta_log")):  # and says what is wrong with a bucket
             raise missing
-        options = _storage_options(uri) | (BY_RENAME if by_rename else {})
+        options = storage_options.of(uri) | (BY_RENAME if by_rename else {})
         self._table: Any = None
         try:
             self._table = self._read(lambda: DeltaTable(uri.removeprefix("file://"), version, storage_options=options))
@@ -146,7 +145,11 @@ class Snapshot:
 
     def each(self, sql: str, made_of: Callable[[pa.RecordBatch], Made]) -> list[Made]:
         """`made_of` of each record batch of the rows, which are not all kept in memory."""
-        return self._read(lambda: [made_of(batch) for batch in self._execute(sql)])
+        return self.all(sql, lambda batches: list(map(made_of, batches)))
+
+    def all(self, sql: str, made_of: Callable[[Iterator[pa.RecordBatch]], Made]) -> Made:
+        """`made_of` the record batches of the rows; called anew, from the first, where reading broke off."""
+        return self._read(lambda: made_of(self._execute(sql)))
 
     def rows_below(self, folder: str) -> int:
         """How many rows there are of images below a folder."""
@@ -236,14 +239,3 @@ def text(value: str) -> str:
 def timestamp(value: datetime) -> str:
     """A SQL literal."""
     return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
-
-
-def _storage_options(uri: str) -> dict[str, str]:
-    """Endpoint, credentials and key as boto3 has them, so that all readers and writers of a bucket agree."""
-    if not objects.is_s3(uri):
-        return {}
-    from fruitpipe.objects import encryption, s3
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    local = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"} if endpoint else {}
-    return s3.credentials(uri) | local | encryption.deltalake()

@@ -9,7 +9,7 @@ from deltalake import write_deltalake
 
 from fruitpipe import cli
 from fruitpipe.objects import s3_connection
-from fruitpipe.table import snapshot
+from fruitpipe.table import storage_options
 
 AT = datetime(2026, 11, 5, 10, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def root(s3, monkeypatch):
             "ingested_at": pa.array([AT] * 2, pa.timestamp("us", "UTC")),
         }
         uri = f"{root}/features"
-        write_deltalake(uri, pa.table(columns), mode="append", storage_options=snapshot._storage_options(uri))
+        write_deltalake(uri, pa.table(columns), mode="append", storage_options=storage_options.of(uri))
     yield root
     s3_connection.connection.cache_clear()
 

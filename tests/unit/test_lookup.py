@@ -5,6 +5,7 @@ import pytest
 
 from fruitpipe import objects
 from fruitpipe.table import lookup, path_hashes
+from fruitpipe.table.hash_index import HashIndex
 from fruitpipe.table.lookup import Known, Lookup
 from tests.rows import empty_table, put_rows
 
@@ -19,7 +20,8 @@ class Rows:
 
     def hashes(self):
         self.read += 1
-        return path_hashes.of_paths(self.paths)
+        hashes = path_hashes.of_paths(self.paths)
+        return HashIndex.of(hashes, hashes)
 
     def ask(self, paths):
         self.asked.append(list(paths))

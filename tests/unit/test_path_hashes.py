@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.table import path_hashes
+from fruitpipe.table import hash_index, path_hashes
+from fruitpipe.table.hash_index import BELOW
 from fruitpipe.table.path_hashes import Row
+from fruitpipe.table.row_store import joined
 from tests.rows import empty_table, put_rows
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -31,6 +33,10 @@ def table(root):
     put_rows(root, [stat("s3://fruits/O'Hara/2.jpg", 30, "abc@v1"), stat("s3://fruits/O'Hara", 40)], version=2)
 
 
+def rows_of(index):
+    return joined([rows for (rows,) in index.parts()])
+
+
 def stat(path, length, etag="abc"):
     return objects.Stat(path, etag, length, NOW)
 
@@ -49,22 +55,22 @@ def test_an_image_is_known_by_its_path_and_its_etag():
 
 @pytest.mark.usefixtures("table")
 def test_the_rows_of_a_table_have_the_hashes_of_their_names_and_of_their_etags_without_a_version(root):
-    rows = path_hashes.of_rows(root, "s3://fruits")
+    rows = rows_of(path_hashes.of_rows(root, "s3://fruits"))
     names = ["s3://fruits/O'Hara/1.jpg", "s3://fruits/O'Hara 2/1.jpg", "s3://fruits/O'Hara/2.jpg", "s3://fruits/O'Hara"]
     assert sorted(rows.paths) == sorted(path_hashes.of_path(name) for name in names)
     assert sorted(rows.images) == sorted(path_hashes.of_image(name, "abc") for name in names)
     images = {path_hashes.of_path(name): path_hashes.of_image(name, "abc") for name in names}
     assert dict(zip(rows.paths.tolist(), rows.images.tolist(), strict=True)) == images
-    assert rows.below.all()
-    assert (rows.paths.dtype, rows.images.dtype, rows.below.dtype) == (np.int64, np.int64, bool)
+    assert rows.flags.tolist() == [BELOW] * 4
+    assert [column.dtype for column in rows] == [np.int64, np.int64, np.uint8]
 
 
 @pytest.mark.usefixtures("table")
 def test_rows_lie_below_a_prefix_that_is_their_folder_or_the_one_image_itself(root):
     rows = path_hashes.of_rows(root, "s3://fruits/O'Hara")
     below = ["s3://fruits/O'Hara/1.jpg", "s3://fruits/O'Hara/2.jpg", "s3://fruits/O'Hara"]
-    assert len(rows.paths) == 4
-    assert sorted(rows.paths[rows.below]) == sorted(path_hashes.of_path(name) for name in below)
+    assert len(rows) == 4
+    assert sorted(rows_of(rows.below()).paths) == sorted(path_hashes.of_path(name) for name in below)
 
 
 @pytest.mark.usefixtures("table")
@@ -80,20 +86,18 @@ def test_rows_are_found_by_the_hashes_of_their_paths_below_a_prefix(root):
 def test_hashes_that_are_kept_are_those_of_the_first_reading_until_they_are_dropped(root):
     kept = path_hashes.KeptRowHashes(root, "s3://fruits/O'Hara")
     first = kept()
-    assert (len(first.paths), first.below.sum()) == (4, 3)
+    assert (len(first), len(first.below())) == (4, 3)
     put_rows(root, [stat("s3://fruits/O'Hara/3.jpg", 50)], version=3)
     assert kept() is first
     kept.drop()
-    assert (len(kept().paths), kept().below.sum()) == (5, 4)
+    assert (len(kept()), len(kept().below())) == (5, 4)
 
 
 @pytest.mark.parametrize("is_made", [True, False])
 def test_where_there_is_no_row_there_is_no_hash(root, is_made):
     if is_made:
         empty_table(root)
-    rows = path_hashes.of_rows(root, "s3://fruits")
-    assert [len(part) for part in rows] == [0, 0, 0]
-    assert [part.dtype for part in rows] == [np.int64, np.int64, bool]
+    assert len(path_hashes.of_rows(root, "s3://fruits")) == 0
     assert path_hashes.rows_of(root, path_hashes.of_paths([PEACH]), "s3://fruits") == []
 
 
@@ -101,6 +105,6 @@ def test_where_there_is_no_row_there_is_no_hash(root, is_made):
     ("those", "asked"), [([], [1, 2]), ([3], []), ([3], [2, 3, 4]), ([1, 3, 5], [0, 1, 2, 3, 4, 5, 6, 5, 1]), ([2, 2], [2, 1])]
 )
 def test_what_is_among_sorted_numbers_is_found_as_in_a_set(those, asked):
-    found = path_hashes.among(np.array(those, np.int64), np.array(asked, np.int64))
+    found = hash_index.among(np.array(those, np.int64), np.array(asked, np.int64))
     assert found.tolist() == [number in those for number in asked]
     assert found.dtype == bool

@@ -11,11 +11,11 @@ from fruitpipe import objects
 from fruitpipe.ingest.mount import Mount
 from fruitpipe.ingest.prefix_listing import Listing
 from fruitpipe.ingest.removals import Removals
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
+from fruitpipe.table.hash_index import HashIndex
 from tests.rows import empty_table, put_rows
 
 
@@ -38,7 +38,7 @@ def begin(images, root):
         rule = naming.proposed(settings, is_new=lambda: True)
         choice = ImageFilter(rule, settings.glob)
         removals = Removals(settings, f"{root}/checkpoints/ingest", Mount(settings.images), choice)
-        return Listing(settings, lambda: seen or Seen(), removals, rule)
+        return Listing(settings, lambda: seen or HashIndex(), removals, rule)
 
     return begin
 
@@ -51,8 +51,7 @@ def begin_with_rows(images, root, begin):
         if not objects.exists(f"{root}/features"):
             empty_table(root)
             put_rows(root, objects.list_all(f"file://{images}"))
-        rows = path_hashes.of_rows(root, f"file://{images}")
-        return begin(Seen.of(rows.paths[rows.below], rows.images[rows.below]), **given)
+        return begin(path_hashes.of_rows(root, f"file://{images}").below(), **given)
 
     return begin_with_rows
 

@@ -18,12 +18,12 @@ from fruitpipe.errors import AccessDenied, NoImages
 from fruitpipe.ingest import prefix_listing, repeated_listing, waiting_manifests
 from fruitpipe.ingest.prefix_check import check_images
 from fruitpipe.ingest.repeated_listing import RepeatedListing
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.pictures import naming
 from fruitpipe.root import manifests
 from fruitpipe.root.manifests import ImageEvent
 from fruitpipe.settings import IngestSettings
 from fruitpipe.table import path_hashes
+from fruitpipe.table.hash_index import HashIndex
 from tests.pictures import fill, jpeg, put
 from tests.rows import empty_table, put_rows
 
@@ -78,7 +78,7 @@ def test_an_archived_row_is_looked_at_again_when_the_listing_tells_a_class_that_
     put_rows(root, [stat], error=error)
     rows = path_hashes.of_rows(root, "s3://b")
     monkeypatch.setattr(prefix_listing, "images", lambda *_: iter([stat]))
-    prefix = begin(Seen.of(rows.paths, rows.images))
+    prefix = begin(rows)
     assert (prefix.list_once(), prefix.list_once()) == (named, 0)
 
 
@@ -118,7 +118,7 @@ def test_what_has_a_row_of_the_same_etag_is_not_named(images, begin, named):
     etags = {"0000.jpg": there["0000.jpg"].etag, "0001.jpg": "other"}
     paths = path_hashes.of_paths(there[name].path for name in etags)
     seen = np.array([path_hashes.of_image(there[name].path, etag) for name, etag in etags.items()])
-    assert begin(Seen.of(paths, seen)).list_once() == 2
+    assert begin(HashIndex.of(paths, seen)).list_once() == 2
     assert named()[0] == ["0001.jpg", "0002.jpg"]
 
 

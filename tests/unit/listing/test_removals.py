@@ -13,7 +13,6 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import AccessDenied, PlatformFault
 from fruitpipe.ingest import removals
-from fruitpipe.ingest.seen import Seen
 from fruitpipe.root import manifests
 from fruitpipe.table import path_hashes
 from tests.pictures import fill, jpeg, put
@@ -146,8 +145,7 @@ def test_rows_elsewhere_and_of_other_names_are_not_taken_for_gone(images, root, 
     empty_table(root)
     elsewhere = [f"file://{images}-2/Kiwi/0.jpg", f"file://{images}/Kiwi/0.tiff", "s3://fruits/in/0.jpg"]
     put_rows(root, [*there, *(replace(there[0], path=path) for path in elsewhere)])
-    rows = path_hashes.of_rows(root, f"file://{images}")
-    prefix = begin(Seen.of(rows.paths[rows.below], rows.images[rows.below]))
+    prefix = begin(path_hashes.of_rows(root, f"file://{images}").below())
     without(images, "0004.jpg")
     prefix.list_once()
     assert events() == {"removed": ["0004.jpg"]}
