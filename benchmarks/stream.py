@@ -28,7 +28,7 @@ from fruitpipe.root import layout, lease, manifests
 from fruitpipe.runtime import session
 from fruitpipe.table import delta
 from fruitpipe.table.fence import Fence
-from fruitpipe.table.path_hashes import KeptRowHashes
+from fruitpipe.table.kept_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

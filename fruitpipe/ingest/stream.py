@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fruitpipe.erasure import register
 from fruitpipe.ingest import checkpoint, checkpoint_renewal, query, waiting_manifests
 from fruitpipe.ingest.between_batches import BetweenBatches
 from fruitpipe.ingest.query import End
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fruitpipe.ingest.prefix_listing import Listing
     from fruitpipe.ingest.root_upkeep import RootUpkeep
     from fruitpipe.settings import IngestSettings
-    from fruitpipe.table.path_hashes import KeptRowHashes
+    from fruitpipe.table.kept_hashes import KeptRowHashes
 
 
 class Stream:
@@ -38,7 +39,7 @@ class Stream:
     def run(self) -> None:
         """Runs until the job must end. Raises the error of a query, the listing or the upkeep."""
         try:
-            self._batches.eraser.carry_out()
+            self._carry_erasures_out()
             end = End.PAUSED
             while end is End.PAUSED:
                 end = self._run_query()
@@ -58,9 +59,15 @@ class Stream:
         if self._upkeep.wants_renewal():
             checkpoint_renewal.renew_full(self._settings, self._upkeep)
         if self._batches.eraser.is_due():
-            self._batches.eraser.carry_out()
-            self._hashes.drop()
+            self._carry_erasures_out()
             self._prefix.begin_anew()
+
+    def _carry_erasures_out(self) -> None:
+        """Carries out what is due, and drops what is kept of the rows that are gone."""
+        is_due = self._batches.eraser.is_due() or not register.is_settled(self._settings.root)
+        self._batches.eraser.carry_out()
+        if is_due:
+            self._hashes.drop()
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from fruitpipe.runtime.submission import is_submitted
 from fruitpipe.table import delta, snapshot
 from fruitpipe.table.fence import Fence
 from fruitpipe.table.hash_index import HashIndex
-from fruitpipe.table.path_hashes import KeptRowHashes
+from fruitpipe.table.kept_hashes import KeptRowHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

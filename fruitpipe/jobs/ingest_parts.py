@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fruitpipe.extractor.inference import ModelFile
     from fruitpipe.root.manifests import ImageEvent
     from fruitpipe.settings import IngestSettings
-    from fruitpipe.table.path_hashes import KeptRowHashes
+    from fruitpipe.table.kept_hashes import KeptRowHashes
 
 
 def featuriser(settings: IngestSettings, model: ModelFile, broadcast: featurise.Broadcast) -> featurise.Featuriser:

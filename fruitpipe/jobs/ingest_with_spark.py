@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fruitpipe.ingest.prefix_listing import Listing
     from fruitpipe.jobs.ingest import Parts
     from fruitpipe.table.fence import Fence
-    from fruitpipe.table.path_hashes import KeptRowHashes
+    from fruitpipe.table.kept_hashes import KeptRowHashes
 
 
 @session.explained()

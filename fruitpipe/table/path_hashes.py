@@ -41,12 +41,13 @@ def of_paths(paths: Iterable[str]) -> NDArray[np.int64]:
     return np.fromiter(map(of_path, paths), np.int64)
 
 
-def of_image(path: str, etag: str, archived: bool = False) -> int:
-    """60 bits of the SHA-256 of path and etag, and of whether it lies in an archive.
+def of_image(path: str, etag: str | None, archived: bool = False) -> int:
+    """60 bits of the SHA-256 of path and etag, where it has one, and of whether it lies in an archive.
 
     Among a million images one in a trillion shares another's; it would wait for reconciliation.
     """
-    return int(sha256("\n".join([path, etag, *["archived"] * archived]).encode()).hexdigest()[:15], 16)
+    image = path if etag is None else f"{path}\n{etag}"
+    return int(sha256((f"{image}\narchived" if archived else image).encode()).hexdigest()[:15], 16)
 
 
 def of_rows(root: str, prefix: str) -> HashIndex:
@@ -65,27 +66,6 @@ def of_table(table: Snapshot, prefix: str, odd: str = "false") -> HashIndex:
     """
     flags = f"CAST(CASE WHEN {lies_below(prefix)} THEN {BELOW} ELSE 0 END + CASE WHEN {odd} THEN {ODD} ELSE 0 END AS TINYINT)"
     return table.all(f"SELECT {HASHES}, {flags} AS flags FROM features", _index)  # noqa: S608 - quoted
-
-
-class KeptRowHashes:
-    """The hashes of all rows, read when they are first asked for and kept until they are dropped.
-
-    The listing and `Lookup` share the first reading, which `Lookup` keeps: a row that is gone costs it a question to the table.
-    """
-
-    def __init__(self, root: str, prefix: str) -> None:
-        self._root, self._prefix = root, prefix
-        self._read: HashIndex | None = None
-
-    def __call__(self) -> HashIndex:
-        """The hashes of all rows, as `of_rows` has them."""
-        if self._read is None:
-            self._read = of_rows(self._root, self._prefix)
-        return self._read
-
-    def drop(self) -> None:
-        """Drops them: the next call reads the table again, as after an erasure, whose rows the listing has to forget."""
-        self._read = None
 
 
 def rows_of(root: str, paths: NDArray[np.int64], prefix: str) -> list[Row]:

@@ -36,6 +36,7 @@ class Rows(NamedTuple):
 
 
 COLUMNS: tuple[type[np.generic], ...] = (np.int64, np.int64, np.uint8)
+ROW_BYTES = sum(np.dtype(column).itemsize for column in COLUMNS)
 NONE = Rows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8))
 
 

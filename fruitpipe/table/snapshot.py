@@ -1,7 +1,7 @@
 """The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
 
-Only this module and `file_commits` import deltalake. Delta's log and Parquet's columns decide what is fetched, so no query
-touches the 5 kB of features that a row has.
+Only this module, `file_commits` and `row_changes` import deltalake. Delta's log and Parquet's columns decide what is fetched, so
+no query touches the 5 kB of features that a row has.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Snapshot:
 
     @property
     def of_deltalake(self) -> DeltaTable:
-        """The table as deltalake has it, for `file_commits`."""
+        """The table as deltalake has it, for `file_commits` and `row_changes`."""
         table: DeltaTable = self._table
         return table
 

@@ -82,17 +82,6 @@ def test_rows_are_found_by_the_hashes_of_their_paths_below_a_prefix(root):
     assert sorted(path_hashes.rows_of(root, asked, "s3://fruits")) == found
 
 
-@pytest.mark.usefixtures("table")
-def test_hashes_that_are_kept_are_those_of_the_first_reading_until_they_are_dropped(root):
-    kept = path_hashes.KeptRowHashes(root, "s3://fruits/O'Hara")
-    first = kept()
-    assert (len(first), len(first.below())) == (4, 3)
-    put_rows(root, [stat("s3://fruits/O'Hara/3.jpg", 50)], version=3)
-    assert kept() is first
-    kept.drop()
-    assert (len(kept()), len(kept().below())) == (5, 4)
-
-
 @pytest.mark.parametrize("is_made", [True, False])
 def test_where_there_is_no_row_there_is_no_hash(root, is_made):
     if is_made:
