@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fruitpipe import objects, regions
 from fruitpipe.choices import Decoding, Precision
 from fruitpipe.errors import WrongUsage
+from fruitpipe.objects.listing import LISTERS, MOST_LISTERS
 from fruitpipe.runtime import cache
 
 
@@ -61,6 +62,8 @@ def _names_a_server(url: str) -> bool:
 
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
+Listers = Annotated[int, Field(ge=1, le=MOST_LISTERS)]
+Report = Annotated[str, AfterValidator(lambda uri: uri and objects.canonical(uri))]
 Regions = Annotated[str, AfterValidator(regions.parse)]
 MAX_IMAGE_BYTES = 50_000_000
 GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"
@@ -93,7 +96,7 @@ class JobSettings(BaseSettings):
     @property
     def places(self) -> tuple[str, ...]:
         """Every URI that the job reads images from or writes to."""
-        return tuple(value for name in ("root", "images") if (value := getattr(self, name, None)))
+        return tuple(value for name in ("root", "images", "inventory") if (value := getattr(self, name, None)))
 
 
 class IngestSettings(JobSettings):
@@ -125,6 +128,8 @@ class IngestSettings(JobSettings):
     """images that a batch takes, about: manifests are not divided"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
+    listers: Listers = LISTERS
+    """requests for pages of the listing that are with S3 at the same time"""
     max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
     max_image_seconds: float = Field(30, gt=0, le=3600)
@@ -186,6 +191,10 @@ class ReconcileSettings(JobSettings):
     """URI of the image prefix that ROOT was filled from"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
+    listers: Listers = LISTERS
+    """requests for pages of the listing that are with S3 at the same time"""
+    inventory: Report = ""
+    """manifest.json of a report of S3 Inventory, which is read in place of a listing (docs/upkeep.md)"""
     dry_run: bool = False
     """print the plan and write nothing"""
     repair: bool = False

@@ -15,7 +15,7 @@ import numpy as np
 
 from fruitpipe.ingest import prefix_listing, reconciliation
 from fruitpipe.table import path_hashes
-from fruitpipe.table.hash_index import ODD, TWICE, HashIndex, Spool
+from fruitpipe.table.hash_index import NEWER, ODD, TWICE, HashIndex, Spool, among
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,12 +65,14 @@ def compared(
 ) -> Plan:
     """What differs, as `reconciliation.compare` would say of the whole listing and all rows.
 
-    rows: all that are to be compared, with ODD at those that are looked at for themselves. named: reads the rows, as ROWS, whose
-    paths have some hashes, (n,) int64, sorted.
+    rows: all that are to be compared, with ODD at those that are looked at anyway, and NEWER at those that the listing may lack.
+    named: reads the rows, as ROWS, whose paths have some hashes, (n,) int64, sorted.
     """
     names: Any = listed.named["path"]
     of_listed = [path_hashes.of_paths(chunk.to_pylist()) for chunk in names.chunks]
     asked = np.unique(np.concatenate([rows.missing_in(listed.images), rows.flagged(ODD | TWICE), *of_listed]))
+    newer = rows.flagged(NEWER)
+    asked = asked[~among(newer[~listed.images.has_path(newer)], asked)]
     found_rows = named(asked) if rows.has_path(asked).any() else reconciliation.ROWS.empty_table()
     found = reconciliation.compare(listed.named, found_rows, extractor, counts)
     return replace(found, rows=found.rows + listed.same)

@@ -24,6 +24,7 @@ from fruitpipe import objects
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.ingest import moves
 from fruitpipe.ingest.removals import Listed, Removals
+from fruitpipe.objects.listing import LISTERS
 from fruitpipe.output import say
 from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.naming import Naming
@@ -38,20 +39,23 @@ WRITER = "listing"  # in the names of its manifests
 LINES = 1000  # of one manifest
 HELD = 200_000  # new images that are named together with those that are gone: 70 MB
 Seen = Callable[[], HashIndex]  # what need not be named
+Denied = Callable[[str], None]  # is given a folder or a file that cannot be read
 
 
-def images(prefix: str, choice: ImageFilter, on_denied: Callable[[str], None] | None = None) -> Iterator[objects.Stat]:
-    """The objects below `prefix` that are images; `choice` counts the others.
+def images(prefix: str, choice: ImageFilter, on_denied: Denied | None = None, listers: int = LISTERS) -> Iterator[objects.Stat]:
+    """The objects below `prefix` that are images; `choice` counts the others. Else as `listed`."""
+    return (stat for stat in listed(prefix, on_denied, listers) if choice.takes(stat.path))
 
-    Folders and files that cannot be read are printed once, and given to `on_denied`.
-    """
+
+def listed(prefix: str, on_denied: Denied | None = None, listers: int = LISTERS) -> Iterator[objects.Stat]:
+    """The objects below `prefix`. Folders and files that cannot be read are printed once, and given to `on_denied`."""
 
     def skip(folder: str) -> None:
         _say_denied(folder)
         if on_denied:
             on_denied(folder)
 
-    return (stat for stat in objects.list_all(prefix, skip) if choice.takes(stat.path))
+    return objects.list_all(prefix, skip, listers)
 
 
 @cache  # a stream lists its prefix again and again
@@ -155,7 +159,7 @@ class Listing:
 
     def _unseen(self, seen: HashIndex, found: _Found, goes_on: Callable[[], bool]) -> Iterator[ImageEvent]:
         """What was not `seen` with its etag, but for what was erased and kept; `found` takes all that is there."""
-        stats, erased = images(self.settings.images, found.choice, found.denied.add), None
+        stats, erased = images(self.settings.images, found.choice, found.denied.add, self.settings.listers), None
         while goes_on() and (chunk := list(islice(stats, LINES))):
             hashes = hashes_of(chunk)
             found.images.add(hashes)

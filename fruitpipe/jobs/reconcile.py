@@ -18,6 +18,7 @@ from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
 from fruitpipe.ingest import differences, prefix_listing, recompute, reconciliation, removals, repair
+from fruitpipe.ingest.inventory import Inventory
 from fruitpipe.ingest.prefix_check import check_not_known
 from fruitpipe.output import say
 from fruitpipe.pictures import globs, naming, variants
@@ -26,8 +27,8 @@ from fruitpipe.root import layout, manifests
 from fruitpipe.runtime import lineage, session
 from fruitpipe.settings import ReconcileSettings
 from fruitpipe.table import data_integrity, lookup, path_hashes, requirements
-from fruitpipe.table.hash_index import among
-from fruitpipe.table.snapshot import Snapshot, text
+from fruitpipe.table.hash_index import NEWER, ODD, among
+from fruitpipe.table.snapshot import Snapshot, text, timestamp
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -57,18 +58,13 @@ def reconcile(settings: ReconcileSettings) -> None:
 def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
     model = ModelFile.load(settings.model, settings.extractor)
     check_not_known(settings.images, settings.root, naming.of(settings.root))
-    choice, denied = ImageFilter(naming.of(settings.root), settings.glob), set[str]()
+    choice = ImageFilter(naming.of(settings.root), settings.glob)
     if session.is_submitted():
         session.open("fruitpipe reconcile", settings.images, settings.root)  # a cluster counts a job that opens none as failed
     if settings.repair and take_out_lost_files(settings):
         return
     current = variants.Current.of(fingerprint(model), model.preprocessing, in_full=settings.decode == Decoding.full)
-    table = Snapshot(settings.root)
-    rows = row_hashes(table, settings, current)
-    listed = list_images(settings, choice, denied, rows)
-    check_prefix(table, settings, len(listed) + len(rows))
-    named, counts_as_gone = partial(named_rows, table, settings, current), partial(is_to_be_listed, choice, denied)
-    found = differences.compared(listed, rows, named, current.fingerprint, counts_as_gone)
+    found = compare(settings, current, choice)
     say(f"reconcile: {found}")
     counts.update({kind: len(getattr(found, kind)) for kind in KINDS})
     if str(choice):
@@ -78,6 +74,18 @@ def _run(settings: ReconcileSettings, counts: Counter[str]) -> None:
         return
     check_removals(found, settings)
     say(f"reconcile: {write_manifests(settings, found)} manifests written")
+
+
+def compare(settings: ReconcileSettings, current: Current, choice: ImageFilter) -> Plan:
+    """What differs between the rows and the listing, or the report of S3 Inventory; `choice` counts what is no image."""
+    report = Inventory.load(settings.inventory, settings.images) if settings.inventory else None
+    table, denied = Snapshot(settings.root), set[str]()
+    rows = row_hashes(table, settings, current, report.made if report else None)
+    stats = report.stats(settings.images) if report else prefix_listing.listed(settings.images, denied.add, settings.listers)
+    listed = list_images(settings, (stat for stat in stats if choice.takes(stat.path)), rows)
+    check_prefix(table, settings, len(listed) + len(rows))
+    named, counts_as_gone = partial(named_rows, table, settings, current), partial(is_to_be_listed, choice, denied)
+    return differences.compared(listed, rows, named, current.fingerprint, counts_as_gone)
 
 
 def take_out_lost_files(settings: ReconcileSettings) -> bool:
@@ -102,14 +110,10 @@ def check_prefix(table: Snapshot, settings: ReconcileSettings, below: int) -> No
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
-def list_images(settings: ReconcileSettings, choice: ImageFilter, denied: set[str], rows: HashIndex) -> Listed:
-    """Every image under the prefix, beside the rows; prints a line for each TOLD of them.
-
-    `choice` counts what is none, `denied` takes the folders that may not be read.
-    """
+def list_images(settings: ReconcileSettings, stats: Iterator[objects.Stat], rows: HashIndex) -> Listed:
+    """The images that a listing finds, but for those that were erased, beside the rows; prints a line for each TOLD of them."""
     erased = Tombstones.of(settings.root)
-    stats = told(prefix_listing.images(settings.images, choice, denied.add))
-    return differences.of_listing((stat for stat in stats if not erased.keeps_out(stat.path)), rows)
+    return differences.of_listing((stat for stat in told(stats) if not erased.keeps_out(stat.path)), rows)
 
 
 def told(stats: Iterator[objects.Stat]) -> Iterator[objects.Stat]:
@@ -125,15 +129,19 @@ def is_to_be_listed(choice: ImageFilter, denied: set[str], path: str) -> bool:
     return choice.would_take(path) and not removals.lies_in(denied, path)
 
 
-def row_hashes(table: Snapshot, settings: ReconcileSettings, current: Current) -> HashIndex:
+def row_hashes(table: Snapshot, settings: ReconcileSettings, current: Current, since: datetime | None = None) -> HashIndex:
     """The hashes of every row under the prefix, ODD at those that are stale or to be looked at again. Without Spark.
+
+    since: rows made later are NEWER.
 
     Raises WrongRoot for a table that is not fruitpipe's, Damaged for one of which a file is lost.
     """
     requirements.check(table)
     table.check_whole()
-    again = lookup.may_be_read_now(settings.max_image_bytes)
-    return path_hashes.of_table(table, settings.images, f"{again} OR {current.sql()} <> {text(current.fingerprint)}").below()
+    flags = {ODD: f"{lookup.may_be_read_now(settings.max_image_bytes)} OR {current.sql()} <> {text(current.fingerprint)}"}
+    if since:
+        flags[NEWER] = f"ingested_at > {timestamp(since)}"
+    return path_hashes.of_table(table, settings.images, flags).below()
 
 
 def named_rows(table: Snapshot, settings: ReconcileSettings, current: Current, paths: NDArray[np.int64]) -> pa.Table:

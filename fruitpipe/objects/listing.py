@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-LISTERS = 16  # pages asked for at the same time
+LISTERS, MOST_LISTERS = 16, 256  # pages asked for at the same time, and how many may be asked for
 MOST_CUTS = 64  # of one range: beyond that, most find nothing
 
 Page = tuple[list[str], list[T], bool]  # names in order, what the store says of each, and whether there are more
@@ -42,21 +42,21 @@ class Range(Generic[T]):
         return [Range(after, until) for after, until in zip([self.after, *inside], [*inside, self.until], strict=True)]
 
 
-def listed(page: Callable[[str], Page[T]], folders: Callable[[str, str], list[str]]) -> Iterator[T]:
+def listed(page: Callable[[str], Page[T]], folders: Callable[[str, str], list[str]], listers: int = LISTERS) -> Iterator[T]:
     """Everything there is, in no order: `page(after)` gives names, `folders(below, after)` the folders directly below one.
 
-    One request a page, and some more to find the cuts where there are many pages. Holds a page for each lister.
+    One request a page, `listers` at a time, and some more to find the cuts where there are many pages. Holds as many pages.
     """
-    with ThreadPoolExecutor(LISTERS, "fruitpipe-list") as listers:
-        pending: set[Future[tuple[list[str], list[T], Range[T] | None]]] = {listers.submit(Range[T]().read, page)}
+    with ThreadPoolExecutor(listers, "fruitpipe-list") as pool:
+        pending: set[Future[tuple[list[str], list[T], Range[T] | None]]] = {pool.submit(Range[T]().read, page)}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for names, entries, left in (future.result() for future in done):
                 yield from entries
                 if left is None:
                     continue
-                cuts = spread([*cuts_by_folder(left, folders), *cuts_by_name(names)]) if len(pending) < LISTERS else []
-                pending |= {listers.submit(part.read, page) for part in left.cut(cuts)}
+                cuts = spread([*cuts_by_folder(left, folders), *cuts_by_name(names)]) if len(pending) < listers else []
+                pending |= {pool.submit(part.read, page) for part in left.cut(cuts)}
 
 
 def cuts_by_name(names: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from fruitpipe.objects.stat import Stat
 from fruitpipe.output import say
 
 
-def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:
+def list_all(uri: str, on_denied: Callable[[str], None] | None = None, listers: int = 1) -> Iterator[Stat]:  # noqa: ARG001 - S3's
     top = path_of(uri)
     with explained(uri):
         at_top = stat_of(uri, top.stat()) if holds_file(top) else None

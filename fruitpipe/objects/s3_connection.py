@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MAKING = threading.Lock()
 _ASKING = threading.Lock()
-CONNECTIONS = 32
+CONNECTIONS = 256  # that are kept open, as many as the most listers
 OF_AWS = ".amazonaws."  # in the name of each of its servers, in any public partition
 REGION = "x-amz-bucket-region"
 DOCUMENT = "Document"  # in the answers of other servers to ASKED, the name of what was answered

@@ -10,17 +10,16 @@ from fruitpipe.objects import listing
 from fruitpipe.objects.s3_connection import client
 from fruitpipe.objects.s3_errors import explained
 from fruitpipe.objects.stat import Stat
+from fruitpipe.objects.storage_classes import is_archived
 from fruitpipe.objects.uris import bucket_and_key
 
-# Storage classes, of all others the bytes can be read at once: what Intelligent-Tiering has archived only a GET tells.
-ARCHIVED = {"GLACIER": True, "DEEP_ARCHIVE": True, "INTELLIGENT_TIERING": None}
 
-
-def list_all(uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG001 - a listing is refused whole
+def list_all(uri: str, on_denied: Callable[[str], None] | None = None, listers: int = listing.LISTERS) -> Iterator[Stat]:
+    del on_denied  # a listing is refused whole
     bucket, key = bucket_and_key(uri)
     prefix = f"{key}/" if key else ""  # without the slash the listing would page through siblings whose names go on
     with explained(uri):
-        below = listing.listed(partial(_page, bucket, prefix), partial(_folders, bucket, prefix))
+        below = listing.listed(partial(_page, bucket, prefix), partial(_folders, bucket, prefix), listers)
         yield from (stat for stat in below if not stat.path.endswith("/"))
         if key:
             yield from (stat for stat in _stats(bucket, _list(bucket, Prefix=key, MaxKeys=1)) if stat.path == uri)
@@ -58,5 +57,5 @@ def _folders(bucket: str, prefix: str, below: str, after: str) -> list[str]:
 
 def _stats(bucket: str, answer: Any) -> Iterator[Stat]:
     for entry in answer.get("Contents", ()):
-        is_archived = ARCHIVED.get(entry.get("StorageClass"), False)
-        yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"], is_archived)
+        shut = is_archived(entry.get("StorageClass"))
+        yield Stat(f"s3://{bucket}/{entry['Key']}", entry["ETag"].strip('"'), entry["Size"], entry["LastModified"], shut)

@@ -18,7 +18,7 @@ RANGES = 256  # that rows are put apart in before each is sorted
 RUN = 1 << 20  # rows that are held until they are put apart
 PART = 1 << 18  # rows of an index that are worked on at a time, about
 LOOKED_UP = 1 << 20  # after so many look-ups the pages that they touched are let go
-BELOW, TWICE, ODD = 1, 2, 4  # flags: below the prefix, more than one row, to be looked at by name
+BELOW, TWICE, ODD, NEWER = 1, 2, 4, 8  # flags: below the prefix, with two rows or more, to be looked at, newer than a listing
 
 
 def among(those: NDArray[Any], asked: NDArray[Any]) -> NDArray[np.bool_]:

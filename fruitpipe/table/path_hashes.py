@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fruitpipe.errors import NotFound
-from fruitpipe.table.hash_index import BELOW, BITS, ODD, HashIndex, Spool, among
+from fruitpipe.table.hash_index import BELOW, BITS, HashIndex, Spool, among
 from fruitpipe.table.row_store import Rows
 from fruitpipe.table.snapshot import Snapshot, text
 
@@ -58,14 +59,15 @@ def of_rows(root: str, prefix: str) -> HashIndex:
         return HashIndex()
 
 
-def of_table(table: Snapshot, prefix: str, odd: str = "false") -> HashIndex:
-    """The hashes of all rows, with flags at those below `prefix`, and at those where `odd`, SQL, is true.
+def of_table(table: Snapshot, prefix: str, others: Mapping[int, str] = MappingProxyType({})) -> HashIndex:
+    """The hashes of all rows, with a flag at those below `prefix`, and `others` at those for which their SQL is true.
 
-    Reads two columns of the whole table, and those of `odd`, without Spark: 2 s for a million rows. Spark, just started, takes as
-    long to read a single row.
+    Reads two columns of the whole table, and those of `others`, without Spark: 2 s for a million rows. Spark, just started, takes
+    as long to read a single row.
     """
-    flags = f"CAST(CASE WHEN {lies_below(prefix)} THEN {BELOW} ELSE 0 END + CASE WHEN {odd} THEN {ODD} ELSE 0 END AS TINYINT)"
-    return table.all(f"SELECT {HASHES}, {flags} AS flags FROM features", _index)  # noqa: S608 - quoted
+    conditions = {BELOW: lies_below(prefix), **others}
+    flags = " + ".join(f"CASE WHEN {condition} THEN {flag} ELSE 0 END" for flag, condition in conditions.items())
+    return table.all(f"SELECT {HASHES}, CAST({flags} AS TINYINT) AS flags FROM features", _index)  # noqa: S608 - quoted
 
 
 def rows_of(root: str, paths: NDArray[np.int64], prefix: str) -> list[Row]:

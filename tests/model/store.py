@@ -73,7 +73,7 @@ class Store:
             return Unchanged()
         return TooLarge(stat) if max_bytes is not None and stat.length > max_bytes else Found(stat, found.body)
 
-    def list_all(self, uri: str, on_denied: Callable[[str], None] | None = None) -> Iterator[Stat]:  # noqa: ARG002 - no folder is denied
+    def list_all(self, uri: str, *_: object) -> Iterator[Stat]:
         self._check_alive()
         for path, found in list(self.files.items()):
             if (path == uri or path.startswith(f"{uri}/")) and not self._is_away(path):

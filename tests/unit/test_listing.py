@@ -50,8 +50,9 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.parametrize("listers", [1, 16, 24])
 @pytest.mark.parametrize("names", LAYOUTS.values(), ids=LAYOUTS)
-def test_many_pages_are_asked_for_at_once_and_few_in_vain(names):
+def test_many_pages_are_asked_for_at_once_and_few_in_vain(names, listers):
     bucket, most, pages = Bucket(names), 0, -(-len(names) // 1000)
     together, running = threading.Condition(), set()
 
@@ -62,12 +63,12 @@ def test_many_pages_are_asked_for_at_once_and_few_in_vain(names):
             running.add(threading.get_ident())
             most = max(most, len(running))
             together.notify_all()
-            together.wait_for(lambda: most >= listing.LISTERS, timeout=0.2)
+            together.wait_for(lambda: most >= listers, timeout=0.2)
             running.discard(threading.get_ident())
         return bucket.page(after)
 
-    assert sorted(listing.listed(page, bucket.folders)) == sorted(names)
-    assert most == listing.LISTERS
+    assert sorted(listing.listed(page, bucket.folders, listers)) == sorted(names)
+    assert most == listers
     assert bucket.asked < 5 * pages + listing.MOST_CUTS
 
 

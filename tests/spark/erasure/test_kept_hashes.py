@@ -65,7 +65,7 @@ def test_they_follow_all_that_changes_rows_and_all_that_changes_none(spark, imag
     assert check() == (9, False)
 
 
-def test_an_erasure_drops_them(images, root, run, erase, check, tmp_path):
+def test_an_erasure_drops_them(images, run, erase, check, tmp_path):
     uris = fill(images, 6)
     run()
     assert check()[0] == 6
