@@ -62,7 +62,6 @@ def _names_a_server(url: str) -> bool:
 
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
-Listers = Annotated[int, Field(ge=1, le=MOST_LISTERS)]
 Report = Annotated[str, AfterValidator(lambda uri: uri and objects.canonical(uri))]
 Regions = Annotated[str, AfterValidator(regions.parse)]
 MAX_IMAGE_BYTES = 50_000_000
@@ -128,7 +127,7 @@ class IngestSettings(JobSettings):
     """images that a batch takes, about: manifests are not divided"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
-    listers: Listers = LISTERS
+    listers: int = Field(LISTERS, ge=1, le=MOST_LISTERS)
     """requests for pages of the listing that are with S3 at the same time"""
     max_image_bytes: int = Field(MAX_IMAGE_BYTES, ge=1)
     """a larger image is not read and becomes a row with the reason too-large"""
@@ -191,7 +190,7 @@ class ReconcileSettings(JobSettings):
     """URI of the image prefix that ROOT was filled from"""
     glob: str = GLOB
     """names that count as images, upper or lower case"""
-    listers: Listers = LISTERS
+    listers: int = Field(LISTERS, ge=1, le=MOST_LISTERS)
     """requests for pages of the listing that are with S3 at the same time"""
     inventory: Report = ""
     """manifest.json of a report of S3 Inventory, which is read in place of a listing (docs/upkeep.md)"""

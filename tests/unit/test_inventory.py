@@ -41,10 +41,11 @@ IN_FILES = [
 ]
 
 
-def row(key, *, etag="e1", size=7, latest=True, marker=False, storage="STANDARD", tier=""):
-    """A row of a report; a delete marker has neither size nor etag."""
-    facts = [None, None] if marker else [size, etag]
-    return ["fruits", key, "v1", latest, marker, facts[0], MADE, facts[1], None if marker else storage, tier]
+def row(key, *, etag="e1", size=7, kind="latest", storage="STANDARD", tier=""):
+    """A row of a report: of the latest version, of an older one, or of a delete marker, which has neither size nor etag."""
+    is_marker = kind == "marker"
+    facts = [None, None, None] if is_marker else [size, etag, storage]
+    return ["fruits", key, "v1", kind != "older", is_marker, facts[0], MADE, facts[1], facts[2], tier]
 
 
 def as_csv(rows):
@@ -131,7 +132,7 @@ def write(tmp_path):
 def test_each_object_below_the_prefix_is_told_as_a_listing_would(write, format_):
     first = [row(key, etag=f"e{number}", size=number) for number, key in enumerate(KEYS)]
     others = [row("in-old/a.jpg"), row("in"), row("in/Kiwi/", size=0), row("other/in/a.jpg")]
-    versions = [row("in/a.jpg", etag="old", latest=False), row("in/a.jpg", etag="new"), row("in/gone.jpg", marker=True)]
+    versions = [row("in/a.jpg", etag="old", kind="older"), row("in/a.jpg", etag="new"), row("in/gone.jpg", kind="marker")]
     read = list(Inventory.load(write(format_, first, [*others, *versions]), IMAGES).stats(IMAGES))
     expected = [(f"s3://fruits/{key}", f"e{number}", number) for number, key in enumerate(KEYS)]
     assert [(stat.path, stat.etag, stat.length) for stat in read] == [*expected, (IMAGES, "e1", 7), (f"{IMAGES}/a.jpg", "new", 7)]
