@@ -52,6 +52,11 @@ def web_server(url: str) -> str:
     return url
 
 
+def report(uri: str) -> str:
+    """The canonical URI, or nothing where none is given."""
+    return objects.canonical(uri) if uri else ""
+
+
 def _names_a_server(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -62,7 +67,7 @@ def _names_a_server(url: str) -> bool:
 
 
 Uri = Annotated[str, AfterValidator(spark_readable)]
-Report = Annotated[str, AfterValidator(lambda uri: uri and objects.canonical(uri))]
+Report = Annotated[str, AfterValidator(report)]
 Regions = Annotated[str, AfterValidator(regions.parse)]
 MAX_IMAGE_BYTES = 50_000_000
 GLOB = "*.{jpg,jpeg,png,webp,avif,heic,heif,hif}"

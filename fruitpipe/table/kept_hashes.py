@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fruitpipe import objects
-from fruitpipe.errors import NotFound
+from fruitpipe.errors import MissingRequirement, NotFound
 from fruitpipe.output import say
 from fruitpipe.runtime import cache
 from fruitpipe.table import hash_file, path_hashes, row_changes
@@ -65,8 +65,8 @@ def of_rows(root: str, prefix: str) -> HashIndex:
     version, index = _brought_up(file, of, table)
     if len(index) != rows:
         version, index = -1, path_hashes.of_table(table, prefix)
-    if version != table.version and len(index) == rows:  # with two rows of one image it would be known by neither
-        _keep(file, of | {"version": table.version}, index)
+    if len(index) == rows:  # else an image has two, of which the change feed would not tell one's deletion from the other's
+        _keep(file, of | {"version": table.version}, index, is_there=version == table.version)
     return index
 
 
@@ -75,19 +75,21 @@ def _brought_up(file: Path, of: Mapping[str, str], table: Snapshot) -> tuple[int
     facts, index = hash_file.read(file) or ({}, HashIndex())
     if not of.items() <= facts.items():
         return -1, HashIndex()
-    os.utime(file)
     feed = row_changes.since(table, facts["version"], of["prefix"])
     now = row_changes.applied(index, feed) if feed else None
     return facts["version"], HashIndex() if now is None else now
 
 
-def _keep(file: Path, facts: dict[str, Any], index: HashIndex) -> None:
-    """Writes the file, and removes those of other roots that nobody has read for long. Where it cannot, it says so."""
+def _keep(file: Path, facts: dict[str, Any], index: HashIndex, *, is_there: bool) -> None:
+    """Writes the file, or notes that it was read; removes those of other roots that were not for long. Says where it cannot."""
     try:
+        if is_there:
+            os.utime(file)
+            return
         cache.made(file.parent.name).chmod(0o700)
         hash_file.write(file, facts, index)
         for other in file.parent.iterdir():
             if time.time() - other.stat().st_mtime > UNUSED_DAYS * 86400:
                 other.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, MissingRequirement) as error:
         say(f"ingest: {file}: cannot be written ({error}), so the next start reads all rows again", to=sys.stderr)
