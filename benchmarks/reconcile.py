@@ -2,10 +2,10 @@
 
     python benchmarks/reconcile.py [--images 1000000] [--rounds 5]
 
-Both tables are in memory before, as the job has them; the rows lie in another order than the listing. Of each hundred, four
-have another etag, three are new, three are gone. Prints the seconds of the comparison, sorted plan included, as median of the
-rounds with the fastest and the slowest; and the memory that it adds at most to what the two tables take. Arrow's hash join of
-the same tables is beside it.
+Both tables are in memory before, where the job gives the comparison no more than what may differ (`scale.py`); the rows lie in
+another order than the listing. Of each hundred, four have another etag, three are new, three are gone. Prints the seconds of the
+comparison, sorted plan included, as median of the rounds with the fastest and the slowest; and the memory that it adds at most to
+what the two tables take. Arrow's hash join of the same tables is beside it.
 """
 
 from __future__ import annotations
