@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fruitpipe.errors import PlatformFault
 from fruitpipe.runtime import local_folders
 
 HELD = 1 << 20  # rows that are kept in memory, 18 MB
@@ -61,20 +62,26 @@ class RowStore:
         return self._rows
 
     def append(self, rows: Rows) -> None:
-        """Adds rows behind those that are there."""
+        """Adds rows behind those that are there. Raises PlatformFault where the disk does not take them."""
         self._rows += len(rows.paths)
         self._held.append(rows)
-        if not self._files and self._rows > HELD:
-            self._files = [_file_of(self) for _ in COLUMNS]
-        if self._files:
-            for part in self._held:
-                self._write(part)
-            self._held.clear()
+        if self._files or self._rows > HELD:
+            try:
+                self._write()
+            except OSError as error:
+                folder = local_folders.folder()
+                raise PlatformFault(
+                    f"{folder}: cannot be written ({error}); make room, or name another in FRUITPIPE_CACHE"
+                ) from error
 
-    def _write(self, rows: Rows) -> None:
-        for file, column in zip(self._files, rows, strict=True):
-            file.write(np.ascontiguousarray(column).data)
-            file.flush()
+    def _write(self) -> None:
+        """Writes what is held."""
+        self._files = self._files or [_file_of(self) for _ in COLUMNS]
+        for rows in self._held:
+            for file, column in zip(self._files, rows, strict=True):
+                file.write(np.ascontiguousarray(column).data)
+                file.flush()
+        self._held.clear()
 
     def read(self, start: int, stop: int) -> Rows:
         """The rows from `start` up to `stop`, read from the files where they lie there."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fruitpipe.errors import PlatformFault
 from fruitpipe.runtime import local_folders
 from fruitpipe.table import hash_index, path_hashes, row_store
 from fruitpipe.table.hash_index import BELOW, ODD, TWICE, HashIndex, Spool
@@ -107,6 +108,18 @@ def test_the_files_have_no_names_and_go_with_the_index(sizes):
         del made
         gc.collect()
         assert len(os.listdir("/proc/self/fd")) <= before + 1, "the folder's own lock is made at the first of them"
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(sizes, monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_store.tempfile, "TemporaryFile", full)
+    if sizes is IN_FILES:
+        with pytest.raises(
+            PlatformFault, match=r"spark: cannot be written \(\[Errno 28\] No space .*\); make room, or name another"
+        ):
+            index([(path, "1") for path in "abcdef"])
 
 
 @given(st.lists(st.integers(0, 5), max_size=6))
