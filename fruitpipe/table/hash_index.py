@@ -84,6 +84,8 @@ class HashIndex:
 
     def below(self) -> HashIndex:
         """The images below the prefix alone."""
+        if all((rows.flags & BELOW).all() for (rows,) in self.parts()):  # as most often, and nothing is written
+            return self
         return self._kept(lambda rows: rows.flags & BELOW != 0)
 
     def without(self, paths: NDArray[np.int64]) -> HashIndex:
@@ -105,7 +107,7 @@ class HashIndex:
         store = RowStore()
         for (rows,) in self.parts():
             store.append(rows.at(stays(rows)))
-        return HashIndex(store) if len(store) < len(self) else self
+        return HashIndex(store)
 
 
 class Spool:
