@@ -107,7 +107,7 @@ def reconcile(root: str, rows: int) -> Callable[[], object]:
         settings = ReconcileSettings(images=IMAGES, root=root)
         hashes = row_hashes(table, settings, current)
         listed = differences.of_listing(listing(rows), hashes)
-        return differences.compared(listed, hashes, partial(named_rows, table, settings, current), EXTRACTOR)
+        return differences.compared(listed, hashes, partial(named_rows, settings, current), EXTRACTOR)
 
     return compared
 

@@ -176,6 +176,20 @@ class Tombstones:
         return self.salt is not None and self.salt.hash(path) in self.erased
 
 
+def erased_since(root: str, when: datetime) -> Tombstones:
+    """The images whose erasure ended after `when`, or has not ended: a list of names that was made then may hold them.
+
+    A certificate's time is in whole seconds, so one of that second counts.
+    """
+    ended = ((erasure, erasure.completed_at) for erasure in every(root))
+    later = [erasure for erasure, at in ended if at is None or datetime.fromisoformat(at) >= when.replace(microsecond=0)]
+    return (
+        Tombstones(Salt.of(root), frozenset(image for erasure in later for image in erasure.images))
+        if later
+        else Tombstones(None)
+    )
+
+
 def still_asked(root: str, *, keep_object: bool) -> Tombstones:
     """The images of pending requests that do as much as one with `keep_object`, except those whose list of names is lost.
 

@@ -20,14 +20,16 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.errors import Damaged, WrongUsage
+from fruitpipe.errors import Damaged, PlatformFault, WrongUsage
 from fruitpipe.objects.storage_classes import is_archived
+from fruitpipe.output import one_line
 from fruitpipe.runtime import local_folders
 
 MANIFEST = "manifest.json"
 NEEDED = ("key", "size", "etag")
 TIER = "intelligenttieringaccesstier"
 READ = (*NEEDED, "storageclass", TIER, "islatest", "isdeletemarker")
+BATCH = 50_000  # rows of a report in memory at a time
 PIECE_BYTES = 16_000_000  # fetched with a request
 TYPES = {"size": pa.int64(), "islatest": pa.bool_(), "isdeletemarker": pa.bool_()}  # of CSV's; all others are text
 
@@ -79,10 +81,15 @@ class Inventory:
         found = False
         for uri, length, checksum in self.files:
             with fetched(uri, length, checksum) as file:
-                for stat in _stats(self, file):
-                    if stat.path == images or stat.path.startswith(f"{images}/"):
-                        found = True
-                        yield stat
+                try:
+                    for stat in _stats(self, file):
+                        if stat.path == images or stat.path.startswith(f"{images}/"):
+                            found = True
+                            yield stat
+                except pa.ArrowInvalid as error:
+                    raise Damaged(
+                        f"{uri}: is not what the inventory's manifest says ({one_line(str(error))}); give another report"
+                    ) from error
         if not found:
             raise WrongUsage(f"{self.uri}: names no object below {images}; was it made for another prefix?")
 
@@ -104,7 +111,12 @@ def fetched(uri: str, length: int, checksum: str) -> IO[bytes]:
     pieces = objects.opened(objects.Stat(uri, "", length, datetime.now(UTC)))
     file, found = tempfile.TemporaryFile(dir=local_folders.own()), md5(usedforsecurity=False)  # noqa: SIM115 - the caller's
     while piece := pieces.read(PIECE_BYTES):
-        file.write(piece)
+        try:
+            file.write(piece)
+        except OSError as error:
+            raise PlatformFault(
+                f"{local_folders.folder()}: cannot be written ({error}); make room, or name another in FRUITPIPE_CACHE"
+            ) from error
         found.update(piece)
     if found.hexdigest() != checksum.lower():
         file.close()
@@ -114,14 +126,17 @@ def fetched(uri: str, length: int, checksum: str) -> IO[bytes]:
 
 
 def _stats(inventory: Inventory, file: IO[bytes]) -> Iterator[objects.Stat]:
+    has_class = "storageclass" in map(plain, inventory.columns)  # else nobody can tell whether an object is archived
     for batch in READERS[inventory.format](file, inventory.columns):
         rows = pa.Table.from_batches([batch]).rename_columns([plain(name) for name in batch.schema.names])
         for row in rows.to_pylist():
             if row.get("islatest") is False or row.get("isdeletemarker") or row["key"].endswith("/"):
                 continue
             key = unquote_plus(row["key"]) if inventory.format == "CSV" else row["key"]
-            path, shut = f"s3://{inventory.bucket}/{key}", is_archived(row.get("storageclass"), row.get(TIER))
-            yield objects.Stat(path, (row["etag"] or "").strip('"'), row["size"], inventory.made, shut)
+            shut = is_archived(row.get("storageclass"), row.get(TIER)) if has_class else None
+            yield objects.Stat(
+                f"s3://{inventory.bucket}/{key}", (row["etag"] or "").strip('"'), row["size"], inventory.made, shut
+            )
 
 
 def _wanted(names: tuple[str, ...] | list[str]) -> list[str]:
@@ -143,14 +158,15 @@ def _of_orc(file: IO[bytes], _: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
 
     report = orc.ORCFile(file)
     for stripe in range(report.nstripes):
-        yield report.read_stripe(stripe, _wanted(report.schema.names))
+        read = report.read_stripe(stripe, _wanted(report.schema.names))
+        yield from pa.Table.from_batches([read]).to_batches(max_chunksize=BATCH)
 
 
 def _of_parquet(file: IO[bytes], _: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     from pyarrow import parquet
 
     report = parquet.ParquetFile(file)
-    yield from report.iter_batches(columns=_wanted(report.schema_arrow.names))
+    yield from report.iter_batches(BATCH, columns=_wanted(report.schema_arrow.names))
 
 
 Reader = Callable[[IO[bytes], tuple[str, ...]], Iterator[pa.RecordBatch]]

@@ -65,6 +65,8 @@ class Stream:
     def _carry_erasures_out(self) -> None:
         """Carries out what is due, and drops what is kept of the rows that are gone."""
         is_due = self._batches.eraser.is_due() or not register.is_settled(self._settings.root)
+        if is_due:
+            self._hashes.drop()  # before as well: after a kill nobody would know that it is due
         self._batches.eraser.carry_out()
         if is_due:
             self._hashes.drop()

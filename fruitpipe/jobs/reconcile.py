@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from fruitpipe import objects
 from fruitpipe.choices import Decoding
+from fruitpipe.erasure import register
 from fruitpipe.erasure.register import Tombstones
 from fruitpipe.errors import NoImages, RemovalsRefused
 from fruitpipe.extractor.inference import ModelFile, fingerprint
@@ -82,9 +83,10 @@ def compare(settings: ReconcileSettings, current: Current, choice: ImageFilter) 
     table, denied = Snapshot(settings.root), set[str]()
     rows = row_hashes(table, settings, current, report.made if report else None)
     stats = report.stats(settings.images) if report else prefix_listing.listed(settings.images, denied.add, settings.listers)
-    listed = list_images(settings, (stat for stat in stats if choice.takes(stat.path)), rows)
-    check_prefix(table, settings, len(listed) + len(rows))
-    named, counts_as_gone = partial(named_rows, table, settings, current), partial(is_to_be_listed, choice, denied)
+    gone = register.erased_since(settings.root, report.made) if report else Tombstones(None)
+    listed = list_images(settings, (stat for stat in stats if choice.takes(stat.path) and not gone.covers(stat.path)), rows)
+    check_prefix(settings, len(listed) + len(rows))
+    named, counts_as_gone = partial(named_rows, settings, current), partial(is_to_be_listed, choice, denied)
     return differences.compared(listed, rows, named, current.fingerprint, counts_as_gone)
 
 
@@ -104,9 +106,9 @@ def take_out_lost_files(settings: ReconcileSettings) -> bool:
     return settings.dry_run and bool(found)
 
 
-def check_prefix(table: Snapshot, settings: ReconcileSettings, below: int) -> None:
+def check_prefix(settings: ReconcileSettings, below: int) -> None:
     """Raises NoImages where neither an image nor a row lies under the prefix, though there are rows: it is mistyped."""
-    if not below and table.query("SELECT path FROM features LIMIT 1"):
+    if not below and Snapshot(settings.root).query("SELECT path FROM features LIMIT 1"):
         raise NoImages(f"{settings.images}: neither an image nor a row of the table is there; check --images and --glob")
 
 
@@ -144,16 +146,17 @@ def row_hashes(table: Snapshot, settings: ReconcileSettings, current: Current, s
     return path_hashes.of_table(table, settings.images, flags).below()
 
 
-def named_rows(table: Snapshot, settings: ReconcileSettings, current: Current, paths: NDArray[np.int64]) -> pa.Table:
+def named_rows(settings: ReconcileSettings, current: Current, paths: NDArray[np.int64]) -> pa.Table:
     """What the comparison needs of the rows under the prefix whose paths have these hashes, which are sorted, as ROWS.
 
+    The table as it is now: a listing takes long, and meanwhile a vacuum may have removed files of the version before it.
     Rows that are up to date have the current fingerprint, whichever part of the preprocessing made them.
     """
     etag, archived = "split_part(etag, '@', 1) AS etag", "coalesce(error = 'archived', false) AS archived"
     again = f"{lookup.may_be_read_now(settings.max_image_bytes)} AS again"
     columns = f"path, {etag}, length, {archived}, {current.sql()} AS extractor, {again}, sha256(path) AS hash"
     sql = f"SELECT {columns} FROM features WHERE {path_hashes.lies_below(settings.images)}"  # noqa: S608 - quoted
-    return pa.concat_tables([reconciliation.ROWS.empty_table(), *table.each(sql, partial(_asked, paths))])
+    return pa.concat_tables([reconciliation.ROWS.empty_table(), *Snapshot(settings.root).each(sql, partial(_asked, paths))])
 
 
 def _asked(paths: NDArray[np.int64], batch: pa.RecordBatch) -> pa.Table:

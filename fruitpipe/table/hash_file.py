@@ -24,11 +24,16 @@ def write(place: Path, facts: dict[str, Any], index: HashIndex) -> None:
     """Writes the file in one step, in place of what is there; the folder has to be. facts: any that JSON holds."""
     checksum = 0
     with tempfile.NamedTemporaryFile(dir=local_folders.own(), delete=False) as file:
-        for body in _bodies(facts, index):
-            file.write(body)
-            checksum = zlib.crc32(body, checksum)
-        file.write(checksum.to_bytes(CHECKSUM_BYTES))
-    Path(file.name).replace(place)
+        unfinished = Path(file.name)
+        try:
+            for body in _bodies(facts, index):
+                file.write(body)
+                checksum = zlib.crc32(body, checksum)
+            file.write(checksum.to_bytes(CHECKSUM_BYTES))
+            file.flush()
+            unfinished.replace(place)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def read(place: Path) -> tuple[dict[str, Any], HashIndex] | None:

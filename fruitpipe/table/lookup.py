@@ -146,7 +146,7 @@ class Lookup:
     def _has(self, asked: NDArray[np.int64]) -> NDArray[np.bool_]:
         if self._rows is None:
             self._rows = self._hashes()
-        if len(self._recent) > RECENT:
+        if len(self._recent) > max(RECENT, len(self._asked) // 32):  # each time all are written anew
             recent = np.fromiter(self._recent, np.int64)
             self._asked = self._asked.updated(HashIndex.of(recent, recent))
             self._recent.clear()

@@ -15,6 +15,8 @@ from fruitpipe.table.hash_index import BELOW, HashIndex, Spool
 from fruitpipe.table.row_store import Rows, joined
 from fruitpipe.table.snapshot import Snapshot
 
+MOST_COMMITS = 100  # deltalake opens each with Python's lock held, some 1 ms on a drive and a request's time on S3
+MOST_CHANGES = 1_000_000  # each takes 0.2 kB; beyond that all rows are read as soon
 COLUMNS = ["path", "etag", "error", "_change_type", "_commit_version"]  # of Delta's change feed
 ADDS = {"insert": 1, "update_postimage": 1, "delete": -1, "update_preimage": -1}
 
@@ -28,12 +30,23 @@ class Changes(NamedTuple):
 
 
 def since(table: Snapshot, version: int, prefix: str) -> Changes | None:
-    """What the table's change feed tells after `version`; None where it cannot be read, as its files or log are gone."""
+    """What the table's change feed tells after `version`; None where its files or log are gone, or it tells of too much.
+
+    That is of more than MOST_COMMITS commits, which would keep other threads waiting, or MOST_CHANGES changes.
+    """
     if version == table.version:
         return of_feed([], prefix)
+    if table.version - version > MOST_COMMITS:
+        return None
     try:
         feed = table.of_deltalake.load_cdf(version + 1, table.version, columns=COLUMNS)
-        return of_feed(pa.RecordBatchReader.from_stream(feed), prefix)
+        batches, told = [], 0
+        for batch in pa.RecordBatchReader.from_stream(feed):
+            told += batch.num_rows
+            if told > MOST_CHANGES:
+                return None
+            batches.append(batch)
+        return of_feed(batches, prefix)
     except (DeltaError, OSError, pa.ArrowException):
         return None
 

@@ -64,7 +64,7 @@ def test_what_differs_is_what_the_names_of_all_would_say(tmp_path_factory, listi
     table, current = Snapshot(root), Current("e", in_full=False)
     asked = ReconcileSettings(images="s3://b/in", root=root, max_image_bytes=2)
     rows = row_hashes(table, asked, current)
-    by_hash = partial(named_rows, table, asked, current)
+    by_hash = partial(named_rows, asked, current)
     every_row = by_hash(np.sort(np.concatenate([part.paths for (part,) in rows.parts()])))
     in_listing = ((stat.path, stat.etag, stat.length, stat.is_archived) for stat in listing)
     expected = reconciliation.compare(reconciliation.table(reconciliation.LISTED, in_listing), every_row, "e", counts)

@@ -14,10 +14,13 @@ import pytest
 from pyarrow import orc, parquet
 
 from fruitpipe import objects
+from fruitpipe.erasure import register
 from fruitpipe.errors import Damaged, WrongUsage
 from fruitpipe.ingest import differences, inventory
 from fruitpipe.ingest.inventory import Inventory
-from fruitpipe.jobs.reconcile import named_rows, row_hashes
+from fruitpipe.jobs.reconcile import compare, named_rows, row_hashes
+from fruitpipe.pictures import naming
+from fruitpipe.pictures.image_filter import ImageFilter
 from fruitpipe.pictures.variants import Current
 from fruitpipe.settings import ReconcileSettings
 from fruitpipe.table.snapshot import Snapshot
@@ -164,7 +167,7 @@ def test_a_report_with_the_columns_that_are_needed_alone_will_do(write, monkeypa
         FORMATS, "CSV", (", ".join(columns), lambda _: gzip.compress(b'"in/a.jpg","e1","fruits","7"\n'), "csv.gz")
     )
     (stat,) = Inventory.load(write("CSV", []), IMAGES).stats(IMAGES)
-    assert (stat.path, stat.etag, stat.length, stat.is_archived) == (f"{IMAGES}/a.jpg", "e1", 7, False)
+    assert (stat.path, stat.etag, stat.length, stat.is_archived) == (f"{IMAGES}/a.jpg", "e1", 7, None), "nobody can tell"
 
 
 def test_the_columns_are_those_of_the_schema():
@@ -210,6 +213,36 @@ def test_a_file_that_is_not_the_manifests_is_refused(write, tmp_path):
         list(report.stats(IMAGES))
 
 
+@pytest.mark.parametrize("lines", [b"", b'"fruits","in/a.jpg"\n', b'"fruits","in/a.jpg","many","e1"\n'])
+def test_a_file_that_is_not_as_the_manifest_says_is_told_of_in_a_line(write, monkeypatch, lines):
+    monkeypatch.setitem(FORMATS, "CSV", ("Bucket, Key, Size, ETag", lambda _: gzip.compress(lines), "csv.gz"))
+    with pytest.raises(Damaged, match=r"0\.csv\.gz: is not what the inventory's manifest says \(.+\); give another report$"):
+        list(Inventory.load(write("CSV", []), IMAGES).stats(IMAGES))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_large_file_is_read_a_part_at_a_time(write, monkeypatch, format_):
+    monkeypatch.setattr(inventory, "BATCH", 2)
+    keys = [f"in/{number}.jpg" for number in range(5)]
+    read = list(Inventory.load(write(format_, [row(key) for key in keys]), IMAGES).stats(IMAGES))
+    assert [stat.path for stat in read] == [f"s3://fruits/{key}" for key in keys]
+
+
+def test_reconciliation_by_a_report_takes_neither_newer_rows_nor_what_was_erased_since(write, tmp_path):
+    root = f"file://{tmp_path}/root"
+    empty_table(root)
+    put_rows(root, [objects.Stat(f"{IMAGES}/{name}.jpg", "e1", 7, MADE) for name in ("there", "newer")])
+    for name in ("erased", "asked"):
+        request = register.request(root, [f"{IMAGES}/{name}.jpg"], requested_by="a person")
+        if name == "erased":
+            register.complete(root, request)
+    asked = ReconcileSettings(
+        images=IMAGES, root=root, inventory=write("CSV", [row(f"in/{n}.jpg") for n in ("there", "new", "erased", "asked")])
+    )
+    found = compare(asked, Current("e", in_full=False), ImageFilter(naming.of(root), "*"))
+    assert (found.new, found.gone, found.rows) == ([f"{IMAGES}/new.jpg"], [], 1)
+
+
 def test_rows_that_were_made_after_the_report_are_not_gone(tmp_path):
     root = f"file://{tmp_path}/root"
     empty_table(root)
@@ -220,7 +253,7 @@ def test_rows_that_were_made_after_the_report_are_not_gone(tmp_path):
     gone = {}
     for days in (-1, 1):
         rows = row_hashes(table, asked, current, datetime.now(UTC) + timedelta(days=days))
-        named = partial(named_rows, table, asked, current)
+        named = partial(named_rows, asked, current)
         found = differences.compared(differences.of_listing(iter([there]), rows), rows, named, "e")
         gone[days] = found.gone, found.rows
     assert gone == {-1: ([], 1), 1: ([f"{IMAGES}/missing.jpg"], 2)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import UTC, datetime
+from itertools import islice
 
 import pytest
 
@@ -75,10 +76,39 @@ def test_another_prefix_and_another_table_in_the_same_place_are_read_anew(root, 
     assert is_full(root)
 
 
-def test_a_small_table_is_read_and_nothing_kept(root, monkeypatch):
+def test_a_small_table_is_read_and_nothing_kept_not_even_of_when_it_was_large(root, monkeypatch):
+    kept_hashes.of_rows(root, PREFIX)
+    assert kept_hashes.place(root).exists()
     monkeypatch.setattr(kept_hashes, "WORTH", 4)
     assert is_full(root)
     assert not kept_hashes.place(root).exists()
+
+
+def test_a_table_that_was_restored_and_went_on_otherwise_is_read_anew(root, tmp_path, full_readings):
+    """Its id, its version and its number of rows are those of the file."""
+    shutil.copytree(tmp_path / "root", tmp_path / "backup")
+    put_rows(root, stats(4), 2)
+    kept_hashes.of_rows(root, PREFIX)
+    shutil.rmtree(tmp_path / "root")
+    shutil.copytree(tmp_path / "backup", tmp_path / "root")
+    put_rows(root, stats(5), 2)
+    assert is_full(root)
+    assert len(full_readings) == 4
+
+
+@pytest.mark.parametrize("bound", ["MOST_COMMITS", "MOST_CHANGES"])
+def test_after_more_changes_than_are_worth_it_all_rows_are_read(root, monkeypatch, full_readings, bound):
+    kept_hashes.of_rows(root, PREFIX)
+    put_rows(root, stats(4, 5), 2)
+    put_rows(root, stats(6), 3)
+    monkeypatch.setattr(row_changes, bound, 3)
+    kept_hashes.of_rows(root, PREFIX)
+    assert len(full_readings) == 1
+    put_rows(root, stats(7, 8), 4)
+    put_rows(root, stats(9, 10), 5)
+    monkeypatch.setattr(row_changes, bound, 1)
+    assert is_full(root)
+    assert len(full_readings) == 4
 
 
 def test_an_image_with_two_rows_has_all_rows_read_at_each_start(root, full_readings):
@@ -142,16 +172,31 @@ def test_a_folder_that_cannot_be_written_costs_a_line(root, monkeypatch, capsys)
     assert said.endswith("cannot be written ([Errno 28] No space left on device), so the next start reads all rows again")
 
 
-def test_files_of_roots_that_are_no_longer_read_are_removed(root):
+def test_a_write_that_fails_halfway_leaves_nothing(root, tmp_path, monkeypatch, capsys):
+    def halfway(facts, index):
+        yield from islice(bodies(facts, index), 2)
+        raise OSError(28, "No space left on device")
+
+    bodies, before = hash_file._bodies, {*tmp_path.iterdir()}
+    monkeypatch.setattr(hash_file, "_bodies", halfway)
+    kept_hashes.of_rows(root, PREFIX)
+    assert "cannot be written" in capsys.readouterr().err
+    assert {*tmp_path.iterdir()} - before == {tmp_path / "cache"}
+    assert not [*kept_hashes.place(root).parent.iterdir()]
+
+
+def test_files_of_roots_that_are_no_longer_read_are_removed_by_any_start(root, tmp_path):
     kept_hashes.of_rows(root, PREFIX)
     other, older = kept_hashes.place(f"{root}2"), kept_hashes.place(f"{root}3")
     other.touch()
     older.touch()
     os.utime(older, (0, 0))
-    put_rows(root, stats(4), 2)
-    kept_hashes.of_rows(root, PREFIX)
+    kept_hashes.of_rows(f"file://{tmp_path}/none", PREFIX)
     assert (other.exists(), older.exists()) == (True, False)
 
 
-def test_where_there_is_no_table_there_is_no_hash(tmp_path):
-    assert len(kept_hashes.of_rows(f"file://{tmp_path}/none", PREFIX)) == 0
+def test_where_there_is_no_table_any_more_there_is_no_hash(root, tmp_path):
+    kept_hashes.of_rows(root, PREFIX)
+    shutil.rmtree(tmp_path / "root")
+    assert len(kept_hashes.of_rows(root, PREFIX)) == 0
+    assert not kept_hashes.place(root).exists()
