@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fruitpipe import objects
-from fruitpipe.erasure import certificate, image_objects, notes, register
+from fruitpipe.erasure import certificate, image_objects, notes, places, register
 from fruitpipe.erasure.byte_search import Traces
 from fruitpipe.erasure.steps import Request, Steps
 from fruitpipe.errors import AccessDenied, PlatformFault
@@ -19,6 +19,11 @@ from fruitpipe.export.register import Export
 from fruitpipe.refit import publication
 from fruitpipe.settings import IngestSettings
 from tests.versions import publish
+
+
+@pytest.fixture(autouse=True)
+def _nothing_elsewhere_on_this_machine(monkeypatch):
+    monkeypatch.setattr(places, "on_this_machine", lambda _: [])  # where other tests may have had Spark write
 
 
 @pytest.fixture
