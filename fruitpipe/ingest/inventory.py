@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus
 import pyarrow as pa
 
 from fruitpipe import objects
-from fruitpipe.errors import Damaged, PlatformFault, WrongUsage
+from fruitpipe.errors import Damaged, WrongUsage
 from fruitpipe.objects.storage_classes import is_archived
 from fruitpipe.output import one_line
 from fruitpipe.runtime import local_folders
@@ -108,15 +108,12 @@ def columns(format_: str, schema: str) -> tuple[str, ...]:
 
 def fetched(uri: str, length: int, checksum: str) -> IO[bytes]:
     """The file, on the local disk and without a name there. Raises Damaged where its MD5 is another."""
-    pieces = objects.opened(objects.Stat(uri, "", length, datetime.now(UTC)))
-    file, found = tempfile.TemporaryFile(dir=local_folders.own()), md5(usedforsecurity=False)  # noqa: SIM115 - the caller's
+    pieces, found = objects.opened(objects.Stat(uri, "", length, datetime.now(UTC))), md5(usedforsecurity=False)
+    with local_folders.explained():
+        file = tempfile.TemporaryFile(dir=local_folders.own())  # noqa: SIM115 - the caller's
     while piece := pieces.read(PIECE_BYTES):
-        try:
+        with local_folders.explained():
             file.write(piece)
-        except OSError as error:
-            raise PlatformFault(
-                f"{local_folders.folder()}: cannot be written ({error}); make room, or name another in FRUITPIPE_CACHE"
-            ) from error
         found.update(piece)
     if found.hexdigest() != checksum.lower():
         file.close()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fruitpipe.errors import PlatformFault
 from fruitpipe.runtime import cache
 
 JAVA = "java"  # within a working folder: Java's temporary files, and those in which workers say what they have in hand
@@ -41,6 +42,15 @@ def own() -> Path:
         made.chmod(0o700)
         _lock(made)
     return made
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Raises PlatformFault, with what to do, where the disk does not take what the block writes below `folder`."""
+    try:
+        yield
+    except OSError as error:
+        raise PlatformFault(f"{folder()}: cannot be written ({error}); make room, or name another in FRUITPIPE_CACHE") from error
 
 
 def settings(working: Path) -> dict[str, str]:

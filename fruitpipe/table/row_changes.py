@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 from numpy.typing import NDArray
 
+from fruitpipe.errors import NotFound
 from fruitpipe.table import path_hashes
 from fruitpipe.table.hash_index import BELOW, HashIndex, Spool
 from fruitpipe.table.row_store import Rows, joined
@@ -38,17 +38,16 @@ def since(table: Snapshot, version: int, prefix: str) -> Changes | None:
         return of_feed([], prefix)
     if table.version - version > MOST_COMMITS:
         return None
+    batches, told = [], 0
     try:
-        feed = table.of_deltalake.load_cdf(version + 1, table.version, columns=COLUMNS)
-        batches, told = [], 0
-        for batch in pa.RecordBatchReader.from_stream(feed):
+        for batch in table.changes(version, COLUMNS):
             told += batch.num_rows
             if told > MOST_CHANGES:
                 return None
             batches.append(batch)
-        return of_feed(batches, prefix)
-    except (DeltaError, OSError, pa.ArrowException):
+    except NotFound:
         return None
+    return of_feed(batches, prefix)
 
 
 def of_feed(batches: Iterable[pa.RecordBatch], prefix: str) -> Changes:

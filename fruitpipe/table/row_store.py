@@ -15,7 +15,6 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fruitpipe.errors import PlatformFault
 from fruitpipe.runtime import local_folders
 
 HELD = 1 << 20  # rows that are kept in memory, 18 MB
@@ -66,13 +65,8 @@ class RowStore:
         self._rows += len(rows.paths)
         self._held.append(rows)
         if self._files or self._rows > HELD:
-            try:
+            with local_folders.explained():
                 self._write()
-            except OSError as error:
-                folder = local_folders.folder()
-                raise PlatformFault(
-                    f"{folder}: cannot be written ({error}); make room, or name another in FRUITPIPE_CACHE"
-                ) from error
 
     def _write(self) -> None:
         """Writes what is held."""

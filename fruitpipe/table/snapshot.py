@@ -1,7 +1,7 @@
 """The features table read without Spark: SQL over its scalar columns, in a second where a session takes ten.
 
-Only this module, `file_commits` and `row_changes` import deltalake. Delta's log and Parquet's columns decide what is fetched, so
-no query touches the 5 kB of features that a row has.
+Only this module and `file_commits` import deltalake. Delta's log and Parquet's columns decide what is fetched, so no query
+touches the 5 kB of features that a row has.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Snapshot:
 
     @property
     def of_deltalake(self) -> DeltaTable:
-        """The table as deltalake has it, for `file_commits` and `row_changes`."""
+        """The table as deltalake has it, for `file_commits`."""
         table: DeltaTable = self._table
         return table
 
@@ -150,6 +150,13 @@ class Snapshot:
     def all(self, sql: str, made_of: Callable[[Iterator[pa.RecordBatch]], Made]) -> Made:
         """`made_of` the record batches of the rows; called anew, from the first, where reading broke off."""
         return self._read(lambda: made_of(self._execute(sql)))
+
+    def changes(self, since: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Delta's change feed of the versions after `since`. Raises NotFound where files or entries that it needs are gone."""
+        try:
+            yield from pa.RecordBatchReader.from_stream(self._table.load_cdf(since + 1, self.version, columns=columns))
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            raise NotFound(f"{self.uri}: what changed since version {since} is gone") from error
 
     def rows_below(self, folder: str) -> int:
         """How many rows there are of images below a folder."""

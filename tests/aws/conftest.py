@@ -274,3 +274,13 @@ def versitygw():
     return shutil.which("versitygw") or next(
         (found for folder in folders if (found := shutil.which("versitygw", path=folder))), None
     )
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """A new bucket, on the server that is this process's S3 as well."""
+    s3_connection.connection.cache_clear()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    yield s3.bucket()
+    s3_connection.connection.cache_clear()

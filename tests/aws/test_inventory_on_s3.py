@@ -10,19 +10,8 @@ import pytest
 from fruitpipe import objects
 from fruitpipe.errors import NotFound
 from fruitpipe.ingest.inventory import Inventory
-from fruitpipe.objects import s3_connection
 
 CREATED = "1795136400000"  # in milliseconds
-
-
-@pytest.fixture
-def bucket(s3, monkeypatch):
-    """A new bucket, on the server that is this process's S3 as well."""
-    s3_connection.connection.cache_clear()
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    yield s3.bucket()
-    s3_connection.connection.cache_clear()
 
 
 @pytest.fixture

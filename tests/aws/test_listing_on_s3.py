@@ -2,20 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from fruitpipe import objects
 from fruitpipe.objects import s3_connection
-
-
-@pytest.fixture
-def bucket(s3, monkeypatch):
-    """A new bucket, on the server that is this process's S3 as well."""
-    s3_connection.connection.cache_clear()
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    yield s3.bucket()
-    s3_connection.connection.cache_clear()
 
 
 def put(s3, bucket, keys):

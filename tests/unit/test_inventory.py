@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import md5
+from unittest import mock
 from urllib.parse import quote_plus
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from pyarrow import orc, parquet
 
 from fruitpipe import objects
 from fruitpipe.erasure import register
-from fruitpipe.errors import Damaged, WrongUsage
+from fruitpipe.errors import Damaged, PlatformFault, WrongUsage
 from fruitpipe.ingest import differences, inventory
 from fruitpipe.ingest.inventory import Inventory
 from fruitpipe.jobs.reconcile import compare, named_rows, row_hashes
@@ -218,6 +219,13 @@ def test_a_file_that_is_not_as_the_manifest_says_is_told_of_in_a_line(write, mon
     monkeypatch.setitem(FORMATS, "CSV", ("Bucket, Key, Size, ETag", lambda _: gzip.compress(lines), "csv.gz"))
     with pytest.raises(Damaged, match=r"0\.csv\.gz: is not what the inventory's manifest says \(.+\); give another report$"):
         list(Inventory.load(write("CSV", []), IMAGES).stats(IMAGES))
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(write, monkeypatch):
+    report = Inventory.load(write("CSV", [row("in/a.jpg")]), IMAGES)
+    monkeypatch.setattr(inventory.tempfile, "TemporaryFile", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(PlatformFault, match=r"cannot be written \(\[Errno 28\] No space .*\); make room, or name another in"):
+        list(report.stats(IMAGES))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
