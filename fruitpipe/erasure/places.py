@@ -120,7 +120,7 @@ def on_this_machine(traces: Traces) -> list[str]:
 
 
 def _stands_in_blocks(body: bytes, traces: Traces) -> bool:
-    """Whether a working file of Spark names one of the images; one with a block that cannot be unpacked may."""
+    """Whether a working file of Spark, or one stream in several, names one of the images; a block that cannot be unpacked may."""
     if lz4_blocks.MAGIC not in body:
         return traces.stands_in(body)
     unpacked, is_whole = lz4_blocks.unpacked(body)
@@ -133,10 +133,14 @@ def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:
         files = [stat.path for stat in objects.list_all(uri, denied.append)]
     except AccessDenied:
         return [uri]
-    looks = ((file, objects.look(file)) for file in files)
-    named = [
-        file
-        for file, look in looks
-        if isinstance(look, objects.Unreadable) or (isinstance(look, objects.Found) and is_named(look.body))
-    ]
+    named = [file for stream in lz4_blocks.streams(files) if _is_named(stream, is_named) for file in stream]
     return denied + named
+
+
+def _is_named(stream: list[str], is_named: Callable[[bytes], bool]) -> bool:
+    looks = [objects.look(file) for file in stream]
+    bodies = [look.body for look in looks if isinstance(look, objects.Found)]
+    if any(isinstance(look, objects.Unreadable) for look in looks):
+        return True
+    # Where one was removed meanwhile, the others do not follow each other.
+    return any(is_named(body) for body in ([b"".join(bodies)] if len(bodies) == len(looks) else bodies))

@@ -31,6 +31,25 @@ def test_a_name_in_what_spark_has_packed_is_found_and_of_a_block_that_is_cut_nob
         assert naming("04.jpg") == [f"file://{shuffle}"]
 
 
+def test_a_broadcast_in_pieces_is_read_as_one_and_of_a_piece_without_the_one_before_nobody_can_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
+    blocks = tmp_path / "spark/host-1/blockmgr-1"
+    pieces = [blocks / f"{spread}/broadcast_7_piece{number}" for number, spread in zip((9, 10, 11), ("3f", "00", "1a"), strict=True)]
+    for piece, body in zip(pieces, (PACKED_BY_JAVA[:30], PACKED_BY_JAVA[30:180], PACKED_BY_JAVA[180:]), strict=True):
+        piece.parent.mkdir(parents=True)
+        piece.write_bytes(body)
+    uris = [f"file://{piece}" for piece in pieces]
+
+    def naming(name):
+        return sorted(places.on_this_machine(Traces.of([f"file:///images/Kiwi/{name}"])))
+
+    assert naming("04.jpg") == []
+    for name in ("01.jpg", "13.jpg"):
+        assert naming(name) == sorted(uris)
+    pieces[1].unlink()
+    assert naming("04.jpg") == sorted([uris[0], uris[2]])
+
+
 def test_a_name_in_a_log_or_in_sparks_working_files_on_this_machine_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
     image, other = "file:///images/Kiwi/a b.jpg", "file:///images/Kiwi/other.jpg"
