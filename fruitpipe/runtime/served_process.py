@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
+import threading
 import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked")
 Made = TypeVar("Made")
+# How many threads NumPy's BLAS starts. With one a core in each process they would wait for one another: a photograph took twice the
+# processor time. Spark sets the same for its workers.
+BLAS_THREADS = "OMP_NUM_THREADS"
+_starting = threading.Lock()
 
 
 class ProcessEnded(Exception):
@@ -62,7 +68,8 @@ class ServedProcess(Generic[Asked, Made]):
         spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of libraries hold
         self._pipe, theirs = spawn.Pipe()
         process = spawn.Process(target=_serve, args=(theirs,), daemon=True)
-        with theirs, _without_interrupts():  # its end of the pipe is closed here, so that the end of the process ends the pipe
+        # Its end of the pipe is closed here, so that the end of the process ends the pipe.
+        with theirs, _starting, _without_interrupts(), _single_threaded():
             try:
                 process.start()
             except OSError:
@@ -138,3 +145,19 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """What is started in the block has one thread of BLAS, unless the user's environment says how many. For one at a time.
+
+    Set here and not in the process, as a script that starts it is imported there first, and NumPy with it.
+    """
+    if BLAS_THREADS in os.environ:
+        yield
+        return
+    os.environ[BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[BLAS_THREADS]

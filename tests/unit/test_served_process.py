@@ -21,6 +21,23 @@ for _ in range(2):
     process.close()
 """
 
+NUMPY_FIRST = """
+import os
+
+import numpy
+from threadpoolctl import threadpool_info
+
+from fruitpipe.runtime.served_process import ServedProcess
+
+
+def threads(_):
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+if __name__ == "__main__":
+    print(ServedProcess(threads)(None), os.environ.get("OMP_NUM_THREADS"))
+"""
+
 
 class Ending:
     """Ends the process that unpickles it."""
@@ -41,3 +58,16 @@ def test_ctrl_c_reaches_neither_the_first_process_nor_a_later_one():
 def test_a_process_that_does_not_start_says_how_it_ended():
     with pytest.raises(NotStarted, match="it ended with 3"):
         ServedProcess(Ending()).start()
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(None, "{1} None"), ("2", "{2} 2")])
+def test_it_has_one_thread_of_blas_unless_the_user_says_how_many(tmp_path, wanted, found):
+    pytest.importorskip("threadpoolctl", reason="needs scikit-learn: pip install 'fruitpipe[see]'")
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two cores: BLAS starts no more threads than there are")
+    script = tmp_path / "script.py"
+    script.write_text(NUMPY_FIRST)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}  # tests have their own
+    environment |= {"OMP_NUM_THREADS": wanted} if wanted else {}
+    ended = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == found
