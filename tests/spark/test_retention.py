@@ -14,7 +14,7 @@ from fruitpipe.settings import RefitSettings
 from fruitpipe.table import commits, delta, upkeep
 from fruitpipe.table.snapshot import Snapshot
 from tests.aged import aged
-from tests.spark.refit.rows import features, frame, write
+from tests.spark.refit.rows import features, rows_of, write
 
 pytestmark = pytest.mark.lane
 
@@ -28,7 +28,7 @@ def add(spark, root):
 
     def add(count, first):
         delta.create(spark, root)
-        write(root, frame(spark, features(count, seed=first), first=first).coalesce(1))
+        write(root, spark.createDataFrame(rows_of(features(count, seed=first), first=first)).coalesce(1))
 
     return add
 
@@ -110,7 +110,7 @@ def test_a_refit_after_nine_days_of_upkeep_reads_changes_where_the_table_is_to_r
     upkeep.compact(spark, root, 1_000_000)
     older = aged(root, NINE_DAYS)
     for first in (66, 67, 68):
-        write(older, frame(spark, features(1, seed=first), first=first).coalesce(1))
+        write(older, spark.createDataFrame(rows_of(features(1, seed=first), first=first)).coalesce(1))
     upkeep.vacuum(spark, older, kept_days * 24, datetime.now(UTC))
     capsys.readouterr()
     refit(RefitSettings(root=older, components=3, report=False))

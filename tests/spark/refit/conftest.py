@@ -6,18 +6,18 @@ from fruitpipe.jobs.refit import refit
 from fruitpipe.operations import job
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta
-from tests.spark.refit.rows import frame, write
+from tests.spark.refit.rows import append, rows_of
 
 
 @pytest.fixture
 def add(spark, root):
-    """Appends rows to the features table, which is made first."""
+    """Adds rows to the features table, which is made first, without Spark."""
 
-    def append(rows, **how):
+    def add(rows, **how):
         delta.create(spark, root)
-        write(root, frame(spark, rows, **how))
+        append(root, rows_of(rows, **how))
 
-    return append
+    return add
 
 
 @pytest.fixture

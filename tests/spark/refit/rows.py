@@ -4,51 +4,53 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import functions as F  # noqa: N812
 
 from fruitpipe import objects
+from fruitpipe.extractor import arrow_schema
 from fruitpipe.refit import publication
-from fruitpipe.table import delta, schema
+from fruitpipe.table import data_files, delta, file_commits
 
 LABELS = ["Apple", "Kiwi", "Lemon"]
+DIMENSIONS = 128  # a tenth of the extractor's: what a refit takes grows with their cube
+OF_EXTRACTOR = 1280
 
 
-DIMENSIONS = 1280
-
-
-def features(count, seed=0):
+def features(count, seed=0, dimensions=DIMENSIONS):
     """Rows as the extractor gives them: three groups, never negative, many columns that are always 0."""
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(99).normal(size=(3, DIMENSIONS))
-    spread = np.random.default_rng(98).normal(size=(8, DIMENSIONS))
+    centres = np.random.default_rng(99).normal(size=(3, dimensions))
+    spread = np.random.default_rng(98).normal(size=(8, dimensions))
     rows = np.maximum(centres[np.arange(count) % 3] + rng.normal(size=(count, 8)) @ spread * 0.3, 0)
     rows += rng.random(size=rows.shape) * 0.1
     rows[:, ::4] = 0
     return rows.astype(np.float32)
 
 
-def frame(spark, rows, first=0, extractor="abc", errors=(), message=None):
+def rows_of(vectors, first=0, extractor="abc", errors=(), message=None):
     """Rows of the features table; those whose number is in `errors` have a reason in place of features."""
-    numbers = range(first, first + len(rows))
-    names = [f"file:///images/{LABELS[number % 3]}/{number:05}.jpg" for number in numbers]
-    vectors = [None if number in errors else vector for number, vector in zip(numbers, rows.tolist(), strict=True)]
-    reasons = ["truncated" if number in errors else None for number in numbers]
-    columns = {
-        "path": names,
+    numbers = range(first, first + len(vectors))
+    known = {
+        "path": [f"file:///images/{LABELS[number % 3]}/{number:05}.jpg" for number in numbers],
         "label": [LABELS[number % 3] for number in numbers],
-        "features": pa.array(vectors, pa.list_(pa.float32())),
-        "error": pa.array(reasons, pa.string()),
-        "error_message": pa.array([message] * len(rows), pa.string()),
-        "extractor": [extractor] * len(rows),
-        "ingested_at": [datetime.now(UTC)] * len(rows),
+        "features": [None if number in errors else vector for number, vector in zip(numbers, vectors, strict=True)],
+        "error": ["truncated" if number in errors else None for number in numbers],
+        "error_message": [message] * len(vectors),
+        "extractor": [extractor] * len(vectors),
+        "ingested_at": [datetime.now(UTC)] * len(vectors),
     }
-    known = spark.createDataFrame(pa.table(columns))
-    return known.select(
-        *[F.col(f.name) if f.name in columns else F.lit(None).cast(f.dataType).alias(f.name) for f in schema.FEATURES]
-    )
+    columns = [field for field in arrow_schema.OUTCOMES if field.name != "outcome"]
+    return pa.table([pa.array(known.get(one.name, [None] * len(vectors)), one.type) for one in columns], pa.schema(columns))
+
+
+def append(root, rows):
+    """Adds rows in one commit of two files, as two of the stream's workers write them."""
+    half = len(rows) // 2
+    parts = [part for part in (rows.slice(0, half), rows.slice(half)) if len(part)]
+    file_commits.add(root, [data_files._add(delta.folder(root), part) for part in parts])
 
 
 def write(root, rows):
+    """Adds rows of a DataFrame, by Spark."""
     rows.write.format("delta").mode("append").save(delta.features_uri(root))
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from fruitpipe import objects
 from fruitpipe.refit import changes, publication, rollback, version_model
 from fruitpipe.table import delta
-from tests.spark.refit.rows import LABELS, features, frame, reduced, write
+from tests.spark.refit.rows import LABELS, append, features, reduced, rows_of
 
 pytestmark = pytest.mark.lane
 
@@ -80,7 +80,7 @@ def test_rows_of_which_time_and_etag_alone_changed_did_not_change_and_one_that_c
     table = DeltaTable.forPath(spark, delta.features_uri(root))
     table.update(set={"etag": F.lit("new"), "modification_time": F.current_timestamp()})  # all: far more than a tenth
     table.delete("path LIKE '%/00007.jpg'")
-    write(root, frame(spark, rows[7:8], first=7))
+    append(root, rows_of(rows[7:8], first=7))
     code, printed = run("--unless-current", "--variance", "0.1")
     assert (code, "nothing changed since v000001: nothing is published" in printed) == (0, True)
     assert "0 rows added and 0 taken out since v000001, 30 not read again" in printed

@@ -17,11 +17,11 @@ from fruitpipe.reduction.summary import Summary
 from fruitpipe.refit import changes, on_spark, pointer, publication, version_model
 from fruitpipe.settings import RefitSettings
 from fruitpipe.table import delta
-from tests.spark.refit.rows import DIMENSIONS, LABELS, by_numpy, features, files, frame, reduced, write
+from tests.spark.refit.rows import DIMENSIONS, LABELS, OF_EXTRACTOR, append, by_numpy, features, files, reduced, rows_of, write
 
 
 def test_a_refit_publishes_what_numpy_computes(spark, root, add, run):
-    rows = features(60)
+    rows = features(60, dimensions=OF_EXTRACTOR)
     add(rows)
     code, printed = run("--variance", "0.9")
     paths, vectors = reduced(spark, root)
@@ -64,7 +64,7 @@ def test_the_facts_of_a_version_stand_beside_its_model(root, add, run):
     assert wanted <= set(facts)
     assert (facts["k"], facts["rows"], facts["labels"], facts["features_version"]) == (4, 59, 3, 1)
     assert facts["variance_asked"] is None
-    assert facts["constant_columns"] == 320
+    assert facts["constant_columns"] == DIMENSIONS // 4
 
 
 def test_the_parquet_files_hold_plain_float_lists(spark, root, add, run):
@@ -162,9 +162,8 @@ def test_shuffled_rows_in_other_partitions_give_the_same_vectors_and_one_more_ro
     rows = features(61)
     add(rows[:60])
     run("--components", "5")
-    table = DeltaTable.forPath(spark, delta.features_uri(root))
-    shuffled = frame(spark, rows[:60]).orderBy(F.rand(1)).repartition(7)
-    table.delete()
+    shuffled = spark.createDataFrame(rows_of(rows[:60])).orderBy(F.rand(1)).repartition(7)
+    DeltaTable.forPath(spark, delta.features_uri(root)).delete()
     write(root, shuffled)
     run("--components", "5", "--full")
     add(rows[60:], first=60)
@@ -193,12 +192,12 @@ def test_a_result_that_does_not_read_back_is_not_published(root, add, run, monke
     def spoiled(features, reduction, folder, name):
         write(features, reduction, folder, name)
         file = next(Path(folder.removeprefix("file://")).glob("*.parquet"))
-        table = pq.read_table(file)
-        vectors = np.stack(table["pca_features"].to_numpy())
+        written = pq.read_table(file)
+        vectors = np.stack(written["pca_features"].to_numpy())
         if spoil == "rows":
-            table, vectors = table.slice(1), vectors[1:]
+            written, vectors = written.slice(1), vectors[1:]
         other = {"rows": vectors, "length": vectors[:, :1], "variance": vectors * 2}[spoil]
-        pq.write_table(table.set_column(2, "pca_features", on_spark.vectors_of(other)), file)
+        pq.write_table(written.set_column(2, "pca_features", on_spark.vectors_of(other)), file)
 
     monkeypatch.setattr(on_spark, "write", spoiled)
     code, printed = run("--components", "2")
@@ -242,7 +241,7 @@ def test_a_root_with_odd_characters_is_read_and_written_like_any_other(spark, tm
         refit(RefitSettings(root=escaped, components=2, report=False))
     root = f"file://{tmp_path}/a b+c % d é"
     delta.create(spark, root)
-    write(root, frame(spark, features(9)))
+    append(root, rows_of(features(9)))
     refit(RefitSettings(root=root, components=2))
     assert len(reduced(spark, root)[0]) == 9
     assert changes.pin(spark, root).source(spark).tasks
@@ -250,8 +249,8 @@ def test_a_root_with_odd_characters_is_read_and_written_like_any_other(spark, tm
 
 def test_errors_of_workers_arrive_as_ours(spark, root, add):
     add(features(4))
-    with pytest.raises(Exception, match="1279 numbers expected in each vector, 1280 found") as caught:
-        on_spark.summarise(on_spark.of_rows(delta.rows(spark, root), "features"), 1279)
+    with pytest.raises(Exception, match="127 numbers expected in each vector, 128 found") as caught:
+        on_spark.summarise(on_spark.of_rows(delta.rows(spark, root), "features"), DIMENSIONS - 1)
     assert InvalidResult.__name__ in str(caught.value)
 
 
