@@ -13,7 +13,7 @@ from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
 from fruitpipe import objects
 from fruitpipe.objects import s3_connection
 from fruitpipe.refit import pointer, publication
-from fruitpipe.runtime import cache, class_archive, jars, java, session
+from fruitpipe.runtime import cache, jars, java, session
 from tests import cluster
 from tests.deploy import policies
 from tests.pictures import jpeg
@@ -66,7 +66,7 @@ def node(tmp_path, aws):  # noqa: ARG001 - its environment is the node's
     jar_path = ":".join([str(cluster.SPARK_HOME / "jars" / "*"), *jars.paths(*jars.wanted(s3=True))])  # as the archive has them
     defaults = {"spark.master": "local[2]", "spark.driver.extraClassPath": jar_path, **session.s3a_settings(os.environ)}
     defaults |= {"spark.sql.shuffle.partitions": 2, "spark.databricks.delta.snapshotPartitions": 2}
-    defaults |= {"spark.driver.extraJavaOptions": " ".join([cluster.QUICK_JAVA, *class_archive.options()])}
+    defaults |= {"spark.driver.extraJavaOptions": cluster.QUICK_JAVA}
     (conf / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in defaults.items()))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     settings = {"SPARK_CONF_DIR": str(conf), "JAVA_HOME": java.home(), "PATH": path, "PYSPARK_PYTHON": sys.executable}

@@ -277,7 +277,7 @@ def stream_on(there: cluster.Cluster | None, folder: Path) -> Stream:
     settings = {"spark.executorEnv.PYTHONPATH": str(CHECKOUT), "spark.databricks.delta.snapshotPartitions": "2"}
     begin = cluster.submit_command(there, sys.executable, sys.executable, **settings)
     environment = cluster.submit_environment() | {"PYTHONPATH": str(CHECKOUT)}
-    return Stream([*begin, *job], folder / "stream.log", there.workers, environment)
+    return Stream([*begin, *job], folder / "stream.log", (there.worker,), environment)
 
 
 def main() -> None:
