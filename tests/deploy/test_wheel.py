@@ -11,7 +11,7 @@ from pathlib import Path
 import deltalake
 import pytest
 
-from fruitpipe.runtime import cache
+from fruitpipe.runtime import cache, class_archive
 from tests import cluster
 from tests.commands import CHECKOUT, elsewhere
 from tests.pictures import fill
@@ -53,6 +53,8 @@ def python(tmp_path_factory):
     (folder,) = environment.glob("lib/python*/site-packages")
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (folder / "borrowed.pth").write_text("".join(f"{path}\n" for path in borrowed))
+    archive = class_archive.path()  # of the jars, which are borrowed as well
+    (environment / archive.name).symlink_to(archive)
     asked = [python, "-c", "import fruitpipe; print(fruitpipe.__file__)"]
     where = subprocess.run(asked, cwd=work, capture_output=True, check=True)
     assert Path(where.stdout.decode()).is_relative_to(folder)
