@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import flatbuffers
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from fruitpipe import settings
 from fruitpipe.extractor import flatbuffer
 from fruitpipe.extractor.inference import IDENTIFIER, ModelFile, pack_wrapped
 from fruitpipe.extractor.mobilenet import Layer
@@ -53,3 +57,17 @@ def freed(network, *, size=False):
 def wrapped(network, side=SIDE_PX, scale=1.0):
     """Its model file, loaded, for pictures of `side` px with values divided by `scale`."""
     return ModelFile.parse(pack_wrapped(network, Preprocessing(side, side, (0.0, 0.0, 0.0), (scale, scale, scale))))
+
+
+def for_apps():
+    """Of a free size and batch, for pictures of 48 x 48 pixels; its model file, loaded."""
+    return wrapped(freed(small(), size=True), side=48, scale=2550.0)
+
+
+@contextlib.contextmanager
+def in_place_of_ours(file, model):
+    """Until the block ends, this one, written to `file`, is taken where none is named: versions of few features cost little."""
+    file.write_bytes(model.body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "default_model", lambda *_: str(file))
+        yield

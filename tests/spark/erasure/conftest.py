@@ -8,6 +8,14 @@ import numpy as np
 import pytest
 
 from fruitpipe import cli
+from tests import networks
+
+
+@pytest.fixture
+def small_network(tmp_path):
+    """In the extractor's place."""
+    with networks.in_place_of_ours(tmp_path / "network.tflite", networks.wrapped(networks.small(), scale=255.0)):
+        yield
 
 
 @pytest.fixture

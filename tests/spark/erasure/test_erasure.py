@@ -128,6 +128,7 @@ def test_everything_that_happens_to_a_table_leaves_nothing_of_the_image(spark, i
     assert paths(root) == set(uris) - {uris[2]}
 
 
+@pytest.mark.usefixtures("small_network")
 def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, root, run, erase, tmp_path):
     uris = fill(images, 8) + fill(images, 8, "Lime", first=8)
     run()
@@ -149,6 +150,7 @@ def test_the_next_refit_equals_one_on_data_that_never_had_the_images(images, roo
     assert erased.summary.labels == other.summary.labels
 
 
+@pytest.mark.usefixtures("small_network")
 def test_readers_keep_their_files_for_the_grace_and_the_certificate_waits_for_its_end(spark, images, root, run, erase, vectors):
     uris = fill(images, 4)
     run()
@@ -209,6 +211,7 @@ def _breaks(*_arguments, **_named):
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("small_network")
 def test_an_image_that_looks_the_same_stays_and_is_no_trace(images, root, run, erase, by_uri):
     uris = [put(images / "Kiwi" / f"{name}.jpg", jpeg(1)) for name in ("a", "b")] + fill(images, 2)
     run()
@@ -218,6 +221,7 @@ def test_an_image_that_looks_the_same_stays_and_is_no_trace(images, root, run, e
     assert set(by_uri()) == set(uris[1:])
 
 
+@pytest.mark.usefixtures("small_network")
 def test_where_fewer_rows_are_left_than_components_were_asked_for_the_version_has_all_that_can_be(images, root, run, erase):
     uris = fill(images, 5)
     run()

@@ -24,6 +24,7 @@ from tests.raw_reader import found_in, hits, local_files
 from tests.rows import append_rows
 
 
+@pytest.mark.usefixtures("small_network")
 def test_a_whole_label_at_once_and_what_is_left_is_refitted_or_unpublished(images, root, run, erase, by_uri):
     fill(images, 3)
     lime = fill(images, 1, "Lime", first=3)
@@ -91,6 +92,7 @@ def test_a_line_in_a_manifest_asks_as_well_and_needs_no_command(images, root, ru
     assert record.requested_by == "a manifest"
 
 
+@pytest.mark.usefixtures("small_network")
 def test_show_gives_all_that_is_held_about_an_image(images, root, run, erase, vectors, capsys):
     uris = fill(images, 3)
     run()
