@@ -10,30 +10,44 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fruitpipe.app import folder
+import pytest
+
+from fruitpipe import settings
+from fruitpipe.app import folder, golden, icons, litert
 from fruitpipe.identification.identifier import Identifier
 from fruitpipe.pictures import drawn
-from fruitpipe.settings import default_model
 from tests.versions import publish_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fruitpipe.app.folder import Written
+    from fruitpipe.extractor.inference import ModelFile
 
 LABELS, EACH = 4, 6
+PICTURES, RUNTIME, ICON = (functools.cache(made) for made in (golden.pictures, litert.files, icons.png))
 
 
-def publish(root: str, images: Path) -> list[Path]:
+@contextlib.contextmanager
+def made_once() -> Iterator[None]:
+    """Until the block ends, what all apps have in common is drawn, and unpacked from npm's packages, once in a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(golden, "pictures", PICTURES)
+        patch.setattr(litert, "files", RUNTIME)
+        patch.setattr(icons, "png", ICON)
+        yield
+
+
+def publish(root: str, images: Path, model: ModelFile | None = None) -> list[Path]:
     """A version of drawn fruits, of which the last of each label is left out; returns the paths of those."""
     drawn.draw(images, labels=LABELS, images_per_label=EACH)
     paths = sorted(images.rglob("*.jpg"))
-    publish_pictures(root, [path for path in paths if int(path.stem) < EACH - 1])
+    publish_pictures(root, [path for path in paths if int(path.stem) < EACH - 1], model=model)
     return [path for path in paths if int(path.stem) == EACH - 1]
 
 
 def write(root: str, place: str | Path, title: str = "Fruits!", model: str | None = None) -> Written:
-    return folder.write(Identifier.of(root, model or default_model()), str(place), title)
+    return folder.write(Identifier.of(root, model or settings.default_model()), str(place), title)
 
 
 def contract_of(place: Path, written: Written) -> Any:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 
 import pytest
 
-from fruitpipe.app import golden
-from tests.apps import publish, served, write
+from tests.apps import made_once, publish, served, write
 from tests.browsers import opened
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _made_once():
+    with made_once():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +41,3 @@ def shown(browser, made):
         yield found
         assert found.said == []
         assert [url for url in found.asked if not url.startswith(f"{address}/")] == []
-
-
-@pytest.fixture
-def few(made, tmp_path, monkeypatch):
-    """A copy of the root, for apps with two golden pictures."""
-    wanted = [one for one in golden.pictures() if one.name in ("plain-0.jpg", "plain.png")]
-    monkeypatch.setattr(golden, "pictures", lambda: wanted)
-    shutil.copytree(made[0] / "root", tmp_path / "root", ignore=shutil.ignore_patterns("exports.json"))
-    return f"file://{tmp_path}/root"

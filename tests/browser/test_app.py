@@ -154,7 +154,7 @@ def test_without_relaxed_simd_vectors_differ_by_less_than_a_ten_thousandth(brows
 def test_another_network_of_any_size_and_batch_is_run_as_python_runs_it(browser, made, tmp_path):
     """48 x 48 pixels, 8 features."""
     root, file = f"file://{tmp_path}/root", tmp_path / "network.tflite"
-    model = networks.wrapped(networks.freed(networks.small(), size=True), side=48, scale=2550.0)
+    model = networks.for_apps()
     file.write_bytes(model.body)
     publish_pictures(root, [path for path in sorted((made[0] / "images").rglob("*.jpg")) if path not in made[2]], model=model)
     write(root, tmp_path / "app", model=str(file))
