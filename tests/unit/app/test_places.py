@@ -12,14 +12,25 @@ from fruitpipe.export import register
 from fruitpipe.pictures import naming
 from fruitpipe.pictures.naming import Naming
 from fruitpipe.refit import publication
+from tests import networks
 from tests.apps import LABELS, write
 from tests.versions import publish_pictures
 
 RUNTIME = {"index.js": b"1", "litert_wasm_internal.wasm": b"22", "litert_wasm_compat_internal.wasm": b"333"}
 
 
-def publish_again(root, tmp_path):
-    publish_pictures(root, sorted((tmp_path / "images").rglob("*.jpg")))
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A small one: a place is the same for all."""
+    model = networks.for_apps()
+    with networks.in_place_of_ours(tmp_path_factory.mktemp("network") / "network.tflite", model):
+        yield model
+
+
+@pytest.fixture
+def publish_again(root, tmp_path, network):
+    """One more version, of all images."""
+    return lambda: publish_pictures(root, sorted((tmp_path / "images").rglob("*.jpg")), model=network)
 
 
 def test_the_folder_before_stays_for_those_who_have_it_open_and_older_ones_go(root, place, monkeypatch):
@@ -32,9 +43,9 @@ def test_the_folder_before_stays_for_those_who_have_it_open_and_older_ones_go(ro
     assert [app.folder for app in register.every(root)] == folders[1:]
 
 
-def test_what_was_made_of_a_withdrawn_version_goes_with_the_next(root, place, tmp_path):
+def test_what_was_made_of_a_withdrawn_version_goes_with_the_next(root, place, publish_again):
     first = write(root, place).app
-    publish_again(root, tmp_path)
+    publish_again()
     publication.withdraw(root, ["v000001"])
     assert register.withdrawn(root) == [first]
     second = write(root, place).app
@@ -53,8 +64,8 @@ def withdraw_meanwhile(monkeypatch, root):
     monkeypatch.setattr(register, "add", withdrawing)
 
 
-def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, monkeypatch, tmp_path):
-    publish_again(root, tmp_path)
+def test_a_version_that_is_withdrawn_meanwhile_is_not_left_behind(root, place, monkeypatch, publish_again):
+    publish_again()
     withdraw_meanwhile(monkeypatch, root)
     with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
@@ -112,10 +123,10 @@ def test_what_others_put_beside_an_app_stays_and_is_no_hindrance(root, place):
     assert {".nojekyll", "CNAME", "_headers", "notes.txt"} <= {path.name for path in place.iterdir()}
 
 
-def test_folders_of_the_root_whose_list_was_lost_are_listed_again_and_removed_as_ever(root, place, tmp_path):
+def test_folders_of_the_root_whose_list_was_lost_are_listed_again_and_removed_as_ever(root, place, tmp_path, publish_again):
     first = write(root, place).app
     (tmp_path / "root" / "models" / register.FILE).unlink()
-    publish_again(root, tmp_path)
+    publish_again()
     publication.withdraw(root, ["v000001"])
     second = write(root, place).app
     assert not (place / first.folder).exists()
@@ -142,9 +153,9 @@ def test_after_it_was_taken_away_an_app_may_be_put_there_again(root, place):
     assert f'const FOLDER = "{write(root, place).app.folder}"' in (place / "sw.js").read_text()
 
 
-def test_an_app_whose_folder_could_not_be_removed_is_not_forgotten(root, place, tmp_path, monkeypatch):
+def test_an_app_whose_folder_could_not_be_removed_is_not_forgotten(root, place, monkeypatch, publish_again):
     first = write(root, place).app
-    publish_again(root, tmp_path)
+    publish_again()
     publication.withdraw(root, ["v000001"])
 
     def refusing(uri):
@@ -156,10 +167,10 @@ def test_an_app_whose_folder_could_not_be_removed_is_not_forgotten(root, place, 
     assert first in register.every(root)
 
 
-def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_is(root, place, monkeypatch, tmp_path):
+def test_a_version_that_is_withdrawn_meanwhile_leaves_the_page_of_another_as_it_is(root, place, monkeypatch, publish_again):
     write(root, place)
     before = {name: (place / name).read_bytes() for name in shell.NAMES}
-    publish_again(root, tmp_path)
+    publish_again()
     withdraw_meanwhile(monkeypatch, root)
     with pytest.raises(Conflict, match="v000002 was withdrawn or replaced meanwhile"):
         write(root, place)
