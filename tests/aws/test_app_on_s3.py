@@ -9,7 +9,8 @@ import pytest
 from fruitpipe.app import golden, litert
 from fruitpipe.export import register
 from fruitpipe.objects import s3_connection
-from tests.apps import LABELS, publish, write
+from tests import networks
+from tests.apps import LABELS, made_once, publish, write
 from tests.browsers import needs_chromium, opened
 
 TYPES = {
@@ -58,11 +59,12 @@ def test_a_folder_that_is_removed_leaves_no_version_in_the_bucket(versioned_s3, 
     versioned_s3.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     wanted = golden.pictures()[:1]
     monkeypatch.setattr(golden, "pictures", lambda: wanted)
-    publish(f"file://{tmp_path}/root", tmp_path / "images")
+    publish(f"file://{tmp_path}/root", tmp_path / "images", model := networks.for_apps())
     folders = []
-    for number in range(3):
-        monkeypatch.setattr(litert, "files", lambda number=number: {"index.js": b"%d" % number})
-        folders.append(write(f"file://{tmp_path}/root", f"s3://{bucket}/app").app.folder)
+    with networks.in_place_of_ours(tmp_path / "network.tflite", model):
+        for number in range(3):
+            monkeypatch.setattr(litert, "files", lambda number=number: {"index.js": b"%d" % number})
+            folders.append(write(f"file://{tmp_path}/root", f"s3://{bucket}/app").app.folder)
     listed = [versioned_s3.s3.list_object_versions(Bucket=bucket, Prefix=f"app/{folder}/") for folder in folders]
     assert ["Versions" in one for one in listed] == [False, True, True]
     assert "DeleteMarkers" not in listed[0]
@@ -75,7 +77,8 @@ def test_a_browser_opens_it_there_and_names_a_picture_without_a_network(aws, bro
     s3_connection.connection.cache_clear()
     root, place = (f"s3://{aws.bucket()}/{name}" for name in ("root", "app"))
     (asked, *_) = publish(root, tmp_path / "images")
-    write(root, place)
+    with made_once():
+        write(root, place)
     address = f"{aws.endpoint}/{place.removeprefix('s3://')}"
     with opened(browser, f"{address}/index.html") as found:
         assert found.settled() == "ready"
