@@ -9,7 +9,7 @@ from fruitpipe.jobs.ingest import ingest
 from fruitpipe.jobs.reconcile import reconcile
 from fruitpipe.runtime import session
 from fruitpipe.settings import IngestSettings, ReconcileSettings
-from fruitpipe.table import delta
+from tests import rows
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +59,9 @@ def catch_up(images, root, run):
 
 
 @pytest.fixture
-def by_uri(spark, root):
+def by_uri(root):
     """The rows, by the image's URI."""
-    return lambda: {row["path"]: row for row in delta.rows(spark, root).collect()}
+    return lambda: rows.by_uri(root)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fruitpipe.settings import IngestSettings, RefitSettings
 from fruitpipe.table import delta
 from tests.manifests import write_manifest
 from tests.pictures import fill, jpeg, put
+from tests.rows import by_uri
 
 
 def padded(body, length):
@@ -43,12 +44,12 @@ def change(images):
     put(kiwi / "empty.jpg", b"")
 
 
-def rows(spark, root):
+def rows(root):
     """All rows without when they were made."""
-    return {row["path"]: row.asDict() | {"ingested_at": None} for row in delta.rows(spark, root).collect()}
+    return {path: row | {"ingested_at": None} for path, row in by_uri(root).items()}
 
 
-def test_after_seven_changes_one_run_gives_the_rows_of_a_new_table(spark, images, root, run, tmp_path):
+def test_after_seven_changes_one_run_gives_the_rows_of_a_new_table(images, root, run, tmp_path):
     for number in range(3):
         put(images / "Kiwi" / f"000{number}.jpg", padded(jpeg(number), 20_000))
     fill(images, 20, first=3)
@@ -57,7 +58,7 @@ def test_after_seven_changes_one_run_gives_the_rows_of_a_new_table(spark, images
     change(images)
     assert run() == "ingest: 3 images featurised, 3 failed, 10 moved, 11 gone"
     ingest(IngestSettings(images=str(images), root=f"{tmp_path}/new", once=True))
-    assert rows(spark, root) == rows(spark, f"{tmp_path}/new")
+    assert rows(root) == rows(f"{tmp_path}/new")
     assert run() == "ingest: 0 images featurised, 0 failed"
 
 
@@ -73,16 +74,16 @@ def test_a_renamed_folder_moves_in_one_commit_without_a_model_call_and_a_refit_h
     assert "18 rows" in capsys.readouterr().out
 
 
-def test_a_mount_that_goes_away_in_the_middle_of_a_batch_takes_no_row_with_it(spark, images, root, run):
+def test_a_mount_that_goes_away_in_the_middle_of_a_batch_takes_no_row_with_it(images, root, run):
     uris = fill(images, 20)
     run()
-    before = rows(spark, root)
+    before = rows(root)
     write_manifest(root, *(to_line(ImageEvent("created", uri)) for uri in uris))
     images.rename(images.with_name("unmounted"))
     images.mkdir()
     with pytest.raises(PlatformFault, match="is empty or another file system now, so 20 images of this batch"):
         run(source="events")
-    assert rows(spark, root) == before
+    assert rows(root) == before
     images.rmdir()
     images.with_name("unmounted").rename(images)
     assert run(source="events") == "ingest: 0 images featurised, 0 failed, 20 unchanged"
