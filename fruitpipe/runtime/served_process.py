@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Asked = TypeVar("Asked")
 Made = TypeVar("Made")
-# How many threads NumPy's BLAS starts. With one a core in each process they would wait for one another: a photograph took twice the
-# processor time. Spark sets the same for its workers.
+# How many threads NumPy's BLAS starts. With one a core in each process they would wait for one another: a photograph took twice
+# the processor time. Spark sets the same for its workers.
 BLAS_THREADS = "OMP_NUM_THREADS"
 _starting = threading.Lock()
 

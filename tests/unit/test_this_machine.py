@@ -34,7 +34,7 @@ def test_a_name_in_what_spark_has_packed_is_found_and_of_a_block_that_is_cut_nob
 def test_a_broadcast_in_pieces_is_read_as_one_and_of_a_piece_without_the_one_before_nobody_can_say(tmp_path, monkeypatch):
     monkeypatch.setenv("FRUITPIPE_CACHE", str(tmp_path))
     blocks = tmp_path / "spark/host-1/blockmgr-1"
-    pieces = [blocks / f"{spread}/broadcast_7_piece{number}" for number, spread in zip((9, 10, 11), ("3f", "00", "1a"), strict=True)]
+    pieces = [blocks / name for name in ("3f/broadcast_7_piece9", "00/broadcast_7_piece10", "1a/broadcast_7_piece11")]
     for piece, body in zip(pieces, (PACKED_BY_JAVA[:30], PACKED_BY_JAVA[30:180], PACKED_BY_JAVA[180:]), strict=True):
         piece.parent.mkdir(parents=True)
         piece.write_bytes(body)
