@@ -8,7 +8,6 @@ all pairs are looked through for such, by a few means of their pixels.
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fruitpipe.pictures import likeness, thumbnails
+from fruitpipe.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def read(paths: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
                 pixels[row], is_read[row] = np.frombuffer(shrunk, np.uint8).reshape(likeness.SHAPE), True
 
     with ExitStack() as ending:
-        for _ in range(min(os.cpu_count() or 1, thumbnails.READERS)):
+        for _ in range(min(usable_cores(), thumbnails.READERS)):
             idle.put(ending.enter_context(closing(thumbnails.InTime(likeness.shrunk, most_late=math.inf))))
         readers = ending.enter_context(ThreadPoolExecutor(thumbnails.READERS, "fruitpipe-pictures"))
         for _ in readers.map(read_some, range(0, len(paths), AT_ONCE)):

@@ -43,14 +43,13 @@ def _runs(numbered: Mapping[int, str]) -> Iterator[list[str]]:
 
 def unpacked(body: bytes) -> tuple[bytes, bool]:
     """All blocks of a stream behind one another, and whether each of them could be read: one that was cut could not."""
-    codec, parts, at = pa.Codec("lz4_raw"), list[bytes](), body.find(MAGIC)
-    is_whole = at == 0
-    while at >= 0:
-        part, end = _block(body, at, codec)
-        is_whole = is_whole and part is not None
+    codec, parts, is_whole, end = pa.Codec("lz4_raw"), list[bytes](), True, 0
+    while (at := body.find(MAGIC, end)) >= 0:
+        part, after = _block(body, at, codec)
+        is_whole = is_whole and part is not None and at == end
         parts.append(part or b"")
-        at = body.find(MAGIC, end)
-    return b"".join(parts), is_whole
+        end = after
+    return b"".join(parts), is_whole and end == len(body)
 
 
 def _block(body: bytes, at: int, codec: pa.Codec) -> tuple[bytes | None, int]:

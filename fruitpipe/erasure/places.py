@@ -138,6 +138,7 @@ def _naming(folder: Path, is_named: Callable[[bytes], bool]) -> list[str]:
 
 
 def _is_named(stream: list[str], is_named: Callable[[bytes], bool]) -> bool:
+    """Whether the files of a stream, or one of them alone, name one of the images; one that cannot be read may."""
     looks = [objects.look(file) for file in stream]
     bodies = [look.body for look in looks if isinstance(look, objects.Found)]
     if any(isinstance(look, objects.Unreadable) for look in looks):

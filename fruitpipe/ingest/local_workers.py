@@ -8,13 +8,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fruitpipe.errors import MissingRequirement, PlatformFault
 from fruitpipe.extractor.arrow_schema import REFERENCES
 from fruitpipe.ingest.worker import Overdue, Worker, WorkerDied
 from fruitpipe.runtime import deadline, local_folders
+from fruitpipe.runtime.cores import usable_cores
 from fruitpipe.runtime.served_process import NotStarted, ProcessEnded, ServedProcess
 from fruitpipe.table.data_files import Group
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from fruitpipe.extractor.inference import ModelFile
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of control groups v2: microseconds of each period, or `max`
 IMAGES_A_PROCESS = 16  # at least: a process takes as long to start as some small pictures, or a few large ones
 
 
@@ -122,15 +121,6 @@ class LocalWorkers:
             found = deadline.overdue(file.read_text(errors="replace")) or found
             file.unlink()
         return found
-
-
-def usable_cores() -> int:
-    """The cores that this process may use: of its affinity, and by the quota of its control group, as in a container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if QUOTA.exists():
-        quota, period = QUOTA.read_text().split()
-        cores = cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
-    return cores
 
 
 def divided(references: pa.Table, cores: int) -> list[pa.Table]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked")
 Made = TypeVar("Made")
 # How many threads NumPy's BLAS starts. With one a core in each process they would wait for one another: a photograph took twice
-# the processor time. Spark sets the same for its workers.
+# the processor time. Spark sets it for its workers, whatever the user's environment says of other processes.
 BLAS_THREADS = "OMP_NUM_THREADS"
 _starting = threading.Lock()
 
@@ -118,11 +118,19 @@ class ServedProcess(Generic[Asked, Made]):
 
 def _serve(pipe: Connection) -> None:
     """What the process does: answers each call with what `work` makes of it and what it raised, until the pipe ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # who asked has ended
         work: Callable[[Any], Any] = pipe.recv()
         pipe.send("ready")
         while True:
             pipe.send(_answer(work, pipe.recv()))
+
+
+def _end_with_parent() -> None:
+    """Ends the process when the one that started it is gone, killed perhaps: what is in hand then has nobody to be for."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _answer(work: Callable[[Any], Any], asked: Any) -> tuple[Any, Exception | None]:
@@ -149,15 +157,16 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """What is started in the block has one thread of BLAS, unless the user's environment says how many. For one at a time.
+    """What is started in the block has one thread of BLAS. For one thread at a time.
 
     Set here and not in the process, as a script that starts it is imported there first, and NumPy with it.
     """
-    if BLAS_THREADS in os.environ:
-        yield
-        return
+    before = os.environ.get(BLAS_THREADS)
     os.environ[BLAS_THREADS] = "1"
     try:
         yield
     finally:
-        del os.environ[BLAS_THREADS]
+        if before is None:
+            del os.environ[BLAS_THREADS]
+        else:
+            os.environ[BLAS_THREADS] = before
