@@ -67,6 +67,7 @@ def submit_command(cluster: Cluster, python: str, driver_python: str, **settings
         "spark.cores.max": str(cluster.executors),
         "spark.executor.cores": "1",
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{DEADLINE_SECONDS}s",  # 30 s else, which a busy machine takes
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.extraJavaOptions": QUICK_JAVA,
